@@ -1,0 +1,1 @@
+"""The only importer of boto3 and botocore: calls, credentials, budgets."""

@@ -1,0 +1,1 @@
+"""The only caller of the API server beside the watch of TrainingJobs."""
