@@ -1,0 +1,241 @@
+"""What the annotations of an object and of its namespace ask for, by ACK's keys and precedence.
+
+Object over namespace over flag. A value that is not allowed is a `Problem` that says what is, never silently
+something else. Where the job's own ARN already decides (account, region), that is logic/decision.py's to say.
+"""
+
+import enum
+import fnmatch
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from trainingjob_operator.logic.resource import Resource, string
+
+PREFIX = "services.k8s.aws/"
+REGION = f"{PREFIX}region"
+DEFAULT_REGION = f"{PREFIX}default-region"
+DELETION_POLICY = f"{PREFIX}deletion-policy"
+NAMESPACE_DELETION_POLICY = f"sagemaker.{PREFIX}deletion-policy"
+ADOPTION_POLICY = f"{PREFIX}adoption-policy"
+ADOPTION_FIELDS = f"{PREFIX}adoption-fields"
+ADOPTED = f"{PREFIX}adopted"
+READ_ONLY = f"{PREFIX}read-only"
+OWNER_ACCOUNT = f"{PREFIX}owner-account-id"
+ENDPOINT_URL = f"{PREFIX}endpoint-url"
+TEAM = f"{PREFIX}team-id"
+ALLOWED_ROLES = f"sagemaker.{PREFIX}allowed-role-arns"
+RECONCILE_REQUESTS = ("reconcile.fluxcd.io/requestedAt", f"{PREFIX}reconcile-requested-at")
+"""Annotations whose new value makes an object be looked at again at once."""
+
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
+_ACCOUNT = re.compile(r"\d{12}")
+_JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+
+
+class Deletion(enum.Enum):
+    DELETE = "delete"
+    RETAIN = "retain"
+
+
+class Adoption(enum.Enum):
+    ADOPT = "adopt"
+    ADOPT_OR_CREATE = "adopt-or-create"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An annotation that can't be followed: which one, and what would be right."""
+
+    annotation: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds where no annotation says otherwise."""
+
+    account: str
+    region: str
+    endpoint_url: str | None = None
+    deletion: Deletion = Deletion.DELETE
+    allow_unsafe_endpoints: bool = False
+    carm_enabled: bool = True
+    adoption_namespaces: tuple[str, ...] = ()
+    """Namespaces whose objects may adopt; empty for all, as with ACK."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The answer for one object."""
+
+    account: str
+    region: str
+    endpoint_url: str | None
+    deletion: Deletion
+    adoption: Adoption | None
+    adopted: bool
+    read_only: bool
+    job_name: str | None
+    allowed_roles: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def observes_only(self) -> bool:
+        """The job must exist already: it is never created on behalf of this object."""
+        return self.read_only or self.adopted or self.adoption is Adoption.ADOPT
+
+    def allows_role(self, role_arn: object) -> bool:
+        """Whether the namespace lets its jobs run under that role."""
+        if not self.allowed_roles:
+            return True
+        return isinstance(role_arn, str) and any(
+            fnmatch.fnmatchcase(role_arn, glob) for glob in self.allowed_roles
+        )
+
+
+def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults) -> Policy:
+    """The policy for an object, given its namespace's annotations and the operator's own defaults."""
+    reader = _Reader(resource.annotations, namespace)
+    region = reader.read(REGION, DEFAULT_REGION, _parse_region) or defaults.region
+    account = reader.read(None, OWNER_ACCOUNT, _parse_account) or defaults.account
+    if account != defaults.account and not defaults.carm_enabled:
+        reader.refuse(
+            OWNER_ACCOUNT, "needs --enable-carm, which is off. Remove the annotation or turn it on."
+        )
+    endpoint = reader.read(None, ENDPOINT_URL, _endpoint_parser(unsafe=defaults.allow_unsafe_endpoints))
+    deletion = reader.read(DELETION_POLICY, NAMESPACE_DELETION_POLICY, _choice(Deletion))
+    bad_deletion = any(p.annotation in (DELETION_POLICY, NAMESPACE_DELETION_POLICY) for p in reader.problems)
+    adoption = reader.read(ADOPTION_POLICY, None, _choice(Adoption))
+    fields = reader.read(ADOPTION_FIELDS, None, _parse_adoption_fields)
+    adopted = reader.read(ADOPTED, None, _parse_flag) or False
+    read_only = reader.read(READ_ONLY, None, _parse_flag) or False
+    if TEAM in namespace:
+        reader.refuse(
+            TEAM,
+            "is not supported here. Use services.k8s.aws/owner-account-id with a role in ack-role-account-map.",
+        )
+    written = string(resource.spec.get("trainingJobName"))
+    if fields is not None and written is not None and fields != written:
+        reader.refuse(
+            ADOPTION_FIELDS, f"names {fields!r}, but spec.trainingJobName is {written!r}. Use one name."
+        )
+    if adoption is not None and not _may_adopt(resource.namespace, defaults):
+        reader.refuse(ADOPTION_POLICY, "is not permitted in this namespace (--adoption-namespaces).")
+    return Policy(
+        account=account,
+        region=region,
+        endpoint_url=endpoint or defaults.endpoint_url,
+        deletion=Deletion.RETAIN if bad_deletion else deletion or defaults.deletion,
+        adoption=adoption,
+        adopted=adopted,
+        read_only=read_only,
+        job_name=written or fields,
+        allowed_roles=_split(namespace.get(ALLOWED_ROLES, "")),
+        problems=tuple(reader.problems),
+    )
+
+
+def read_request(annotations: Mapping[str, str]) -> str | None:
+    """The value that asks for another look now; compare with what was handled last."""
+    asked = [annotations[key] for key in RECONCILE_REQUESTS if string(annotations.get(key))]
+    return ",".join(asked) or None
+
+
+def _may_adopt(namespace: str, defaults: Defaults) -> bool:
+    return not defaults.adoption_namespaces or namespace in defaults.adoption_namespaces
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads annotations in their order of precedence and notes those that can't be followed."""
+
+    own: Mapping[str, str]
+    namespace: Mapping[str, str]
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(self, key: str | None, namespace_key: str | None, parse: Callable[[str], T]) -> T | None:
+        """The parsed value of the first that is present; None when none is, or when it is refused."""
+        for source, name in ((self.own, key), (self.namespace, namespace_key)):
+            if name is None or name not in source:
+                continue
+            try:
+                return parse(source[name])
+            except ValueError as error:
+                where = "" if source is self.own else " of the namespace"
+                self.refuse(name, f"{where.strip()} {error}".strip())
+                return None
+        return None
+
+    def refuse(self, key: str, why: str) -> None:
+        self.problems.append(Problem(key, f"Annotation {key} {why}"))
+
+
+def _parse_region(value: str) -> str:
+    if not _REGION.fullmatch(value):
+        raise ValueError(f"is {_shorten(value)}, which is no AWS region. Give one such as us-west-2.")
+    return value
+
+
+def _parse_account(value: str) -> str:
+    if not _ACCOUNT.fullmatch(value):
+        raise ValueError(f"is {_shorten(value)}. Give an AWS account id of 12 digits.")
+    return value
+
+
+def _endpoint_parser(*, unsafe: bool) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.startswith("https://") or (unsafe and value.startswith("http://")):
+            return value
+        allowed = (
+            "http:// or https://" if unsafe else "https:// (or run with --allow-unsafe-aws-endpoint-urls)"
+        )
+        raise ValueError(f"is {_shorten(value)}. Give a URL that begins with {allowed}.")
+
+    return parse
+
+
+E = TypeVar("E", bound=enum.Enum)
+
+
+def _choice(kind: type[E]) -> Callable[[str], E]:
+    def parse(value: str) -> E:
+        try:
+            return kind(value)
+        except ValueError:
+            allowed = " or ".join(str(member.value) for member in kind)
+            raise ValueError(f"is {_shorten(value)}. Allowed: {allowed}.") from None
+
+    return parse
+
+
+def _parse_flag(value: str) -> bool:
+    """ACK reads these without regard to case."""
+    if value.lower() not in ("true", "false"):
+        raise ValueError(f"is {_shorten(value)}. Allowed: true or false.")
+    return value.lower() == "true"
+
+
+def _parse_adoption_fields(value: str) -> str:
+    """The job name in ACK's JSON string map."""
+    try:
+        fields = json.loads(value)
+    except ValueError:
+        fields = None
+    name = fields.get("trainingJobName") if isinstance(fields, dict) else None
+    if not isinstance(name, str) or not _JOB_NAME.fullmatch(name):
+        raise ValueError('must be JSON with the name of the job: {"trainingJobName": "my-job"}.')
+    return name
+
+
+def _shorten(value: str) -> str:
+    return repr(value if len(value) <= 64 else value[:64] + "…")

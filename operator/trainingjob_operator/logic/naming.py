@@ -1,0 +1,148 @@
+"""Names that must never be mistaken: where a job lives, its ARN, and the tags that prove whose it is.
+
+Shapes of annotations and conditions are elsewhere (annotations.py, conditions.py); nothing here decides what to do.
+"""
+
+import enum
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+FINALIZER = "finalizers.sagemaker.services.k8s.aws/TrainingJob"
+"""ACK's finalizer, so that either controller can release what the other took."""
+
+CREATE_PENDING = "services.k8s.aws/create-pending"
+"""Annotation `<account>/<region>/<job name>`: a CreateTrainingJob under this identity may be on its way."""
+
+TAG_PREFIX = "services.k8s.aws/"
+"""Reserved for controllers: existing tooling filters these tags out, and user tags may not use them."""
+
+TAG_CONTROLLER_VERSION = f"{TAG_PREFIX}controller-version"
+TAG_NAMESPACE = f"{TAG_PREFIX}namespace"
+TAG_CLUSTER = f"{TAG_PREFIX}cluster-id"
+TAG_NAME = f"{TAG_PREFIX}object-name"
+TAG_UID = f"{TAG_PREFIX}object-uid"
+
+MAX_TAGS = 50
+"""What the service takes on one resource."""
+
+_ARN = re.compile(
+    r"arn:(?P<partition>[a-z0-9-]+):sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
+    r"training-job/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})"
+)
+_PENDING = re.compile(
+    r"(?P<account>\d{12})/(?P<region>[a-z0-9-]+)/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where a job lives. Names are unique per account and region, whatever their case."""
+
+    account: str
+    region: str
+    job_name: str
+
+    @property
+    def slot(self) -> tuple[str, str, str]:
+        """The key under which two spellings of one name meet (an ARN's name is lower-cased)."""
+        return self.account, self.region, self.job_name.lower()
+
+    def __str__(self) -> str:
+        return f"{self.account}/{self.region}/{self.job_name}"
+
+
+def build_arn(partition: str, identity: Identity) -> str:
+    return f"arn:{partition}:sagemaker:{identity.region}:{identity.account}:training-job/{identity.job_name.lower()}"
+
+
+def parse_arn(arn: object) -> tuple[str, Identity] | None:
+    """(partition, identity) of a training job's ARN, its name in the ARN's own lower case; None if it is none."""
+    match = _ARN.fullmatch(arn) if isinstance(arn, str) else None
+    if match is None:
+        return None
+    return match["partition"], Identity(match["account"], match["region"], match["name"])
+
+
+def parse_pending(value: object) -> Identity | None:
+    """The identity in a create-pending annotation; None when it is absent or unreadable."""
+    match = _PENDING.fullmatch(value) if isinstance(value, str) else None
+    return None if match is None else Identity(match["account"], match["region"], match["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The object on whose behalf a job runs."""
+
+    cluster: str
+    namespace: str
+    name: str
+    uid: str
+
+    def tags(self) -> dict[str, str]:
+        return {
+            TAG_CLUSTER: self.cluster,
+            TAG_NAMESPACE: self.namespace,
+            TAG_NAME: self.name,
+            TAG_UID: self.uid,
+        }
+
+
+class Ownership(enum.Enum):
+    """What a job's tags say about one object."""
+
+    SAME_OBJECT = "created for this very object (its uid)"
+    SAME_NAME = "created for an object of this cluster, namespace and name, in an earlier life"
+    ACK = "created by ACK's controller for this namespace"
+    FOREIGN = "not created for this object"
+
+    @property
+    def is_ours(self) -> bool:
+        return self is not Ownership.FOREIGN
+
+
+def prove_ownership(tags: Mapping[str, str], owner: Owner) -> Ownership:
+    """Whose job it is, by its tags alone.
+
+    ACK writes no cluster and no object name, so a job with its default tags for this namespace is accepted as this
+    object's: that is as much as ACK itself ever knew.
+    """
+    if TAG_CLUSTER in tags:
+        same = (tags[TAG_CLUSTER], tags.get(TAG_NAMESPACE), tags.get(TAG_NAME)) == (
+            owner.cluster,
+            owner.namespace,
+            owner.name,
+        )
+        if not same:
+            return Ownership.FOREIGN
+        return Ownership.SAME_OBJECT if tags.get(TAG_UID) == owner.uid else Ownership.SAME_NAME
+    if (
+        tags.get(TAG_CONTROLLER_VERSION, "").startswith("sagemaker-")
+        and tags.get(TAG_NAMESPACE) == owner.namespace
+    ):
+        return Ownership.ACK
+    return Ownership.FOREIGN
+
+
+def compose_tags(
+    user: Iterable[tuple[str, str]], defaults: Mapping[str, str], owner: Owner
+) -> Sequence[dict[str, str]]:
+    """CreateTrainingJob's Tags: the user's in their order, then default ones, then the proof of ownership.
+
+    A user's key wins over a default one (as with ACK), never over the proof. Default tags with an empty value are
+    skipped, and they are the ones that give way when the service's limit of 50 is reached.
+    """
+    proof = owner.tags()
+    tags = {key: value for key, value in user if key not in proof}
+    room = MAX_TAGS - len(tags) - len(proof)
+    for key, value in defaults.items():
+        if value and key not in tags and key not in proof and room > 0:
+            tags[key] = value
+            room -= 1
+    tags.update(proof)
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def expand_tag_format(value: str, substitutions: Mapping[str, str]) -> str:
+    """ACK's `%K8S_NAMESPACE%`-like formats replaced; an unknown one is left as it is (settings refuse it earlier)."""
+    return re.sub(r"%([A-Z0-9_]+)%", lambda m: substitutions.get(m[1], m[0]), value)

@@ -1,0 +1,119 @@
+"""A TrainingJob object as the API server gave it, read without trusting any of it.
+
+Under ACK's looser CRD, or with a status written by somebody else, any value may be missing or odd: what can't be
+read counts as absent. Annotations that steer the operator are in annotations.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity, parse_arn, parse_pending
+
+Key = tuple[str, str]
+"""(namespace, name)"""
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def string(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One object: its metadata, spec and status as plain mappings."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    created: str
+    deleting: bool
+    finalizers: tuple[str, ...]
+    annotations: Mapping[str, str]
+    labels: Mapping[str, str]
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> "Resource":
+        metadata = mapping(body.get("metadata"))
+        generation = metadata.get("generation")
+        finalizers = metadata.get("finalizers")
+        return cls(
+            namespace=str(metadata.get("namespace", "")),
+            name=str(metadata.get("name", "")),
+            uid=str(metadata.get("uid", "")),
+            resource_version=str(metadata.get("resourceVersion", "")),
+            generation=generation if isinstance(generation, int) else 0,
+            created=str(metadata.get("creationTimestamp", "")),
+            deleting=bool(metadata.get("deletionTimestamp")),
+            finalizers=tuple(finalizers) if isinstance(finalizers, list) else (),
+            annotations=mapping(metadata.get("annotations")),
+            labels=mapping(metadata.get("labels")),
+            spec=mapping(body.get("spec")),
+            status=mapping(body.get("status")),
+        )
+
+    @property
+    def key(self) -> Key:
+        return self.namespace, self.name
+
+    @property
+    def holds_finalizer(self) -> bool:
+        return FINALIZER in self.finalizers
+
+    @property
+    def pending(self) -> Identity | None:
+        """The identity under which a Create may be on its way."""
+        return parse_pending(self.annotations.get(CREATE_PENDING))
+
+    @property
+    def arn(self) -> str | None:
+        return string(mapping(self.status.get("ackResourceMetadata")).get("arn"))
+
+    @property
+    def partition(self) -> str | None:
+        parsed = parse_arn(self.arn)
+        return None if parsed is None else parsed[0]
+
+    @property
+    def recorded(self) -> Identity | None:
+        """The job that the recorded ARN names, spelled as the user spells it where that is the same name."""
+        parsed = parse_arn(self.arn)
+        if parsed is None:
+            return None
+        identity = parsed[1]
+        written = string(self.spec.get("trainingJobName"))
+        if written is not None and written.lower() == identity.job_name.lower():
+            return Identity(identity.account, identity.region, written)
+        return identity
+
+    @property
+    def observed_generation(self) -> int | None:
+        value = self.status.get("observedGeneration")
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def condition(self, kind: str) -> Mapping[str, Any]:
+        """The condition of that type, an empty mapping when there is none."""
+        conditions = self.status.get("conditions")
+        for condition in conditions if isinstance(conditions, list) else ():
+            if isinstance(condition, Mapping) and condition.get("type") == kind:
+                return condition
+        return {}
+
+    def has_condition(self, kind: str) -> bool:
+        return self.condition(kind).get("status") == "True"
+
+    def user_tags(self) -> tuple[tuple[str, str], ...]:
+        """(key, value) of spec.tags in their order, unreadable ones left out."""
+        tags = self.spec.get("tags")
+        return tuple(
+            (tag["key"], str(tag.get("value", "")))
+            for tag in (tags if isinstance(tags, list) else ())
+            if isinstance(tag, Mapping) and string(tag.get("key"))
+        )

@@ -1,0 +1,97 @@
+"""The keyed work queue: what is due is handed out once, to at most one worker per key.
+
+It knows nothing of what a key means. Delays are seconds of the event loop's monotonic clock.
+"""
+
+import asyncio
+import random
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+BACKOFF_FIRST = 0.5
+"""Seconds before the first repeat of a failed key; doubled each time, up to the limit given with the failure."""
+
+
+class WorkQueue(Generic[K]):
+    """Keys that are due now, in order of arrival, and keys that will be.
+
+    A key that is added again moves to the earlier time. A key added while it is being worked on is handed out once
+    more after that, never to two workers at once.
+    """
+
+    def __init__(self, *, jitter: random.Random) -> None:
+        self._jitter = jitter
+        self._arrivals: asyncio.Queue[K] = asyncio.Queue()
+        self._ready: set[K] = set()
+        self._later: dict[K, asyncio.TimerHandle] = {}
+        self._working: set[K] = set()
+        self._again: dict[K, float] = {}
+        self._failures: dict[K, int] = {}
+
+    @property
+    def depth(self) -> int:
+        """How many keys wait for a worker at this moment."""
+        return len(self._ready)
+
+    def add(self, key: K, delay: float = 0.0) -> None:
+        """Make the key due in `delay` seconds, or keep its earlier time."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + delay
+        if key in self._working:
+            self._again[key] = min(due, self._again.get(key, due))
+            return
+        if key in self._ready:
+            return
+        timer = self._later.get(key)
+        if timer is not None:
+            if timer.when() <= due:
+                return
+            timer.cancel()
+        if delay > 0:
+            self._later[key] = loop.call_at(due, self._ripen, key)
+        else:
+            self._ripen(key)
+
+    def _ripen(self, key: K) -> None:
+        self._later.pop(key, None)
+        self._ready.add(key)
+        self._arrivals.put_nowait(key)
+
+    def discard(self, key: K) -> None:
+        """Forget the key: it is not handed out unless it is added again."""
+        self._ready.discard(key)
+        self._again.pop(key, None)
+        self._failures.pop(key, None)
+        timer = self._later.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
+    async def take(self) -> K:
+        """The next due key; it is the caller's until `release`."""
+        while True:
+            key = await self._arrivals.get()
+            if key in self._ready:  # else it was discarded while it waited
+                self._ready.discard(key)
+                self._working.add(key)
+                return key
+
+    def release(self, key: K) -> None:
+        """The work on the key is over."""
+        self._working.discard(key)
+        due = self._again.pop(key, None)
+        if due is not None:
+            self.add(key, due - asyncio.get_running_loop().time())
+
+    def retry(self, key: K, limit: float) -> float:
+        """Add the key after an exponential back-off with jitter, at most `limit`; returns the delay in seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(limit, BACKOFF_FIRST * 2.0 ** min(failures, 16)) * self._jitter.uniform(0.5, 1.0)
+        self.add(key, delay)
+        return delay
+
+    def succeeded(self, key: K) -> None:
+        """The next failure of the key starts the back-off anew."""
+        self._failures.pop(key, None)
