@@ -1,0 +1,8 @@
+"""`python -m trainingjob_operator`: the same program as the console script."""
+
+import sys
+
+from trainingjob_operator.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
