@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from trainingjob_operator.logic import naming
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -72,10 +74,9 @@ TAG_FORMATS: Mapping[str, str] = {
     "%MANAGED_BY%": "the object's label app.kubernetes.io/managed-by",
     "%KRO_VERSION%": "the object's label kro.run/kro-version",
 }
-_OWN_TAG_PREFIX = "services.k8s.aws/"
 DEFAULT_RESOURCE_TAGS: tuple[tuple[str, str], ...] = (
-    ("services.k8s.aws/controller-version", "%CONTROLLER_SERVICE%-%CONTROLLER_VERSION%"),
-    ("services.k8s.aws/namespace", "%K8S_NAMESPACE%"),
+    (naming.TAG_CONTROLLER_VERSION, "%CONTROLLER_SERVICE%-%CONTROLLER_VERSION%"),
+    (naming.TAG_NAMESPACE, "%K8S_NAMESPACE%"),
 )
 
 # ACK's names for the levels, and the ones among them that differ in what is logged here.
@@ -218,8 +219,8 @@ def _resource_tags(text: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"a list that has the key {key} once")
         if key.lower().startswith("aws:"):
             raise ValueError(f"a list without the key {key}: AWS keeps aws: for itself")
-        if key.startswith(_OWN_TAG_PREFIX) and key not in dict(DEFAULT_RESOURCE_TAGS):
-            raise ValueError(f"a list without the key {key}: {_OWN_TAG_PREFIX} is kept for the proof of ownership")
+        if key.startswith(naming.TAG_PREFIX) and key not in dict(DEFAULT_RESOURCE_TAGS):
+            raise ValueError(f"a list without the key {key}: {naming.TAG_PREFIX} is kept for the proof of ownership")
         if len(key) > 128 or len(value) > 256 or not _TAG_TEXT.fullmatch(key + value):
             raise ValueError("keys up to 128 and values up to 256 letters, digits, spaces and any of _ . : / + @ -")
         unknown = [form for form in _TAG_FORMAT.findall(value) if form not in TAG_FORMATS]
