@@ -1,0 +1,154 @@
+"""Spec to CreateTrainingJob, Describe to status, and what differs between the two.
+
+Here: one walk over the field table (members.py, derived from the API model) per direction.
+Not here: tags beyond those of spec, conditions, and what follows from a difference.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trainingjob_operator.logic.members import SPEC, STATUS, UNDESCRIBED
+
+if TYPE_CHECKING:
+    from trainingjob_operator.logic.members import Members, Shape
+
+UPDATABLE = (
+    "spec.profilerConfig",
+    "spec.profilerRuleConfigurations",
+    "spec.remoteDebugConfig",
+    "spec.resourceConfig.keepAlivePeriodInSeconds",
+)
+"""What UpdateTrainingJob can change; spec.tags goes by AddTags and DeleteTags."""
+
+UNORDERED = frozenset({"spec.vpcConfig.securityGroupIDs", "spec.vpcConfig.subnets"})
+"""Lists whose order says nothing."""
+
+METRICS = "spec.algorithmSpecification.metricDefinitions"
+"""The list to which the service adds definitions of its own for built-in algorithms: only the user's are compared."""
+
+SERVICE_DEFAULTS = {
+    "compressionType": frozenset({"None", "GZIP"}),  # of a channel; of the output
+    "recordWrapperType": frozenset({"None"}),
+    "s3DataDistributionType": frozenset({"FullyReplicated"}),
+}
+"""Values that say the same as leaving the field out, by field name; so does everything empty, zero or false."""
+
+_TYPES: dict[str, tuple[type, str]] = {
+    "string": (str, "a string"),
+    "integer": (int, "an integer"),
+    "boolean": (bool, "true or false"),
+}
+_FOUND = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "a list", type(None): "null"}
+
+
+class InvalidSpec(ValueError):  # noqa: N818  named for what it says of the object, like the API server's reason
+    """A spec that no request can be made of; the message names the field and what to change, never a value."""
+
+
+def to_request(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of CreateTrainingJob that a spec asks for: exactly what is set, under the API's names.
+
+    Raises InvalidSpec for a field that is unknown or of the wrong type, which only a CRD other than ours lets pass.
+    """
+    request: dict[str, Any] = _request("spec", SPEC, spec)
+    return request
+
+
+def from_members(answer: Mapping[str, Any], members: Members = STATUS) -> dict[str, Any]:
+    """The part of an answer that `members` knows, under the object's names; of Describe, the fields of status.
+
+    Times become RFC 3339 in UTC with whole seconds. What is absent stays absent, empty strings and lists stay,
+    and what JSON cannot say (a metric that is not a number) and empty structures are left out.
+    """
+    fields = {
+        name: _field(shape, answer[member])
+        for name, (member, shape) in members.items()
+        if answer.get(member) is not None
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def differences(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields of spec that the user set and Describe does not confirm, as sorted paths ("spec.roleARN").
+
+    What the user left out is never compared, nor what Describe never tells (tags, sessionChainingConfig). A value that
+    says the same as leaving the field out equals absence. Raises InvalidSpec as to_request does.
+    """
+    wanted = to_request(spec)
+    told = {name: entry for name, entry in SPEC.items() if name not in UNDESCRIBED}
+    return tuple(sorted(_differences("spec", told, wanted, describe)))
+
+
+def can_update(path: str) -> bool:
+    """Whether UpdateTrainingJob takes the field at a path of `differences`."""
+    return path.startswith(tuple(f"{root}{end}" for root in UPDATABLE for end in ".[")) or path in UPDATABLE
+
+
+def _request(path: str, shape: Shape, value: Any) -> Any:
+    if isinstance(shape, dict):
+        _expect(path, value, Mapping, "an object")
+        if unknown := sorted(map(str, value.keys() - shape.keys())):
+            raise InvalidSpec(
+                f"{path} has fields that CreateTrainingJob does not take: {', '.join(unknown)}; "
+                "correct their names or remove them"
+            )
+        return {shape[name][0]: _request(f"{path}.{name}", shape[name][1], part) for name, part in value.items()}
+    if isinstance(shape, list):
+        _expect(path, value, list, "a list")
+        return [_request(f"{path}[{index}]", shape[0], item) for index, item in enumerate(value)]
+    if shape == "map":
+        _expect(path, value, Mapping, "a map")
+        if not all(isinstance(part, str) for entry in value.items() for part in entry):
+            raise InvalidSpec(f"{path} maps strings to strings; put its numbers and booleans in quotes")
+        return dict(value)
+    _expect(path, value, *_TYPES[shape])
+    return value
+
+
+def _expect(path: str, value: Any, kind: type, wanted: str) -> None:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InvalidSpec(f"{path} must be {wanted}, not {_FOUND.get(type(value), 'an object')}")
+
+
+def _field(shape: Shape, value: Any) -> Any:
+    if isinstance(shape, dict):
+        return from_members(value, shape) or None
+    if isinstance(shape, list):
+        return [field for item in value if (field := _field(shape[0], item)) is not None]
+    if shape == "timestamp":
+        return value.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if shape == "number":
+        return value if math.isfinite(value) else None
+    return value
+
+
+def _differences(path: str, shape: Shape, wanted: Any, told: Any) -> list[str]:
+    if isinstance(shape, dict):
+        return [
+            difference
+            for name, (member, part) in shape.items()
+            if member in wanted
+            for difference in _differences(f"{path}.{name}", part, wanted[member], (told or {}).get(member))
+        ]
+    if told is None:
+        is_default = wanted in SERVICE_DEFAULTS.get(path.rpartition(".")[2], ())
+        return [] if is_default or not wanted else [path]
+    if isinstance(shape, list) and isinstance(shape[0], dict) and path != METRICS and len(wanted) == len(told):
+        return [
+            difference
+            for index, (item, found) in enumerate(zip(wanted, told, strict=True))
+            for difference in _differences(f"{path}[{index}]", shape[0], item, found)
+        ]
+    return [] if _says_the_same(path, wanted, told) else [path]
+
+
+def _says_the_same(path: str, wanted: Any, told: Any) -> bool:
+    if path in UNORDERED:
+        return sorted(wanted) == sorted(told)
+    if path == METRICS:
+        return all(definition in told for definition in wanted)
+    return bool(wanted == told)
