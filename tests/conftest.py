@@ -1,0 +1,30 @@
+"""What holds for every test: the shared fixtures, and an environment without the developer's clusters and accounts."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+pytest_plugins = ["tests.controlplane.fixtures"]
+
+FOREIGN = ("AWS_", "KUBECONFIG", "KUBERNETES_SERVICE_")
+"""Prefixes of variables that could lead a test to a real account or cluster; a test sets what it needs."""
+
+FAKE_AWS = {
+    "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything is collected, so that what is read at import is scrubbed too."""
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        del os.environ[name]
+    os.environ.update(FAKE_AWS)
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"

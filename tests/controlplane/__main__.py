@@ -1,0 +1,48 @@
+"""`python -m tests.controlplane`: a control plane to play with, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+from tests.controlplane.plane import ClusterError, ControlPlane
+from tests.controlplane.programs import ProgramsMissingError, find_programs, to_stderr
+
+
+def main() -> int:
+    """Start it, say how to reach it on stdout and wait; progress goes to stderr."""
+    parser = argparse.ArgumentParser(prog="python -m tests.controlplane", description=__doc__)
+    parser.add_argument("--build-only", action="store_true", help="find or build the programs, and end")
+    parser.add_argument(
+        "--print-kubeconfig", action="store_true", help="print the kubeconfig's path alone, for scripts"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave its folder (data, logs) behind at the end")
+    parser.add_argument(
+        "--apiserver-flag", action="append", default=[], metavar="FLAG", help="such as --watch-cache=false"
+    )
+    options = parser.parse_args()
+    # Blocked rather than handled: sigwait below takes them, and none can arrive in the middle of the clean-up.
+    endings = {signal.SIGINT, signal.SIGTERM}
+    try:
+        programs = find_programs(os.environ)
+        if options.build_only:
+            return 0
+        plane = ControlPlane(programs, apiserver_flags=options.apiserver_flag, keep=options.keep)
+        with plane:
+            signal.pthread_sigmask(signal.SIG_BLOCK, endings)
+            path = str(plane.kubeconfig)
+            print(path if options.print_kubeconfig else f"export KUBECONFIG={path}", flush=True)
+            to_stderr(f"{plane.url} is up; logs are in {plane.folder}; Ctrl-C ends it")
+            signal.sigwait(endings)
+    except (ClusterError, ProgramsMissingError) as error:
+        to_stderr(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""pytest fixtures over plane.py; tests/conftest.py loads them for every test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.controlplane.plane import Cluster, ControlPlane, choose_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAKE_CLUSTER: pytest.StashKey[Callable[[], Cluster]] = pytest.StashKey()
+
+
+class Kubectl(Protocol):
+    """kubectl as the admin, in a namespace of the test's own; returns stdout, raises KubectlError."""
+
+    def __call__(self, *arguments: str, input: str | None = None, timeout: float = 60) -> str: ...  # noqa: A002 - as in Cluster.kubectl
+
+
+def needs_cluster(item: pytest.Item) -> bool:
+    """Does the test use the control plane, directly or through another fixture?"""
+    return "control_plane" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the control plane, so that `-m "not controlplane"` is the quick half."""
+    for item in items:
+        if needs_cluster(item):
+            item.add_marker(pytest.mark.controlplane)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Find or build the programs here, where no test's time-out runs and progress can be shown."""
+    if session.config.option.collectonly or not any(map(needs_cluster, session.items)):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        session.config.stash[MAKE_CLUSTER] = choose_cluster(os.environ)
+
+
+@pytest.fixture(scope="session")
+def control_plane(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The cluster of this test run; everything of it is dead at the end."""
+    with request.config.stash[MAKE_CLUSTER]() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def own_control_plane(control_plane: Cluster) -> ControlPlane:
+    """The same for tests that break it (restart, pause, compact), which skip on a cluster that is not ours."""
+    if not isinstance(control_plane, ControlPlane):
+        pytest.skip("faults are for the own control plane only")
+    return control_plane
+
+
+@pytest.fixture
+def namespace(control_plane: Cluster) -> Iterator[str]:
+    """The name of a fresh namespace, whose deletion is begun (not awaited) after the test."""
+    name = f"test-{secrets.token_hex(4)}"
+    control_plane.kubectl("create", "namespace", name)
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def kubectl(control_plane: Cluster, namespace: str) -> Kubectl:
+    """kubectl in `namespace`; another --namespace among the arguments wins."""
+    return partial(control_plane.kubectl, "--namespace", namespace)

