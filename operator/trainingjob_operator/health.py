@@ -1,0 +1,141 @@
+"""What the process says about itself over HTTP: metrics, whether it lives, whether it is ready.
+
+Here: the heartbeats by which loops show that they run, and the two servers. Not here: what the metrics are
+(metrics.py), and the loops. Health is about this process alone: when AWS or the API server answer badly, a restart
+would help nobody, so that never makes an answer here a bad one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from trainingjob_operator.settings import Address
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from aiohttp.typedefs import Handler
+    from prometheus_client import CollectorRegistry
+
+_logger = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """One loop's sign of life; from `Heartbeats.expect`."""
+
+    __slots__ = ("_clock", "_last", "max_age")
+
+    def __init__(self, clock: Callable[[], float], max_age: float) -> None:
+        self._clock = clock
+        self._last = clock()
+        self.max_age = max_age
+
+    def tick(self) -> None:
+        """The loop went round once more."""
+        self._last = self._clock()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last tick, or since the loop was expected."""
+        return self._clock() - self._last
+
+
+class Heartbeats:
+    """The loops that must go round for the process to be alive.
+
+    A loop ticks whenever it goes round, also when what it calls fails: a tick says that the loop runs, not that it
+    succeeds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """:param clock: monotonic seconds"""
+        self._clock = clock
+        self._beats: dict[str, Heartbeat] = {}
+
+    def expect(self, loop: str, max_age: float) -> Heartbeat:
+        """Expect a tick of the loop every `max_age` seconds at least, from now on."""
+        beat = self._beats[loop] = Heartbeat(self._clock, max_age)
+        return beat
+
+    def dismiss(self, loop: str) -> None:
+        """Expect nothing more of the loop, which has ended on purpose."""
+        self._beats.pop(loop, None)
+
+    def silent(self) -> list[str]:
+        """A sentence for each loop that has not ticked for too long."""
+        return [
+            f"{loop} has not gone round for {beat.age:.0f} s (at most {beat.max_age:.0f} s)"
+            for loop, beat in self._beats.items()
+            if beat.age > beat.max_age
+        ]
+
+
+class Readiness:
+    """The steps that must be done once before the process is ready, leader or not."""
+
+    def __init__(self, *steps: str) -> None:
+        """:param steps: such as "the first list of objects" """
+        self._awaited = dict.fromkeys(steps)
+
+    @property
+    def awaited(self) -> list[str]:
+        """The steps that are still to be done."""
+        return list(self._awaited)
+
+    def reached(self, step: str) -> None:
+        """The step is done, for good."""
+        self._awaited.pop(step, None)
+
+
+@contextlib.asynccontextmanager
+async def serve_metrics(address: Address, registry: CollectorRegistry) -> AsyncIterator[Address]:
+    """Serve /metrics while the context lasts; yields where, with the port that was chosen for port 0.
+
+    :raises OSError: the address can't be listened on
+    """
+    async with _serve("metrics", address, {"/metrics": make_aiohttp_handler(registry)}) as bound:
+        yield bound
+
+
+@contextlib.asynccontextmanager
+async def serve_health(address: Address, heartbeats: Heartbeats, readiness: Readiness) -> AsyncIterator[Address]:
+    """Serve /healthz and /readyz while the context lasts; yields where, as `serve_metrics` does.
+
+    :raises OSError: the address can't be listened on
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(heartbeats.silent())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer([f"waiting for {step}" for step in readiness.awaited])
+
+    async with _serve("health", address, {"/healthz": healthz, "/readyz": readyz}) as bound:
+        yield bound
+
+
+def _answer(problems: list[str]) -> web.Response:
+    """200 and "ok", or 503 and a line for each problem."""
+    return web.Response(text="\n".join(problems or ["ok"]) + "\n", status=503 if problems else 200)
+
+
+@contextlib.asynccontextmanager
+async def _serve(what: str, address: Address, handlers: Mapping[str, Handler]) -> AsyncIterator[Address]:
+    application = web.Application()
+    for path, handler in handlers.items():
+        application.router.add_get(path, handler)
+    # No access log: a probe every few seconds is no news. An open scrape must not hold up the end of the process.
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, address.host or None, address.port).start()
+        host, port = runner.addresses[0][:2]
+        _logger.info("serving %s", what, extra={"host": host, "port": port})
+        yield Address(host, port)
+    finally:
+        await runner.cleanup()
