@@ -1,0 +1,73 @@
+"""`python -m codegen crds` writes the generated files; `python -m codegen --check` tells whether they are current."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from codegen.definition import training_job_definition
+from codegen.model import read_model
+from codegen.table import render_table
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+NOTICE = "# Written by `python -m codegen crds`; do not edit.\n"
+
+KUSTOMIZATION = """\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+- sagemaker.services.k8s.aws_trainingjobs.yaml
+"""
+
+
+def generate() -> dict[str, str]:
+    """The text of every generated file, by its path in the repository."""
+    model = read_model()
+    return {
+        "crds/sagemaker.services.k8s.aws_trainingjobs.yaml": render_yaml(training_job_definition(model)),
+        "crds/kustomization.yaml": NOTICE + KUSTOMIZATION,
+        "operator/trainingjob_operator/logic/members.py": render_table(model),
+    }
+
+
+class PlainDumper(yaml.SafeDumper):
+    """YAML without anchors, which people and some tools can't read."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  the base class fixes the signature
+        """Always."""
+        return True
+
+
+def render_yaml(document: dict[str, Any]) -> str:
+    """The document in the order in which it was built."""
+    return NOTICE + yaml.dump(document, Dumper=PlainDumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write or check; the exit code is 1 when a check finds a difference."""
+    parser = argparse.ArgumentParser(prog="codegen", description="Writes the CRD and the field table.")
+    parser.add_argument("what", nargs="?", choices=["crds"], default="crds")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
+    options = parser.parse_args(arguments)
+    stale = {path: text for path, text in generate().items() if not is_current(REPOSITORY / path, text)}
+    for path, text in stale.items():
+        if options.check:
+            print(f"{path} differs from what the API model says; run make crds")
+        else:
+            (REPOSITORY / path).write_text(text)
+            print(f"wrote {path}")
+    return 1 if stale and options.check else 0
+
+
+def is_current(file: Path, text: str) -> bool:
+    """Whether the file exists with exactly this text."""
+    return file.exists() and file.read_text() == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""The CustomResourceDefinition of TrainingJob around its schemas: names, printer columns, descriptions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from codegen.immutability import immutability_rules
+from codegen.schema import Schema, spec_schema, status_schema, structure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from codegen.model import Model
+
+DESCRIPTIONS = Path(__file__).with_name("descriptions.yaml")
+
+Column = dict[str, Any]
+
+
+def column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Column:
+    """One column of `kubectl get`; a wide one shows with `-o wide` only."""
+    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
+
+
+COLUMNS = (
+    column("STATUS", ".status.trainingJobStatus"),
+    column("SECONDARY-STATUS", ".status.secondaryStatus"),
+    column("AGE", ".metadata.creationTimestamp", "date"),
+    column("FAILURE-REASON", ".status.failureReason", wide=True),
+    column("INSTANCE", ".spec.resourceConfig.instanceType", wide=True),
+    column("TRAINING-SECONDS", ".status.trainingTimeInSeconds", "integer", wide=True),
+    column("BILLABLE", ".status.billableTimeInSeconds", "integer", wide=True),
+    column("SAVINGS", ".status.managedSpotTrainingSavings", "integer", wide=True),
+    column("READY", '.status.conditions[?(@.type=="Ready")].status', wide=True),
+)
+
+
+def training_job_definition(model: Model) -> dict[str, Any]:
+    """The CRD that this project installs."""
+    root = root_schema(spec_schema(model.spec), status_schema(model.status))
+    root["x-kubernetes-validations"] = immutability_rules(model.spec)
+    described = describe("", root, yaml.safe_load(DESCRIPTIONS.read_text()))
+    return definition(described, COLUMNS, {"shortNames": ["tj"], "categories": ["sagemaker"]})
+
+
+def root_schema(spec: Schema, status: Schema) -> Schema:
+    """The schema of a whole object."""
+    return structure(
+        {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        }
+    )
+
+
+def definition(schema: Schema, columns: Sequence[Column], names: Mapping[str, Any]) -> dict[str, Any]:
+    """A CRD of TrainingJob with this schema and these columns."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "trainingjobs.sagemaker.services.k8s.aws"},
+        "spec": {
+            "group": "sagemaker.services.k8s.aws",
+            "names": {
+                "kind": "TrainingJob",
+                "listKind": "TrainingJobList",
+                "plural": "trainingjobs",
+                "singular": "trainingjob",
+                **names,
+            },
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": "v1alpha1",
+                    "served": True,
+                    "storage": True,
+                    "additionalPrinterColumns": list(columns),
+                    "schema": {"openAPIV3Schema": schema},
+                    "subresources": {"status": {}},
+                }
+            ],
+        },
+    }
+
+
+def describe(path: str, schema: Schema, sentences: Mapping[str, str]) -> Schema:
+    """The schema with the sentence of each path in it, and its fields in alphabetical order."""
+    described: Schema = {"description": sentences[path]} if path in sentences else {}
+    described |= schema
+    if "properties" in schema:
+        described["properties"] = {
+            name: describe(f"{path}.{name}".lstrip("."), part, sentences)
+            for name, part in sorted(schema["properties"].items())
+        }
+    if "items" in schema:
+        described["items"] = describe(f"{path}[]", schema["items"], sentences)
+    return described
