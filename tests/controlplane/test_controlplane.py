@@ -1,29 +1,189 @@
-"""The control plane itself, real throughout; what it needs of Kubernetes, not what Kubernetes does."""
+"""The control plane itself, real throughout: what tests rely on, not what Kubernetes promises anyway."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.controlplane.plane import KubectlError
+from tests.controlplane.plane import (
+    ClusterError,
+    ControlPlane,
+    GivenCluster,
+    KindCluster,
+    KubectlError,
+    choose_cluster,
+)
+from tests.controlplane.programs import find_programs
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from tests.controlplane.fixtures import Kubectl
-    from tests.controlplane.plane import Cluster, ControlPlane
+    from tests.controlplane.plane import Cluster
 
-VIEWER = """
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: viewer}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
-subjects: [{kind: ServiceAccount, name: viewer}]
-"""
+
+def processes_naming(folder: Path) -> list[int]:
+    """Ids of the processes with `folder` on their command line, as each of a control plane's has."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder) in (entry / "cmdline").read_text(errors="replace"):
+                found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.05)
+
+
+def get(kubectl: Kubectl, *arguments: str) -> Any:
+    return json.loads(kubectl("get", *arguments, "--output=json"))
 
 
 def test_kubectl_and_api_server_are_of_the_same_minor_version(control_plane: Cluster) -> None:
     versions = json.loads(control_plane.kubectl("version", "--output=json"))
     assert versions["clientVersion"]["minor"] == versions["serverVersion"]["minor"]
+
+
+def test_a_service_account_has_what_rbac_grants_and_no_more(
+    control_plane: Cluster, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    kubectl("create", "serviceaccount", "reader")
+    kubectl("create", "role", "reader", "--verb=list", "--resource=configmaps")
+    kubectl("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={namespace}:reader")
+    reader = GivenCluster(control_plane.kubeconfig_of_service_account(namespace, "reader", tmp_path))
+    who = json.loads(reader.kubectl("auth", "whoami", "--output=json"))["status"]["userInfo"]["username"]
+    assert who == f"system:serviceaccount:{namespace}:reader"
+    reader.kubectl("--namespace", namespace, "get", "configmaps")
+    with pytest.raises(KubectlError, match="forbidden"):
+        reader.kubectl("--namespace", namespace, "get", "secrets")
+
+
+def test_a_deleted_namespace_goes_with_all_that_is_in_it(control_plane: Cluster) -> None:
+    control_plane.kubectl("create", "namespace", "short-lived")
+    control_plane.kubectl("--namespace", "short-lived", "create", "configmap", "inside")
+    control_plane.kubectl("delete", "namespace", "short-lived", "--wait", "--timeout=30s")
+    with pytest.raises(KubectlError, match="NotFound"):
+        control_plane.kubectl("get", "namespace", "short-lived")
+
+
+def test_what_an_object_owns_goes_with_it(kubectl: Kubectl) -> None:
+    kubectl("create", "configmap", "owner")
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner"}
+    owner["uid"] = get(kubectl, "configmap", "owner")["metadata"]["uid"]
+    owned = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owned", "ownerReferences": [owner]}}
+    kubectl("create", "--filename=-", input=json.dumps(owned))
+    kubectl("delete", "configmap", "owner")
+    kubectl("wait", "--for=delete", "configmap/owned", "--timeout=30s")
+
+
+def test_a_restarted_api_server_keeps_address_data_and_tokens(
+    own_control_plane: ControlPlane, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    kubectl("create", "configmap", "before", "--from-literal=a=b")
+    account = GivenCluster(own_control_plane.kubeconfig_of_service_account(namespace, "default", tmp_path))
+    own_control_plane.kill_apiserver()
+    try:
+        with pytest.raises(KubectlError, match="refused"):
+            kubectl("get", "configmap", "before")
+    finally:
+        own_control_plane.restart_apiserver()
+    assert get(kubectl, "configmap", "before")["data"] == {"a": "b"}
+    assert f":{namespace}:default" in account.kubectl("auth", "whoami")
+
+
+def test_a_paused_api_server_answers_nobody_until_it_goes_on(own_control_plane: ControlPlane, kubectl: Kubectl) -> None:
+    with own_control_plane.paused_apiserver(), pytest.raises(KubectlError, match=r"(?i)timeout|deadline"):
+        kubectl("get", "configmaps", "--request-timeout=1s")
+    kubectl("get", "configmaps")
+
+
+def test_after_compaction_and_restart_old_versions_are_gone(
+    own_control_plane: ControlPlane, kubectl: Kubectl, namespace: str
+) -> None:
+    kubectl("create", "configmap", "first")
+    version = get(kubectl, "configmap", "first")["metadata"]["resourceVersion"]
+    kubectl("create", "configmap", "second")
+    past = f"/api/v1/namespaces/{namespace}/configmaps?resourceVersion={version}&resourceVersionMatch=Exact"
+    assert "second" not in kubectl("get", "--raw", past)
+    assert own_control_plane.compact() > int(version)
+    own_control_plane.restart_apiserver()
+    with pytest.raises(KubectlError, match=r"too old|compacted|Expired"):
+        kubectl("get", "--raw", past)
+
+
+def test_two_run_side_by_side_and_one_that_stops_leaves_nothing(own_control_plane: ControlPlane) -> None:
+    with ControlPlane(find_programs(os.environ), apiserver_flags=["--watch-cache=false"]) as second:
+        assert second.url != own_control_plane.url
+        second.kubectl("create", "namespace", "only-here")
+        assert "only-here" not in own_control_plane.kubectl("get", "namespaces")
+        assert len(processes_naming(second.folder)) == 3
+    assert processes_naming(second.folder) == []
+    assert not second.folder.exists()
+    second.stop()  # once more does no harm
+
+
+def test_a_program_that_fails_is_reported_with_its_log_and_the_rest_is_stopped(own_control_plane: ControlPlane) -> None:
+    broken = ControlPlane(find_programs(os.environ), apiserver_flags=["--no-such-flag"])
+    with pytest.raises(ClusterError, match=r"kube-apiserver ended with exit code 1:(.|\n)*unknown flag"):
+        broken.start()
+    assert processes_naming(broken.folder) == []
+    assert not broken.folder.exists()
+
+
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_the_program_says_where_it_is_and_nothing_outlives_it(
+    own_control_plane: ControlPlane, tmp_path: Path, ending: signal.Signals, code: int
+) -> None:
+    command = [sys.executable, "-m", "tests.controlplane"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # what a kill -9 leaves behind goes with the test
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
+        assert program.stdout is not None
+        export, _, path = program.stdout.readline().strip().partition("=")
+        folder = Path(path).parent
+        assert export == "export KUBECONFIG"
+        assert "default" in GivenCluster(Path(path)).kubectl("get", "namespaces")
+        assert len([pid for pid in processes_naming(folder) if pid != program.pid]) == 3
+        program.send_signal(ending)
+        assert program.wait(10) == code
+    wait_until(lambda: not processes_naming(folder))
+    assert folder.exists() == (ending is signal.SIGKILL)
+
+
+def found(environment: Mapping[str, str]) -> Path:
+    return Path("found")
+
+
+@pytest.mark.parametrize(
+    ("environment", "chosen"),
+    [
+        ({"TEST_KUBECONFIG": "/given", "CLUSTER": "kind", "KUBECONFIG": "/other"}, GivenCluster),
+        ({"CLUSTER": "kind", "KUBECONFIG": "/other"}, KindCluster),
+        ({"CLUSTER": "own"}, ControlPlane),
+        ({"CLUSTER": "", "KUBECONFIG": "/production"}, ControlPlane),
+        ({"TEST_KUBECONFIG": ""}, ControlPlane),
+    ],
+)
+def test_a_cluster_is_used_only_when_it_is_named_on_purpose(
+    environment: Mapping[str, str], chosen: type[Cluster]
+) -> None:
+    make = choose_cluster(environment, found)
+    assert getattr(make, "func", make) is chosen
+
+
+def test_an_unknown_kind_of_cluster_is_refused_by_name() -> None:
+    with pytest.raises(ClusterError, match="CLUSTER=minikube is neither own nor kind"):
+        choose_cluster({"CLUSTER": "minikube"}, found)
