@@ -1,0 +1,246 @@
+"""The connection to the API server: credentials, one session, one way to call and one to watch.
+
+Here the official client's configuration, authentication and session are used, and the errors of HTTP become those of
+errors.py. Bodies are plain dicts: the client's models cost memory and time and know nothing of TrainingJobs. What is
+called is the business of the other modules of this package. Not used, for a reason: the client's `Watch`, which makes
+another session and reconnects by rules of its own.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTResponse
+from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio.config.incluster_config import InClusterConfigLoader
+from kubernetes.aio.config.kube_config import load_kube_config
+
+from trainingjob_operator import __version__
+from trainingjob_operator.kube.errors import KubeError, Unavailable, from_answer
+
+READ_SECONDS = 10.0
+"""Limit of a call that reads one object."""
+WRITE_SECONDS = 8.0
+"""Limit of a call that writes one object; well below the time after which a Lease can be lost."""
+LIST_SECONDS = 30.0
+"""Limit of one page of a list."""
+CONNECT_SECONDS = 5.0
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+_TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+class LoginError(Exception):
+    """No credentials: the message says what was tried and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What another HTTP client needs to reach the API server as this one does."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    scheme: str | None
+    """Bearer or Basic, with `token`."""
+    token: str | None = field(repr=False)
+    certificate_path: str | None
+    private_key_path: str | None
+    proxy_url: str | None
+    default_namespace: str | None
+
+
+class Login:
+    """Where the credentials come from: $KUBECONFIG, else the pod's service account, else ~/.kube/config.
+
+    Each load reads them anew (files, exec plugins).
+    """
+
+    def __init__(self, environ: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> None:
+        self._environ = environ
+        self._service_account = service_account
+
+    async def load(self) -> Credentials:
+        """Raises LoginError."""
+        configuration, namespace = await self.configure()
+        header: str = await configuration.get_api_key_with_prefix("BearerToken") or ""
+        scheme, _, token = header.partition(" ")
+        return Credentials(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            scheme=scheme.capitalize() or None,
+            token=token.strip() or None,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+            proxy_url=configuration.proxy,
+            default_namespace=namespace,
+        )
+
+    async def configure(self) -> tuple[Configuration, str | None]:
+        """The official client's configuration, which follows a rotating token file, and the default namespace."""
+        configuration = Configuration()
+        kubeconfig = self._environ.get("KUBECONFIG")
+        try:
+            if not kubeconfig and self._environ.get("KUBERNETES_SERVICE_HOST"):
+                return configuration, self._from_pod(configuration)
+            path = kubeconfig or str(Path.home() / ".kube" / "config")
+            loader = await load_kube_config(  # type: ignore[no-untyped-call]
+                path, client_configuration=configuration, persist_config=False
+            )
+        except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+            source = kubeconfig or "the service account or ~/.kube/config"
+            raise LoginError(f"no usable credentials for the API server in {source}: {error}") from error
+        return configuration, loader.current_context["context"].get("namespace")
+
+    def _from_pod(self, configuration: Configuration) -> str | None:
+        loader = InClusterConfigLoader(  # type: ignore[no-untyped-call]
+            token_filename=str(self._service_account / "token"),
+            cert_filename=str(self._service_account / "ca.crt"),
+            environ=self._environ,
+        )
+        loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
+        namespace = self._service_account / "namespace"
+        return namespace.read_text().strip() or None if namespace.is_file() else None
+
+
+class ApiServer:
+    """One session for all calls and watches; logs in again when the API server no longer knows the credentials."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._client: ApiClient | None = None
+        self._logging_in = asyncio.Lock()
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()  # type: ignore[no-untyped-call]
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        seconds: float,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = JSON,
+    ) -> dict[str, Any]:
+        """Send one request and return the object of its answer.
+
+        `seconds` limits all of it, from waiting for a connection to the last byte. `path` is absolute and already
+        quoted. Raises KubeError.
+        """
+        limits = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS)
+        try:
+            async with asyncio.timeout(seconds):  # around a login too, which may run a plugin
+                response = await self._send(method, path, query or {}, body, content_type, limits)
+                answer: object = json.loads(await response.response.read())
+        except (*_TRANSPORT, ValueError) as error:
+            raise Unavailable(f"{method} {path}: {_words(error)}") from error
+        if not isinstance(answer, dict):
+            raise Unavailable(f"{method} {path}: the answer is no object")
+        return answer
+
+    @asynccontextmanager
+    async def watch(
+        self, path: str, *, query: Mapping[str, str], silence: float
+    ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """Open a watch; the events are those of the API server as they are, bookmarks among them.
+
+        The events end when the API server ends the watch. An ERROR event and a silence of more than `silence`
+        seconds raise a KubeError.
+        """
+        limits = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=silence)
+        try:
+            async with asyncio.timeout(silence):
+                response = await self._send("GET", path, {**query, "watch": "true"}, None, JSON, limits)
+        except _TRANSPORT as error:
+            raise Unavailable(f"watch of {path}: {_words(error)}") from error
+        try:
+            yield _events(path, response.response)
+        finally:
+            response.response.close()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+        content_type: str,
+        limits: aiohttp.ClientTimeout,
+    ) -> RESTResponse:
+        """A good answer, its body not read yet."""
+        client = await self._connected(None)
+        response = await _request(client, method, path, query, body, content_type, limits)
+        if response.status == 401:  # expired or rotated: once more with what can be read now
+            response.response.release()
+            client = await self._connected(client)
+            response = await _request(client, method, path, query, body, content_type, limits)
+        if response.status >= 400:
+            raise from_answer(response.status, await response.response.read(), response.headers.get("Retry-After"))
+        return response
+
+    async def _connected(self, refused: ApiClient | None) -> ApiClient:
+        """The current session, a new one in place of a `refused` one."""
+        async with self._logging_in:
+            if self._client is None or self._client is refused:
+                try:
+                    configuration, _ = await self._login.configure()
+                    client = ApiClient(configuration)
+                except (LoginError, OSError) as error:  # OSError: a certificate that is being replaced
+                    raise Unavailable(str(error)) from error
+                client.user_agent = f"trainingjob-operator/{__version__}"
+                await self.close()
+                self._client = client
+            return self._client
+
+
+async def _request(
+    client: ApiClient,
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    body: Mapping[str, Any] | None,
+    content_type: str,
+    limits: aiohttp.ClientTimeout,
+) -> RESTResponse:
+    # without the body, which the client would only copy item by item
+    method, url, headers, _, _ = await client.param_serialize(
+        method, path, query_params=dict(query), header_params={"Accept": JSON}, auth_settings=["BearerToken"]
+    )
+    headers["Content-Type"] = content_type
+    try:
+        return await client.call_api(method, url, headers, body, _request_timeout=limits)
+    except RuntimeError as error:  # aiohttp's word for a session that was closed, at exit or by a new login
+        raise Unavailable(f"{method} {path}: {error}") from error
+
+
+async def _events(path: str, response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+    try:
+        async for line in response.content:
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                status = event["object"]
+                raise from_answer(int(status.get("code") or 500), status)
+            yield event
+    except KubeError:
+        raise
+    except (*_TRANSPORT, ValueError, KeyError, TypeError) as error:
+        raise Unavailable(f"watch of {path}: {_words(error)}") from error
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

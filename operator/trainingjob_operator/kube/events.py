@@ -1,0 +1,154 @@
+"""Kubernetes Events, posted in the background: a reconcile never waits for one.
+
+What is worth an Event and its words are decided in logic/events.py.
+"""
+
+import asyncio
+import hashlib
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from trainingjob_operator.kube.client import WRITE_SECONDS, ApiServer
+from trainingjob_operator.kube.errors import AlreadyExists, Forbidden, KubeError, Unavailable
+from trainingjob_operator.kube.objects import API_VERSION, KIND
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "trainingjob-operator"
+MESSAGE_LIMIT = 1024
+"""Bytes of a message that the API server takes."""
+RETRY_LIMIT = 30.0
+"""Seconds between two tries at most, while the API server is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The TrainingJob that an Event is about."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class EventRecorder:
+    """A bounded queue and one task (`run`) that posts from it, at most `burst` at once and `per_second` lasting.
+
+    The name of an Event follows from the object's uid and the caller's key, so that what is recorded again after a
+    crash exists already. When the queue is full the oldest Event is dropped and `dropped` called.
+    """
+
+    def __init__(
+        self,
+        api: ApiServer,
+        *,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        jitter: random.Random,
+        dropped: Callable[[], None],
+        capacity: int = 1000,
+        per_second: float = 20.0,
+        burst: int = 100,
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._now = now
+        self._jitter = jitter
+        self._dropped = dropped
+        self._capacity = capacity
+        self._interval = 1.0 / per_second
+        self._burst = burst
+        self._queue: deque[tuple[str, dict[str, Any]]] = deque()
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
+        self._full_at = clock()  # when the token bucket will be full; every token taken moves it on
+        self._denial_logged = False
+
+    def record(self, subject: Subject, kind: str, reason: str, message: str, key: str) -> None:
+        """Queue one Event: `kind` is Normal or Warning, `key` tells it from the object's other Events."""
+        if len(self._queue) >= self._capacity:
+            self._queue.popleft()
+            self._dropped()
+        self._queue.append((subject.namespace, self._body(subject, kind, reason, message, key)))
+        self._filled.set()
+        self._emptied.clear()
+
+    async def run(self) -> None:
+        """Post until cancelled."""
+        failures = 0
+        while True:
+            await self._filled.wait()
+            await asyncio.sleep(self._full_at - (self._burst - 1) * self._interval - self._clock())
+            namespace, body = event = self._queue.popleft()
+            self._full_at = max(self._full_at, self._clock()) + self._interval
+            try:
+                await self._post(namespace, body)
+            except Unavailable as error:
+                failures += 1
+                if len(self._queue) < self._capacity:
+                    self._queue.appendleft(event)
+                else:
+                    self._dropped()
+                backoff = min(RETRY_LIMIT, 0.5 * 2.0 ** min(failures, 16)) * self._jitter.uniform(0.5, 1.0)
+                log.debug("Events wait for the API server: %s", error)
+                await asyncio.sleep(max(error.retry_after, backoff))
+            else:
+                failures = 0
+            if not self._queue:
+                self._filled.clear()
+                self._emptied.set()
+
+    async def flush(self, seconds: float) -> None:
+        """Give the queue at most that long to empty, before `run` is cancelled."""
+        try:
+            await asyncio.wait_for(self._emptied.wait(), seconds)
+        except TimeoutError:
+            log.warning("%d Events were not posted before the end", len(self._queue))
+
+    async def _post(self, namespace: str, body: dict[str, Any]) -> None:
+        try:
+            await self._api.call("POST", f"/api/v1/namespaces/{namespace}/events", seconds=WRITE_SECONDS, body=body)
+        except AlreadyExists:
+            pass
+        except Unavailable:
+            raise
+        except Forbidden as error:
+            if error.namespace_terminating or self._denial_logged:
+                log.debug("An Event was refused: %s", error)
+            else:
+                self._denial_logged = True
+                log.warning("Events can't be posted; the operator's role needs create on events: %s", error)
+        except KubeError as error:
+            log.debug("An Event was refused: %s", error)
+
+    def _body(self, subject: Subject, kind: str, reason: str, message: str, key: str) -> dict[str, Any]:
+        digest = hashlib.sha256(f"{subject.uid}/{key}".encode()).hexdigest()[:16]
+        moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if len(message.encode()) > MESSAGE_LIMIT:
+            message = message.encode()[: MESSAGE_LIMIT - 3].decode(errors="ignore") + "…"
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{subject.name[:230]}.{digest}", "namespace": subject.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "namespace": subject.namespace,
+                "name": subject.name,
+                "uid": subject.uid,
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message,
+            "count": 1,
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": "",
+        }

@@ -1,0 +1,97 @@
+"""The TrainingJob objects: list, read, patch.
+
+Bodies are the API server's JSON as dicts. Every patch is a JSON merge patch that names the object's uid and, where
+given, the resourceVersion it is based on: it changes that object in that state, or raises Conflict. What to write is
+decided elsewhere; what may be raised is drawn in errors.py.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from trainingjob_operator.kube.client import LIST_SECONDS, MERGE_PATCH, READ_SECONDS, WRITE_SECONDS, ApiServer
+from trainingjob_operator.kube.errors import Expired
+
+GROUP = "sagemaker.services.k8s.aws"
+VERSION = "v1alpha1"
+PLURAL = "trainingjobs"
+KIND = "TrainingJob"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+FIELD_MANAGER = "trainingjob-operator"
+"""The name of this operator in metadata.managedFields."""
+PAGE_SIZE = 500
+
+Object = dict[str, Any]
+
+
+class TrainingJobObjects:
+    def __init__(self, api: ApiServer) -> None:
+        self._api = api
+
+    async def list_pages(self, namespace: str | None = None, label_selector: str = "") -> AsyncIterator[list[Object]]:
+        """The objects of one namespace, or of all, in pages of at most PAGE_SIZE.
+
+        A list that outlives the API server's history goes on at its next key from a newer state, so no object comes
+        twice; what is created or deleted meanwhile may be shown or not.
+        """
+        query = {"limit": str(PAGE_SIZE)}
+        if label_selector:
+            query["labelSelector"] = label_selector
+        while True:
+            try:
+                page = await self._api.call("GET", _path(namespace), seconds=LIST_SECONDS, query=query)
+            except Expired as error:
+                if not error.continue_token:
+                    raise
+                query["continue"] = error.continue_token
+                continue
+            yield page.get("items") or []
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def get(self, namespace: str, name: str) -> Object:
+        return await self._api.call("GET", _path(namespace, name), seconds=READ_SECONDS)
+
+    async def patch_metadata(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str,
+        finalizers: Sequence[str] | None = None,
+        annotations: Mapping[str, str | None] | None = None,
+    ) -> Object:
+        """Set all finalizers, and the annotations given (None removes one), in one write; returns the new object."""
+        metadata: Object = {"uid": uid, "resourceVersion": resource_version}
+        if finalizers is not None:
+            metadata["finalizers"] = list(finalizers)
+        if annotations is not None:
+            metadata["annotations"] = dict(annotations)
+        return await self._patch(_path(namespace, name), {"metadata": metadata})
+
+    async def patch_status(
+        self, namespace: str, name: str, *, uid: str, resource_version: str, patch: Mapping[str, Any]
+    ) -> Object:
+        """Merge `patch` into the status; None removes a field, lists are replaced; returns the new object."""
+        metadata = {"uid": uid, "resourceVersion": resource_version}
+        return await self._patch(f"{_path(namespace, name)}/status", {"metadata": metadata, "status": dict(patch)})
+
+    async def _patch(self, path: str, body: Object) -> Object:
+        return await self._api.call(
+            "PATCH",
+            path,
+            seconds=WRITE_SECONDS,
+            query={"fieldManager": FIELD_MANAGER},
+            body=body,
+            content_type=MERGE_PATCH,
+        )
+
+
+def _path(namespace: str | None, name: str | None = None) -> str:
+    scope = "" if namespace is None else f"/namespaces/{quote(namespace, safe='')}"
+    item = "" if name is None else f"/{quote(name, safe='')}"
+    return f"/apis/{API_VERSION}{scope}/{PLURAL}{item}"

@@ -1,0 +1,261 @@
+"""What the operator must know beside its objects: annotations of namespaces, ACK's account map, the cluster's identity.
+
+Each collection is mirrored in memory by list and watch. What the mirror can't vouch for at the moment (a namespace of a
+second ago, a watch that is down) is read by name; where watching is forbidden, everything is, and read again every
+POLL seconds. What may not be read at all counts as absent, which is logged once. The meaning of annotations and map is
+decided in logic/annotations.py.
+"""
+
+import asyncio
+import enum
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from trainingjob_operator.kube.client import LIST_SECONDS, READ_SECONDS, ApiServer
+from trainingjob_operator.kube.errors import Forbidden, KubeError, NotFound, Unavailable
+
+log = logging.getLogger(__name__)
+
+ANNOTATION_PREFIXES = ("services.k8s.aws/", "sagemaker.services.k8s.aws/")
+ACCOUNT_MAP = "ack-role-account-map"
+
+WATCH = 60.0
+"""Seconds after which the API server is asked to end a watch, so that a dead connection is noticed soon."""
+SILENCE = WATCH + 15.0
+"""Seconds without a byte after which a watch is given up."""
+POLL = 30.0
+POLLS_BEFORE_WATCH = 20
+"""Where watching is forbidden it is tried again after so many polls: roles change."""
+BACKOFF_LIMIT = 30.0
+MAX_SILENCE = SILENCE + BACKOFF_LIMIT + LIST_SECONDS
+"""The heartbeat is never older than this, whatever the API server does."""
+
+_Value = Mapping[str, str]
+
+
+class _Mode(enum.Enum):
+    BLIND = "what is known may be old: read by name"
+    WATCHING = "what is known is kept up to date; what is not known is read by name"
+    POLLING = "watching is forbidden: what was read by name is read again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Collection:
+    """A collection of one kind, perhaps narrowed to one name, and what is kept of each object."""
+
+    what: str
+    path: str
+    query: Mapping[str, str]
+    keep: Callable[[Mapping[str, Any]], _Value]
+
+
+class _Mirror:
+    """The objects of a collection by name."""
+
+    def __init__(
+        self,
+        api: ApiServer,
+        collection: _Collection,
+        changed: Callable[[str], None],
+        *,
+        clock: Callable[[], float],
+        jitter: random.Random,
+    ) -> None:
+        self._api = api
+        self._collection = collection
+        self._changed = changed
+        self._clock = clock
+        self._jitter = jitter
+        self._mode = _Mode.BLIND
+        self._known: dict[str, _Value | None] = {}
+        self._given: dict[str, _Value | None] = {}  # what the callers go by, until it changes
+        self._denials: set[str] = set()
+        self.heartbeat = clock()
+
+    async def get(self, name: str) -> _Value | None:
+        """None where there is no such object or it may not be read; raises Unavailable where that can't be told."""
+        if self._mode is not _Mode.BLIND and name in self._known:
+            value = self._known[name]
+        else:
+            value = await self._read(name)
+            if self._mode is _Mode.POLLING:
+                self._known[name] = value
+        self._given[name] = value
+        return value
+
+    async def run(self) -> None:
+        """Keep up with the API server until cancelled."""
+        failures = 0
+        while True:
+            self.heartbeat = self._clock()
+            try:
+                await self._follow()
+            except Forbidden as error:
+                self._deny("may not be watched and are read by name", error)
+                await self._poll()
+                continue
+            except KubeError as error:
+                log.debug("Watching %s: %s", self._collection.what, error)
+            except Exception:
+                log.exception("Watching %s goes on after an unexpected error", self._collection.what)
+            failures = 1 if self._mode is _Mode.WATCHING else failures + 1
+            self._mode = _Mode.BLIND
+            backoff = min(BACKOFF_LIMIT, 0.5 * 2.0 ** min(failures, 16))
+            await asyncio.sleep(backoff * self._jitter.uniform(0.5, 1.0))
+
+    async def _follow(self) -> NoReturn:
+        """List, then watch, one watch after the other, until something goes wrong."""
+        version = await self._list()
+        while True:
+            self.heartbeat = opened = self._clock()
+            query = {
+                **self._collection.query,
+                "resourceVersion": version,
+                "timeoutSeconds": str(int(WATCH)),
+                "allowWatchBookmarks": "true",
+            }
+            async with self._api.watch(self._collection.path, query=query, silence=SILENCE) as events:
+                self._mode = _Mode.WATCHING
+                async for event in events:
+                    self.heartbeat = self._clock()
+                    metadata = event["object"]["metadata"]
+                    version = metadata["resourceVersion"]
+                    if event["type"] == "DELETED":
+                        self._known.pop(metadata["name"], None)
+                        self._compare(metadata["name"])
+                    elif event["type"] != "BOOKMARK":
+                        self._known[metadata["name"]] = self._collection.keep(event["object"])
+                        self._compare(metadata["name"])
+            if self._clock() < opened + 1.0:
+                raise Unavailable("the watch was ended at once")
+
+    async def _list(self) -> str:
+        """Replace what is known; returns the resourceVersion to watch from."""
+        found: dict[str, _Value | None] = {}
+        query = {**self._collection.query, "limit": "500"}
+        while True:
+            self.heartbeat = self._clock()
+            page = await self._api.call("GET", self._collection.path, seconds=LIST_SECONDS, query=query)
+            for item in page.get("items") or ():
+                found[item["metadata"]["name"]] = self._collection.keep(item)
+            token = page["metadata"].get("continue")
+            if not token:
+                break
+            query["continue"] = token
+        self._known = found
+        for name in list(self._given):
+            self._compare(name)
+        return str(page["metadata"]["resourceVersion"])
+
+    async def _poll(self) -> None:
+        """Read what was asked for, again and again, for a while."""
+        self._known = {}
+        self._mode = _Mode.POLLING
+        for _ in range(POLLS_BEFORE_WATCH):
+            self.heartbeat = self._clock()
+            await asyncio.sleep(POLL * self._jitter.uniform(0.75, 1.0))
+            for name in list(self._given):
+                self.heartbeat = self._clock()
+                try:
+                    self._known[name] = await self._read(name)
+                except KubeError as error:
+                    log.debug("Reading %s %s: %s", self._collection.what, name, error)
+                    self._known.pop(name, None)
+                else:
+                    self._compare(name)
+
+    async def _read(self, name: str) -> _Value | None:
+        path = f"{self._collection.path}/{quote(name, safe='')}"
+        try:
+            return self._collection.keep(await self._api.call("GET", path, seconds=READ_SECONDS))
+        except NotFound:
+            return None
+        except Forbidden as error:
+            self._deny("may not be read and count as absent", error)
+            return None
+
+    def _compare(self, name: str) -> None:
+        """Tell the callers if what they were given is no longer true."""
+        if name in self._given and self._given[name] != self._known.get(name):
+            del self._given[name]
+            self._changed(name)
+
+    def _deny(self, consequence: str, error: Forbidden) -> None:
+        if consequence not in self._denials:
+            self._denials.add(consequence)
+            log.warning("%s %s: %s", self._collection.what, consequence, error)
+
+
+class Surroundings:
+    """Namespaces and the account map, followed by `run`.
+
+    `changed` is called with a namespace whose annotations are no longer those that were handed out, and with None
+    when that is so for the account map: what was decided by them is to be looked at again.
+    """
+
+    def __init__(
+        self,
+        api: ApiServer,
+        *,
+        system_namespace: str,
+        changed: Callable[[str | None], None],
+        clock: Callable[[], float],
+        jitter: random.Random,
+    ) -> None:
+        self._api = api
+        self._namespaces = _Mirror(
+            api,
+            _Collection("Namespaces", "/api/v1/namespaces", {}, _annotations),
+            changed,
+            clock=clock,
+            jitter=jitter,
+        )
+        self._account_maps = _Mirror(
+            api,
+            _Collection(
+                f"ConfigMaps {ACCOUNT_MAP}",
+                f"/api/v1/namespaces/{quote(system_namespace, safe='')}/configmaps",
+                {"fieldSelector": f"metadata.name={ACCOUNT_MAP}"},
+                _data,
+            ),
+            lambda _: changed(None),
+            clock=clock,
+            jitter=jitter,
+        )
+
+    @property
+    def heartbeat(self) -> float:
+        """When the slower of the two loops last turned, by the clock; at most MAX_SILENCE ago if all is well."""
+        return min(self._namespaces.heartbeat, self._account_maps.heartbeat)
+
+    async def run(self) -> None:
+        await asyncio.gather(self._namespaces.run(), self._account_maps.run())
+
+    async def annotations(self, namespace: str) -> Mapping[str, str]:
+        """Those of ANNOTATION_PREFIXES; raises Unavailable where they can't be told at the moment."""
+        return await self._namespaces.get(namespace) or {}
+
+    async def account_roles(self) -> Mapping[str, str] | None:
+        """The data of the account map, account to role ARN; None where there is no map. Raises Unavailable."""
+        return await self._account_maps.get(ACCOUNT_MAP)
+
+    async def cluster_id(self) -> str | None:
+        """The uid of kube-system; None where the role does not allow to read it. Raises Unavailable."""
+        try:
+            body = await self._api.call("GET", "/api/v1/namespaces/kube-system", seconds=READ_SECONDS)
+        except Forbidden:
+            return None
+        return str(body["metadata"]["uid"])
+
+
+def _annotations(body: Mapping[str, Any]) -> _Value:
+    annotations = body["metadata"].get("annotations") or {}
+    return {key: value for key, value in annotations.items() if key.startswith(ANNOTATION_PREFIXES)}
+
+
+def _data(body: Mapping[str, Any]) -> _Value:
+    return body.get("data") or {}
