@@ -12,12 +12,15 @@ import dataclasses
 import logging
 import os
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from trainingjob_operator import __version__, log_format, settings
+from trainingjob_operator import log_format, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from trainingjob_operator.settings import Settings
 
 PROGRAM = "trainingjob-operator"
 EXIT_USAGE = 2
@@ -63,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Makes SageMaker TrainingJob objects true, and tells the truth about them in their status.",
         allow_abbrev=False,
     )
-    program.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    program.add_argument("--version", action="version", version=f"{PROGRAM} {metadata.version(PROGRAM)}")
     commands = program.add_subparsers(dest="command", metavar="COMMAND", required=True)
     run = commands.add_parser(
         "run",
@@ -92,12 +95,23 @@ def build_parser() -> argparse.ArgumentParser:
     return program
 
 
-def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+async def _operate(chosen: Settings) -> int:
+    from trainingjob_operator import assembly  # noqa: PLC0415 - a usage error must not wait for boto3 and Kopf
+
+    return await assembly.run(chosen)
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    operate: Callable[[Settings], Coroutine[Any, Any, int]] = _operate,
+) -> int:
     """Run the program.
 
     :param argv: the arguments after the program's name; the process's own when not given
     :param environ: the environment variables; the process's own when not given
-    :returns: the exit code: 2 for what can't be taken from the command line or the environment, else the operator's
+    :param operate: what runs with the settings; the operator unless told otherwise
+    :returns: the exit code: 2 for what can't be taken from the command line or the environment, else that of `operate`
     """
     try:
         given = vars(build_parser().parse_args(argv))
@@ -109,6 +123,4 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     for name, reason in settings.IGNORED_FLAGS.items():
         if name in given:
             _logger.warning("%s is accepted and ignored: %s", name, reason)
-    from trainingjob_operator import assembly  # noqa: PLC0415 - a usage error must not wait for boto3 and Kopf
-
-    return asyncio.run(assembly.run(chosen))
+    return asyncio.run(operate(chosen))

@@ -469,7 +469,7 @@ class Settings:
         if self.allow_unsafe_aws_endpoint_urls:
             return
         for flag in FLAGS:
-            if flag.parse is _url and getattr(self, flag.field).startswith("http:"):
+            if flag.parse is _url and getattr(self, flag.field).lower().startswith("http:"):
                 raise SettingsError(
                     f"{flag.name} is not https: give an https URL, or set --allow-unsafe-aws-endpoint-urls."
                 )

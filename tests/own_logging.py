@@ -1,0 +1,26 @@
+"""A place to configure logging in, for tests of what does so: the process's own state comes back afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def own_logging() -> Iterator[None]:
+    """Set the root logger's handlers and the levels aside while the context lasts."""
+    root = logging.getLogger()
+    loggers = [root, logging.getLogger("trainingjob_operator"), logging.getLogger("kopf.objects")]
+    levels = [logger.level for logger in loggers]
+    handlers, root.handlers = root.handlers, []
+    try:
+        yield
+    finally:
+        logging.captureWarnings(capture=False)
+        root.handlers = handlers
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

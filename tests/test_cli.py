@@ -1,0 +1,139 @@
+"""The command line: what it prints, what it runs with, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.own_logging import own_logging
+from trainingjob_operator.cli import main
+from trainingjob_operator.settings import FLAGS, IGNORED_FLAGS, Group
+
+if TYPE_CHECKING:
+    from trainingjob_operator.settings import Settings
+
+ENVIRON = {"AWS_REGION": "eu-west-1"}
+
+
+class Operation:
+    """Stands where the operator would run; keeps the settings that it was started with."""
+
+    def __init__(self, exit_code: int = 0) -> None:
+        self.exit_code = exit_code
+        self.settings: Settings | None = None
+
+    async def __call__(self, settings: Settings) -> int:
+        self.settings = settings
+        return self.exit_code
+
+
+def run(*flags: str, environ: dict[str, str] = ENVIRON) -> tuple[int, Settings | None]:
+    operation = Operation()
+    with own_logging():
+        exit_code = main(["run", *flags], environ, operation)
+    return exit_code, operation.settings
+
+
+def test_flags_reach_the_operator_as_settings() -> None:
+    exit_code, settings = run("--sweep-seconds", "2", "--watch-namespace=a,b", "--deletion-policy=retain")
+    assert exit_code == 0
+    assert settings is not None
+    assert (settings.sweep_seconds, settings.watch_namespace) == (2, ("a", "b"))
+    assert settings.deletion_policy == "retain"
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [
+        (["--enable-leader-election"], True),
+        (["--enable-leader-election", "--log-level=info"], True),
+        (["--enable-leader-election=true"], True),
+        (["--enable-leader-election=false"], False),
+        ([], False),
+    ],
+)
+def test_a_switch_needs_no_value_and_takes_one(flags: list[str], chosen: bool) -> None:
+    _, settings = run(*flags)
+    assert settings is not None
+    assert settings.enable_leader_election is chosen
+
+
+def test_acks_name_for_the_concurrency_is_taken() -> None:
+    _, settings = run("--reconcile-default-max-concurrent-syncs", "3")
+    assert settings is not None
+    assert settings.max_concurrent_reconciles == 3
+
+
+def test_the_exit_code_is_the_operators() -> None:
+    with own_logging():
+        assert main(["run"], ENVIRON, Operation(exit_code=3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["run", "--sweep-second", "1"], "unrecognized arguments: --sweep-second"),
+        (["run", "--sweep-seconds"], "--sweep-seconds: expected one argument"),
+        (["run", "--sweep-seconds", "soon"], "--sweep-seconds is 'soon': give a number of seconds"),
+        (["walk"], "invalid choice: 'walk'"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_what_can_not_be_taken_is_said_in_one_line_and_exits_with_2(
+    argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operation = Operation()
+    assert main(argv, ENVIRON, operation) == 2
+    assert operation.settings is None
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert sentence in printed.err
+
+
+def test_without_a_region_it_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(environ={})[0] == 2
+    assert "set AWS_REGION" in capsys.readouterr().err
+
+
+def test_each_flag_that_means_nothing_here_is_accepted_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    twice = [flag for name in IGNORED_FLAGS for flag in (f"{name}=TrainingJob=5", name)]
+    exit_code, settings = run(*twice)
+    assert exit_code == 0
+    assert settings is not None
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["level"] for line in lines] == ["warn"] * len(IGNORED_FLAGS)
+    for line, (name, reason) in zip(lines, IGNORED_FLAGS.items(), strict=True):
+        assert line["msg"] == f"{name} is accepted and ignored: {reason}"
+
+
+def test_help_shows_every_flag_in_its_group_with_variable_and_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--help"], {})
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert [shown.index(f"\n{group.value}:\n") for group in Group] == sorted(
+        shown.index(f"\n{group.value}:\n") for group in Group
+    )
+    for flag in FLAGS:
+        assert f"  {flag.name} " in shown
+        assert f"${flag.variable}" in shown
+    assert "0.0.0.0:8080" in shown
+    assert not any(name in shown for name in IGNORED_FLAGS)
+
+
+@pytest.mark.parametrize(
+    "program", [["-m", "trainingjob_operator"], ["-c", "from trainingjob_operator.cli import main; main()"]]
+)
+def test_the_program_tells_its_version(program: list[str]) -> None:
+    environ = os.environ | {"PYTHONPATH": "operator"}
+    told = subprocess.run(
+        [sys.executable, *program, "--version"], env=environ, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == f"trainingjob-operator {metadata.version('trainingjob-operator')}\n"
