@@ -1,0 +1,287 @@
+"""What SageMaker says of one training job, and what can be asked of it.
+
+Here live the translation of DescribeTrainingJob's and ListTrainingJobs' answers into the observed part of
+`.status`, and the order among answers. Not here: conditions (conditions.py), fields that are derived from where
+the job runs, and what the spec wants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from trainingjob_operator.logic.members import STATUS
+from trainingjob_operator.logic.timestamps import format_time, parse_time
+
+if TYPE_CHECKING:
+    from trainingjob_operator.logic.members import Members, Shape
+
+COMPLETED = "Completed"
+FAILED = "Failed"
+STOPPED = "Stopped"
+ENDED = frozenset({COMPLETED, FAILED, STOPPED})
+"""TrainingJobStatus values after which the job never runs again; any other, known or not, counts as running."""
+
+RULE_ENDED = frozenset({"NoIssuesFound", "IssuesFound", "Error", "Stopped"})
+"""RuleEvaluationStatus values after which a rule never runs again."""
+
+WARM_POOL_GONE = frozenset({"Terminated", "Reused"})
+WARM_POOL_MARGIN = timedelta(minutes=5)
+"""How long after its keep-alive a warm pool may still be shown as Available."""
+
+MAX_TEXT = 2048
+"""Characters kept of one text; the API's longest bound, so that only nonsense is cut."""
+MAX_ITEMS = 300
+"""Items kept of one list, the newest: the object must stay far below etcd's 1.5 MiB."""
+
+_TRANSITIONS = "secondaryStatusTransitions"
+
+
+class _Side(Enum):
+    """Whose names a mapping uses."""
+
+    API = "SageMaker's"
+    STATUS = "ours"
+
+
+def _text(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    # A lone surrogate would come back changed from the API server, and be written again for ever.
+    return value[:MAX_TEXT].encode(errors="replace").decode()
+
+
+def _time(value: object) -> str | None:
+    moment = parse_time(value)
+    return format_time(moment) if moment else None
+
+
+def _number(value: object) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no word for the others
+    return value if -(2**63) <= value < 2**63 else None
+
+
+def _integer(value: object) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number == int(number) and abs(number) < 2**63 else None
+
+
+_SCALARS: Mapping[str, Callable[[object], Any]] = {
+    "integer": _integer,
+    "number": _number,
+    "string": _text,
+    "timestamp": _time,
+}
+_SUMMARY: Members = {
+    name: STATUS[name]
+    for name in (
+        "creationTime",
+        "lastModifiedTime",
+        "secondaryStatus",
+        "trainingEndTime",
+        "trainingJobStatus",
+        "warmPoolStatus",
+    )
+}
+"""What ListTrainingJobs tells of each job."""
+_RECORDED: Members = {**STATUS, "managedSpotTrainingSavings": ("", "integer")}
+
+
+def _read(shape: Shape, value: object, side: _Side) -> Any:
+    """The value as it stands in `.status`, or None where nothing of it is usable."""
+    if isinstance(shape, dict):
+        return _read_members(shape, value, side) or None
+    if isinstance(shape, list):
+        if not isinstance(value, list | tuple):
+            return None
+        items = (_read(shape[0], item, side) for item in value[-MAX_ITEMS:])
+        return [item for item in items if item is not None] or None
+    return _SCALARS[shape](value)
+
+
+def _read_members(members: Members, value: object, side: _Side) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {}
+    found = {
+        name: _read(shape, value.get(member if side is _Side.API else name), side)
+        for name, (member, shape) in members.items()
+    }
+    return {name: item for name, item in found.items() if item is not None}
+
+
+def _read_fields(members: Members, value: object, side: _Side) -> dict[str, Any]:
+    """The observed part of `.status`; a transition that does not say when and to what is none."""
+    fields = _read_members(members, value, side)
+    usable = [item for item in fields.pop(_TRANSITIONS, ()) if "status" in item and "startTime" in item]
+    return {**fields, _TRANSITIONS: usable} if usable else fields
+
+
+def _savings(answer: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, int]:
+    """What managed spot training saved, in percent: (1 − billable ÷ training) × 100."""
+    training, billable = observed.get("trainingTimeInSeconds"), observed.get("billableTimeInSeconds")
+    if answer.get("EnableManagedSpotTraining") is not True or billable is None or not training or training < 0:
+        return {}
+    return {"managedSpotTrainingSavings": min(max(round((1 - billable / training) * 100), 0), 100)}
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One answer of SageMaker about one job, as it stands in `.status`; whatever was unusable is left out."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """The observed part of `.status`, in its names, JSON values only."""
+    job_name: str | None = None
+    arn: str | None = None
+    whole: bool = True
+    """Whether a field that is missing is one that SageMaker does not return, rather than one not asked for."""
+
+    @classmethod
+    def from_describe(cls, answer: object) -> Observation:
+        """From DescribeTrainingJob's answer as boto3 gives it (aware datetimes); takes any value at all."""
+        if not isinstance(answer, Mapping):
+            return cls(whole=False)
+        observed = _read_fields(STATUS, answer, _Side.API)
+        return cls(
+            fields={**observed, **_savings(answer, observed)},
+            job_name=_text(answer.get("TrainingJobName")),
+            arn=_text(answer.get("TrainingJobArn")),
+            whole="trainingJobStatus" in observed,
+        )
+
+    @classmethod
+    def from_summary(cls, summary: object) -> Observation:
+        """From one of ListTrainingJobs' TrainingJobSummaries; takes any value at all."""
+        if not isinstance(summary, Mapping):
+            return cls(whole=False)
+        return cls(
+            fields=_read_fields(_SUMMARY, summary, _Side.API),
+            job_name=_text(summary.get("TrainingJobName")),
+            arn=_text(summary.get("TrainingJobArn")),
+            whole=False,
+        )
+
+    @classmethod
+    def from_status(cls, status: object) -> Observation:
+        """What was last seen, from an object's `.status`, ours or ACK's; takes any value at all."""
+        return cls(fields=_read_fields(_RECORDED, status, _Side.STATUS))
+
+    def summary(self) -> Observation:
+        """The part that ListTrainingJobs shows too: all that a sweep has to keep of a job."""
+        kept = {name: self.fields[name] for name in _SUMMARY if name in self.fields}
+        return Observation(kept, self.job_name, self.arn, whole=False)
+
+    @property
+    def status(self) -> str:
+        """TrainingJobStatus; empty when it was never seen."""
+        return str(self.fields.get("trainingJobStatus", ""))
+
+    @property
+    def secondary_status(self) -> str:
+        return str(self.fields.get("secondaryStatus", ""))
+
+    @property
+    def failure_reason(self) -> str:
+        return str(self.fields.get("failureReason", ""))
+
+    @property
+    def creation_time(self) -> datetime | None:
+        return parse_time(self.fields.get("creationTime"))
+
+    @property
+    def last_modified_time(self) -> datetime | None:
+        return parse_time(self.fields.get("lastModifiedTime"))
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When the job ended, or the latest time known of it."""
+        return parse_time(self.fields.get("trainingEndTime")) or self.last_modified_time or self.creation_time
+
+    @property
+    def transitions(self) -> list[dict[str, Any]]:
+        """The secondary statuses so far, in order: status, startTime and perhaps endTime, statusMessage."""
+        return list(self.fields.get(_TRANSITIONS, ()))
+
+    @property
+    def warm_pool(self) -> str | None:
+        """WarmPoolStatus.Status; None while SageMaker shows none."""
+        pool: str | None = self.fields.get("warmPoolStatus", {}).get("status")
+        return pool
+
+    @property
+    def running_rule(self) -> tuple[str, str] | None:
+        """The first rule that has not ended: DebugRule or ProfilerRule, and its status."""
+        kinds = [("DebugRule", "debugRuleEvaluationStatuses")]
+        if self.fields.get("profilingStatus") != "Disabled":
+            kinds.append(("ProfilerRule", "profilerRuleEvaluationStatuses"))
+        for kind, name in kinds:
+            for rule in self.fields.get(name, ()):
+                if rule.get("ruleEvaluationStatus", "Error") not in RULE_ENDED:
+                    return kind, rule["ruleEvaluationStatus"]
+        return None
+
+    def is_ended(self) -> bool:
+        return self.status in ENDED
+
+    def rules_running(self) -> bool:
+        return self.running_rule is not None
+
+    def warm_pool_alive(self, now: datetime, keep_alive_seconds: int | None) -> bool:
+        """Whether instances are, or soon will be, kept for the next job.
+
+        A pool can show up after the job's end, but only after a success: SageMaker releases the others.
+        """
+        pool, end = self.warm_pool, self.end_time
+        if not self.is_ended() or not keep_alive_seconds or keep_alive_seconds < 0 or end is None:
+            return False
+        if pool in WARM_POOL_GONE or (pool is None and self.status != COMPLETED):
+            return False
+        return now - end < timedelta(seconds=keep_alive_seconds) + WARM_POOL_MARGIN
+
+    def needs_following(self, now: datetime, keep_alive_seconds: int | None) -> bool:
+        """Whether SageMaker may yet have news of this job."""
+        return not self.is_ended() or self.rules_running() or self.warm_pool_alive(now, keep_alive_seconds)
+
+    def is_same_run_as(self, other: Observation) -> bool:
+        """Whether both can be about one run: a name is free again after DeleteTrainingJob.
+
+        Compared in whole seconds, since ACK records no more.
+        """
+        ours, theirs = self.creation_time, other.creation_time
+        return ours is None or theirs is None or ours.replace(microsecond=0) == theirs.replace(microsecond=0)
+
+    def is_newer_than(self, other: Observation) -> bool:
+        """Whether this was certainly said after the other: an end comes after everything that is none."""
+        if self.is_ended() != other.is_ended():
+            return self.is_ended()
+        ours, theirs = self.last_modified_time, other.last_modified_time
+        return ours is not None and (theirs is None or ours > theirs)
+
+    def shows_change_from(self, seen: Observation) -> bool:
+        """Whether this summary tells of something that was not seen yet, so that a Describe is worth its call."""
+        return self.is_newer_than(seen) or (not seen.is_newer_than(self) and self._signs() != seen._signs())
+
+    def _signs(self) -> tuple[str, str, str | None]:
+        return self.status, self.secondary_status, self.warm_pool
+
+    def updated_by(self, answer: Observation) -> Observation:
+        """What is known after another answer: stale ones and those about another run change nothing."""
+        if self.is_newer_than(answer) or not answer.is_same_run_as(self):
+            return self
+        known = dict(answer.fields) if answer.whole else {**self.fields, **answer.fields}
+        if transitions := _joined(self.transitions, answer.transitions):
+            known[_TRANSITIONS] = transitions
+        return Observation(known, answer.job_name or self.job_name, answer.arn or self.arn)
+
+
+def _joined(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All transitions in order of their start; of one that is in both, the later word."""
+    latest = {(item["status"], item["startTime"]): item for item in (*before, *after)}
+    # Texts with and without milliseconds do not sort as text. The sort is stable: ties keep SageMaker's order.
+    return sorted(latest.values(), key=lambda item: datetime.fromisoformat(item["startTime"]))[-MAX_ITEMS:]

@@ -1,0 +1,60 @@
+"""What one pass of the reconciler learned of one object. Values only: status.py and events.py draw conclusions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainingjob_operator.logic.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to tell the user: a CamelCase reason (conditions.py has them) and a sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """An error that is retried; `waiting` for quota or capacity, else whether the job is as wanted is unknown."""
+
+    reason: str
+    message: str
+    waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that one pass learned; None means that nothing new was learned and the last value stays."""
+
+    generation: int
+    """metadata.generation that was decided on."""
+    account: str | None = None
+    region: str | None = None
+    partition: str | None = None
+    arn: str | None = None
+    job_name: str | None = None
+    """In the user's spelling; the ARN's is lower-cased."""
+    observation: Observation | None = None
+    """What SageMaker said last."""
+    terminal: Finding | None = None
+    """Refused for good, name clash, nothing to adopt or to read, an unusable annotation before there is a job."""
+    vanished: Finding | None = None
+    """The job is not found any more."""
+    hindrance: Hindrance | None = None
+    waiting: Finding | None = None
+    """Waiting for its turn: the place in the queue."""
+    advisories: tuple[Finding, ...] = ()
+    pending_edit: Finding | None = None
+    """A valid edit that waits for the phase in which the API takes it."""
+    adopted: bool = False
+    handled_request: str | None = None
+    """The last request to look again at once that was served."""
+    applied_tag_keys: tuple[str, ...] | None = None
+    """Keys of the user tags on the job that the operator set."""
+    deleting: bool = False
+    disowned: bool = False
+    """The recorded ARN is of somebody else's job (ACK records it on a name clash): it and what was observed go."""

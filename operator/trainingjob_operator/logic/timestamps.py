@@ -1,0 +1,36 @@
+"""Points in time as they stand in `.status`: RFC 3339 in UTC. Not the clock: `now` is always an argument."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def parse_time(value: object) -> datetime | None:
+    """An aware datetime or RFC 3339 text, in UTC and cut to milliseconds; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        return None
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:  # within an offset of the first or the last year
+        return None
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC, with milliseconds where there are any.
+
+    SageMaker's own precision is kept: transitions follow each other within a second, and LastModifiedTime
+    tells a newer answer from a stale one – cut to seconds, every live job would look changed after a restart.
+    """
+    precision = "milliseconds" if moment.microsecond else "seconds"
+    return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def format_second(moment: datetime) -> str:
+    """RFC 3339 in UTC in whole seconds, as Kubernetes writes its own times."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
