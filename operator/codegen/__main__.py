@@ -9,11 +9,14 @@ from typing import Any
 
 import yaml
 
+from codegen.ack import ack_definition
 from codegen.definition import training_job_definition
 from codegen.model import read_model
 from codegen.table import render_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+ACK_LISTING = REPOSITORY / "tests/data/ack-crd-paths.txt"
 
 NOTICE = "# Written by `python -m codegen crds`; do not edit.\n"
 
@@ -32,6 +35,7 @@ def generate() -> dict[str, str]:
         "crds/sagemaker.services.k8s.aws_trainingjobs.yaml": render_yaml(training_job_definition(model)),
         "crds/kustomization.yaml": NOTICE + KUSTOMIZATION,
         "operator/trainingjob_operator/logic/members.py": render_table(model),
+        "tests/data/ack-crd.yaml": render_yaml(ack_definition(ACK_LISTING.read_text())),
     }
 
 
