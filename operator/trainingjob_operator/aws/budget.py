@@ -1,0 +1,200 @@
+"""How often each operation may be called: one adaptive token bucket per account, region and operation.
+
+A budget answers how long to wait and remembers who waits; the waiting itself is the caller's. It knows no operation
+by its meaning and calls nothing; time comes from the clock that is passed in (monotonic seconds). Budgets belong to
+the event loop's thread.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+LONGEST_WAIT: Final = 30.0
+"""Seconds after which a waiting caller asks again at the latest, so that it moves up when others give up."""
+GRACE: Final = 30.0
+"""Seconds by which a caller may be late before its reservation lapses."""
+SETTLING: Final = 2.0
+"""Seconds in which further throttles count as the same one: the calls that were already under way."""
+FLOOR: Final = 0.1
+"""Lowest rate, in calls a second; a budget at its floor recovers with the first calls that succeed."""
+RAISE_SECONDS: Final = 30.0
+"""Under full use without a throttle the rate grows by its starting value in this time."""
+_ROUNDING: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one budget, in calls and calls a second.
+
+    In any t seconds at most `burst` + rate·t calls are granted, where the rate begins at `rate` and never exceeds
+    `ceiling`; and at most 1 + `peak`·t, if given.
+    """
+
+    rate: float
+    burst: float
+    ceiling: float
+    peak: float | None = None
+
+
+@dataclass(slots=True)
+class _Reservation:
+    ticket: int
+    lapses: float
+
+
+class Budget:
+    """An adaptive token bucket with reservations, first come first served."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._rate = limits.rate
+        self._tokens = limits.burst
+        self._refilled = clock()
+        self._open_from = self._refilled  # the next grant, by the peak
+        self._settled_from = self._refilled
+        self._held_back_until = self._refilled
+        self._next_ticket = 0
+        self._tickets: list[int] = []  # of all reservations, in order
+        self._reservations: dict[Hashable, _Reservation] = {}
+        self._next_purge = self._refilled + GRACE
+
+    @property
+    def rate(self) -> float:
+        """The present rate, in calls a second."""
+        return self._rate
+
+    @property
+    def waiting(self) -> int:
+        """How many have a reservation."""
+        return len(self._reservations)
+
+    def claim(self, key: Hashable) -> float:
+        """Ask for one call: 0.0 grants it, once; otherwise the seconds after which to ask again with the same key.
+
+        Until then the place in line is kept, and for GRACE seconds more; who does not come back loses it.
+        """
+        now = self._clock()
+        self._refill(now)
+        if now >= self._next_purge:
+            self._purge(now)
+        place = self._place(key)
+        wait = (place + 1 - self._tokens) / self._rate
+        if wait > _ROUNDING:
+            self._held_back_until = now + wait + GRACE
+        if self._limits.peak is not None:
+            wait = max(wait, self._open_from - now + place / self._limits.peak)
+        if wait <= _ROUNDING:
+            self._drop(key)
+            self._tokens = max(0.0, self._tokens - 1)
+            if self._limits.peak is not None:
+                self._open_from = now + 1 / self._limits.peak
+            return 0.0
+        wait = min(wait, LONGEST_WAIT)
+        self._keep(key, now + wait + GRACE)
+        return wait
+
+    def release(self, key: Hashable) -> None:
+        """Give up a reservation; unknown keys are fine."""
+        self._drop(key)
+
+    def throttled(self) -> None:
+        """The service found a call too much: half the rate, and nothing left of the burst."""
+        now = self._clock()
+        self._refill(now)
+        self._tokens = 0.0
+        if now >= self._settled_from:
+            self._rate = max(min(FLOOR, self._limits.rate), self._rate / 2)
+            self._settled_from = now + SETTLING
+
+    def succeeded(self) -> None:
+        """A call was served: a little faster, if the rate is what holds callers back."""
+        now = self._clock()
+        if now < self._settled_from or now > self._held_back_until:
+            return
+        self._refill(now)
+        step = self._limits.rate / RAISE_SECONDS / self._rate
+        self._rate = min(self._limits.ceiling, self._rate + step)
+
+    def _refill(self, now: float) -> None:
+        self._tokens = min(self._limits.burst, self._tokens + self._rate * (now - self._refilled))
+        self._refilled = now
+
+    def _place(self, key: Hashable) -> int:
+        """How many stand before `key`."""
+        reservation = self._reservations.get(key)
+        return len(self._tickets) if reservation is None else bisect_left(self._tickets, reservation.ticket)
+
+    def _keep(self, key: Hashable, lapses: float) -> None:
+        reservation = self._reservations.get(key)
+        if reservation is None:
+            self._reservations[key] = _Reservation(self._next_ticket, lapses)
+            self._tickets.append(self._next_ticket)
+            self._next_ticket += 1
+        else:
+            reservation.lapses = lapses
+
+    def _drop(self, key: Hashable) -> None:
+        reservation = self._reservations.pop(key, None)
+        if reservation is not None:
+            del self._tickets[bisect_left(self._tickets, reservation.ticket)]
+
+    def _purge(self, now: float) -> None:
+        self._reservations = {k: r for k, r in self._reservations.items() if r.lapses > now}
+        self._tickets = [r.ticket for r in self._reservations.values()]
+        self._next_purge = now + GRACE / 3
+
+
+@dataclass(frozen=True, slots=True)
+class OperationBudgets:
+    """The budgets of one account and region, each named after the gateway's method that spends it."""
+
+    create: Budget
+    describe: Budget
+    list_page: Budget
+    stop: Budget
+    update: Budget
+    list_tags: Budget
+    add_tags: Budget
+    delete_tags: Budget
+
+
+_GENEROUS: Final = Limits(rate=5, burst=20, ceiling=100)
+
+
+class Budgets:
+    """The budgets of every account and region, each with the same starting rates (calls a second)."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        create_tps: float = 1.0,
+        list_tps: float = 1.0,
+        describe_tps: float = 5.0,
+    ) -> None:
+        self._clock = clock
+        self._limits = {
+            "create": Limits(create_tps, max(10, create_tps), max(100, create_tps)),
+            "describe": Limits(describe_tps, max(10, describe_tps), max(100, describe_tps)),
+            # the account's quota is 2 a second and shared with other tools: recovers, but never grows
+            "list_page": Limits(list_tps, max(10, list_tps), list_tps, peak=max(2, list_tps)),
+        }
+        self._budgets: dict[tuple[str, str], OperationBudgets] = {}
+
+    def of(self, account: str, region: str) -> OperationBudgets:
+        """The budgets of that account and region, made at the first question."""
+        found = self._budgets.get((account, region))
+        if found is None:
+            found = self._budgets[account, region] = OperationBudgets(
+                **{
+                    name: Budget(self._limits.get(name, _GENEROUS), self._clock)
+                    for name in OperationBudgets.__dataclass_fields__
+                }
+            )
+        return found

@@ -1,0 +1,176 @@
+"""Sessions: as whom AWS is called, and with which settings.
+
+Botocore finds, assumes and refreshes the credentials; here is which session belongs to which role, that clients are
+made one at a time, and the settings that all of them share. What is called is gateway.py's and logs.py's part.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from botocore.config import Config
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    CredentialProvider,
+    CredentialResolver,
+    DeferredRefreshableCredentials,
+)
+from botocore.exceptions import NoCredentialsError
+from botocore.session import Session
+from botocore.utils import parse_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROLE_SESSION_NAME: Final = "trainingjob-operator"
+"""The session name of assumed roles, as CloudTrail and access-denied messages show it."""
+
+
+class Timeouts(NamedTuple):
+    """Seconds until a connection stands, and between two pieces of an answer."""
+
+    connect: float
+    read: float
+
+
+IDENTITY_TIMEOUTS: Final = Timeouts(2, 5)
+READING_TIMEOUTS: Final = Timeouts(5, 15)
+MUTATING_TIMEOUTS: Final = Timeouts(2, 8)
+"""Short enough for a call to end before a Lease of 15 s can be lost."""
+
+
+class Sessions:
+    """One botocore session for the operator's own account and one per assumed role; safe to use from any thread."""
+
+    def __init__(
+        self, *, region: str, version: str, connections: int, identity_endpoint_url: str | None = None
+    ) -> None:
+        """Make no session yet.
+
+        :param region: the operator's own, where STS is asked
+        :param version: of this operator, for the user agent
+        :param connections: how many each client keeps, not fewer than there are threads
+        :param identity_endpoint_url: another endpoint of STS; botocore's AWS_ENDPOINT_URL_STS holds without it
+        """
+        self._region = region
+        self._identity_endpoint_url = identity_endpoint_url
+        self._config = Config(
+            connect_timeout=IDENTITY_TIMEOUTS.connect,
+            read_timeout=IDENTITY_TIMEOUTS.read,
+            retries={"mode": "standard", "total_max_attempts": 1},
+            max_pool_connections=connections,
+            parameter_validation=True,
+            tcp_keepalive=True,
+            user_agent_extra=f"trainingjob-operator/{version}",
+        )
+        self._lock = RLock()
+        self._loader: Any = None
+        self._sessions: dict[tuple[str | None, str | None], _Session] = {}
+
+    def client(
+        self,
+        service: str,
+        *,
+        region: str,
+        timeouts: Timeouts,
+        role_arn: str | None = None,
+        external_id: str | None = None,
+        endpoint_url: str | None = None,
+    ) -> Any:
+        """A new client of `service`, with the operator's own credentials or an assumed role's.
+
+        Raises what botocore raises, NoCredentialsError among others. May ask the container's or the instance's
+        credential endpoint, so belongs into a thread. Without `endpoint_url` botocore's own variables hold.
+        """
+        with self._lock:
+            session = self._session(role_arn, external_id)
+            if session.get_credentials() is None:
+                # a client made now would stay without credentials for good
+                raise NoCredentialsError
+            return session.create_client(
+                service,
+                region_name=region,
+                endpoint_url=endpoint_url,
+                config=Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read),
+            )
+
+    def identity_client(self) -> Any:
+        """A new client of STS with the operator's own credentials."""
+        return self.client(
+            "sts",
+            region=self._region,
+            timeouts=IDENTITY_TIMEOUTS,
+            endpoint_url=self._identity_endpoint_url,
+        )
+
+    def _session(self, role_arn: str | None, external_id: str | None) -> _Session:
+        session = self._sessions.get((role_arn, external_id))
+        if session is None:
+            session = self._new_session()
+            if role_arn is not None:
+                provider = _AssumedRole(self._session(None, None), role_arn, external_id, self._sts)
+                session.register_component("credential_provider", CredentialResolver([provider]))
+            self._sessions[role_arn, external_id] = session
+        return session
+
+    def _new_session(self) -> _Session:
+        session = _Session(self._lock)
+        session.set_config_variable("region", self._region)
+        session.set_default_client_config(self._config)
+        if self._loader is None:
+            self._loader = session.get_component("data_loader")
+        session.register_component("data_loader", self._loader)
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
+        return session
+
+    def _sts(self, service: str, **credentials: Any) -> Any:
+        return self._session(None, None).create_client(
+            service, region_name=self._region, endpoint_url=self._identity_endpoint_url, **credentials
+        )
+
+
+def read_time(value: float | str) -> datetime:
+    """A time of an answer, in UTC: epoch seconds, or any text that botocore knows."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    parsed: datetime = parse_timestamp(value)
+    return parsed.astimezone(UTC)
+
+
+class _Session(Session):  # type: ignore[misc]  # botocore has no types
+    """A session that makes clients one at a time, those of its credential providers included."""
+
+    def __init__(self, lock: RLock) -> None:
+        super().__init__()
+        self._creating = lock
+
+    def create_client(self, *args: Any, **kwargs: Any) -> Any:
+        with self._creating:
+            return super().create_client(*args, **kwargs)
+
+
+class _AssumedRole(CredentialProvider):  # type: ignore[misc]  # botocore has no types
+    """Credentials of a role, assumed at first use and again well before they expire."""
+
+    METHOD = "assume-role"
+
+    def __init__(
+        self, source: _Session, role_arn: str, external_id: str | None, create_client: Callable[..., Any]
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._role_arn = role_arn
+        self._external_id = external_id
+        self._create_client = create_client
+
+    def load(self) -> DeferredRefreshableCredentials | None:
+        source = self._source.get_credentials()
+        if source is None:
+            return None
+        arguments = {"RoleSessionName": ROLE_SESSION_NAME}
+        if self._external_id is not None:
+            arguments["ExternalId"] = self._external_id
+        fetcher = AssumeRoleCredentialFetcher(self._create_client, source, self._role_arn, extra_args=arguments)
+        return DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method=self.METHOD)

@@ -1,0 +1,60 @@
+"""Threads for blocking calls: bounded, and never waited for when the process ends.
+
+The standard library's ThreadPoolExecutor joins its threads at exit, so that one hung call would hold up the end.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Lock, Semaphore, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class Threads:
+    """At most `size` daemon threads, started as they are needed."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._idle = Semaphore(0)
+        self._lock = Lock()
+        self._started = 0
+        self._closed = False
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Run `work` in a thread, after what was submitted before; RuntimeError once closed."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the threads are closed")
+            self._work.put((future, work))
+            if not self._idle.acquire(blocking=False) and self._started < self._size:
+                self._started += 1
+                Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Let the threads end when what was submitted is done; does not wait."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                for _ in range(self._started):
+                    self._work.put(None)
+
+    def _run(self) -> None:
+        while (item := self._work.get()) is not None:
+            future, work = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except BaseException as error:  # noqa: BLE001 – whoever waits for the future gets it
+                    future.set_exception(error)
+            del item, future, work  # a waiting thread holds on to no answer
+            self._idle.release()
