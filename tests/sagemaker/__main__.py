@@ -1,0 +1,57 @@
+"""`python -m tests.sagemaker`: a SageMaker stand-in on loopback until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from tests.sagemaker.identity import DEFAULT_ACCOUNT
+from tests.sagemaker.program import Options, serve
+
+
+def _options() -> tuple[Options, Path | None]:
+    parser = argparse.ArgumentParser(prog="python -m tests.sagemaker", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
+    parser.add_argument("--port-file", type=Path, help="written once it listens")
+    parser.add_argument("--region", default="us-east-1", help="where console commands work by default")
+    parser.add_argument("--account", default=DEFAULT_ACCOUNT, help="the same for the account")
+    parser.add_argument(
+        "--seconds", default="60-120", metavar="FROM-TO", help="life of a job that does not say (default 60-120)"
+    )
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies every duration")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each call, e.g. 0.04")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fast", action="store_true", help="no checks against the service's shapes")
+    arguments = parser.parse_args()
+    low, _, high = arguments.seconds.partition("-")
+    options = Options(
+        port=arguments.port,
+        region=arguments.region,
+        account=arguments.account,
+        seconds=(float(low), float(high or low)),
+        scale=arguments.scale,
+        latency=arguments.latency,
+        seed=arguments.seed,
+        fast=arguments.fast,
+    )
+    return options, arguments.port_file
+
+
+async def _main(options: Options, port_file: Path | None) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopping.set)
+    async with serve(options) as url:
+        if port_file is not None:
+            written = port_file.with_suffix(f".{os.getpid()}")
+            await asyncio.to_thread(written.write_text, url.rpartition(":")[2])
+            await asyncio.to_thread(written.replace, port_file)
+        print(url, flush=True)
+        await stopping.wait()
+
+
+asyncio.run(_main(*_options()))

@@ -1,0 +1,23 @@
+"""Fixtures that start a SageMaker stand-in. Loaded by tests/conftest.py through `pytest_plugins`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sagemaker.program import Options
+from tests.sagemaker.stand_in import StandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def sagemaker(request: pytest.FixtureRequest) -> Iterator[StandIn]:
+    """A stand-in with fresh state; jobs live 60 to 120 s unless `@pytest.mark.parametrize("sagemaker",
+    [Options(…)], indirect=True)` or a plan says otherwise. A test fails if an answer broke the service's shapes."""
+    options = getattr(request, "param", None) or Options()
+    with StandIn(options) as stand_in:
+        yield stand_in
+        assert stand_in.drift() == []

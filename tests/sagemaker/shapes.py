@@ -1,0 +1,216 @@
+"""The service's own shapes, from botocore's model: what a request may be, what an answer must be.
+
+Each operation's shape becomes one compiled check. Wrong types are a SerializationException, as the service's front end
+has it; broken bounds, patterns and enums are counted into one ValidationException in its words. Rules that go over
+more than one field are in service.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+
+if TYPE_CHECKING:
+    from botocore.model import Shape
+
+Problems = list[str]
+Check = Callable[[Any, str, Problems], None]
+
+_JAVA_CLASSES = {"\\p{Alnum}": "a-zA-Z0-9", "\\p{L}": "\\w", "\\p{Z}": "\\s", "\\p{N}": "\\d"}
+_WHOLE = frozenset({"integer", "long"})  # every other number may have a fraction
+_NO_BOUNDS = (float("-inf"), float("inf"))
+
+
+class WrongTypeError(Exception):
+    """A value is of another JSON type than its shape."""
+
+
+def _constraint(value: Any, path: str, text: str) -> str:
+    return f"Value {'null' if value is None else repr(str(value))} at '{path}' failed to satisfy constraint: {text}"
+
+
+def _member(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+def _bounds(shape: Shape) -> tuple[float, float]:
+    return shape.metadata.get("min", float("-inf")), shape.metadata.get("max", float("inf"))
+
+
+def _string(shape: Shape, *, enum_only: bool) -> Check:
+    low, high = _NO_BOUNDS if enum_only else _bounds(shape)
+    pattern = None if enum_only else shape.metadata.get("pattern")
+    enum = frozenset(shape.metadata.get("enum", ()))
+    compiled = None
+    if pattern and pattern not in {".*", "[\\S\\s]*"}:
+        python = pattern
+        for java, ours in _JAVA_CLASSES.items():
+            python = python.replace(java, ours)
+        compiled = re.compile(python)
+
+    def check(value: Any, path: str, problems: Problems) -> None:
+        if not isinstance(value, str):
+            raise WrongTypeError(path)
+        if enum and value not in enum:
+            text = f"Member must satisfy enum value set: [{', '.join(sorted(enum))}]"
+            problems.append(_constraint(value, path, text))
+        if len(value) > high:
+            text = f"Member must have length less than or equal to {high}"
+            problems.append(_constraint(value, path, text))
+        if len(value) < low:
+            text = f"Member must have length greater than or equal to {low}"
+            problems.append(_constraint(value, path, text))
+        if compiled and not compiled.fullmatch(value):
+            text = f"Member must satisfy regular expression pattern: ^{pattern}$"
+            problems.append(_constraint(value, path, text))
+
+    return check
+
+
+def _number(shape: Shape) -> Check:
+    low, high = _bounds(shape)
+    whole = shape.type_name in _WHOLE
+
+    def check(value: Any, path: str, problems: Problems) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or (whole and isinstance(value, float)):
+            raise WrongTypeError(path)
+        if value < low:
+            text = f"Member must have value greater than or equal to {low}"
+            problems.append(_constraint(value, path, text))
+        if value > high:
+            text = f"Member must have value less than or equal to {high}"
+            problems.append(_constraint(value, path, text))
+
+    return check
+
+
+def _boolean(value: Any, path: str, problems: Problems) -> None:
+    if not isinstance(value, bool):
+        raise WrongTypeError(path)
+
+
+def _size(value: Any, path: str, problems: Problems, bounds: tuple[float, float]) -> None:
+    low, high = bounds
+    if len(value) > high:
+        problems.append(_constraint(value, path, f"Member must have length less than or equal to {high}"))
+    if len(value) < low:
+        problems.append(_constraint(value, path, f"Member must have length greater than or equal to {low}"))
+
+
+class _Compiler:
+    """Builds the checks of one side. Answers keep types, required members and enums, but no bounds or patterns: the
+    service itself answers "" where a request may not (S3ModelArtifacts before the end)."""
+
+    def __init__(self, *, answers: bool) -> None:
+        self._answers = answers
+        self._known: dict[str, Check] = {}
+
+    def check(self, shape: Shape) -> Check:
+        known = self._known.get(shape.name)
+        if known is None:
+            known = self._known[shape.name] = self._build(shape)
+        return known
+
+    def _build(self, shape: Shape) -> Check:
+        match shape.type_name:
+            case "structure":
+                return self._structure(shape)
+            case "list":
+                return self._list(shape)
+            case "map":
+                return self._map(shape)
+            case "string":
+                return _string(shape, enum_only=self._answers)
+            case "boolean":
+                return _boolean
+            case _:
+                return _number(shape)
+
+    def _bounds(self, shape: Shape) -> tuple[float, float]:
+        return _NO_BOUNDS if self._answers else _bounds(shape)
+
+    def _structure(self, shape: Any) -> Check:
+        members = {name: (_member(name), self.check(member)) for name, member in shape.members.items()}
+        required = [(name, _member(name)) for name in shape.required_members]
+
+        def check(value: Any, path: str, problems: Problems) -> None:
+            if not isinstance(value, dict):
+                raise WrongTypeError(path)
+            prefix = f"{path}." if path else ""
+            for name, short in required:
+                if value.get(name) is None:
+                    problems.append(_constraint(None, prefix + short, "Member must not be null"))
+            for name, inner in value.items():
+                if name not in members:
+                    raise WrongTypeError(prefix + name)
+                if inner is not None:
+                    short, member = members[name]
+                    member(inner, prefix + short, problems)
+
+        return check
+
+    def _list(self, shape: Any) -> Check:
+        member, bounds = self.check(shape.member), self._bounds(shape)
+
+        def check(value: Any, path: str, problems: Problems) -> None:
+            if not isinstance(value, list):
+                raise WrongTypeError(path)
+            _size(value, path, problems, bounds)
+            for number, inner in enumerate(value, 1):
+                member(inner, f"{path}.{number}.member", problems)
+
+        return check
+
+    def _map(self, shape: Any) -> Check:
+        key, member, bounds = self.check(shape.key), self.check(shape.value), self._bounds(shape)
+
+        def check(value: Any, path: str, problems: Problems) -> None:
+            if not isinstance(value, dict):
+                raise WrongTypeError(path)
+            _size(value, path, problems, bounds)
+            for name, inner in value.items():
+                key(name, path, problems)
+                member(inner, f"{path}.{name}.member", problems)
+
+        return check
+
+
+class Shapes:
+    """Checks for the operations of one botocore service model."""
+
+    def __init__(self, service: str) -> None:
+        self._model = botocore.session.get_session().get_service_model(service)
+        self._compilers = {"request": _Compiler(answers=False), "answer": _Compiler(answers=True)}
+
+    @functools.lru_cache(maxsize=128)  # noqa: B019 - lives as long as the process, by model_shapes()
+    def _check(self, operation: str, side: str) -> Check | None:
+        model = self._model.operation_model(operation)
+        shape = model.input_shape if side == "request" else model.output_shape
+        return self._compilers[side].check(shape) if shape is not None else None
+
+    def request_problems(self, operation: str, request: Any) -> Problems:
+        """Violations in the service's words; raises WrongTypeError."""
+        return self._problems(operation, "request", request)
+
+    def answer_problems(self, operation: str, answer: Any) -> Problems:
+        """What is wrong with an answer of ours; anything is a defect of the stand-in."""
+        try:
+            return self._problems(operation, "answer", answer)
+        except WrongTypeError as error:
+            return [f"wrong type or unknown member at {error}"]
+
+    def _problems(self, operation: str, side: str, value: Any) -> Problems:
+        check, problems = self._check(operation, side), Problems()
+        if check is not None:
+            check(value, "", problems)
+        return problems
+
+
+@functools.cache
+def model_shapes(service: str = "sagemaker") -> Shapes:
+    """The shapes of a service; loading the model takes a moment, so once per process."""
+    return Shapes(service)
