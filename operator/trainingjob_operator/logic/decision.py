@@ -1,0 +1,620 @@
+"""What to do next for one object: a pure function from what is known to one step.
+
+The reconciler carries out the step, notes the outcome in `Memory`, and asks again until the answer is `Say` or `Rest`.
+How a step is carried out is the reconciler's business, how `Say` becomes conditions is status.py's.
+
+    deleting ── finalizer? ── retain / ended / not ours ──► Release
+       │            └─ a job that runs ──► Stop once, hold until it has ended
+       │
+    no ARN of ours yet ── bad annotation, bad spec ──► Say (Terminal)
+       │            ├─ adopt, read-only ──► Look ──► TakeOver
+       │            ├─ an unsettled attempt elsewhere ──► Look ──► TakeOver or Unmark
+       │            └─ TakeTurn ──► Mark ──► Create ──► in use? Look, ReadTags ──► TakeOver or Say (Terminal)
+       │
+    an ARN of ours ── something changed ──► Look ──► Say; ended ──► Release
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from trainingjob_operator.logic.annotations import ADOPTION_POLICY, DELETION_POLICY, Deletion, Policy
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory, Trouble
+from trainingjob_operator.logic.naming import Identity, Ownership, build_arn, parse_arn
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.report import Finding, Hindrance
+from trainingjob_operator.logic.resource import Resource, mapping
+from trainingjob_operator.logic.turns import Place
+
+UNCERTAIN_SECONDS = 30.0
+"""So long after an attempt to create, NotFound means nothing: the service is eventually consistent."""
+
+LASTING_SECONDS = 60.0
+"""Errors that usually pass are shown only once they have lasted so long."""
+
+DOUBTFUL_SECONDS = 120.0
+"""So long a validation error that may heal by itself is retried before it counts as refused."""
+
+DOUBTFUL_REPEATS = (300.0, 900.0, 3600.0)
+"""Seconds until each later try of a spec that was refused with such an error."""
+
+STUCK_SECONDS = 900.0
+"""A job that is Stopping for longer, or can't be stopped for so long, is worth an alarm."""
+
+FOLLOW_SECONDS = 30.0
+"""How often an ended job is looked at whose warm pool or rules live on."""
+
+WAITING_SHOWN_SECONDS = 1.0
+"""A turn that comes within this time is no news."""
+
+PLACE_SECONDS = 60.0
+"""How often a place in the line may be rewritten."""
+
+NAME_CLASH = "NameClash"
+REFUSED = "Refused"
+INVALID_SPEC = "InvalidSpec"
+INVALID_ANNOTATION = "InvalidAnnotation"
+ROLE_NOT_ALLOWED = "RoleNotAllowed"
+JOB_NOT_FOUND = "JobNotFound"
+ADOPTED_SPEC_DIFFERS = "SpecDiffers"
+EDIT_NOT_POSSIBLE = "EditNotPossible"
+IDENTITY_DIFFERS = "IdentityDiffers"
+STOP_STUCK = "StopStuck"
+WAITING = "Waiting"
+UNAVAILABLE = "ServiceUnavailable"
+
+CREATE, DESCRIBE, STOP, LIST_TAGS = "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "ListTags"
+
+_REASONS = {
+    ErrorClass.DENIED: "AccessDenied",
+    ErrorClass.DOUBTFUL: "CreateFailing",
+    ErrorClass.THROTTLED: "Throttled",
+    ErrorClass.CREDENTIALS: "CredentialsInvalid",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that one decision rests on."""
+
+    resource: Resource
+    policy: Policy
+    memory: Memory
+    now: float
+    """Monotonic seconds."""
+    wall: datetime
+    """Only for what the service's own times are compared with."""
+    partition: str
+    own_turn: bool = False
+    """The object has been given its turn to create."""
+    place: Place | None = None
+    """Where it stands in the line; None while it does not."""
+    rival: str | None = None
+    """Another object, `namespace/name`, that has proof of owning the job of this name."""
+    request_problem: Finding | None = None
+    """Why the spec can't be turned into a request."""
+    no_access: Hindrance | None = None
+    """Why no call can be made in the job's account."""
+
+    @property
+    def arn(self) -> str | None:
+        """The ARN of the job that is known to be this object's."""
+        if self.memory.arn is not None:
+            return self.memory.arn
+        resource = self.resource
+        if resource.holds_finalizer or self.policy.read_only or has_recorded_end(resource):
+            return resource.arn
+        return None
+
+    @property
+    def observation(self) -> Observation:
+        """The newest of what this process saw and what the status tells."""
+        if self.memory.observation is not None:
+            return self.memory.observation
+        return Observation.from_status(self.resource.status)
+
+    def attached(self) -> Identity | None:
+        """The job that is known to be this object's, spelled as the user spells it: an ARN is in lower case."""
+        parsed = parse_arn(self.arn)
+        if parsed is None:
+            return None
+        identity, pending = parsed[1], self.resource.pending
+        for spelled in (self.policy.job_name, None if pending is None else pending.job_name):
+            if spelled is not None and spelled.lower() == identity.job_name.lower():
+                return Identity(identity.account, identity.region, spelled)
+        return identity
+
+    def wanted(self) -> Identity | None:
+        """The job that spec and annotations name."""
+        policy = self.policy
+        return None if policy.job_name is None else Identity(policy.account, policy.region, policy.job_name)
+
+
+# -- steps ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing to do and nothing to say until something changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to say yet; ask again after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """DescribeTrainingJob."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTags:
+    """ListTags of the job that Describe has shown."""
+
+    identity: Identity
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """Stand in the line of those who want to create."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Finalizer and create-pending, in one patch."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Unmark:
+    """The attempt is over without a job: take the finalizer and create-pending away."""
+
+    refusal: Finding | None = None
+    """What to remember as the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """The job with that ARN is this object's from now on."""
+
+    arn: str
+    finalizer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Take the finalizer and create-pending away: there is nothing left to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Report, and ask again after so many seconds (None: when something changes)."""
+
+    terminal: Finding | None = None
+    vanished: Finding | None = None
+    hindrance: Hindrance | None = None
+    waiting: Finding | None = None
+    pending_edit: Finding | None = None
+    advisories: tuple[Finding, ...] = ()
+    again: float | None = None
+    place: str | None = None
+    """The place in the line as told in words."""
+    release: bool = False
+    """Afterwards take the finalizer away: what there was to stop has ended."""
+    disowned: bool = False
+    """Nothing of a job may be shown: the one of this name is not this object's."""
+
+
+Step = Rest | Wait | Look | ReadTags | TakeTurn | Mark | Unmark | Create | TakeOver | Stop | Release | Say
+
+
+def decide(view: View) -> Step:
+    """The next step for the object."""
+    if view.resource.deleting:
+        return _decide_deletion(view)
+    identity = view.attached()
+    if identity is not None:
+        return _decide_life(view, identity)
+    return _decide_birth(view)
+
+
+def has_recorded_end(resource: Resource) -> bool:
+    """Whether this operator has recorded how the job ended (ACK knows neither condition)."""
+    return resource.has_condition("Complete") or resource.has_condition("Failed")
+
+
+# -- before there is a job --------------------------------------------------------------------------------------------
+
+
+def _decide_birth(view: View) -> Step:
+    resource, policy, wanted = view.resource, view.policy, view.wanted()
+    pending = resource.pending
+    if pending is not None and (pending != wanted or policy.observes_only):
+        return _settle_attempt(view, pending)
+    if policy.problems:
+        return _refuse(view, Finding(INVALID_ANNOTATION, " ".join(problem.message for problem in policy.problems)))
+    if wanted is None:
+        return _refuse(view, Finding(INVALID_SPEC, "spec.trainingJobName is missing. Give the job a name."))
+    if view.no_access is not None:
+        return Say(hindrance=view.no_access, again=RETRY_SECONDS)
+    if policy.observes_only or policy.adoption is not None:
+        step = _decide_adoption(view, wanted)
+        if step is not None:
+            return step
+    elif resource.recorded is not None:
+        return _prove_recorded(view, resource.recorded)
+    return _decide_creation(view, wanted)
+
+
+def _decide_creation(view: View, wanted: Identity) -> Step:
+    resource, policy, memory = view.resource, view.policy, view.memory
+    standing = _standing_refusal(view)
+    if standing is not None:
+        return standing
+    if view.request_problem is not None:
+        return _refuse(view, view.request_problem)
+    if not policy.allows_role(resource.spec.get("roleARN")):
+        message = "The namespace does not allow spec.roleARN. Allowed: " + ", ".join(policy.allowed_roles)
+        return _refuse(view, Finding(ROLE_NOT_ALLOWED, message))
+    if view.rival is not None:
+        return _refuse(view, _clash(view, wanted, f"belongs to the object {view.rival}"))
+    if memory.in_use:
+        return _decide_in_use(view, wanted)
+    trouble = memory.troubles.get(CREATE)
+    if trouble is not None:
+        # What the service refused for now must not keep the object from being deleted at any time.
+        if trouble.error.kind in (ErrorClass.DENIED, ErrorClass.WAITING) and resource.pending is not None:
+            return _settle_attempt(view, resource.pending)
+        if trouble.retry_at > view.now:
+            return _explain(trouble, view)
+    if not view.own_turn:
+        return TakeTurn(wanted) if view.place is None else _wait_in_line(view, view.place, trouble)
+    if resource.pending is None or not resource.holds_finalizer:
+        return Mark(wanted)
+    return Create(wanted)
+
+
+def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
+    memory, now = view.memory, view.now
+    since = now if memory.waiting_since is None else memory.waiting_since
+    if now - since < WAITING_SHOWN_SECONDS and trouble is None:
+        return Wait(WAITING_SHOWN_SECONDS - (now - since) + 0.05)
+    text = f"{place.ahead} come before it" if place.ahead else "it is next"
+    if memory.place_shown is not None and now - memory.place_shown[1] < PLACE_SECONDS:
+        text = memory.place_shown[0]
+    if trouble is not None and trouble.error.kind is ErrorClass.WAITING:
+        # The service's own words tell which limit it is.
+        message = f"{_words(trouble.error)} Waiting for capacity: {text}."
+        hindrance = Hindrance(trouble.error.code, message, waiting=True)
+        return Say(hindrance=hindrance, place=text, again=PLACE_SECONDS)
+    return Say(
+        waiting=Finding(WAITING, f"Waiting for its turn to be created: {text}."), place=text, again=PLACE_SECONDS
+    )
+
+
+def _prove_recorded(view: View, recorded: Identity) -> Step:
+    """An ARN without finalizer proves nothing: ACK writes a foreign job's ARN into an object that clashes with it.
+
+    Nor is it ever a reason to create: the job it names may have run.
+    """
+    memory = view.memory
+    waited = _wait_out(view, DESCRIBE, LIST_TAGS)
+    if waited is not None:
+        return waited
+    if memory.absent:
+        return _decide_absence(view, recorded)
+    if memory.observation is None or memory.look:
+        return Look(recorded)
+    arn = build_arn(view.partition, recorded)
+    if memory.ownership is None:
+        return ReadTags(recorded, arn)
+    if view.rival is not None:
+        return Say(terminal=_clash(view, recorded, f"belongs to the object {view.rival}"), disowned=True)
+    if not memory.ownership.is_ours:
+        return Say(terminal=_clash(view, recorded, "was not created for this object"), disowned=True)
+    return TakeOver(arn, finalizer=not memory.observation.is_ended())
+
+
+def _settle_attempt(view: View, pending: Identity) -> Step:
+    """An attempt may be on its way under an identity that spec and annotations no longer name: settle that first."""
+    memory = view.memory
+    if _is_known_unborn(memory):
+        return Unmark()
+    found = _find_attempt(view, pending)
+    if found is not None:
+        return found
+    if memory.absent or not (memory.ownership and memory.ownership.is_ours):
+        return Unmark()
+    return TakeOver(build_arn(view.partition, pending), finalizer=True)
+
+
+def _find_attempt(view: View, identity: Identity) -> Step | None:
+    """Find out whether an attempt made a job; None once `absent` or `ownership` tells."""
+    memory, now = view.memory, view.now
+    waited = _wait_out(view, DESCRIBE, LIST_TAGS)
+    if waited is not None:
+        return waited
+    if memory.absent:
+        certain_at = UNCERTAIN_SECONDS + (memory.first_seen if memory.attempted_at is None else memory.attempted_at)
+        if memory.looked_at is not None and memory.looked_at >= certain_at:
+            return None
+        return Look(identity) if now >= certain_at else Wait(certain_at - now + 0.1)
+    if memory.observation is None:
+        return Look(identity)
+    if memory.ownership is None:
+        return ReadTags(identity, build_arn(view.partition, identity))
+    return None
+
+
+def _is_known_unborn(memory: Memory) -> bool:
+    """Whether every attempt since the object was marked was definitely refused."""
+    return memory.attempted_at is not None and not memory.unsettled and not memory.in_use
+
+
+def _decide_adoption(view: View, wanted: Identity) -> Step | None:
+    """The step towards adopting what exists; None when the job may be created because there is none."""
+    memory, policy = view.memory, view.policy
+    waited = _wait_out(view, DESCRIBE)
+    if waited is not None:
+        return waited
+    if memory.looked_at is None or memory.look:
+        return Look(wanted)
+    if memory.absent:
+        if not policy.observes_only:
+            return None
+        role = "read-only" if policy.read_only else "adopted"
+        message = f"There is no job {wanted} to be {role}. Correct its name, region or account, or create it."
+        return _refuse(view, Finding(JOB_NOT_FOUND, message))
+    if view.rival is not None and not policy.read_only:
+        return _refuse(view, _clash(view, wanted, f"belongs to the object {view.rival}"))
+    ended = memory.observation is not None and memory.observation.is_ended()
+    return TakeOver(build_arn(view.partition, wanted), finalizer=not policy.read_only and not ended)
+
+
+def _decide_in_use(view: View, wanted: Identity) -> Step:
+    """Somebody has the name: this object's own lost attempt, its earlier life, or somebody else."""
+    memory = view.memory
+    waited = _wait_out(view, DESCRIBE, LIST_TAGS)
+    if waited is not None:
+        return waited
+    if memory.absent and memory.looked_at is not None:
+        # Taken, and yet not shown: one of the two answers is stale.
+        retry_at = memory.looked_at + 2.0
+        return Look(wanted) if view.now >= retry_at else Wait(retry_at - view.now)
+    if memory.observation is None:
+        return Look(wanted)
+    arn = build_arn(view.partition, wanted)
+    if memory.ownership is None:
+        return ReadTags(wanted, arn)
+    if memory.ownership is Ownership.SAME_OBJECT:
+        return TakeOver(arn, finalizer=True)
+    if memory.ownership is Ownership.FOREIGN:
+        return _refuse(view, _clash(view, wanted, "was not created for this object"))
+    if memory.observation.status in ("Stopping", "Stopped"):
+        return _refuse(view, _clash(view, wanted, "is of an earlier life of this object and was stopped"))
+    if memory.differences:
+        differing = ", ".join(f"spec.{path}" for path in memory.differences)
+        return _refuse(
+            view, _clash(view, wanted, f"is of an earlier life of this object, which differs in {differing}")
+        )
+    return TakeOver(arn, finalizer=True)
+
+
+def _standing_refusal(view: View) -> Step | None:
+    """A refusal that still holds, because nothing that led to it has changed."""
+    resource, memory = view.resource, view.memory
+    refusal = memory.refused
+    if refusal is not None:
+        if (refusal.generation, refusal.policy) != (resource.generation, view.policy):
+            return None
+        if refusal.retry_at is not None and view.now >= refusal.retry_at:
+            return None
+        step = _refuse(view, refusal.finding)
+        if isinstance(step, Say) and refusal.retry_at is not None:
+            return replace(step, again=refusal.retry_at - view.now)
+        return step
+    terminal = resource.condition("ACK.Terminal")
+    refused_before = (
+        terminal.get("status") == "True"
+        and terminal.get("reason") in (REFUSED, NAME_CLASH)
+        and resource.observed_generation == resource.generation
+        and memory.attempted_at is None
+        and not memory.asked
+    )
+    # Refused in an earlier life of the process: a restart is no reason to send it again.
+    return Rest() if refused_before else None
+
+
+def _refuse(view: View, finding: Finding) -> Step:
+    """The object waits for an edit. What it holds is let go first, so that it can be deleted at any time."""
+    resource = view.resource
+    if not resource.holds_finalizer:
+        return Say(terminal=finding, disowned=True)
+    attempt = resource.pending or view.wanted()
+    if attempt is None:
+        return Unmark(finding)
+    step = _settle_attempt(view, attempt)
+    return Unmark(finding) if isinstance(step, Unmark) else step
+
+
+def _clash(view: View, identity: Identity, why: str) -> Finding:
+    arn = build_arn(view.partition, identity)
+    advice = f"Use another spec.trainingJobName, or adopt it with the annotation {ADOPTION_POLICY}: adopt."
+    return Finding(NAME_CLASH, f"The training job {arn} exists already and {why}. {advice}")
+
+
+# -- while there is a job ---------------------------------------------------------------------------------------------
+
+
+def _decide_life(view: View, identity: Identity) -> Step:
+    resource, memory, known = view.resource, view.memory, view.observation
+    ended = known.is_ended()
+    if not ended and view.no_access is not None:
+        return Say(hindrance=view.no_access, again=RETRY_SECONDS)
+    if not ended and memory.absent:
+        return _decide_absence(view, identity)
+    waited = _wait_out(view, DESCRIBE)
+    if waited is not None and not ended:
+        return replace(waited, advisories=_advise(view, identity))
+    edited = resource.observed_generation not in (None, resource.generation)
+    unseen = edited and memory.compared_generation != resource.generation
+    following = known.needs_following(view.wall, keep_alive_seconds(resource)) if ended else False
+    due = following and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
+    if waited is None and (memory.look or not known.status or unseen or due):
+        return Look(identity)
+    if not (ended or resource.holds_finalizer or view.policy.read_only):
+        return TakeOver(view.arn or "", finalizer=True)  # it was taken away by hand
+    again = FOLLOW_SECONDS if following else None
+    return Say(advisories=_advise(view, identity), release=ended and resource.holds_finalizer, again=again)
+
+
+def keep_alive_seconds(resource: Resource) -> int | None:
+    """How long the job's instances are kept for the next one after its end."""
+    value = mapping(resource.spec.get("resourceConfig")).get("keepAlivePeriodInSeconds")
+    return value if isinstance(value, int) else None
+
+
+def _decide_absence(view: View, identity: Identity) -> Step:
+    """NotFound for a job that was there: only a second look, well apart from the first, is believed."""
+    memory, now = view.memory, view.now
+    waited = _wait_out(view, DESCRIBE)
+    if waited is not None:
+        return waited
+    since = now if memory.absent_since is None else memory.absent_since
+    looked_at = now if memory.looked_at is None else memory.looked_at
+    newborn = memory.created_at is not None and now < memory.created_at + UNCERTAIN_SECONDS
+    if looked_at - since >= UNCERTAIN_SECONDS and not newborn:
+        return Say(vanished=_vanished(identity), release=view.resource.holds_finalizer)
+    retry_at = looked_at + 2.0 if newborn else since + UNCERTAIN_SECONDS
+    return Look(identity) if now >= retry_at else Say(again=retry_at - now + 0.1)
+
+
+def _vanished(identity: Identity) -> Finding:
+    message = (
+        f"The job {identity.job_name} no longer exists in account {identity.account}, region {identity.region}. "
+        "It is not created again: apply a new object to run it once more."
+    )
+    return Finding(JOB_NOT_FOUND, message)
+
+
+def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
+    """What people should know while the job goes its way."""
+    policy, differences = view.policy, view.memory.differences
+    found = [Finding(INVALID_ANNOTATION, problem.message) for problem in policy.problems]
+    if not policy.problems and (policy.account, policy.region) != (identity.account, identity.region):
+        message = (
+            f"The job belongs to account {identity.account}, region {identity.region}, and stays there, although "
+            f"account {policy.account}, region {policy.region} is asked for now."
+        )
+        found.append(Finding(IDENTITY_DIFFERS, message))
+    if differences:
+        fields = ", ".join(f"spec.{path}" for path in differences)
+        if policy.adoption is not None or policy.observes_only:
+            found.append(Finding(ADOPTED_SPEC_DIFFERS, f"The job that runs differs from the object in {fields}."))
+        else:
+            message = f"The job goes on as it was created: the service can't change {fields} of an existing job."
+            found.append(Finding(EDIT_NOT_POSSIBLE, message))
+    return tuple(found)
+
+
+# -- deletion ---------------------------------------------------------------------------------------------------------
+
+
+def _decide_deletion(view: View) -> Step:
+    resource, policy = view.resource, view.policy
+    if not resource.holds_finalizer:
+        return Rest()
+    if policy.deletion is Deletion.RETAIN or policy.read_only:
+        return Release()
+    identity = view.attached()
+    if identity is not None and view.observation.is_ended():
+        return Release()
+    if view.no_access is not None:
+        return Say(hindrance=view.no_access, again=RETRY_SECONDS)
+    return _delete_attempt(view) if identity is None else _stop(view, identity)
+
+
+def _delete_attempt(view: View) -> Step:
+    """There is a finalizer and no ARN: an attempt to create may still have made a job."""
+    memory = view.memory
+    identity = view.resource.pending or (None if view.policy.problems else view.wanted())
+    if identity is None or _is_known_unborn(memory):
+        return Release()
+    found = _find_attempt(view, identity)
+    if found is not None:
+        return found
+    if memory.absent or not (memory.ownership and memory.ownership.is_ours):
+        return Release()
+    return TakeOver(build_arn(view.partition, identity), finalizer=True)
+
+
+def _stop(view: View, identity: Identity) -> Step:
+    memory, now = view.memory, view.now
+    stuck = _note_stuck(view)
+    if memory.absent:
+        newborn = memory.created_at is not None and now < memory.created_at + UNCERTAIN_SECONDS
+        return Wait(2.0) if newborn and not memory.look else Look(identity) if newborn else Release()
+    waited = _wait_out(view, STOP, DESCRIBE)
+    if waited is not None:
+        return replace(waited, advisories=stuck)
+    if memory.look:
+        return Look(identity)
+    if view.observation.status in ("Stopping", "Deleting") or memory.stop_sent_at is not None:
+        since = now if memory.stopping_since is None else memory.stopping_since
+        return Say(advisories=stuck, again=None if stuck else max(1.0, since + STUCK_SECONDS - now))
+    return Stop(identity)
+
+
+def _note_stuck(view: View) -> tuple[Finding, ...]:
+    since = view.memory.stopping_since
+    if since is None or view.now - since < STUCK_SECONDS:
+        return ()
+    message = (
+        f"The job has not stopped in {STUCK_SECONDS / 60:.0f} minutes. To let the object go without waiting for it, "
+        f"annotate it with {DELETION_POLICY}: retain."
+    )
+    return (Finding(STOP_STUCK, message),)
+
+
+# -- errors -----------------------------------------------------------------------------------------------------------
+
+
+def _wait_out(view: View, *operations: str) -> Say | None:
+    """What to say while an error of these operations is waited out; None when it is time to try (again)."""
+    for operation in operations:
+        trouble = view.memory.troubles.get(operation)
+        if trouble is not None and trouble.retry_at > view.now:
+            return _explain(trouble, view)
+    return None
+
+
+def _explain(trouble: Trouble, view: View) -> Say:
+    """At once where people must act; what usually passes only when it lasts."""
+    error, again = trouble.error, trouble.retry_at - view.now
+    shown_at_once = error.kind in (ErrorClass.DENIED, ErrorClass.DOUBTFUL)
+    if not shown_at_once and view.now - trouble.since < LASTING_SECONDS:
+        return Say(again=again)
+    return Say(hindrance=Hindrance(_REASONS.get(error.kind, UNAVAILABLE), _words(error), waiting=False), again=again)
+
+
+def _words(error: AwsError) -> str:
+    return f"{error.operation} was answered with {error.code}: {error.message}"

@@ -1,0 +1,119 @@
+"""What the process knows of one object beyond the object itself, and how an outcome changes it.
+
+All of it may be lost at any moment: what a restart needs is in the object or asked of the service again. What follows
+from it is decision.py's to say.
+"""
+
+from dataclasses import dataclass, field
+
+from trainingjob_operator.logic.annotations import Policy
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.naming import Ownership
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.report import Finding
+
+RETRY_FIRST, RETRY_SECONDS = 1.0, 30.0
+"""The first and the longest pause between two tries of one job."""
+
+DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS = 15.0, 300.0
+"""The same where the credentials are not allowed to do it: people change that, not time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error that is being waited out: what failed last, since when without a success between, and until when."""
+
+    error: AwsError
+    since: float
+    failures: int
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A spec that is not sent again until it, or what the annotations ask for, changes."""
+
+    generation: int
+    policy: Policy
+    finding: Finding
+    retry_at: float | None = None
+
+
+@dataclass(slots=True)
+class Memory:
+    """What this process knows of one object beyond the object itself. All of it may be lost at any moment."""
+
+    first_seen: float
+    arn: str | None = None
+    """Of a job that this process created or took over, before the status shows it."""
+    observation: Observation | None = None
+    differences: tuple[str, ...] = ()
+    """Spec fields the user set that are not what runs; as of the last Describe."""
+    compared_generation: int | None = None
+    look: bool = False
+    """Something says that the job has changed."""
+    looked_at: float | None = None
+    absent_since: float | None = None
+    """When Describe first said NotFound."""
+    absent: bool = False
+    """Describe's last answer was NotFound."""
+    ownership: Ownership | None = None
+    in_use: bool = False
+    """Create was answered with ResourceInUse: somebody has the name."""
+    attempted_at: float | None = None
+    unsettled: bool = False
+    """An attempt may have made a job: one without a definite answer, or one marked in an earlier life of the process.
+
+    A later attempt that is refused proves nothing about it; only the job's tags, or its absence long after, do.
+    """
+    created_at: float | None = None
+    refused: Refusal | None = None
+    doubtful_since: float | None = None
+    doubtful_rounds: int = 0
+    waiting_since: float | None = None
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    """By operation."""
+    stop_sent_at: float | None = None
+    stopping_since: float | None = None
+    handled_request: str | None = None
+    asked: bool = False
+    """A request came in this life of the process, so what an earlier one refused is tried once more."""
+    place_shown: tuple[str, float] | None = None
+    """The place in the line that the status tells, and since when."""
+
+    def note_found(self, observation: Observation, now: float) -> None:
+        self.observation = observation
+        self.look = False
+        self.looked_at = now
+        self.absent = False
+        self.absent_since = None
+
+    def note_absent(self, now: float) -> None:
+        self.look = False
+        self.looked_at = now
+        self.absent = True
+        self.absent_since = now if self.absent_since is None else self.absent_since
+
+    def note_trouble(self, error: AwsError, now: float, spread: float) -> None:
+        """Wait longer after each failure; `spread` (0.5 to 1.0) keeps objects that fail together apart."""
+        known = self.troubles.get(error.operation)
+        failures = 1 if known is None else known.failures + 1
+        limit = DENIED_RETRY_SECONDS if error.kind is ErrorClass.DENIED else RETRY_SECONDS
+        first = DENIED_RETRY_FIRST if error.kind is ErrorClass.DENIED else RETRY_FIRST
+        pause = min(limit, first * 2.0 ** min(failures - 1, 16)) * spread
+        self.troubles[error.operation] = Trouble(error, now if known is None else known.since, failures, now + pause)
+
+    def note_request(self, request: str) -> None:
+        """Somebody asked for another look: nothing that was put off is put off any longer."""
+        self.handled_request = request
+        self.asked = self.look = True
+        self.refused = None
+        self.doubtful_since, self.doubtful_rounds = None, 0
+        self.in_use = self.in_use and self.unsettled
+        self.troubles.clear()
+
+    def forget_attempt(self) -> None:
+        """Nothing is on its way any more under the name that was tried."""
+        self.in_use = self.unsettled = self.absent = False
+        self.ownership = self.observation = None
+        self.absent_since = self.looked_at = None
