@@ -26,52 +26,54 @@ _logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """One loop's sign of life; from `Heartbeats.expect`."""
+    """The sign of life of one loop that calls `tick`; from `Heartbeats.expect`."""
 
-    __slots__ = ("_clock", "_last", "max_age")
-
-    def __init__(self, clock: Callable[[], float], max_age: float) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._last = clock()
-        self.max_age = max_age
 
     def tick(self) -> None:
         """The loop went round once more."""
         self._last = self._clock()
 
-    @property
-    def age(self) -> float:
-        """Seconds since the last tick, or since the loop was expected."""
-        return self._clock() - self._last
+    def last(self) -> float:
+        """When it did so last, or was first expected to."""
+        return self._last
 
 
 class Heartbeats:
     """The loops that must go round for the process to be alive.
 
-    A loop ticks whenever it goes round, also when what it calls fails: a tick says that the loop runs, not that it
+    Going round is all that counts, also when what the loop calls fails: it shows that the loop runs, not that it
     succeeds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """:param clock: monotonic seconds"""
         self._clock = clock
-        self._beats: dict[str, Heartbeat] = {}
+        self._loops: dict[str, tuple[float, Callable[[], float]]] = {}
 
     def expect(self, loop: str, max_age: float) -> Heartbeat:
         """Expect a tick of the loop every `max_age` seconds at least, from now on."""
-        beat = self._beats[loop] = Heartbeat(self._clock, max_age)
-        return beat
+        heartbeat = Heartbeat(self._clock)
+        self.follow(loop, max_age, heartbeat.last)
+        return heartbeat
+
+    def follow(self, loop: str, max_age: float, last: Callable[[], float]) -> None:
+        """As `expect`, for a loop that itself keeps when it went round last, by the same clock."""
+        self._loops[loop] = (max_age, last)
 
     def dismiss(self, loop: str) -> None:
         """Expect nothing more of the loop, which has ended on purpose."""
-        self._beats.pop(loop, None)
+        self._loops.pop(loop, None)
 
     def silent(self) -> list[str]:
-        """A sentence for each loop that has not ticked for too long."""
+        """A sentence for each loop that has not gone round for too long."""
+        now = self._clock()
         return [
-            f"{loop} has not gone round for {beat.age:.0f} s (at most {beat.max_age:.0f} s)"
-            for loop, beat in self._beats.items()
-            if beat.age > beat.max_age
+            f"{loop} has not gone round for {now - last():.0f} s (at most {max_age:.0f} s)"
+            for loop, (max_age, last) in self._loops.items()
+            if now - last() > max_age
         ]
 
 

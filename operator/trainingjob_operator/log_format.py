@@ -48,7 +48,7 @@ class JsonLines(JsonFormatter):
     """One JSON object a line: `level`, `ts`, `logger`, `msg`, then the fields given with `extra`."""
 
     def __init__(self) -> None:
-        super().__init__(rename_fields={"exc_info": "stacktrace", "stack_info": "stacktrace"})
+        super().__init__([], rename_fields={"exc_info": "stacktrace", "stack_info": "stacktrace"})
         self._skip_fields |= set(_KOPF_ATTACHMENTS)
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
