@@ -52,6 +52,7 @@ PLACE_SECONDS = 60.0
 
 NAME_CLASH = "NameClash"
 REFUSED = "Refused"
+CREATE_FAILED = "CreateFailed"
 INVALID_SPEC = "InvalidSpec"
 INVALID_ANNOTATION = "InvalidAnnotation"
 ROLE_NOT_ALLOWED = "RoleNotAllowed"

@@ -94,14 +94,17 @@ class Memory:
         self.absent = True
         self.absent_since = now if self.absent_since is None else self.absent_since
 
-    def note_trouble(self, error: AwsError, now: float, spread: float) -> None:
-        """Wait longer after each failure; `spread` (0.5 to 1.0) keeps objects that fail together apart."""
-        known = self.troubles.get(error.operation)
+    def note_trouble(self, operation: str, error: AwsError, now: float, spread: float) -> None:
+        """Wait longer after each failure; `spread` (0.5 to 1.0) keeps objects that fail together apart.
+
+        `operation` is the call that was wanted; the error may be of one on the way to it, such as AssumeRole.
+        """
+        known = self.troubles.get(operation)
         failures = 1 if known is None else known.failures + 1
         limit = DENIED_RETRY_SECONDS if error.kind is ErrorClass.DENIED else RETRY_SECONDS
         first = DENIED_RETRY_FIRST if error.kind is ErrorClass.DENIED else RETRY_FIRST
         pause = min(limit, first * 2.0 ** min(failures - 1, 16)) * spread
-        self.troubles[error.operation] = Trouble(error, now if known is None else known.since, failures, now + pause)
+        self.troubles[operation] = Trouble(error, now if known is None else known.since, failures, now + pause)
 
     def note_request(self, request: str) -> None:
         """Somebody asked for another look: nothing that was put off is put off any longer."""

@@ -38,6 +38,14 @@ class Place:
     capacity: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Granted(Generic[K]):
+    """Who may go now; and who is to ask again, in how many seconds (None: only when something changes)."""
+
+    keys: list[K]
+    next: tuple[K, float] | None
+
+
 class Turns(Generic[K]):
     """The line of one account and region."""
 
@@ -71,21 +79,20 @@ class Turns(Generic[K]):
     def is_granted(self, key: K) -> bool:
         return key in self._granted
 
-    def grant(self, now: float, claim: Callable[[], float]) -> tuple[list[K], float | None]:
-        """Give turns to as many as the budget allows now.
+    def is_waiting(self, key: K) -> bool:
+        return key in self._members
 
-        `claim()` takes a token and returns 0.0, or returns the seconds until there is one. The answer is the keys that
-        may go, and in how many seconds to ask again (None: only when something changes).
-        """
+    def grant(self, now: float, claim: Callable[[], float]) -> Granted[K]:
+        """Give turns to as many as the budget allows now; `claim()` takes a token or tells the seconds until one."""
         granted: list[K] = []
         while True:
-            head = self._next_lane(now)
-            if head is None:
-                return granted, self._next_probe(now)
+            name = self._next_lane(now)
+            if name is None:
+                return Granted(granted, self._next_probe(now))
+            lane = self._lanes[name]
             wait = claim()
             if wait > 0:
-                return granted, wait
-            lane = self._lanes[head]
+                return Granted(granted, (lane.waiting[0][2], wait))
             _, _, key = heapq.heappop(lane.waiting)
             del self._members[key]
             self._granted.add(key)
@@ -133,13 +140,16 @@ class Turns(Generic[K]):
                 best = (order, name)
         return None if best is None else best[1]
 
-    def _next_probe(self, now: float) -> float | None:
-        times = [
-            lane.held_until - now
+    def _next_probe(self, now: float) -> tuple[K, float] | None:
+        probes = [
+            (lane.held_until, lane.waiting[0][2])
             for lane in self._lanes.values()
             if lane.waiting and lane.held_until is not None and lane.probing is None
         ]
-        return max(0.0, min(times)) if times else None
+        if not probes:
+            return None
+        at, key = min(probes, key=lambda probe: probe[0])
+        return key, max(0.0, at - now)
 
     def _tidy(self, name: str) -> None:
         lane = self._lanes[name]

@@ -1,0 +1,117 @@
+"""The road to `.status`: compose the report of one pass, write what differs, tell of it in Events.
+
+What a status should be is logic/status.py's; what happened is told by the reconciler.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from trainingjob_operator.kube.events import Subject
+from trainingjob_operator.leadership import Leadership
+from trainingjob_operator.logic import events, status
+from trainingjob_operator.logic.decision import Say, View
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.report import Report
+from trainingjob_operator.logic.resource import Resource, mapping
+from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.tracked_jobs import TrackedJobs
+
+log = logging.getLogger(__name__)
+
+
+class StatusWriter(Protocol):
+    """The status subresource (kube/objects.py)."""
+
+    async def patch_status(
+        self, namespace: str, name: str, *, uid: str, resource_version: str, patch: Mapping[str, Any]
+    ) -> dict[str, Any]: ...
+
+
+class Recorder(Protocol):
+    """Where Events go (kube/events.py)."""
+
+    def record(self, subject: Subject, kind: str, reason: str, message: str, key: str) -> None: ...
+
+
+class Reporter:
+    """The only writer of `.status`."""
+
+    def __init__(
+        self,
+        *,
+        objects: StatusWriter,
+        jobs: TrackedJobs,
+        recorder: Recorder,
+        leadership: Leadership,
+        metrics: Metrics,
+    ) -> None:
+        self._objects = objects
+        self._jobs = jobs
+        self._recorder = recorder
+        self._leadership = leadership
+        self._metrics = metrics
+        self._pruned: frozenset[str] = frozenset()
+
+    def forget_pruning(self) -> None:
+        """The CRD may have changed: find out anew which fields it takes."""
+        self._pruned = frozenset()
+
+    async def report(self, view: View, say: Say) -> Mapping[str, Any]:
+        """Make the status say it, without a write when it does already; returns the status as it should be.
+
+        Raises KubeError when it could not be written, NotLeading when it may not be.
+        """
+        resource, report = view.resource, _compose(view, say)
+        wanted = status.without(status.build_status(resource.status, report, view.wall), self._pruned)
+        patch = status.difference(resource.status, wanted)
+        if patch is not None:
+            self._leadership.fence(0.0)
+            body = await self._objects.patch_status(
+                resource.namespace,
+                resource.name,
+                uid=resource.uid,
+                resource_version=resource.resource_version,
+                patch=patch,
+            )
+            self._jobs.see(body, view.now)
+            self._metrics.status_written("written")
+            # Under ACK's CRD some fields never arrive: sending them again and again would be a loop of writes.
+            self._pruned |= status.pruned_paths(wanted, mapping(body.get("status")))
+            self._tell(resource, wanted, report)
+        return wanted
+
+    def _tell(self, resource: Resource, wanted: Mapping[str, Any], report: Report) -> None:
+        subject = Subject(resource.namespace, resource.name, resource.uid)
+        for draft in events.drafts(resource.status, wanted, report):
+            self._recorder.record(subject, draft.type, draft.reason, draft.message, draft.key)
+        before, after = Observation.from_status(resource.status), Observation.from_status(wanted)
+        if after.is_ended() and not before.is_ended():
+            training, billable = (wanted.get(f"{kind}TimeInSeconds", 0) for kind in ("training", "billable"))
+            self._metrics.job_ended(after.status, training, billable)
+            named = {"namespace": resource.namespace, "name": resource.name}
+            log.info("The training job has ended: %s", after.status, extra={"k8s_ref": named})
+
+
+def _compose(view: View, say: Say) -> Report:
+    memory, policy, identity = view.memory, view.policy, view.attached()
+    adopted = policy.adopted or policy.adoption is not None
+    return Report(
+        generation=view.resource.generation,
+        account=None if identity is None else identity.account,
+        region=None if identity is None else identity.region,
+        partition=None if identity is None else view.partition,
+        arn=view.arn,
+        job_name=None if identity is None else identity.job_name,
+        observation=None if say.disowned else memory.observation,
+        terminal=say.terminal,
+        vanished=say.vanished,
+        hindrance=say.hindrance,
+        waiting=say.waiting,
+        advisories=say.advisories,
+        pending_edit=say.pending_edit,
+        adopted=adopted and identity is not None and not policy.read_only,
+        handled_request=memory.handled_request,
+        deleting=view.resource.deleting,
+        disowned=say.disowned,
+    )

@@ -1,0 +1,139 @@
+"""Every object that exists, and the jobs that they claim: what the reconciler works on and the sweep compares with.
+
+Kept small: of an object its compressed JSON, without the field managers that make up half of it.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.logic.memory import Memory
+from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.resource import Key, Resource
+
+Slot = tuple[str, str, str]
+"""(account, region, job name in lower case)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A job that the sweep watches on behalf of an object."""
+
+    target: Target
+    identity: Identity
+    seen: Observation
+    """The part that a summary shows too, as last reported."""
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One object: its newest known state and what this process remembers of it."""
+
+    key: Key
+    uid: str
+    version: int
+    packed: bytes
+    memory: Memory
+    live: Live | None = None
+    slot: Slot | None = None
+    is_owner: bool = False
+    """The object has proof: finalizer and ARN."""
+
+    def resource(self) -> Resource:
+        return Resource.from_body(json.loads(zlib.decompress(self.packed)))
+
+
+class TrackedJobs:
+    """All objects by key, the claims on each job, and the jobs that are live."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Key, Tracked] = {}
+        self._claims: dict[Slot, set[Key]] = {}
+        self._live: dict[Target, dict[str, set[Key]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __iter__(self) -> Iterator[Tracked]:
+        return iter(self._objects.values())
+
+    def get(self, key: Key) -> Tracked | None:
+        return self._objects.get(key)
+
+    def see(self, body: Mapping[str, Any], now: float) -> Tracked | None:
+        """Take note of an object as the API server gave it; None when a newer state of it is known already."""
+        metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+        key = (metadata["namespace"], metadata["name"])
+        version = _comparable(metadata.get("resourceVersion"))
+        tracked = self._objects.get(key)
+        if tracked is not None and tracked.uid == metadata["uid"] and tracked.version >= version:
+            return None
+        kept = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status")}
+        packed = zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), level=1)
+        if tracked is None or tracked.uid != metadata["uid"]:
+            if tracked is not None:
+                self.forget(key, tracked.uid)
+            tracked = Tracked(key, metadata["uid"], version, packed, Memory(first_seen=now))
+            self._objects[key] = tracked
+        else:
+            tracked.version, tracked.packed = version, packed
+        return tracked
+
+    def forget(self, key: Key, uid: str) -> bool:
+        """The object is gone; False when the name is another object's by now, or nobody's."""
+        tracked = self._objects.get(key)
+        if tracked is None or tracked.uid != uid:
+            return False
+        self.watch(tracked, None)
+        self.claim(tracked, None, is_owner=False)
+        del self._objects[key]
+        return True
+
+    def claim(self, tracked: Tracked, slot: Slot | None, *, is_owner: bool) -> None:
+        """The object names that job, with or without proof that it is its own."""
+        if tracked.slot is not None and tracked.slot != slot:
+            keys = self._claims[tracked.slot]
+            keys.discard(tracked.key)
+            if not keys:
+                del self._claims[tracked.slot]
+        if slot is not None:
+            self._claims.setdefault(slot, set()).add(tracked.key)
+        tracked.slot, tracked.is_owner = slot, is_owner
+
+    def find_rival(self, key: Key, slot: Slot) -> Key | None:
+        """Another object with proof of owning that job."""
+        rivals = (self._objects[other] for other in self._claims.get(slot, ()) if other != key)
+        return next((rival.key for rival in rivals if rival.is_owner), None)
+
+    def claimants(self, slot: Slot) -> Iterable[Key]:
+        return tuple(self._claims.get(slot, ()))
+
+    def watch(self, tracked: Tracked, live: Live | None) -> None:
+        """Let the sweep watch the object's job, or no longer."""
+        old = tracked.live
+        if old is not None and (live is None or (old.target, old.identity) != (live.target, live.identity)):
+            jobs = self._live[old.target]
+            jobs[old.identity.job_name.lower()].discard(tracked.key)
+            if not jobs[old.identity.job_name.lower()]:
+                del jobs[old.identity.job_name.lower()]
+            if not jobs:
+                del self._live[old.target]
+        if live is not None:
+            self._live.setdefault(live.target, {}).setdefault(live.identity.job_name.lower(), set()).add(tracked.key)
+        tracked.live = live
+
+    def live_targets(self) -> list[Target]:
+        return list(self._live)
+
+    def live_jobs(self, target: Target) -> Mapping[str, set[Key]]:
+        """The objects by job name in lower case."""
+        return self._live.get(target, {})
+
+
+def _comparable(resource_version: object) -> int:
+    """Kubernetes promises since 1.35 that versions of one kind compare as numbers, and etcd has always made them so."""
+    return int(resource_version) if isinstance(resource_version, str) and resource_version.isdigit() else 0
