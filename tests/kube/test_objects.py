@@ -143,17 +143,17 @@ async def test_what_is_gone_is_not_found_for_reads_and_writes(
         )
 
 
-async def test_a_finalizer_without_a_qualified_name_is_invalid(
+async def test_what_the_api_server_refuses_for_good_is_invalid(
     api: ApiServer, objects: TrainingJobObjects, namespace: str
 ) -> None:
     meta = (await create(api, namespace, "one"))["metadata"]
-    with pytest.raises(Invalid, match="unqualified"):
+    with pytest.raises(Invalid, match="not a key"):
         await objects.patch_metadata(
             namespace,
             "one",
             uid=meta["uid"],
             resource_version=meta["resourceVersion"],
-            finalizers=["unqualified"],
+            annotations={"not a key": ""},
         )
 
 

@@ -18,11 +18,9 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTResponse
-from kubernetes.aio.config.config_exception import ConfigException
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 from kubernetes.aio.config.kube_config import load_kube_config
 
-from trainingjob_operator import __version__
 from trainingjob_operator.kube.errors import KubeError, Unavailable, from_answer
 
 READ_SECONDS = 10.0
@@ -98,7 +96,7 @@ class Login:
             loader = await load_kube_config(  # type: ignore[no-untyped-call]
                 path, client_configuration=configuration, persist_config=False
             )
-        except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # whatever a malformed file makes the client raise
             source = kubeconfig or "the service account or ~/.kube/config"
             raise LoginError(f"no usable credentials for the API server in {source}: {error}") from error
         return configuration, loader.current_context["context"].get("namespace")
@@ -117,8 +115,9 @@ class Login:
 class ApiServer:
     """One session for all calls and watches; logs in again when the API server no longer knows the credentials."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, user_agent: str = "trainingjob-operator") -> None:
         self._login = login
+        self._user_agent = user_agent
         self._client: ApiClient | None = None
         self._logging_in = asyncio.Lock()
 
@@ -202,7 +201,7 @@ class ApiServer:
                     client = ApiClient(configuration)
                 except (LoginError, OSError) as error:  # OSError: a certificate that is being replaced
                     raise Unavailable(str(error)) from error
-                client.user_agent = f"trainingjob-operator/{__version__}"
+                client.user_agent = self._user_agent
                 await self.close()
                 self._client = client
             return self._client

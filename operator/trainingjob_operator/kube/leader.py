@@ -191,8 +191,8 @@ class Elector:
         moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = dict(lease.get("spec") or {})
         if holder and spec.get("holderIdentity") != holder:
+            spec["leaseTransitions"] = (spec.get("leaseTransitions") or 0) + 1 if spec else 0
             spec["acquireTime"] = moment
-            spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (1 if spec else 0)
         spec.update(holderIdentity=holder, renewTime=moment, leaseDurationSeconds=int(LEASE))
         body = {**lease, "spec": spec}
         if "resourceVersion" not in lease["metadata"]:

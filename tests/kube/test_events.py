@@ -1,0 +1,183 @@
+"""Events as the API server keeps them, and the queue in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.kube.leases import Clock
+from tests.kube.proxy import Relay
+from tests.kube.test_client import through
+from trainingjob_operator.kube.client import ApiServer, Login
+from trainingjob_operator.kube.events import MESSAGE_LIMIT, EventRecorder, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from tests.controlplane.fixtures import Kubectl
+    from tests.controlplane.plane import Cluster
+
+MOMENT = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
+
+
+class Drops:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+@pytest.fixture
+def drops() -> Drops:
+    return Drops()
+
+
+def make_recorder(
+    api: ApiServer, drops: Drops, clock: Callable[[], float] = time.monotonic, **limits: Any
+) -> EventRecorder:
+    return EventRecorder(api, clock=clock, now=lambda: MOMENT, jitter=random.Random(1), dropped=drops, **limits)
+
+
+@contextlib.asynccontextmanager
+async def running(recorder: EventRecorder) -> AsyncIterator[None]:
+    task = asyncio.create_task(recorder.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def events_in(api: ApiServer, namespace: str) -> list[dict[str, Any]]:
+    answer = await api.call("GET", f"/api/v1/namespaces/{namespace}/events", seconds=10)
+    return list(answer["items"])
+
+
+async def test_an_event_names_its_object_and_who_reports(
+    api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl
+) -> None:
+    recorder = make_recorder(api, drops)
+    async with running(recorder):
+        recorder.record(Subject(namespace, "job", "uid-1"), "Warning", "JobFailed", "it failed", "JobFailed/1")
+        await recorder.flush(5)
+    (event,) = await events_in(api, namespace)
+    assert (event["type"], event["reason"], event["message"]) == ("Warning", "JobFailed", "it failed")
+    assert event["involvedObject"] == {
+        "apiVersion": "sagemaker.services.k8s.aws/v1alpha1",
+        "kind": "TrainingJob",
+        "namespace": namespace,
+        "name": "job",
+        "uid": "uid-1",
+    }
+    assert event["reportingComponent"] == event["source"]["component"] == "trainingjob-operator"
+    assert event["firstTimestamp"] == event["lastTimestamp"] == "2026-11-21T10:00:00Z"
+    shown = await asyncio.to_thread(kubectl, "events", "--for", "trainingjob/job")
+    assert "it failed" in shown
+
+
+async def test_a_repeat_after_a_crash_makes_no_second_event(api: ApiServer, namespace: str, drops: Drops) -> None:
+    for _ in range(2):
+        recorder = make_recorder(api, drops)
+        async with running(recorder):
+            recorder.record(Subject(namespace, "job", "uid-1"), "Normal", "Created", "once", "Created/arn")
+            recorder.record(Subject(namespace, "job", "uid-2"), "Normal", "Created", "another object", "Created/arn")
+            recorder.record(Subject(namespace, "job", "uid-1"), "Normal", "Started", "another key", "Started")
+            await recorder.flush(5)
+    messages = sorted(event["message"] for event in await events_in(api, namespace))
+    assert messages == ["another key", "another object", "once"]
+    assert drops.count == 0
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "文"])
+async def test_a_long_name_and_message_are_cut_to_what_the_api_server_takes(
+    api: ApiServer, namespace: str, drops: Drops, letter: str
+) -> None:
+    recorder = make_recorder(api, drops)
+    async with running(recorder):
+        recorder.record(Subject(namespace, "a" * 253, "uid"), "Normal", "Created", letter * 5000, "k")
+        await recorder.flush(5)
+    (event,) = await events_in(api, namespace)
+    assert MESSAGE_LIMIT - 6 < len(event["message"].encode()) <= MESSAGE_LIMIT
+    assert event["message"].endswith(letter + "…")
+
+
+async def test_what_is_refused_does_not_hold_up_the_rest(
+    api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    leaving = f"{namespace}-leaving"
+    await asyncio.to_thread(kubectl, "create", "namespace", leaving)
+    hold = json.dumps({"metadata": {"name": "hold", "finalizers": ["example.com/hold"]}, "kind": "ConfigMap", "apiVersion": "v1"})  # fmt: skip
+    await asyncio.to_thread(kubectl, "create", "--namespace", leaving, "-f", "-", input=hold)
+    await asyncio.to_thread(kubectl, "delete", "namespace", leaving, "--wait=false")
+    recorder = make_recorder(api, drops)
+    try:
+        async with running(recorder):
+            recorder.record(Subject(leaving, "job", "uid"), "Normal", "Created", "into a leaving namespace", "k")
+            recorder.record(Subject("no-such", "job", "uid"), "Normal", "Created", "into no namespace", "k")
+            recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", "fine", "k")
+            await recorder.flush(5)
+        assert [event["message"] for event in await events_in(api, namespace)] == ["fine"]
+        assert caplog.records == []
+    finally:
+        patch = '{"metadata":{"finalizers":null}}'
+        await asyncio.to_thread(
+            kubectl, "patch", "configmap", "hold", "--namespace", leaving, "--type=merge", "-p", patch
+        )
+
+
+async def test_a_role_without_events_is_told_once(
+    control_plane: Cluster, namespace: str, drops: Drops, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.to_thread(control_plane.kubectl, "create", "serviceaccount", "nobody", "--namespace", namespace)
+    config = await asyncio.to_thread(control_plane.kubeconfig_of_service_account, namespace, "nobody", tmp_path)
+    api = ApiServer(Login({"KUBECONFIG": str(config)}))
+    recorder = make_recorder(api, drops)
+    async with running(recorder):
+        for key in "ab":
+            recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", "denied", key)
+        await recorder.flush(5)
+    await api.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "create on events" in caplog.text
+
+
+async def test_while_the_api_server_is_away_the_oldest_go_and_the_rest_follow_later(
+    control_plane: Cluster, namespace: str, drops: Drops, tmp_path: Path, api: ApiServer
+) -> None:
+    async with Relay(control_plane.url) as relay:
+        far_api = ApiServer(Login({"KUBECONFIG": str(through(relay, control_plane, tmp_path))}))
+        recorder = make_recorder(far_api, drops, capacity=3)
+        relay.refuse = True
+        async with running(recorder):
+            started = time.monotonic()
+            for number in range(5):
+                recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", f"{number}", f"{number}")
+            assert time.monotonic() - started < 0.1
+            await asyncio.sleep(0.3)
+            relay.refuse = False
+            await recorder.flush(10)
+        await far_api.close()
+    assert sorted(event["message"] for event in await events_in(api, namespace)) == ["2", "3", "4"]
+    assert drops.count == 2
+
+
+async def test_events_go_out_in_a_burst_and_then_at_the_given_rate(
+    api: ApiServer, namespace: str, drops: Drops
+) -> None:
+    recorder = make_recorder(api, drops, Clock(), per_second=0.001, burst=3)
+    async with running(recorder):
+        for number in range(5):
+            recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", f"{number}", f"{number}")
+        await recorder.flush(1)
+    assert sorted(event["message"] for event in await events_in(api, namespace)) == ["0", "1", "2"]

@@ -1,0 +1,272 @@
+"""The election: its spans by an injected clock, and real electors on one Lease of the real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kube.leases import Clock, LeaseStore
+from tests.kube.proxy import Relay
+from tests.kube.test_client import through
+from trainingjob_operator.kube.client import ApiServer, Login
+from trainingjob_operator.kube.errors import Unavailable
+from trainingjob_operator.kube.leader import LEASE, LEASE_NAME, RENEW, Elector
+from trainingjob_operator.leadership import AlwaysLeading, Leadership, NotLeading
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from tests.controlplane.plane import Cluster, ControlPlane
+
+
+def make_elector(
+    api: ApiServer, identity: str, *, clock: Callable[[], float] = time.monotonic, namespace: str = "operators"
+) -> Elector:
+    return Elector(
+        api,
+        namespace=namespace,
+        identity=identity,
+        clock=clock,
+        now=lambda: datetime.now(UTC),
+        jitter=random.Random(1),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(*electors: Elector) -> AsyncIterator[list[asyncio.Task[None]]]:
+    tasks = [asyncio.create_task(elector.run()) for elector in electors]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def store() -> LeaseStore:
+    return LeaseStore()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def allows(leadership: Leadership, seconds: float) -> bool:
+    try:
+        leadership.fence(seconds)
+    except NotLeading:
+        return False
+    return True
+
+
+async def looked(store: LeaseStore, turns: int = 1) -> None:
+    """Wait until electors have called the store as often."""
+    calls = asyncio.Semaphore(0)
+    store.before = lambda method: calls.release()
+    for _ in range(turns):
+        await calls.acquire()
+    store.before = lambda method: None
+    await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds", "leading", "passes"),
+    [
+        (0.0, 10.0, True, True),
+        (2.0, 10.0, True, True),
+        (LEASE - 10.0, 10.0, True, True),
+        (LEASE - 9.9, 10.0, True, False),
+        (LEASE - 9.9, 8.0, True, True),
+        (RENEW - 0.1, 5.0, True, True),
+        (RENEW - 0.1, 5.2, True, False),
+        (RENEW, 0.0, False, False),
+        (LEASE, 0.0, False, False),
+    ],
+)
+async def test_a_call_passes_only_if_it_ends_before_the_lease_can_be_lost(
+    store: LeaseStore, clock: Clock, age: float, seconds: float, *, leading: bool, passes: bool
+) -> None:
+    elector = make_elector(store, "a", clock=clock)
+    async with running(elector):
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        clock.time += age
+        assert elector.is_leading() is leading
+        assert allows(elector, seconds) is passes
+
+
+async def test_a_renewal_counts_from_the_moment_it_was_sent(store: LeaseStore, clock: Clock) -> None:
+    def answer_late(_: str) -> None:
+        clock.time += 3.0
+
+    store.before = lambda method: answer_late(method) if method == "POST" else None
+    elector = make_elector(store, "a", clock=clock)
+    async with running(elector):
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        clock.time += RENEW - 3.0
+        assert not elector.is_leading()
+
+
+@pytest.mark.parametrize("renew_time", ["1999-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"])
+async def test_a_foreign_lease_ends_by_what_was_seen_here_whatever_its_times_say(
+    store: LeaseStore, clock: Clock, renew_time: str
+) -> None:
+    store.edit(LEASE_NAME, holderIdentity="other", renewTime=renew_time, leaseDurationSeconds=15)
+    elector = make_elector(store, "a", clock=clock)
+    async with running(elector):
+        await looked(store)
+        clock.time += LEASE - 0.1
+        await looked(store)
+        assert not elector.is_leading()
+        store.edit(LEASE_NAME, renewTime="2500-01-01T00:00:00.000000Z")  # the holder lives
+        clock.time += 1.0
+        await looked(store)
+        assert not elector.is_leading()
+        clock.time += LEASE
+        await asyncio.wait_for(elector.until(leading=True), 5)
+    assert store.leases[LEASE_NAME]["spec"]["leaseTransitions"] == 1
+
+
+async def test_a_renewal_whose_answer_was_lost_is_recognised_as_our_own(store: LeaseStore, clock: Clock) -> None:
+    elector = make_elector(store, "a", clock=clock)
+    async with running(elector):
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        lost: list[str] = []
+
+        def lose_one(method: str) -> None:
+            if not lost:
+                lost.append(method)
+                raise Unavailable("the connection was dropped")
+
+        store.after = lose_one
+        await looked(store, turns=3)
+        clock.time += RENEW - 1.0
+        await looked(store)
+        clock.time += RENEW - 1.0
+        assert elector.is_leading()
+    assert lost == ["PUT"]
+    assert store.leases[LEASE_NAME]["spec"]["leaseTransitions"] == 0
+
+
+async def test_leading_ends_at_once_when_another_holds_the_lease(store: LeaseStore, clock: Clock) -> None:
+    elector = make_elector(store, "a", clock=clock)
+    async with running(elector):
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        store.edit(LEASE_NAME, holderIdentity="other")
+        await asyncio.wait_for(elector.until(leading=False), 5)
+        assert not elector.is_leading()
+        assert not allows(elector, 0.0)
+
+
+async def test_leading_ends_at_once_when_the_lease_is_deleted_and_may_begin_again(
+    store: LeaseStore, clock: Clock
+) -> None:
+    elector = make_elector(store, "a", clock=clock)
+    async with running(elector):
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        store.leases.clear()
+        await asyncio.wait_for(elector.until(leading=False), 5)
+        await asyncio.wait_for(elector.until(leading=True), 5)
+
+
+async def test_an_unexpected_error_is_survived(
+    store: LeaseStore, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    elector = make_elector(store, "a", clock=clock)
+    failures = [ZeroDivisionError("one"), ZeroDivisionError("two")]
+
+    def fail(_: str) -> None:
+        if failures:
+            raise failures.pop()
+
+    store.before = fail
+    async with running(elector):
+        await asyncio.wait_for(elector.until(leading=True), 5)
+    assert [record.exc_info is not None for record in caplog.records if record.levelname == "ERROR"] == [True] * 2
+
+
+async def test_a_leader_that_was_frozen_past_its_lease_does_not_believe_in_it(store: LeaseStore, clock: Clock) -> None:
+    elector = make_elector(store, "a", clock=clock)
+    async with running(elector):
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        clock.time += 60.0
+        store.edit(LEASE_NAME, holderIdentity="other", renewTime="now")
+        assert not elector.is_leading()
+        await asyncio.wait_for(elector.until(leading=False), 5)
+
+
+async def test_who_runs_alone_always_leads() -> None:
+    alone = AlwaysLeading()
+    assert alone.is_leading()
+    assert allows(alone, 3600.0)
+    await asyncio.wait_for(alone.until(leading=True), 1)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(alone.until(leading=False), 0.05)
+
+
+async def test_a_released_lease_is_taken_over_within_two_seconds(api: ApiServer, namespace: str) -> None:
+    first, second = (make_elector(api, name, namespace=namespace) for name in ("first", "second"))
+    async with running(first) as tasks:
+        await asyncio.wait_for(first.until(leading=True), 5)
+        async with running(second):
+            await asyncio.sleep(1.5)
+            assert not second.is_leading()
+            started = time.monotonic()
+            await first.release()
+            assert not first.is_leading()
+            await asyncio.wait_for(second.until(leading=True), 5)
+            assert time.monotonic() - started < 2.0
+            await asyncio.wait_for(tasks[0], 3)  # it does not campaign again
+            lease = await api.call(
+                "GET", f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE_NAME}", seconds=5
+            )
+    assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("second", 1)
+
+
+async def test_a_leader_that_is_cut_off_ends_before_another_begins(
+    control_plane: Cluster, api: ApiServer, namespace: str, tmp_path: Path
+) -> None:
+    async with Relay(control_plane.url) as relay:
+        far_api = ApiServer(Login({"KUBECONFIG": str(through(relay, control_plane, tmp_path))}))
+        leader = make_elector(far_api, "leader", namespace=namespace)
+        heir = make_elector(api, "heir", namespace=namespace)
+        async with running(leader):
+            await asyncio.wait_for(leader.until(leading=True), 5)
+            async with running(heir):
+                await asyncio.sleep(0.5)
+                relay.stall()
+                started = time.monotonic()
+                await asyncio.wait_for(leader.until(leading=False), RENEW + 1)
+                ended = time.monotonic() - started
+                assert not heir.is_leading()
+                await asyncio.wait_for(heir.until(leading=True), 20)
+                taken = time.monotonic() - started
+                assert not leader.is_leading()
+                assert time.monotonic() - leader.heartbeat < 10
+        await far_api.close()
+    assert ended <= RENEW
+    assert LEASE - 2.5 < taken < 20.0
+
+
+async def test_leading_ends_with_the_api_server_and_comes_back_with_it(
+    own_control_plane: ControlPlane, api: ApiServer, namespace: str
+) -> None:
+    elector = make_elector(api, "one", namespace=namespace)
+    async with running(elector):
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        try:
+            await asyncio.to_thread(own_control_plane.kill_apiserver)
+            started = time.monotonic()
+            await asyncio.wait_for(elector.until(leading=False), RENEW + 1)
+            assert time.monotonic() - started <= RENEW + 0.5
+        finally:
+            await asyncio.to_thread(own_control_plane.restart_apiserver)
+        await asyncio.wait_for(elector.until(leading=True), 15)
