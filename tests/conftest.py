@@ -22,9 +22,14 @@ FAKE_AWS = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the expected files under tests/data/golden")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything is collected, so that what is read at import is scrubbed too."""
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         del os.environ[name]
     os.environ.update(FAKE_AWS)
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, [spared, "127.0.0.1", "localhost"]))

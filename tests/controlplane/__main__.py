@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
+import time
 
 from tests.controlplane.plane import ClusterError, ControlPlane
 from tests.controlplane.programs import ProgramsMissingError, find_programs, to_stderr
@@ -23,19 +25,20 @@ def main() -> int:
         "--apiserver-flag", action="append", default=[], metavar="FLAG", help="such as --watch-cache=false"
     )
     options = parser.parse_args()
-    # Blocked rather than handled: sigwait below takes them, and none can arrive in the middle of the clean-up.
-    endings = {signal.SIGINT, signal.SIGTERM}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         programs = find_programs(os.environ)
         if options.build_only:
             return 0
         plane = ControlPlane(programs, apiserver_flags=options.apiserver_flag, keep=options.keep)
         with plane:
-            signal.pthread_sigmask(signal.SIG_BLOCK, endings)
             path = str(plane.kubeconfig)
             print(path if options.print_kubeconfig else f"export KUBECONFIG={path}", flush=True)
             to_stderr(f"{plane.url} is up; logs are in {plane.folder}; Ctrl-C ends it")
-            signal.sigwait(endings)
+            with contextlib.suppress(KeyboardInterrupt):
+                while True:
+                    plane.check()
+                    time.sleep(1)
     except (ClusterError, ProgramsMissingError) as error:
         to_stderr(str(error))
         return 1

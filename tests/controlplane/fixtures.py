@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.controlplane.plane import Cluster, ControlPlane, choose_cluster
+from tests.controlplane.plane import Cluster, ClusterError, ControlPlane, choose_cluster
+from tests.controlplane.programs import ProgramsMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-MAKE_CLUSTER: pytest.StashKey[Callable[[], Cluster]] = pytest.StashKey()
+    from collections.abc import Iterator
 
 
 class Kubectl(Protocol):
@@ -42,13 +41,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        session.config.stash[MAKE_CLUSTER] = choose_cluster(os.environ)
+        try:
+            choose_cluster(os.environ)
+        except (ClusterError, ProgramsMissingError) as error:
+            raise pytest.UsageError(f'{error}\n-m "not controlplane" runs the tests that need none') from error
 
 
 @pytest.fixture(scope="session")
-def control_plane(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+def control_plane() -> Iterator[Cluster]:
     """The cluster of this test run; everything of it is dead at the end."""
-    with request.config.stash[MAKE_CLUSTER]() as cluster:
+    with choose_cluster(os.environ)() as cluster:
         yield cluster
 
 

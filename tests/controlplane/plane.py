@@ -124,24 +124,30 @@ class KindCluster(Cluster):
     """A kind cluster of its own name, by deploy/kind.yaml, for machines with docker."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="kind-"))
         self._name = f"trainingjob-{secrets.token_hex(3)}"
+        self._folder = Path(tempfile.gettempdir()) / f"kind-{self._name}"
         self.kubeconfig = self._folder / "kubeconfig"
 
     def start(self) -> None:
-        self._kind("create", "cluster", "--config", str(KIND_CONFIG), "--wait", "180s")
+        """Raises ClusterError; kind's own words go to stderr."""
+        if shutil.which("kind") is None:
+            raise ClusterError("CLUSTER=kind needs the program kind, and docker running, on this machine")
+        self._folder.mkdir(mode=0o700)
+        try:
+            self._kind("create", "cluster", "--config", str(KIND_CONFIG), "--wait", "180s")
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
+        """Delete the cluster and its kubeconfig."""
         if self._folder.exists():
             self._kind("delete", "cluster")
             shutil.rmtree(self._folder)
 
     def _kind(self, *arguments: str) -> None:
         command = ["kind", *arguments, "--name", self._name, "--kubeconfig", str(self.kubeconfig)]
-        try:
-            done = subprocess.run(command, stdout=sys.stderr, check=False)
-        except FileNotFoundError:
-            raise ClusterError("CLUSTER=kind needs kind and a running docker on this machine") from None
+        done = subprocess.run(command, stdout=sys.stderr, check=False)
         if done.returncode != 0:
             raise ClusterError(f"{' '.join(command)} failed with exit code {done.returncode}")
 
@@ -205,6 +211,11 @@ class ControlPlane(Cluster):
         self._ports.release()
         if not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def check(self) -> None:
+        """Raises ClusterError, with its log's end, where one of the programs ended by itself."""
+        for process in self.processes:
+            process.check()
 
     def kill_apiserver(self) -> None:
         """End the API server by SIGKILL; its port stays reserved and refuses connections."""
@@ -296,8 +307,7 @@ class ControlPlane(Cluster):
     def _wait_for(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not condition():
-            for process in self.processes:
-                process.check()
+            self.check()
             if time.monotonic() > deadline:
                 logs = "\n".join(process.last_lines() for process in self.processes)
                 raise ClusterError(f"the control plane is not ready after {START_SECONDS:.0f} s:\n{logs}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.controlplane.plane import (
+    KIND_CONFIG,
     ClusterError,
     ControlPlane,
     GivenCluster,
@@ -53,8 +55,8 @@ def get(kubectl: Kubectl, *arguments: str) -> Any:
     return json.loads(kubectl("get", *arguments, "--output=json"))
 
 
-def test_kubectl_and_api_server_are_of_the_same_minor_version(control_plane: Cluster) -> None:
-    versions = json.loads(control_plane.kubectl("version", "--output=json"))
+def test_kubectl_and_api_server_are_of_the_same_minor_version(own_control_plane: ControlPlane) -> None:
+    versions = json.loads(own_control_plane.kubectl("version", "--output=json"))
     assert versions["clientVersion"]["minor"] == versions["serverVersion"]["minor"]
 
 
@@ -163,6 +165,39 @@ def test_the_program_says_where_it_is_and_nothing_outlives_it(
     assert folder.exists() == (ending is signal.SIGKILL)
 
 
+KIND = """#!/bin/sh
+echo "$*" >> "$KIND_CALLS"
+[ "$1" = delete ] || exit "$KIND_EXIT"
+"""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_kind_cluster_is_deleted_again_even_when_its_creation_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: bool
+) -> None:
+    (tmp_path / "kind").write_text(KIND)
+    (tmp_path / "kind").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("KIND_CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("KIND_EXIT", str(int(fails)))
+    cluster = KindCluster()
+    with pytest.raises(ClusterError, match="create cluster") if fails else contextlib.nullcontext(), cluster:
+        assert KIND_CONFIG.exists()
+    create, delete = (tmp_path / "calls").read_text().splitlines()
+    where = f"--kubeconfig {cluster.kubeconfig}"
+    assert create.startswith(f"create cluster --config {KIND_CONFIG}")
+    assert delete.startswith("delete cluster")
+    assert where in create
+    assert where in delete
+    assert not cluster.kubeconfig.parent.exists()
+
+
+def test_without_kind_its_absence_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ClusterError, match="needs the program kind"):
+        KindCluster().start()
+
+
 def found(environment: Mapping[str, str]) -> Path:
     return Path("found")
 
@@ -187,3 +222,13 @@ def test_a_cluster_is_used_only_when_it_is_named_on_purpose(
 def test_an_unknown_kind_of_cluster_is_refused_by_name() -> None:
     with pytest.raises(ClusterError, match="CLUSTER=minikube is neither own nor kind"):
         choose_cluster({"CLUSTER": "minikube"}, found)
+
+
+def test_a_run_that_cannot_have_a_cluster_ends_before_its_tests_with_one_sentence() -> None:
+    command = [sys.executable, "-m", "pytest", "-k", "kubectl_and_api_server", __file__]
+    run = subprocess.run(
+        command, env={**os.environ, "CLUSTER": "minikube"}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert run.stderr.splitlines()[0] == "ERROR: CLUSTER=minikube is neither own nor kind"
+    assert "Traceback" not in run.stdout + run.stderr
