@@ -1,46 +1,33 @@
-"""The calls of SageMaker, without blocking the event loop and with one kind of error.
+"""SageMaker's training jobs, as the rest of the operator calls them.
 
-Each call runs in a thread with time-outs, passes the fence right before it is sent, and ends as an answer or as an
-`AwsError` that says whether the service may have acted. When to call, and how often, is not decided here.
+Each method is one API operation, without retries: when to call, how often and what follows is not decided here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    ProxyConnectionError,
+from trainingjob_operator.aws.calls import Caller, check_members
+from trainingjob_operator.aws.credentials import (
+    IDENTITY_TIMEOUTS,
+    MUTATING_TIMEOUTS,
+    READING_TIMEOUTS,
+    Sessions,
+    Timeouts,
 )
-
-from trainingjob_operator.aws.credentials import MUTATING_TIMEOUTS, READING_TIMEOUTS, Sessions
-from trainingjob_operator.aws.threads import Threads
-from trainingjob_operator.logic.errors import AwsError, ErrorClass, classify, is_named, readable
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from concurrent.futures import Future
 
     from trainingjob_operator.aws.budget import Budget, Budgets
+    from trainingjob_operator.aws.calls import Observe
 
     Fence = Callable[[float], None]
     """Raises unless a call that starts now and takes that many seconds at most is allowed; called in threads."""
-    Observe = Callable[[str, float, AwsError | None], None]
-    """Is told of each call that was sent: operation, seconds, how it failed."""
-
-T = TypeVar("T")
-
-PATIENCE: Final = 10.0
-"""Seconds that a call may wait for a thread and for credentials, on top of its own time-outs."""
-IDENTITY_DEADLINE: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +48,15 @@ class CallerIdentity:
     account: str
     partition: str
     arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimeouts:
+    """How long calls may take. `patience`: seconds to wait for a thread and for credentials, before sending."""
+
+    reading: Timeouts = READING_TIMEOUTS
+    mutating: Timeouts = MUTATING_TIMEOUTS
+    patience: float = 10.0
 
 
 class Gateway(Protocol):
@@ -108,20 +104,31 @@ class Gateways:
         observe: Observe,
         threads: int = 16,
         identity_endpoint_url: str | None = None,
+        timeouts: CallTimeouts | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start nothing yet.
 
         :param region: the operator's own, where STS is asked
+        :param version: of this operator, for the user agent
+        :param observe: is told of each SageMaker call that was sent
         :param threads: calls under way at the same time; one target gets half of them at most
+        :param clock: monotonic seconds
         """
-        self._threads = Threads(threads, "aws")
-        self._per_target = max(1, threads // 2)
+        self._caller = Caller(threads=threads, clock=clock)
         self._sessions = Sessions(
-            region=region, version=version, connections=threads, identity_endpoint_url=identity_endpoint_url
+            region=region,
+            version=version,
+            connections=threads,
+            clock=clock,
+            identity_endpoint_url=identity_endpoint_url,
+            before_send=self._caller.before_send,
         )
+        self._per_target = max(1, threads // 2)
         self._budgets = budgets
         self._fence = fence
         self._observe = observe
+        self._timeouts = timeouts or CallTimeouts()
         self._gateways: dict[Target, BotoGateway] = {}
         self._identity: CallerIdentity | None = None
 
@@ -131,48 +138,44 @@ class Gateways:
         if gateway is None:
             gateway = self._gateways[target] = BotoGateway(
                 target,
+                caller=self._caller,
                 sessions=self._sessions,
-                threads=self._threads,
                 limit=self._per_target,
                 budgets=self._budgets,
                 fence=self._fence,
                 observe=self._observe,
+                timeouts=self._timeouts,
             )
         return gateway
 
     async def caller_identity(self) -> CallerIdentity:
         """The operator's own account, asked of STS once; raises AwsError."""
         if self._identity is None:
-            answer = await self._ask_identity()
-            arn: str = answer["Arn"]
-            self._identity = CallerIdentity(account=answer["Account"], partition=arn.split(":")[1], arn=arn)
+            answer = await self._caller.call(
+                "GetCallerIdentity",
+                lambda: check_members(self._sessions.identity_client().get_caller_identity(), ("Account", "Arn")),
+                deadline=sum(IDENTITY_TIMEOUTS) + self._timeouts.patience,
+            )
+            partition = answer["Arn"].split(":")[1]
+            self._identity = CallerIdentity(answer["Account"], partition, answer["Arn"])
         return self._identity
-
-    async def _ask_identity(self) -> dict[str, Any]:
-        operation = "GetCallerIdentity"
-
-        def ask() -> dict[str, Any]:
-            client = self._sessions.identity_client()
-            with contextlib.closing(client):
-                answer: dict[str, Any] = client.get_caller_identity()
-                if not answer.get("Arn") or not answer.get("Account"):
-                    raise _UnreadableAnswerError
-                return answer
-
-        future = asyncio.wrap_future(self._threads.submit(ask))
-        try:
-            async with asyncio.timeout(IDENTITY_DEADLINE):
-                return await future
-        except TimeoutError:
-            raise _late(operation, IDENTITY_DEADLINE, definite=True) from None
-        except Exception as error:
-            raise translate(operation, error, sent=False) from error
 
     def close(self) -> None:
         """Take no more calls and close what is idle; does not wait for calls under way."""
-        self._threads.close()
-        for gateway in self._gateways.values():
-            gateway.close()
+        self._caller.close()
+        self._sessions.close()
+
+
+_METHODS: Final = {
+    "CreateTrainingJob": "create_training_job",
+    "DescribeTrainingJob": "describe_training_job",
+    "ListTrainingJobs": "list_training_jobs",
+    "StopTrainingJob": "stop_training_job",
+    "UpdateTrainingJob": "update_training_job",
+    "ListTags": "list_tags",
+    "AddTags": "add_tags",
+    "DeleteTags": "delete_tags",
+}
 
 
 class BotoGateway:
@@ -182,23 +185,26 @@ class BotoGateway:
         self,
         target: Target,
         *,
+        caller: Caller,
         sessions: Sessions,
-        threads: Threads,
         limit: int,
         budgets: Budgets,
         fence: Fence,
         observe: Observe,
+        timeouts: CallTimeouts,
     ) -> None:
+        """Do no I/O.
+
+        :param limit: threads that this target may occupy
+        """
         self._target = target
+        self._caller = caller
         self._sessions = sessions
-        self._threads = threads
         self._slots = asyncio.Semaphore(limit)
         self._budgets = budgets.of(target.account, target.region)
         self._fence = fence
         self._observe = observe
-        self._clients: dict[bool, Any] = {}
-        self._making_client = threading.Lock()
-        self._thread = threading.local()
+        self._timeouts = timeouts
 
     async def create(self, request: Mapping[str, Any]) -> str:
         answer = await self._change("CreateTrainingJob", self._budgets.create, request, "TrainingJobArn")
@@ -206,11 +212,14 @@ class BotoGateway:
         return arn
 
     async def describe(self, job_name: str) -> dict[str, Any]:
-        request = {"TrainingJobName": job_name}
         answer = await self._read(
-            "DescribeTrainingJob", self._budgets.describe, request, "TrainingJobArn", "TrainingJobStatus"
+            "DescribeTrainingJob",
+            self._budgets.describe,
+            {"TrainingJobName": job_name},
+            "TrainingJobArn",
+            "TrainingJobStatus",
         )
-        answer.pop("ResponseMetadata", None)
+        del answer["ResponseMetadata"]
         return answer
 
     async def list_page(self, **filters: Any) -> tuple[list[dict[str, Any]], str | None]:
@@ -242,191 +251,57 @@ class BotoGateway:
         request = {"ResourceArn": arn, "TagKeys": list(keys)}
         await self._change("DeleteTags", self._budgets.delete_tags, request)
 
-    def close(self) -> None:
-        """Close connections that are idle."""
-        for client in self._clients.values():
-            client.close()
-
-    async def _read(self, operation: str, budget: Budget, request: Mapping[str, Any], *expected: str) -> dict[str, Any]:
-        return await self._call(operation, budget, request, expected, mutating=False)
+    async def _read(self, operation: str, budget: Budget, request: Mapping[str, Any], *members: str) -> dict[str, Any]:
+        return await self._call(operation, budget, request, members, self._timeouts.reading, None)
 
     async def _change(
-        self, operation: str, budget: Budget, request: Mapping[str, Any], *expected: str
+        self, operation: str, budget: Budget, request: Mapping[str, Any], *members: str
     ) -> dict[str, Any]:
-        return await self._call(operation, budget, request, expected, mutating=True)
+        timeouts = self._timeouts.mutating
+        return await self._call(operation, budget, request, members, timeouts, lambda: self._fence(sum(timeouts)))
 
     async def _call(
         self,
         operation: str,
         budget: Budget,
         request: Mapping[str, Any],
-        expected: Collection[str],
-        *,
-        mutating: bool,
+        members: Collection[str],
+        timeouts: Timeouts,
+        fence: Callable[[], None] | None,
     ) -> dict[str, Any]:
-        attempt = _Attempt(self._fence if mutating else None)
-        deadline = sum(MUTATING_TIMEOUTS if mutating else READING_TIMEOUTS) + PATIENCE
         try:
-            async with asyncio.timeout(deadline):
-                answer = await self._in_thread(
-                    lambda: self._send(operation, request, expected, attempt, mutating=mutating)
-                )
-        except asyncio.CancelledError:
-            attempt.give_up()
+            answer = await self._caller.call(
+                operation,
+                lambda: self._send(operation, request, members, timeouts),
+                deadline=sum(timeouts) + self._timeouts.patience,
+                slots=self._slots,
+                fence=fence,
+                observe=self._observe,
+            )
+        except AwsError as failure:
+            self._learn(failure, operation, budget)
             raise
-        except Exception as error:
-            if attempt.stopped_by is not None:
-                raise attempt.stopped_by from None
-            if isinstance(error, TimeoutError):
-                failure = _late(operation, deadline, definite=attempt.give_up())
-            else:
-                failure = translate(operation, error, sent=attempt.sent_at is not None)
-            if failure.kind is ErrorClass.THROTTLED and failure.operation == operation:
-                budget.throttled()
-            self._report(operation, attempt, failure)
-            raise failure from error
         budget.succeeded()
-        self._report(operation, attempt, None)
         return answer
-
-    def _report(self, operation: str, attempt: _Attempt, failure: AwsError | None) -> None:
-        if attempt.sent_at is not None:
-            self._observe(operation, time.monotonic() - attempt.sent_at, failure)
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        await self._slots.acquire()
-        loop = asyncio.get_running_loop()
-
-        def free_slot(_: Future[T]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(self._slots.release)
-
-        try:
-            future = self._threads.submit(work)
-        except BaseException:
-            self._slots.release()
-            raise
-        # not when the caller stops waiting, but when the thread is free again
-        future.add_done_callback(free_slot)
-        return await asyncio.wrap_future(future)
 
     def _send(
-        self,
-        operation: str,
-        request: Mapping[str, Any],
-        expected: Collection[str],
-        attempt: _Attempt,
-        *,
-        mutating: bool,
+        self, operation: str, request: Mapping[str, Any], members: Collection[str], timeouts: Timeouts
     ) -> dict[str, Any]:
-        client = self._client(mutating=mutating)
-        self._thread.attempt = attempt
-        method = getattr(client, _METHODS[operation])
-        answer: dict[str, Any] = method(**request)
-        if not all(answer.get(member) is not None for member in expected):
-            raise _UnreadableAnswerError
-        return answer
+        client = self._sessions.client(
+            "sagemaker",
+            region=self._target.region,
+            timeouts=timeouts,
+            role_arn=self._target.role_arn,
+            external_id=self._target.external_id,
+            endpoint_url=self._target.endpoint_url,
+        )
+        return check_members(getattr(client, _METHODS[operation])(**request), members)
 
-    def _client(self, *, mutating: bool) -> Any:
-        with self._making_client:
-            client = self._clients.get(mutating)
-            if client is None:
-                client = self._sessions.client(
-                    "sagemaker",
-                    region=self._target.region,
-                    timeouts=MUTATING_TIMEOUTS if mutating else READING_TIMEOUTS,
-                    role_arn=self._target.role_arn,
-                    external_id=self._target.external_id,
-                    endpoint_url=self._target.endpoint_url,
-                )
-                client.meta.events.register("before-send.sagemaker", self._before_send)
-                self._clients[mutating] = client
-            return client
-
-    def _before_send(self, **_: Any) -> None:
-        # credentials are fetched and the request is signed: what follows is the connection
-        attempt: _Attempt = self._thread.attempt
-        attempt.go()
-
-
-_METHODS: Final = {
-    "CreateTrainingJob": "create_training_job",
-    "DescribeTrainingJob": "describe_training_job",
-    "ListTrainingJobs": "list_training_jobs",
-    "StopTrainingJob": "stop_training_job",
-    "UpdateTrainingJob": "update_training_job",
-    "ListTags": "list_tags",
-    "AddTags": "add_tags",
-    "DeleteTags": "delete_tags",
-}
-
-
-class _Attempt:
-    """One call, seen from its thread and from whoever waits for it: it is sent, or given up, never both."""
-
-    def __init__(self, fence: Fence | None) -> None:
-        self._fence = fence
-        self._lock = threading.Lock()
-        self._given_up = False
-        self.sent_at: float | None = None
-        self.stopped_by: Exception | None = None
-
-    def go(self) -> None:
-        """Called right before sending; raises if it must not be sent."""
-        with self._lock:
-            if self._given_up:
-                raise _GivenUpError
-            if self._fence is not None:
-                try:
-                    self._fence(sum(MUTATING_TIMEOUTS))
-                except Exception as error:
-                    self.stopped_by = error
-                    raise
-            self.sent_at = time.monotonic()
-
-    def give_up(self) -> bool:
-        """From now on it will not be sent; whether it had not been sent yet."""
-        with self._lock:
-            self._given_up = True
-            return self.sent_at is None
-
-
-class _GivenUpError(Exception):
-    """Nobody waits for this call any more."""
-
-
-class _UnreadableAnswerError(Exception):
-    """An answer without the members that it always has."""
-
-
-_NOT_CONNECTED: Final = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
-
-
-def _late(operation: str, seconds: float, *, definite: bool) -> AwsError:
-    message = f"No answer within {seconds:.0f} s."
-    return AwsError(operation, "DeadlineExceeded", message, ErrorClass.RETRY, definite=definite)
-
-
-def translate(operation: str, error: Exception, *, sent: bool) -> AwsError:
-    """The AwsError for whatever a call raised; total.
-
-    :param sent: the request may have reached the service, so that a failure without its word is not definite
-    """
-    status: int | None = None
-    if isinstance(error, ClientError):
-        operation = error.operation_name  # AssumeRole on the way, perhaps
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        code = str(error.response["Error"].get("Code") or "")
-        message = str(error.response["Error"].get("Message") or "")
-        if not is_named(code):
-            code, message = "UnreadableAnswer", f"The answer (HTTP {status}) is not the service's."
-    elif isinstance(error, BotoCoreError):
-        code, message = type(error).__name__, str(error)
-    elif sent or isinstance(error, _UnreadableAnswerError):
-        # the exception's own text may quote the answer
-        code, message = "UnreadableAnswer", "The answer could not be read."
-    else:
-        code, message = type(error).__name__, str(error)
-    kind = classify(operation, code, message, status)
-    definite = not sent or kind is not ErrorClass.RETRY or isinstance(error, _NOT_CONNECTED)
-    return AwsError(operation, code, readable(message), kind, definite=definite)
+    def _learn(self, failure: AwsError, operation: str, budget: Budget) -> None:
+        on_the_way = failure.operation != operation
+        if failure.kind is ErrorClass.THROTTLED and not on_the_way:
+            budget.throttled()
+        elif failure.kind is ErrorClass.CREDENTIALS and on_the_way:
+            self._sessions.renew()
+        elif failure.kind is ErrorClass.CREDENTIALS:
+            self._sessions.renew(self._target.role_arn, self._target.external_id)

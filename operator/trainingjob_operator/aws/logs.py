@@ -8,20 +8,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from trainingjob_operator.aws.credentials import READING_TIMEOUTS, Sessions
-from trainingjob_operator.aws.gateway import translate
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from trainingjob_operator.aws.calls import Caller
     from trainingjob_operator.aws.gateway import Target
-    from trainingjob_operator.aws.threads import Threads
 
 LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 """The group of every training job's streams; they are named "<job name>/<container>"."""
 LATENESS: Final = timedelta(seconds=30)
 """How much later than its time a line may appear."""
-_OPERATION: Final = "FilterLogEvents"
+DEADLINE_SECONDS: Final = 30.0
+"""How long one look may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,10 @@ class LogLine:
 class LogReader:
     """The logs of the jobs of one target."""
 
-    def __init__(self, target: Target, *, sessions: Sessions, threads: Threads) -> None:
+    def __init__(self, target: Target, *, caller: Caller, sessions: Sessions) -> None:
         self._target = target
+        self._caller = caller
         self._sessions = sessions
-        self._threads = threads
-        self._client: Any = None
 
     async def tail(
         self,
@@ -87,30 +86,25 @@ class LogReader:
         if token is not None:
             request["nextToken"] = token
         try:
-            answer = await asyncio.wrap_future(self._threads.submit(lambda: self._filter(request)))
-        except Exception as error:
-            failure = translate(_OPERATION, error, sent=True)
+            answer = await self._caller.call(
+                "FilterLogEvents", lambda: self._filter(request), deadline=DEADLINE_SECONDS
+            )
+        except AwsError as failure:
             if failure.kind is ErrorClass.NOT_FOUND:  # nothing was printed yet
                 return [], None
-            raise failure from error
+            raise
         return list(_read_events(answer)), answer.get("nextToken")
 
     def _filter(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._client is None:
-            self._client = self._sessions.client(
-                "logs",
-                region=self._target.region,
-                timeouts=READING_TIMEOUTS,
-                role_arn=self._target.role_arn,
-                external_id=self._target.external_id,
-            )
-        answer: dict[str, Any] = self._client.filter_log_events(**request)
+        client = self._sessions.client(
+            "logs",
+            region=self._target.region,
+            timeouts=READING_TIMEOUTS,
+            role_arn=self._target.role_arn,
+            external_id=self._target.external_id,
+        )
+        answer: dict[str, Any] = client.filter_log_events(**request)
         return answer
-
-    def close(self) -> None:
-        """Close connections that are idle."""
-        if self._client is not None:
-            self._client.close()
 
 
 def _read_events(answer: dict[str, Any]) -> Iterator[tuple[str, LogLine]]:

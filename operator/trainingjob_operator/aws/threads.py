@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from queue import SimpleQueue
-from threading import Lock, Semaphore, Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ class Threads:
         self._size = size
         self._name = name
         self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._idle = Semaphore(0)
         self._lock = Lock()
+        self._unfinished = 0
         self._started = 0
         self._closed = False
 
@@ -35,7 +35,8 @@ class Threads:
             if self._closed:
                 raise RuntimeError("the threads are closed")
             self._work.put((future, work))
-            if not self._idle.acquire(blocking=False) and self._started < self._size:
+            self._unfinished += 1
+            if self._started < min(self._unfinished, self._size):
                 self._started += 1
                 Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
         return future
@@ -57,4 +58,5 @@ class Threads:
                 except BaseException as error:  # noqa: BLE001 – whoever waits for the future gets it
                     future.set_exception(error)
             del item, future, work  # a waiting thread holds on to no answer
-            self._idle.release()
+            with self._lock:
+                self._unfinished -= 1

@@ -187,7 +187,7 @@ def is_named(code: str) -> bool:
 
 _VALUE_AT = re.compile(r"Value '(.*?)(?:' at '([^']*)' failed to satisfy|\Z)", re.DOTALL)
 _VALUE_OF_PARAMETER = re.compile(
-    r"(parameter (?:Environment|HyperParameters)\b.*?, value: )(.*?)(, (?:type|valid) |\Z)", re.DOTALL
+    r"(parameter (?:Environment|HyperParameters)\b.*?, value: )(.*?)(, type: <class|, valid m|\Z)", re.DOTALL
 )
 _PRIVATE_PATH = re.compile(r"environment|hyperparameters", re.IGNORECASE)
 _NOISE = re.compile(

@@ -1,0 +1,239 @@
+"""Budgets: never too many calls, everybody's turn comes, slower on throttles and faster after."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainingjob_operator.aws.budget import (
+    FLOOR,
+    GRACE,
+    LONGEST_WAIT,
+    RAISE_SECONDS,
+    SETTLING,
+    Budget,
+    Budgets,
+    Limits,
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+LIMITS = Limits(rate=1, burst=10, ceiling=100)
+
+
+def drain(budget: Budget, clock: Clock, seconds: float, *, quota: float | None = None) -> list[float]:
+    """The times of calls made by one caller that always wants the next; a `quota` a second throttles it."""
+    calls: list[float] = []
+    served: list[float] = []
+    end = clock.now + seconds
+    while clock.now < end:
+        wait = budget.claim("caller")
+        if wait > 0:
+            clock.now += wait
+            continue
+        calls.append(clock.now)
+        if quota is not None and len([at for at in served if at > clock.now - 1]) >= quota:
+            budget.throttled()
+        else:
+            served.append(clock.now)
+            budget.succeeded()
+    return calls
+
+
+def test_a_burst_is_granted_at_once_and_then_the_rate() -> None:
+    clock = Clock()
+    budget = Budget(LIMITS, clock)
+    assert [budget.claim(key) for key in range(13)] == [0.0] * 10 + [1.0, 2.0, 3.0]
+    assert budget.waiting == 3
+
+
+def test_a_waiting_caller_keeps_its_place_and_later_ones_stand_behind() -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate=1, burst=1, ceiling=1), clock)
+    assert budget.claim("running") == 0.0
+    assert budget.claim("first") == 1.0
+    assert budget.claim("second") == 2.0
+    clock.now += 1
+    assert budget.claim("late") == 2.0
+    assert budget.claim("second") == 1.0
+    assert budget.claim("first") == 0.0
+
+
+def test_who_asks_too_early_is_told_the_rest() -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate=1, burst=1, ceiling=1), clock)
+    budget.claim("running")
+    budget.claim("early")
+    clock.now += 0.25
+    assert budget.claim("early") == 0.75
+
+
+def test_a_released_place_moves_the_others_up() -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate=1, burst=1, ceiling=1), clock)
+    for key in ("running", "first", "second"):
+        budget.claim(key)
+    budget.release("first")
+    budget.release("nobody")
+    clock.now += 1
+    assert budget.claim("second") == 0.0
+
+
+def test_an_abandoned_reservation_lapses() -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate=1, burst=1, ceiling=1), clock)
+    budget.claim("running")
+    for key in range(100):
+        assert budget.claim(key) <= LONGEST_WAIT
+    clock.now += LONGEST_WAIT + GRACE + 1
+    assert budget.claim("live") == 0.0
+    assert budget.waiting == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rate=st.floats(0.1, 20),
+    burst=st.floats(1, 20),
+    peak=st.none() | st.floats(0.5, 30),
+    steps=st.lists(st.tuples(st.integers(0, 5), st.floats(0, 5)), max_size=80),
+)
+def test_no_window_holds_more_than_burst_and_rate(
+    rate: float, burst: float, peak: float | None, steps: list[tuple[int, float]]
+) -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate, burst, ceiling=rate, peak=peak), clock)
+    grants: list[float] = []
+    for key, pause in steps:
+        clock.now += pause
+        while budget.claim(key) == 0.0:
+            grants.append(clock.now)
+    for i, first in enumerate(grants):
+        for j in range(i, len(grants)):
+            span = grants[j] - first
+            assert j - i + 1 <= burst + rate * span + 1e-6
+            if peak is not None:
+                assert j - i + 1 <= 1 + peak * span + 1e-6
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 60),
+    rate=st.floats(0.2, 10),
+    peak=st.none() | st.floats(0.5, 10),
+    lateness=st.floats(0, GRACE / 2),
+    throttles=st.integers(0, 3),
+)
+def test_every_waiting_caller_gets_its_turn_in_order(
+    count: int, rate: float, peak: float | None, lateness: float, throttles: int
+) -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate, 1, ceiling=rate, peak=peak), clock)
+    due = dict.fromkeys(range(count), clock.now)
+    granted: list[int] = []
+    for _ in range(100_000):
+        if not due:
+            break
+        key = min(due, key=lambda k: (due[k], k))
+        clock.now = max(clock.now, due[key] + (lateness if granted else 0))
+        wait = budget.claim(key)
+        if wait > 0:
+            due[key] = clock.now + wait
+            continue
+        granted.append(key)
+        del due[key]
+        if len(granted) <= throttles:
+            budget.throttled()
+    assert granted == list(range(count))
+
+
+@pytest.mark.parametrize("quota", [1, 2, 10])
+def test_under_throttles_the_rate_settles_near_the_quota_and_rises_after(quota: int) -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate=5, burst=10, ceiling=100), clock)
+    stormy = drain(budget, clock, 300, quota=quota)
+    served_rate = len(stormy) / 300
+    assert 0.5 * quota <= served_rate <= 1.5 * quota
+    before = budget.rate
+    drain(budget, clock, 60)
+    assert budget.rate >= before + 5
+
+
+def test_throttles_of_calls_under_way_count_as_one() -> None:
+    clock = Clock()
+    budget = Budget(LIMITS, clock)
+    for _ in range(8):
+        budget.throttled()
+    assert budget.rate == LIMITS.rate / 2
+    assert budget.claim("next") == pytest.approx(2.0)
+    clock.now += SETTLING
+    budget.throttled()
+    assert budget.rate == LIMITS.rate / 4
+
+
+def test_the_rate_never_falls_below_the_floor_and_recovers_from_it() -> None:
+    clock = Clock()
+    budget = Budget(LIMITS, clock)
+    for _ in range(50):
+        budget.throttled()
+        clock.now += SETTLING
+    assert budget.rate == FLOOR
+    drain(budget, clock, 120)
+    assert budget.rate >= LIMITS.rate
+
+
+def test_the_rate_does_not_rise_while_nobody_has_to_wait() -> None:
+    clock = Clock()
+    budget = Budget(LIMITS, clock)
+    for key in range(1000):
+        clock.now += 5
+        assert budget.claim(key) == 0.0
+        budget.succeeded()
+    assert budget.rate == LIMITS.rate
+
+
+def test_full_use_raises_the_rate_by_its_start_in_the_given_time() -> None:
+    clock = Clock()
+    budget = Budget(LIMITS, clock)
+    drain(budget, clock, 10)  # the burst
+    before = budget.rate
+    drain(budget, clock, RAISE_SECONDS)
+    assert budget.rate == pytest.approx(before + LIMITS.rate, rel=0.15)
+
+
+def test_the_rate_stops_at_its_ceiling() -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate=1, burst=1, ceiling=1.5), clock)
+    drain(budget, clock, 200)
+    assert budget.rate == 1.5
+
+
+def test_listing_stays_at_two_a_second_and_one_a_second_over_time() -> None:
+    clock = Clock()
+    calls = drain(Budgets(clock).of("111122223333", "eu-west-1").list_page, clock, 600)
+    assert all(later - earlier >= 0.5 - 1e-6 for earlier, later in itertools.pairwise(calls))
+    assert len(calls) <= 610
+    assert len([at for at in calls if at > clock.now - 60]) <= 60
+
+
+def test_given_rates_are_where_budgets_start() -> None:
+    budgets = Budgets(Clock(), create_tps=40, list_tps=5, describe_tps=0.05).of("111122223333", "eu-west-1")
+    assert (budgets.create.rate, budgets.list_page.rate, budgets.describe.rate) == (40, 5, 0.05)
+    assert [budgets.create.claim(key) for key in range(40)] == [0.0] * 40
+
+
+def test_accounts_and_regions_do_not_share_budgets() -> None:
+    budgets = Budgets(Clock())
+    here = budgets.of("111122223333", "eu-west-1")
+    here.create.throttled()
+    assert budgets.of("111122223333", "eu-west-1") is here
+    assert budgets.of("111122223333", "eu-west-2").create.rate == 1
+    assert budgets.of("444455556666", "eu-west-1").create.rate == 1
+    assert here.stop.rate == 5
