@@ -55,8 +55,8 @@ JOB_NOT_FOUND = "JobNotFound"
 """The job is gone from SageMaker although it had not ended; it is never created again."""
 RULES_RUNNING = "RulesRunning"
 """The job has ended; a debug or profiler rule evaluates on."""
-UNKNOWN_STATUS = "UnknownStatus"
-"""SageMaker's word for where the job is cannot stand as a reason."""
+UNKNOWN = "Unknown"
+"""There is a word for it, but none that can stand as a reason."""
 PASSIVE = "Passive"
 """Another controller writes the same object, so this one only watches."""
 
@@ -68,7 +68,9 @@ STOP_CAUSES: Mapping[str, str] = {
 
 MAX_MESSAGE = 2000
 """Characters of one message: room for the longest failureReason (1,024), none for a page of HTML."""
-_REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?")  # metav1.Condition's, but shorter
+MAX_REASON = 128
+"""Characters of one reason, far below Kubernetes' bound of 1,024."""
+_NO_REASON = re.compile(r"^[^A-Za-z]+|[^A-Za-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ def _progress(report: Report, observation: Observation) -> Finding:
     if observation.status:
         reason = DELETING if report.deleting else observation.secondary_status or observation.status
         return Finding(reason, _in_status(observation))
+    if report.deleting:
+        return Finding(DELETING, "The object goes once it is certain that no training job of it runs.")
     if report.arn:
         return Finding(CREATED, "SageMaker has taken the training job; its status has not been read yet.")
     if report.waiting:
@@ -186,8 +190,8 @@ def bound_message(message: str) -> str:
 
 
 def bound_reason(reason: str) -> str:
-    """The reason if it can be one, as Kubernetes wants them: a short word in CamelCase."""
-    return reason if _REASON.fullmatch(reason) else UNKNOWN_STATUS
+    """The reason as Kubernetes wants them, one short word, whatever SageMaker or an error called it."""
+    return _NO_REASON.sub("", reason)[:MAX_REASON] or UNKNOWN
 
 
 def _in_status(observation: Observation) -> str:

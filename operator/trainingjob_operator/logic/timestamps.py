@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+
+# Python reads more of ISO 8601 than the API server takes for a date-time.
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def parse_time(value: object) -> datetime | None:
     """An aware datetime or RFC 3339 text, in UTC and cut to milliseconds; None for anything else."""
-    if isinstance(value, str):
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:

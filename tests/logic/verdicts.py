@@ -1,0 +1,49 @@
+"""How Argo CD, kstatus (Flux, Helm) and `kubectl wait` judge an object, by their rules for resources such as ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Health = Literal["Progressing", "Degraded", "Healthy"]
+Progress = Literal["Terminating", "InProgress", "Failed", "Current"]
+
+
+def judge_as_argo_cd(resource: Mapping[str, Any]) -> Health:
+    """Its health script for ACK's kinds: the conditions in their order, the first that decides."""
+    if "deletionTimestamp" in resource["metadata"]:
+        return "Progressing"
+    for condition in resource["status"].get("conditions", []):
+        match condition["type"], condition["status"]:
+            case "ACK.Terminal", "True":
+                return "Degraded"
+            case "Ready", "False":
+                return "Progressing"
+            case "Ready", "True":
+                return "Healthy"
+    return "Progressing"
+
+
+def judge_as_kstatus(resource: Mapping[str, Any]) -> Progress:
+    """Its generic rules: standard conditions win, and an object that says nothing counts as done."""
+    metadata, status = resource["metadata"], resource["status"]
+    if "deletionTimestamp" in metadata:
+        return "Terminating"
+    if status.get("observedGeneration", metadata["generation"]) != metadata["generation"]:
+        return "InProgress"
+    held = {condition["type"]: condition["status"] for condition in status.get("conditions", [])}
+    if held.get("Reconciling") == "True":
+        return "InProgress"
+    if held.get("Stalled") == "True":
+        return "Failed"
+    return "Current" if held.get("Ready", "True") == "True" else "InProgress"
+
+
+def is_reached(resource: Mapping[str, Any], condition: str) -> bool:
+    """`kubectl wait --for=condition=…`: true, and said of the present generation."""
+    status = resource["status"]
+    if status.get("observedGeneration", 0) < resource["metadata"]["generation"]:
+        return False
+    return any(held["type"] == condition and held["status"] == "True" for held in status["conditions"])
