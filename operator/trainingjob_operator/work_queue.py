@@ -29,6 +29,9 @@ class WorkQueue(Generic[K]):
         self._working: set[K] = set()
         self._again: dict[K, float] = {}
         self._failures: dict[K, int] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._drained = False
 
     @property
     def depth(self) -> int:
@@ -72,17 +75,32 @@ class WorkQueue(Generic[K]):
         """The next due key; it is the caller's until `release`."""
         while True:
             key = await self._arrivals.get()
+            if self._drained:
+                await asyncio.get_running_loop().create_future()
             if key in self._ready:  # else it was discarded while it waited
                 self._ready.discard(key)
                 self._working.add(key)
+                self._idle.clear()
                 return key
 
     def release(self, key: K) -> None:
         """The work on the key is over."""
         self._working.discard(key)
+        if not self._working:
+            self._idle.set()
         due = self._again.pop(key, None)
         if due is not None:
             self.add(key, due - asyncio.get_running_loop().time())
+
+    async def drain(self, seconds: float) -> bool:
+        """Hand out nothing more, and wait that long for what is being worked on; whether it has ended."""
+        self._drained = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def retry(self, key: K, limit: float) -> float:
         """Add the key after an exponential back-off with jitter, at most `limit`; returns the delay in seconds."""

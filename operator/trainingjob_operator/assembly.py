@@ -1,0 +1,302 @@
+"""The one place where objects are built, and where the real clock, environment and randomness enter."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime
+from importlib import metadata
+
+from prometheus_client import CollectorRegistry
+
+from trainingjob_operator.aws.budget import Budgets
+from trainingjob_operator.aws.gateway import CallerIdentity, Gateways
+from trainingjob_operator.health import Heartbeats, Readiness, serve_health, serve_metrics
+from trainingjob_operator.kube.client import ApiServer, Login, LoginError
+from trainingjob_operator.kube.discovery import find_obstacle
+from trainingjob_operator.kube.errors import KubeError
+from trainingjob_operator.kube.events import EventRecorder
+from trainingjob_operator.kube.leader import Elector
+from trainingjob_operator.kube.objects import TrainingJobObjects
+from trainingjob_operator.kube.surroundings import Surroundings
+from trainingjob_operator.leadership import AlwaysLeading, Leadership
+from trainingjob_operator.logic.annotations import Defaults, Deletion
+from trainingjob_operator.logic.errors import AwsError
+from trainingjob_operator.logic.resource import Key
+from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.reconciler import Clocks, Reconciler, Standing
+from trainingjob_operator.reporter import Reporter
+from trainingjob_operator.settings import Settings
+from trainingjob_operator.sweeper import Sweeper
+from trainingjob_operator.tracked_jobs import TrackedJobs
+from trainingjob_operator.watcher import Watcher
+from trainingjob_operator.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+FIRST_LIST = "the first list of objects"
+FINISH_SECONDS = 1.0
+"""At the end: how long what is under way may take before the Lease is given back."""
+GAUGE_SECONDS = 5.0
+
+
+class StartError(Exception):
+    """The operator can't start; the message is one sentence that says what to do."""
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT; the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with _operator(settings) as loops:
+            return await _until(stop, loops)
+    except StartError as error:
+        log.error("%s", error)  # noqa: TRY400  the sentence says it all
+        return 1
+
+
+async def _until(stop: asyncio.Event, loops: list[asyncio.Task[None]]) -> int:
+    """Wait for the signal; a loop that ends by itself is a defect, and a fresh process the best answer to it."""
+    stopped = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopped, *loops], return_when=asyncio.FIRST_COMPLETED)
+    if stopped in done:
+        log.info("Stopping")
+        return 0
+    for task in done:
+        log.error("%s has ended", task.get_name(), exc_info=task.exception())
+    return 1
+
+
+@contextlib.asynccontextmanager
+async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]]]:  # noqa: PLR0915  a list of parts
+    """Everything that runs, from the first check to the last release."""
+    version = metadata.version("trainingjob-operator")
+    clocks = Clocks(time.monotonic, lambda: datetime.now(UTC), random.Random())  # noqa: S311  jitter is no secret
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, version, clocks.monotonic)
+    heartbeats, readiness = Heartbeats(clocks.monotonic), Readiness(FIRST_LIST)
+    login = Login(os.environ)
+    api = ApiServer(login)
+    queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
+    jobs = TrackedJobs()
+    budgets = Budgets(
+        clocks.monotonic,
+        create_tps=settings.create_tps,
+        list_tps=settings.list_tps,
+        describe_tps=settings.describe_tps,
+    )
+    elector = _elector(settings, api, clocks)
+    leadership: Leadership = AlwaysLeading() if elector is None else elector
+    gateways = Gateways(
+        region=settings.aws_region,
+        version=version,
+        budgets=budgets,
+        fence=leadership.fence,
+        observe=metrics.aws_call_ended,
+        identity_endpoint_url=settings.aws_identity_endpoint_url or None,
+    )
+
+    def look_again(namespace: str | None) -> None:
+        for tracked in jobs:
+            if namespace is None or tracked.key[0] == namespace:
+                queue.add(tracked.key)
+
+    surroundings = Surroundings(
+        api,
+        system_namespace=settings.system_namespace,
+        changed=look_again,
+        clock=clocks.monotonic,
+        jitter=clocks.jitter,
+    )
+    recorder = EventRecorder(
+        api,
+        clock=clocks.monotonic,
+        now=clocks.wall,
+        jitter=clocks.jitter,
+        dropped=metrics.event_dropped,
+    )
+    try:
+        caller = await _check(settings, api, gateways)
+        objects = TrainingJobObjects(api)
+        reporter = Reporter(objects=objects, jobs=jobs, recorder=recorder, leadership=leadership, metrics=metrics)
+        reconciler = Reconciler(
+            standing=await _standing(settings, caller, surroundings, version),
+            jobs=jobs,
+            queue=queue,
+            objects=objects,
+            accounts=gateways,
+            budgets=budgets,
+            surroundings=surroundings,
+            reporter=reporter,
+            leadership=leadership,
+            metrics=metrics,
+            clocks=clocks,
+        )
+        watcher = Watcher(
+            login=login,
+            lists=objects,
+            namespaces=settings.watch_namespace,
+            label_selector=settings.watch_selectors,
+            jobs=jobs,
+            queue=queue,
+            reconciler=reconciler,
+            reporter=reporter,
+            metrics=metrics,
+            jitter=clocks.jitter,
+            tick=heartbeats.expect("watch", 30.0).tick,
+        )
+        sweeper = Sweeper(
+            seconds=settings.sweep_seconds,
+            jobs=jobs,
+            queue=queue,
+            accounts=gateways,
+            budgets=budgets,
+            leadership=leadership,
+            metrics=metrics,
+            clocks=clocks,
+            tick=heartbeats.expect("sweep", 30.0).tick,
+        )
+        async with contextlib.AsyncExitStack() as servers:
+            await servers.enter_async_context(serve_metrics(settings.metrics_addr, registry))
+            await servers.enter_async_context(serve_health(settings.healthz_addr, heartbeats, readiness))
+            loops = _Loops()
+            if elector is not None:
+                heartbeats.follow("elector", 30.0, lambda: elector.heartbeat)
+                loops.start("leader election", elector.run())
+            loops.start("surroundings", surroundings.run())
+            loops.start("events", recorder.run())
+            await _first_list(watcher)
+            readiness.reached(FIRST_LIST)
+            log.info("Listed %d objects", len(jobs))
+            beat = heartbeats.expect("queue", 30.0)
+            for number in range(settings.max_concurrent_reconciles):
+                loops.start(f"worker {number}", reconciler.work())
+            loops.start("watch", watcher.watch())
+            loops.start("relist", watcher.relist())
+            loops.start("sweep", sweeper.run())
+            loops.start("gauges", _show_gauges(jobs, queue, leadership, metrics, beat.tick))
+            try:
+                yield loops.tasks
+            finally:
+                await queue.drain(FINISH_SECONDS)
+                if elector is not None:
+                    await elector.release()
+                await recorder.flush(FINISH_SECONDS)
+                await loops.stop()
+    finally:
+        gateways.close()
+        await api.close()
+
+
+class _Loops:
+    """The tasks that run for ever."""
+
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def start(self, name: str, loop: Coroutine[None, None, None]) -> None:
+        self.tasks.append(asyncio.create_task(loop, name=name))
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.wait(self.tasks)
+
+
+async def _check(settings: Settings, api: ApiServer, gateways: Gateways) -> CallerIdentity:
+    """What must hold before anything starts."""
+    try:
+        caller = await gateways.caller_identity()
+    except AwsError as error:
+        message = (
+            f"The AWS credentials do not work ({error.code}: {error.message}): give the pod a role "
+            "(IRSA, Pod Identity) or set the AWS_ variables of the SDK."
+        )
+        raise StartError(message) from error
+    try:
+        obstacle = await find_obstacle(api, settings.watch_namespace)
+    except (KubeError, LoginError) as error:
+        message = f"The API server can't be reached ({error}): check the kubeconfig or the pod's service account."
+        raise StartError(message) from error
+    if obstacle is not None:
+        raise StartError(obstacle)
+    return caller
+
+
+async def _standing(settings: Settings, caller: CallerIdentity, surroundings: Surroundings, version: str) -> Standing:
+    try:
+        cluster_id = settings.cluster_id or await surroundings.cluster_id()
+    except KubeError as error:
+        message = f"The cluster's identity can't be read ({error}): try again, or set --cluster-id."
+        raise StartError(message) from error
+    if cluster_id is None:
+        raise StartError("The namespace kube-system can't be read: allow it (deploy/), or set --cluster-id.")
+    return Standing(
+        defaults=Defaults(
+            account=caller.account,
+            region=settings.aws_region,
+            endpoint_url=settings.aws_endpoint_url or None,
+            deletion=Deletion(settings.deletion_policy),
+            allow_unsafe_endpoints=settings.allow_unsafe_aws_endpoint_urls,
+            carm_enabled=settings.enable_carm,
+            adoption_namespaces=settings.adoption_namespaces,
+        ),
+        partition=caller.partition,
+        cluster_id=cluster_id,
+        default_tags=dict(settings.resource_tags),
+        version=version,
+        external_id=settings.assume_role_external_id or None,
+    )
+
+
+def _elector(settings: Settings, api: ApiServer, clocks: Clocks) -> Elector | None:
+    if not settings.enable_leader_election:
+        return None
+    return Elector(
+        api,
+        namespace=settings.leader_election_namespace or settings.system_namespace,
+        identity=f"{socket.gethostname()}_{uuid.uuid4()}",
+        clock=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        now=clocks.wall,
+        jitter=clocks.jitter,
+    )
+
+
+async def _first_list(watcher: Watcher) -> None:
+    """Who exists; the API server may be slow to come up beside us."""
+    while True:
+        try:
+            await watcher.list_all()
+        except KubeError as error:
+            log.warning("The objects can't be listed yet: %s", error)
+            await asyncio.sleep(1.0)
+        else:
+            return
+
+
+async def _show_gauges(
+    jobs: TrackedJobs,
+    queue: WorkQueue[Key],
+    leadership: Leadership,
+    metrics: Metrics,
+    tick: Callable[[], None],
+) -> None:
+    while True:
+        tick()
+        counts: dict[str, int] = {}
+        for tracked in jobs:
+            if tracked.live is not None:
+                counts[tracked.live.seen.status] = counts.get(tracked.live.seen.status, 0) + 1
+        metrics.jobs_are(counts)
+        metrics.queue_is(queue.depth)
+        metrics.leading(leadership.is_leading())
+        await asyncio.sleep(GAUGE_SECONDS)

@@ -1,0 +1,147 @@
+"""All live jobs at a time: list pages, notice what changed, queue it.
+
+One loop per target (account, region, role) that has live jobs. What a page means is logic/sweep.py's; what follows
+for one job is the reconciler's.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from trainingjob_operator.aws.budget import Budgets
+from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.leadership import Leadership
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.resource import Key
+from trainingjob_operator.logic.sweep import STRAGGLER_SECONDS_ALONE, Sweep
+from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.reconciler import Accounts, Clocks
+from trainingjob_operator.tracked_jobs import TrackedJobs
+from trainingjob_operator.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+BACKOFF_LIMIT = 10.0
+"""The longest pause of a sweep after errors."""
+
+IDLE_SECONDS = 0.5
+"""How often it is checked whether a target has live jobs at all."""
+
+
+class Sweeper:
+    """Watches the jobs of all targets."""
+
+    def __init__(
+        self,
+        *,
+        seconds: float,
+        jobs: TrackedJobs,
+        queue: WorkQueue[Key],
+        accounts: Accounts,
+        budgets: Budgets,
+        leadership: Leadership,
+        metrics: Metrics,
+        clocks: Clocks,
+        tick: Callable[[], None],
+    ) -> None:
+        self._seconds = seconds
+        self._jobs = jobs
+        self._queue = queue
+        self._accounts = accounts
+        self._budgets = budgets
+        self._leadership = leadership
+        self._metrics = metrics
+        self._clocks = clocks
+        self._tick = tick
+        self._loops: dict[Target, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Keep one loop for each target with live jobs, while leading; never returns."""
+        try:
+            while True:
+                self._tick()
+                wanted = set(self._jobs.live_targets()) if self._leadership.is_leading() else set()
+                for target in wanted - self._loops.keys():
+                    self._loops[target] = asyncio.create_task(self._sweep(target), name=f"sweep of {target.region}")
+                for target in [target for target, loop in self._loops.items() if target not in wanted or loop.done()]:
+                    self._loops.pop(target).cancel()
+                    self._metrics.sweep_rests(target.account, target.region)
+                await asyncio.sleep(IDLE_SECONDS)
+        finally:
+            for loop in self._loops.values():
+                loop.cancel()
+
+    async def _sweep(self, target: Target) -> None:
+        sweep, failures = Sweep(self._seconds), 0
+        began, pages = self._clocks.monotonic(), 0
+        while True:
+            live = self._live(target)
+            now = self._clocks.monotonic()
+            if sweep.is_straggling_due(now):
+                self._look_at(target, sweep.stragglers | sweep.missing)
+            request = sweep.next_request(live, now)
+            if request is None:
+                if pages:
+                    self._metrics.sweep_ended(target.account, target.region, now - began, pages)
+                await asyncio.sleep(min(self._seconds, max(0.05, sweep.pause(now))))
+                began, pages = self._clocks.monotonic(), 0
+                continue
+            await self._await_budget(target)
+            try:
+                summaries, token = await self._accounts.get(target).list_page(**request.filters)
+            except AwsError as error:
+                failures += 1
+                sweep.abandon(self._clocks.monotonic())
+                await self._ride_out(target, error, failures)
+                continue
+            failures, pages = 0, pages + 1
+            # What is live now, not before the call: a job that was reported meanwhile is no news.
+            changed = sweep.take_page(request, summaries, token, self._live(target), self._clocks.monotonic())
+            self._queue_changed(target, changed)
+
+    def _live(self, target: Target) -> dict[str, Observation]:
+        """What was last reported of each live job, by its name in lower case."""
+        live = {}
+        for name, keys in self._jobs.live_jobs(target).items():
+            for key in keys:
+                tracked = self._jobs.get(key)
+                if tracked is not None and tracked.live is not None:
+                    live[name] = tracked.live.seen
+        return live
+
+    async def _await_budget(self, target: Target) -> None:
+        budget = self._budgets.of(target.account, target.region).list_page
+        wait = budget.claim(target)
+        while wait > 0:
+            await asyncio.sleep(wait)
+            wait = budget.claim(target)
+
+    def _queue_changed(self, target: Target, changed: Mapping[str, Observation]) -> None:
+        live = self._jobs.live_jobs(target)
+        for name, told in changed.items():
+            for key in live.get(name, ()):
+                tracked = self._jobs.get(key)
+                if tracked is not None:
+                    tracked.memory.look, tracked.memory.told = True, told
+                    self._queue.add(key)
+
+    def _look_at(self, target: Target, names: frozenset[str]) -> None:
+        live = self._jobs.live_jobs(target)
+        for name in names:
+            for key in live.get(name, ()):
+                tracked = self._jobs.get(key)
+                if tracked is not None:
+                    tracked.memory.look = True
+                    self._queue.add(key)
+
+    async def _ride_out(self, target: Target, error: AwsError, failures: int) -> None:
+        where = {"account": target.account, "region": target.region}
+        log.warning("The jobs can't be listed: %s: %s", error.code, error.message, extra=where)
+        if error.kind is ErrorClass.DENIED:
+            # Without List every job is looked at on its own, within the budget of Describe.
+            self._look_at(target, frozenset(self._jobs.live_jobs(target)))
+            await asyncio.sleep(STRAGGLER_SECONDS_ALONE)
+            return
+        ceiling = min(BACKOFF_LIMIT, 2.0 ** min(failures - 1, 8))
+        await asyncio.sleep(ceiling * self._clocks.jitter.uniform(0.5, 1.0))

@@ -1,0 +1,220 @@
+"""Keeps the watch of TrainingJobs alive, and what it told true.
+
+Kopf runs in a thread with an event loop of its own: it takes over the loop that it runs in, cancels what it finds
+there when it ends, and ends when its watch does. Here that is survived: it is started again, and a periodic list
+repairs what a watch has missed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import kopf
+
+from trainingjob_operator import handlers
+from trainingjob_operator.kube.client import Login
+from trainingjob_operator.kube.errors import KubeError, NotFound
+from trainingjob_operator.logic.resource import Key
+from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.reconciler import Reconciler
+from trainingjob_operator.reporter import Reporter
+from trainingjob_operator.tracked_jobs import TrackedJobs
+from trainingjob_operator.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+BACKOFF_LIMIT = 30.0
+RELIST_SECONDS = 300.0
+SILENT_SECONDS = 60.0
+"""A watch that said nothing for so long while a list shows changes is dead."""
+TICK_SECONDS = 1.0
+JOIN_SECONDS = 1.5
+"""How long an ending Kopf is waited for."""
+
+
+class Lists(Protocol):
+    """The reading half of kube/objects.py."""
+
+    def list_pages(
+        self, namespace: str | None = None, label_selector: str = ""
+    ) -> AsyncIterator[list[dict[str, Any]]]: ...
+
+    async def get(self, namespace: str, name: str) -> dict[str, Any]: ...
+
+
+class Watcher:
+    """Follows all objects of the given namespaces (none: all) and queues what is new."""
+
+    def __init__(
+        self,
+        *,
+        login: Login,
+        lists: Lists,
+        namespaces: Sequence[str],
+        label_selector: str,
+        jobs: TrackedJobs,
+        queue: WorkQueue[Key],
+        reconciler: Reconciler,
+        reporter: Reporter,
+        metrics: Metrics,
+        jitter: random.Random,
+        tick: Callable[[], None],
+    ) -> None:
+        self._login = login
+        self._lists = lists
+        self._namespaces = tuple(namespaces)
+        self._label_selector = label_selector
+        self._jobs = jobs
+        self._queue = queue
+        self._reconciler = reconciler
+        self._reporter = reporter
+        self._metrics = metrics
+        self._jitter = jitter
+        self._tick = tick
+        self._heard_at = time.monotonic()
+        self._stop: threading.Event | None = None
+
+    # -- the list -----------------------------------------------------------------------------------------------------
+
+    async def list_all(self) -> int:
+        """Read every object, page by page; returns how many were news. Raises KubeError."""
+        shown: set[Key] = set()
+        news = 0
+        for namespace in self._namespaces or (None,):
+            async for page in self._lists.list_pages(namespace, self._label_selector):
+                for body in page:
+                    tracked = self._jobs.see(body, time.monotonic())
+                    shown.add((body["metadata"]["namespace"], body["metadata"]["name"]))
+                    if tracked is not None:
+                        news += 1
+                        self._queue.add(tracked.key)
+        for tracked in [tracked for tracked in self._jobs if tracked.key not in shown]:
+            news += await self._check_gone(tracked.key, tracked.uid)
+        return news
+
+    async def _check_gone(self, key: Key, uid: str) -> bool:
+        """A list leaves out what was made while it was read, so only a NotFound tells."""
+        try:
+            body = await self._lists.get(*key)
+        except NotFound:
+            self._drop(key, uid)
+            return True
+        if body["metadata"]["uid"] != uid:
+            self.take("ADDED", body)
+            return True
+        return False
+
+    async def relist(self) -> None:
+        """Repair every few minutes what the watch has missed; never returns."""
+        while True:
+            await asyncio.sleep(RELIST_SECONDS * self._jitter.uniform(0.9, 1.1))
+            self._reporter.forget_pruning()
+            try:
+                news = await self.list_all()
+            except KubeError as error:
+                log.warning("The objects can't be listed: %s", error)
+                continue
+            if news and time.monotonic() - self._heard_at > SILENT_SECONDS and self._stop is not None:
+                log.warning("A list shows %d changes that the watch has not told of: it is started again", news)
+                self._stop.set()
+
+    # -- the watch ----------------------------------------------------------------------------------------------------
+
+    def take(self, kind: str | None, body: Mapping[str, Any]) -> None:
+        """One event. A deleted object is forgotten, never acted on: with selectors it may have been relabelled."""
+        self._heard_at = time.monotonic()
+        metadata = body["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        if kind == "DELETED":
+            self._drop(key, metadata["uid"])
+            return
+        tracked = self._jobs.see(body, self._heard_at)
+        if tracked is not None:
+            self._queue.add(key)
+
+    def _drop(self, key: Key, uid: str) -> None:
+        tracked = self._jobs.get(key)
+        slot = None if tracked is None else tracked.slot
+        if tracked is None or not self._jobs.forget(key, uid):
+            return
+        self._reconciler.forget(tracked)
+        for other in () if slot is None else self._jobs.claimants(slot):
+            self._queue.add(other)  # the name may be free for it now
+
+    async def watch(self) -> None:
+        """Run Kopf, again and again; never returns."""
+        failures = 0
+        while True:
+            began = time.monotonic()
+            error = await self._run_kopf()
+            failures = 0 if time.monotonic() - began > BACKOFF_LIMIT else failures + 1
+            pause = min(BACKOFF_LIMIT, 0.5 * 2.0 ** min(failures, 8)) * self._jitter.uniform(0.5, 1.0)
+            log.warning("The watch has ended (%s); it starts again in %.1f s", error or "without an error", pause)
+            self._metrics.watch_restarted()
+            await asyncio.sleep(pause)
+
+    async def _run_kopf(self) -> BaseException | None:
+        """One life of Kopf in a thread of its own; how it ended."""
+        loop = asyncio.get_running_loop()
+        stop = threading.Event()
+        ended: asyncio.Future[BaseException | None] = loop.create_future()
+        self._stop = stop
+
+        def intake(kind: str | None, body: Mapping[str, Any]) -> None:
+            loop.call_soon_threadsafe(self.take, kind, body)
+
+        def live() -> None:
+            error: BaseException | None = None
+            try:
+                asyncio.run(self._operate(intake, stop, loop))
+            except BaseException as raised:  # noqa: BLE001  whatever ends the thread is told to the one who waits
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the process is ending, nobody waits
+                loop.call_soon_threadsafe(_settle, ended, error)
+
+        thread = threading.Thread(target=live, name="kopf", daemon=True)
+        thread.start()
+        try:
+            result = await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            stop.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended, JOIN_SECONDS)
+            raise
+        return result
+
+    async def _operate(self, intake: handlers.Intake, stop: threading.Event, home: asyncio.AbstractEventLoop) -> None:
+        registry = kopf.OperatorRegistry()
+        handlers.register(
+            registry,
+            load_credentials=self._login.load,
+            label_selector=self._label_selector,
+            intake=intake,
+        )
+        # Made before Kopf starts: what is made later it takes for its own and cancels.
+        heart = asyncio.create_task(self._beat(home))
+        try:
+            await kopf.operator(
+                registry=registry,
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                stop_flag=stop,
+            )
+        finally:
+            heart.cancel()
+
+    async def _beat(self, home: asyncio.AbstractEventLoop) -> None:
+        while True:
+            home.call_soon_threadsafe(self._tick)
+            await asyncio.sleep(TICK_SECONDS)
+
+
+def _settle(future: "asyncio.Future[BaseException | None]", result: BaseException | None) -> None:
+    if not future.done():
+        future.set_result(result)
