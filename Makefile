@@ -1,0 +1,67 @@
+# `make` lists the targets. Each sets up what it needs, which is nothing as long as no lock has changed.
+SHELL := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.locked .venv/.installed
+RUN := $(BIN)/python
+
+.PHONY: help setup demo test e2e lint crds manifests controlplane lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## the Python environment in .venv, as locked; PYTHON=python3.12 chooses another Python than python3
+
+demo: $(READY) ## a TrainingJob from apply to Completed on a real API server; KEEP=1 leaves it running, CLUSTER=kind uses kind
+	KEEP=$(KEEP) CLUSTER=$(CLUSTER) $(RUN) -m tests.demo
+
+test: $(READY) ## every test, with the coverage that must be
+	$(RUN) -m pytest --cov --cov-report= $(PYTEST)
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --include='*/trainingjob_operator/logic/*' --fail-under=100
+
+e2e: $(READY) ## the tests that run the operator as its own process; CLUSTER=kind uses kind
+	CLUSTER=$(CLUSTER) $(RUN) -m pytest -m e2e $(PYTEST)
+
+lint: $(READY) ## style, types, layers, Dockerfile, generated files, locks
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(RUN) -m codegen --check
+	$(BIN)/pip check
+
+crds: $(READY) ## write crds/ and the field table from the model of the API
+	$(RUN) -m codegen crds
+
+manifests: $(READY) ## write build/install.yaml, all that a cluster needs in one file
+	mkdir -p build
+	{ $(BIN)/kubectl kustomize crds && echo --- && $(BIN)/kubectl kustomize deploy; } > build/install.yaml
+
+controlplane: $(READY) ## a real control plane on loopback until Ctrl-C, to play with
+	$(RUN) -m tests.controlplane
+
+lock: ## resolve both lock files anew; needs uv (https://docs.astral.sh/uv)
+	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 \
+		--output-file requirements.lock pyproject.toml
+	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group dev \
+		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11: name a newer one, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.locked: requirements-dev.lock | $(BIN)/python
+	@echo "Installing $$(grep -c '==' $<) packages into .venv; this takes about a minute the first time"
+	@$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes -r $< | \
+		{ grep -v '^Requirement already satisfied' || true; }
+	@touch $@
+
+.venv/.installed: pyproject.toml .venv/.locked
+	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
