@@ -52,18 +52,18 @@ def render_yaml(document: dict[str, Any]) -> str:
     return NOTICE + yaml.dump(document, Dumper=PlainDumper, sort_keys=False, width=120, allow_unicode=True)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, repository: Path = REPOSITORY) -> int:
     """Write or check; the exit code is 1 when a check finds a difference."""
     parser = argparse.ArgumentParser(prog="codegen", description="Writes the CRD and the field table.")
     parser.add_argument("what", nargs="?", choices=["crds"], default="crds")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
     options = parser.parse_args(arguments)
-    stale = {path: text for path, text in generate().items() if not is_current(REPOSITORY / path, text)}
+    stale = {path: text for path, text in generate().items() if not is_current(repository / path, text)}
     for path, text in stale.items():
         if options.check:
             print(f"{path} differs from what the API model says; run make crds")
         else:
-            (REPOSITORY / path).write_text(text)
+            (repository / path).write_text(text)
             print(f"wrote {path}")
     return 1 if stale and options.check else 0
 

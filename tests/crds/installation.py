@@ -1,0 +1,56 @@
+"""Puts a CRD of TrainingJob into a cluster and waits until the API server serves it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from tests.controlplane.plane import KubectlError
+
+if TYPE_CHECKING:
+    from tests.controlplane.plane import Cluster
+
+REPOSITORY = Path(__file__).parents[2]
+OURS = REPOSITORY / "crds/sagemaker.services.k8s.aws_trainingjobs.yaml"
+ACKS = REPOSITORY / "tests/data/ack-crd.yaml"
+NAME = "trainingjobs.sagemaker.services.k8s.aws"
+
+PROBE = {
+    "apiVersion": "sagemaker.services.k8s.aws/v1alpha1",
+    "kind": "TrainingJob",
+    "metadata": {"name": "probe"},
+    "spec": {
+        "algorithmSpecification": {},
+        "outputDataConfig": {},
+        "resourceConfig": {},
+        "roleARN": "",
+        "stoppingCondition": {},
+        "trainingJobName": "",
+    },
+}
+"""An object that ACK's CRD takes and ours refuses."""
+
+
+def install_crd(cluster: Cluster, file: Path = OURS) -> None:
+    """Apply the CRD, in place of any other of its name; on return it is the one that objects are held against."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(file))
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
+    root = yaml.safe_load(file.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    deadline = time.monotonic() + 30
+    while takes_anything(cluster) == ("x-kubernetes-validations" in root):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the API server does not serve {file.name}")
+        time.sleep(0.1)
+
+
+def takes_anything(cluster: Cluster) -> bool:
+    """Whether the API server takes the probe."""
+    try:
+        cluster.kubectl("create", "--dry-run=server", "--filename", "-", input=json.dumps(PROBE))
+    except KubectlError:
+        return False
+    return True

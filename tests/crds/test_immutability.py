@@ -1,0 +1,202 @@
+"""Which edits the API server takes, before and after SageMaker has the job."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.crds.conftest import RefusedError, TrainingJobs
+from tests.crds.installation import OURS
+from tests.crds.paths import put, take_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.controlplane.fixtures import Kubectl
+
+RECORDED = {
+    "ackResourceMetadata": {
+        "arn": "arn:aws:sagemaker:us-west-2:123456789012:training-job/every-field",
+        "ownerAccountID": "123456789012",
+        "region": "us-west-2",
+    }
+}
+
+FIXED = {
+    "spec.algorithmSpecification.algorithmName": "another",
+    "spec.algorithmSpecification.containerArguments": ["3", "--epochs"],
+    "spec.algorithmSpecification.containerEntrypoint": ["sh"],
+    "spec.algorithmSpecification.enableSageMakerMetricsTimeSeries": False,
+    "spec.algorithmSpecification.metricDefinitions": [{"name": "other", "regex": "x"}],
+    "spec.algorithmSpecification.trainingImage": "another",
+    "spec.algorithmSpecification.trainingImageConfig": {"trainingRepositoryAccessMode": "Platform"},
+    "spec.algorithmSpecification.trainingInputMode": "Pipe",
+    "spec.checkpointConfig": {"s3URI": "s3://another"},
+    "spec.debugHookConfig": {"s3OutputPath": "s3://another"},
+    "spec.debugRuleConfigurations": [],
+    "spec.enableInterContainerTrafficEncryption": False,
+    "spec.enableManagedSpotTraining": False,
+    "spec.enableNetworkIsolation": False,
+    "spec.environment": {"MODE": "another"},
+    "spec.experimentConfig": {"experimentName": "another"},
+    "spec.hyperParameters": {"eta": "0.3", "num_round": "10"},
+    "spec.infraCheckConfig": {"enableInfraCheck": False},
+    "spec.inputDataConfig": [{"channelName": "another"}],
+    "spec.mlflowConfig": {"mlflowRunName": "another"},
+    "spec.modelPackageConfig": {},
+    "spec.outputDataConfig.compressionType": "GZIP",
+    "spec.outputDataConfig.kmsKeyID": "another",
+    "spec.outputDataConfig.s3OutputPath": "s3://another",
+    "spec.resourceConfig.instanceCount": 3,
+    "spec.resourceConfig.instanceGroups": [{"instanceType": "ml.m5.large"}],
+    "spec.resourceConfig.instancePlacementConfig": {"enableMultipleJobs": False},
+    "spec.resourceConfig.instancePreferences": [{"instanceType": "ml.m5.large"}],
+    "spec.resourceConfig.instanceType": "ml.m5.large",
+    "spec.resourceConfig.trainingPlanARN": "arn:aws:sagemaker:us-west-2:123456789012:training-plan/another",
+    "spec.resourceConfig.volumeKMSKeyID": "another",
+    "spec.resourceConfig.volumeSizeInGB": 51,
+    "spec.retryStrategy": {"maximumRetryAttempts": 4},
+    "spec.roleARN": "arn:aws:iam::123456789012:role/another",
+    "spec.serverlessJobConfig": {"acceptEula": False},
+    "spec.sessionChainingConfig": {"enableSessionTagChaining": False},
+    "spec.stoppingCondition": {"maxRuntimeInSeconds": 3601},
+    "spec.tensorBoardOutputConfig": {"s3OutputPath": "s3://another"},
+    "spec.vpcConfig": {"securityGroupIDs": ["sg-1"], "subnets": ["subnet-1"]},
+}
+"""What is fixed once the job exists, each with another value."""
+
+OPEN = {
+    "spec.profilerConfig": {"disableProfiler": True},
+    "spec.profilerRuleConfigurations": [],
+    "spec.remoteDebugConfig": {"enableRemoteDebug": False},
+    "spec.resourceConfig.keepAlivePeriodInSeconds": 1200,
+    "spec.tags": [{"key": "another", "value": "x"}],
+    "metadata.labels": {"team": "ml"},
+    "metadata.annotations": {"services.k8s.aws/deletion-policy": "retain"},
+}
+"""What stays open, each with another value."""
+
+REQUIRED = {"spec.roleARN", "spec.stoppingCondition"}
+
+DEFAULTS = {
+    "spec.algorithmSpecification.enableSageMakerMetricsTimeSeries": False,
+    "spec.enableInterContainerTrafficEncryption": False,
+    "spec.enableManagedSpotTraining": False,
+    "spec.enableNetworkIsolation": False,
+    "spec.outputDataConfig.compressionType": "GZIP",
+    "spec.outputDataConfig.kmsKeyID": "",
+    "spec.resourceConfig.instanceCount": 0,
+}
+"""What ACK's controller wrote into specs that left it out."""
+
+
+@pytest.fixture
+def created(jobs: TrainingJobs, every_field: dict[str, Any]) -> dict[str, Any]:
+    """An object that SageMaker has no job for yet."""
+    return jobs.create(every_field)
+
+
+@pytest.fixture
+def recorded(jobs: TrainingJobs, created: dict[str, Any]) -> dict[str, Any]:
+    """An object whose job exists."""
+    return jobs.merge_status(created["metadata"]["name"], RECORDED)
+
+
+def edits(job: dict[str, Any], values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """One edited copy of the object for each field."""
+    for path, value in values.items():
+        edited = copy.deepcopy(job)
+        put(edited, path, value)
+        yield path, edited
+
+
+def test_there_is_a_case_for_every_rule() -> None:
+    root = yaml.safe_load(OURS.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+    rules = {rule["fieldPath"].removeprefix(".") for rule in root["x-kubernetes-validations"]}
+
+    assert rules == {*FIXED, "spec.trainingJobName"}
+
+
+def test_before_the_job_exists_everything_but_its_name_may_be_mended(
+    jobs: TrainingJobs, created: dict[str, Any]
+) -> None:
+    for path, edited in edits(created, FIXED | OPEN):
+        assert jobs.replace(edited, dry_run=True), path
+
+
+def test_once_the_job_exists_a_fixed_field_can_not_change(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+    for path, edited in edits(recorded, FIXED):
+        with pytest.raises(RefusedError) as refusal:
+            jobs.replace(edited, dry_run=True)
+        assert f"{path}: Forbidden: cannot change once the job exists" in str(refusal.value)
+        assert str(refusal.value).count("Forbidden") == 1
+
+
+def test_once_the_job_exists_a_fixed_field_can_not_go(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+    for path in FIXED.keys() - REQUIRED:
+        edited = copy.deepcopy(recorded)
+        take_out(edited, path)
+        with pytest.raises(RefusedError) as refusal:
+            jobs.replace(edited, dry_run=True)
+        assert f"{path}: Forbidden" in str(refusal.value)
+
+
+def test_once_the_job_exists_what_can_be_updated_stays_open(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+    for path, edited in edits(recorded, OPEN):
+        assert jobs.replace(edited, dry_run=True), path
+
+
+@pytest.mark.parametrize("path", DEFAULTS)
+def test_what_ack_filled_in_may_be_removed_and_set_again_but_not_changed(
+    jobs: TrainingJobs, every_field: dict[str, Any], path: str
+) -> None:
+    put(every_field, path, DEFAULTS[path])
+    filled_in = jobs.merge_status(jobs.create(every_field)["metadata"]["name"], RECORDED)
+    changed = copy.deepcopy(filled_in)
+    put(changed, path, FIXED[path] if FIXED[path] != DEFAULTS[path] else {False: True, "GZIP": "NONE"}[DEFAULTS[path]])
+    with pytest.raises(RefusedError, match=f"{path}: Forbidden"):
+        jobs.replace(changed, dry_run=True)
+
+    take_out(filled_in, path)
+    removed = jobs.replace(filled_in)
+    put(removed, path, DEFAULTS[path])
+
+    assert jobs.replace(removed)
+
+
+@pytest.mark.parametrize("state", ["created", "recorded"])
+def test_the_name_never_changes(jobs: TrainingJobs, state: str, request: pytest.FixtureRequest) -> None:
+    job = request.getfixturevalue(state)
+    put(job, "spec.trainingJobName", "another")
+
+    with pytest.raises(RefusedError, match=r"spec\.trainingJobName: Forbidden: the name of the job never changes"):
+        jobs.replace(job, dry_run=True)
+
+
+def test_the_spec_can_not_be_taken_away(jobs: TrainingJobs, created: dict[str, Any]) -> None:
+    del created["spec"]
+
+    with pytest.raises(RefusedError, match=r"spec\.trainingJobName: Forbidden"):
+        jobs.replace(created, dry_run=True)
+
+
+def test_an_adopted_job_may_get_its_spec_later(jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
+    spec = every_field.pop("spec")
+    adopted = jobs.merge_status(jobs.create(every_field)["metadata"]["name"], RECORDED)
+
+    assert jobs.replace({**adopted, "spec": spec})["spec"] == spec
+
+
+def test_status_is_written_and_the_object_goes_whatever_the_spec_says(
+    jobs: TrainingJobs, recorded: dict[str, Any], kubectl: Kubectl
+) -> None:
+    name = recorded["metadata"]["name"]
+
+    jobs.merge_status(name, {"trainingJobStatus": "OfTomorrow", "secondaryStatus": ""})
+    kubectl("delete", "trainingjob", name, "--timeout=10s")
+
+    assert kubectl("get", "trainingjobs", "--output=name") == ""

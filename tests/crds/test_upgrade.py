@@ -1,0 +1,92 @@
+"""Objects that were made under ACK's looser CRD, once ours has taken its place."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.crds.conftest import RefusedError, TrainingJobs
+from tests.crds.installation import ACKS, OURS, install_crd
+from tests.crds.paths import put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.controlplane.fixtures import Kubectl
+    from tests.controlplane.plane import Cluster
+
+OUTSIDE_OUR_RULES = {
+    "spec.roleARN": "not-an-arn",
+    "spec.trainingJobName": "under_score",
+    "spec.algorithmSpecification.trainingInputMode": "Stream",
+    "spec.environment": {"NOT-A-NAME": "x"},
+    "spec.inputDataConfig": [],
+    "spec.tags": [{"key": "services.k8s.aws/namespace", "value": "x"}],
+}
+
+STILL_OUTSIDE = {
+    "spec.roleARN": "neither-this-is-an-arn",
+    "spec.algorithmSpecification.trainingInputMode": "Streams",
+    "spec.environment": {"NOR-THIS": "x"},
+    "spec.tags": [{"key": "aws:team", "value": "x"}],
+}
+
+
+@pytest.fixture
+def under_acks_crd(control_plane: Cluster) -> Iterator[None]:
+    """ACK's CRD, and ours again afterwards."""
+    install_crd(control_plane, ACKS)
+    yield
+    install_crd(control_plane, OURS)
+
+
+@pytest.fixture
+def old_job(under_acks_crd: None, control_plane: Cluster, jobs: TrainingJobs, every_field: dict[str, Any]) -> Any:
+    """An object that our CRD would not have taken, with ours in the cluster by now."""
+    every_field["metadata"]["finalizers"] = ["finalizers.sagemaker.services.k8s.aws/TrainingJob"]
+    for path, value in OUTSIDE_OUR_RULES.items():
+        put(every_field, path, value)
+    old = jobs.create(every_field)
+    install_crd(control_plane, OURS)
+    return old
+
+
+def test_an_object_that_breaks_our_rules_can_still_be_annotated_followed_and_deleted(
+    jobs: TrainingJobs, old_job: dict[str, Any], kubectl: Kubectl
+) -> None:
+    kubectl("annotate", "trainingjob", "every-field", "services.k8s.aws/deletion-policy=retain")
+    jobs.merge_status("every-field", {"trainingJobStatus": "InProgress"})
+    kubectl("delete", "trainingjob", "every-field", "--wait=false")
+    kubectl("patch", "trainingjob", "every-field", "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
+
+    assert kubectl("get", "trainingjobs", "--output=name") == ""
+
+
+def test_what_breaks_our_rules_may_stay_while_something_else_changes(
+    jobs: TrainingJobs, old_job: dict[str, Any]
+) -> None:
+    put(old_job, "spec.resourceConfig.keepAlivePeriodInSeconds", 60)
+
+    assert jobs.replace(old_job, dry_run=True)
+
+
+def test_what_breaks_our_rules_may_not_change_into_something_else_that_does(
+    jobs: TrainingJobs, old_job: dict[str, Any]
+) -> None:
+    for path, value in STILL_OUTSIDE.items():
+        edited = copy.deepcopy(old_job)
+        put(edited, path, value)
+        with pytest.raises(RefusedError, match=path):
+            jobs.replace(edited, dry_run=True)
+
+
+def test_acks_crd_drops_what_it_does_not_know(
+    under_acks_crd: None, jobs: TrainingJobs, every_field: dict[str, Any]
+) -> None:
+    taken = jobs.create(every_field)
+    followed = jobs.merge_status("every-field", {"trainingJobStatus": "InProgress", "observedGeneration": 1})
+
+    assert "runName" not in taken["spec"]["experimentConfig"]
+    assert followed["status"] == {"trainingJobStatus": "InProgress"}
