@@ -74,7 +74,7 @@ def test_what_describe_says_stands_in_the_names_of_the_status() -> None:
         ("NewInTheApi", {"anything": "at all"}),
     ],
 )
-def test_what_is_unusable_is_left_out_and_the_rest_is_kept(member: str, value: object) -> None:
+def test_what_is_unusable_is_left_out_and_the_rest_is_kept(member: str, value: Any) -> None:
     assert Observation.from_describe(answer(**{member: value})) == observed()
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.logic.nonsense import answers, nonsense
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding, Hindrance, Report
 from trainingjob_operator.logic.status import build_status, difference, pruned_paths, without
+from trainingjob_operator.logic.timestamps import parse_time
 
 CRD = Path(__file__).parents[2] / "crds" / "sagemaker.services.k8s.aws_trainingjobs.yaml"
 WHERE = {"arn": ARN, "ownerAccountID": "123456789012", "partition": "aws", "region": "us-west-2"}
@@ -77,7 +78,7 @@ def test_an_arn_fixes_where_the_job_is(partition: str) -> None:
     ],
 )
 def test_an_arn_of_another_form_still_gets_the_members_that_the_schema_wants(
-    learned: dict[str, str], recorded: dict[str, str], expected: tuple[str, str, str]
+    learned: dict[str, Any], recorded: dict[str, str], expected: tuple[str, str, str]
 ) -> None:
     status = build({"ackResourceMetadata": recorded}, report(arn="odd", **learned))
     metadata = status["ackResourceMetadata"]
@@ -128,10 +129,11 @@ def test_a_vanished_job_stays_vanished_through_restarts_and_errors() -> None:
     assert (held(vanished)["Failed"], told(vanished)["Failed"]) == ("True", GONE.message)
     assert vanished["trainingJobStatus"] == "InProgress"
     assert build(vanished, report(), seconds=60) == vanished
+    assert build(vanished, report(observed()), seconds=60) == vanished
     assert held(build(vanished, report(hindrance=DENIED)))["Failed"] == "True"
 
 
-def test_a_job_that_answers_again_had_not_vanished() -> None:
+def test_a_job_that_moves_on_had_not_vanished() -> None:
     vanished = build({}, report(observed(), vanished=GONE))
     assert "Failed" not in held(build(vanished, report(observed(LastModifiedTime=after(99)))))
 
@@ -329,7 +331,7 @@ def conforms(schema: dict[str, Any], value: Any, path: str = "status") -> list[s
                 for fault in conforms(known[name], value[name], f"{path}.{name}")
             ),
         ]
-    if schema.get("format") == "date-time" and datetime.fromisoformat(value).tzinfo is None:
+    if schema.get("format") == "date-time" and parse_time(value) is None:
         return [f"{path} is no point in time"]
     return []
 

@@ -57,8 +57,6 @@ RULES_RUNNING = "RulesRunning"
 """The job has ended; a debug or profiler rule evaluates on."""
 UNKNOWN = "Unknown"
 """There is a word for it, but none that can stand as a reason."""
-PASSIVE = "Passive"
-"""Another controller writes the same object, so this one only watches."""
 
 STOP_CAUSES: Mapping[str, str] = {
     JOB_STOPPED: "The training job was stopped.",

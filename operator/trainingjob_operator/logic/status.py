@@ -39,8 +39,8 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
     known = Observation.from_status(previous)
     vanished = report.vanished or recorded_vanishing(previous.get("conditions"))
     if answer := report.observation:
-        if answer.status and answer.is_same_run_as(known):
-            vanished = report.vanished  # it was found again
+        if answer.is_newer_than(known) and answer.is_same_run_as(known):
+            vanished = report.vanished  # it has moved since, so it is there
         known = known.updated_by(answer)
     metadata = _metadata(previous, report)
     report = replace(report, arn=metadata.get("arn"), vanished=vanished)
