@@ -63,6 +63,7 @@ async def events_in(api: ApiServer, namespace: str) -> list[dict[str, Any]]:
     return list(answer["items"])
 
 
+@pytest.mark.usefixtures("crd")
 async def test_an_event_names_its_object_and_who_reports(
     api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl
 ) -> None:
@@ -117,8 +118,13 @@ async def test_what_is_refused_does_not_hold_up_the_rest(
     caplog.set_level(logging.INFO)
     leaving = f"{namespace}-leaving"
     await asyncio.to_thread(kubectl, "create", "namespace", leaving)
-    hold = json.dumps({"metadata": {"name": "hold", "finalizers": ["example.com/hold"]}, "kind": "ConfigMap", "apiVersion": "v1"})  # fmt: skip
-    await asyncio.to_thread(kubectl, "create", "--namespace", leaving, "-f", "-", input=hold)
+    hold = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "hold", "finalizers": ["example.com/hold"]},
+    }
+    hold_arguments = ("create", "--namespace", leaving, "--filename", "-")
+    await asyncio.to_thread(kubectl, *hold_arguments, input=json.dumps(hold))
     await asyncio.to_thread(kubectl, "delete", "namespace", leaving, "--wait=false")
     recorder = make_recorder(api, drops)
     try:

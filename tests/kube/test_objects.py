@@ -6,16 +6,20 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
+from tests.crds.installation import REPOSITORY
 from trainingjob_operator.kube.errors import Conflict, Invalid, NotFound
-from trainingjob_operator.kube.objects import API_VERSION, FIELD_MANAGER, KIND, PAGE_SIZE, TrainingJobObjects
+from trainingjob_operator.kube.objects import API_VERSION, FIELD_MANAGER, KIND, TrainingJobObjects
 
 if TYPE_CHECKING:
     from tests.controlplane.fixtures import Kubectl
+    from tests.controlplane.plane import ControlPlane
     from trainingjob_operator.kube.client import ApiServer
 
 pytestmark = pytest.mark.usefixtures("crd")
 
+SPEC = yaml.safe_load((REPOSITORY / "tests/data/every-field.yaml").read_text())["spec"]
 FINALIZER = "finalizers.sagemaker.services.k8s.aws/TrainingJob"
 
 
@@ -29,7 +33,7 @@ async def create(api: ApiServer, namespace: str, name: str, **metadata: Any) -> 
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {"name": name, **metadata},
-        "spec": {"trainingJobName": name},
+        "spec": {**SPEC, "trainingJobName": name},
     }
     path = f"/apis/{API_VERSION}/namespaces/{namespace}/trainingjobs"
     return await api.call("POST", path, seconds=10, body=body)
@@ -80,7 +84,11 @@ async def test_status_patch_merges_and_names_this_operator_as_its_manager(
         "one",
         uid=meta["uid"],
         resource_version=meta["resourceVersion"],
-        patch={"trainingJobStatus": "InProgress", "failureReason": "x", "conditions": [{"type": "Ready"}]},
+        patch={
+            "trainingJobStatus": "InProgress",
+            "failureReason": "x",
+            "conditions": [{"type": "Ready", "status": "False"}],
+        },
     )
     second = await objects.patch_status(
         namespace,
@@ -98,16 +106,16 @@ async def test_a_write_based_on_an_older_state_is_a_conflict(
     api: ApiServer, objects: TrainingJobObjects, namespace: str
 ) -> None:
     meta = (await create(api, namespace, "one"))["metadata"]
-    status = {"uid": meta["uid"], "resource_version": meta["resourceVersion"], "patch": {"a": "1"}}
+    status = {"uid": meta["uid"], "resource_version": meta["resourceVersion"], "patch": {"failureReason": "1"}}
     await objects.patch_status(namespace, "one", **status)
 
     with pytest.raises(Conflict):
-        await objects.patch_status(namespace, "one", **{**status, "patch": {"a": "2"}})
+        await objects.patch_status(namespace, "one", **{**status, "patch": {"failureReason": "2"}})
     with pytest.raises(Conflict):
         await objects.patch_metadata(
             namespace, "one", uid=meta["uid"], resource_version=meta["resourceVersion"], finalizers=[FINALIZER]
         )
-    assert (await objects.get(namespace, "one"))["status"] == {"a": "1"}
+    assert (await objects.get(namespace, "one"))["status"]["failureReason"] == "1"
 
 
 async def test_nothing_is_written_on_the_next_object_of_the_same_name(
@@ -124,7 +132,7 @@ async def test_nothing_is_written_on_the_next_object_of_the_same_name(
             )
     with pytest.raises(Conflict):
         await objects.patch_status(
-            namespace, "one", uid=old["uid"], resource_version=old["resourceVersion"], patch={"a": "1"}
+            namespace, "one", uid=old["uid"], resource_version=old["resourceVersion"], patch={"failureReason": "1"}
         )
     assert (await objects.get(namespace, "one"))["metadata"]["resourceVersion"] == new["resourceVersion"]
 
@@ -139,7 +147,7 @@ async def test_what_is_gone_is_not_found_for_reads_and_writes(
         await objects.get(namespace, "one")
     with pytest.raises(NotFound):
         await objects.patch_status(
-            namespace, "one", uid=meta["uid"], resource_version=meta["resourceVersion"], patch={"a": "1"}
+            namespace, "one", uid=meta["uid"], resource_version=meta["resourceVersion"], patch={"failureReason": "1"}
         )
 
 
@@ -157,17 +165,36 @@ async def test_what_the_api_server_refuses_for_good_is_invalid(
         )
 
 
-async def test_pages_hold_every_object_of_the_namespace_once(
-    api: ApiServer, objects: TrainingJobObjects, namespace: str, kubectl: Kubectl
+async def test_pages_hold_every_object_once_and_a_selector_narrows_them(
+    api: ApiServer, namespace: str, kubectl: Kubectl
 ) -> None:
-    names = [f"job-{number:04}" for number in range(PAGE_SIZE + 20)]
-    for start in range(0, len(names), 40):
-        await asyncio.gather(*(create(api, namespace, name) for name in names[start : start + 40]))
-    await asyncio.to_thread(kubectl, "label", "trainingjob", names[3], "team=a")
+    names = [f"job-{number}" for number in range(7)]
+    await asyncio.gather(*(create(api, namespace, name) for name in names))
+    await asyncio.to_thread(kubectl, "label", "trainingjob", names[3], f"team={namespace}")
+    objects = TrainingJobObjects(api, page_size=3)
 
-    pages = [page async for page in objects.list_pages(namespace)]
-    assert [len(page) for page in pages] == [PAGE_SIZE, 20]
-    assert [item["metadata"]["name"] for page in pages for item in page] == names
+    pages = [[item["metadata"]["name"] for item in page] async for page in objects.list_pages(namespace)]
+    assert pages == [names[:3], names[3:6], names[6:]]
 
-    labelled = [item["metadata"]["name"] async for page in objects.list_pages(None, "team=a") for item in page]
+    everywhere = [item async for page in objects.list_pages() for item in page]
+    assert {item["metadata"]["name"] for item in everywhere if item["metadata"]["namespace"] == namespace} == {*names}
+
+    labelled = [
+        item["metadata"]["name"] async for page in objects.list_pages(None, f"team={namespace}") for item in page
+    ]
     assert labelled == [names[3]]
+
+
+async def test_a_list_that_outlives_the_history_goes_on_with_the_next_object(
+    api: ApiServer, namespace: str, own_control_plane: ControlPlane
+) -> None:
+    names = [f"job-{number}" for number in range(5)]
+    await asyncio.gather(*(create(api, namespace, name) for name in names))
+    pages = TrainingJobObjects(api, page_size=2).list_pages(namespace)
+    first = await anext(pages)
+    await delete(api, namespace, names[4])
+    await asyncio.to_thread(own_control_plane.compact)
+    await asyncio.to_thread(own_control_plane.restart_apiserver)  # or it goes on from its cache
+
+    rest = [item async for page in pages for item in page]
+    assert [item["metadata"]["name"] for item in [*first, *rest]] == names[:4]

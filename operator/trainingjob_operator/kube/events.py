@@ -134,7 +134,7 @@ class EventRecorder:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{subject.name[:230]}.{digest}", "namespace": subject.namespace},
+            "metadata": {"name": f"{subject.name[:230].rstrip('-.')}.{digest}", "namespace": subject.namespace},
             "involvedObject": {
                 "apiVersion": API_VERSION,
                 "kind": KIND,

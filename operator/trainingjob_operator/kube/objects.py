@@ -26,16 +26,17 @@ Object = dict[str, Any]
 
 
 class TrainingJobObjects:
-    def __init__(self, api: ApiServer) -> None:
+    def __init__(self, api: ApiServer, page_size: int = PAGE_SIZE) -> None:
         self._api = api
+        self._page_size = page_size
 
     async def list_pages(self, namespace: str | None = None, label_selector: str = "") -> AsyncIterator[list[Object]]:
-        """The objects of one namespace, or of all, in pages of at most PAGE_SIZE.
+        """The objects of one namespace, or of all, in pages of at most `page_size`.
 
         A list that outlives the API server's history goes on at its next key from a newer state, so no object comes
         twice; what is created or deleted meanwhile may be shown or not.
         """
-        query = {"limit": str(PAGE_SIZE)}
+        query = {"limit": str(self._page_size)}
         if label_selector:
             query["labelSelector"] = label_selector
         while True:

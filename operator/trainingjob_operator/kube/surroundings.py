@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -24,14 +25,15 @@ ANNOTATION_PREFIXES = ("services.k8s.aws/", "sagemaker.services.k8s.aws/")
 ACCOUNT_MAP = "ack-role-account-map"
 
 WATCH = 60.0
-"""Seconds after which the API server is asked to end a watch, so that a dead connection is noticed soon."""
-SILENCE = WATCH + 15.0
-"""Seconds without a byte after which a watch is given up."""
+"""Seconds after which the API server is asked to end a watch."""
+PATIENCE = 1.25
+"""A watch without a byte for that many times its length is given up: its connection is dead."""
 POLL = 30.0
+"""Seconds between two reads by name where watching is forbidden."""
 POLLS_BEFORE_WATCH = 20
 """Where watching is forbidden it is tried again after so many polls: roles change."""
 BACKOFF_LIMIT = 30.0
-MAX_SILENCE = SILENCE + BACKOFF_LIMIT + LIST_SECONDS
+MAX_SILENCE = WATCH * PATIENCE + BACKOFF_LIMIT + LIST_SECONDS
 """The heartbeat is never older than this, whatever the API server does."""
 
 _Value = Mapping[str, str]
@@ -64,12 +66,16 @@ class _Mirror:
         *,
         clock: Callable[[], float],
         jitter: random.Random,
+        watch_seconds: float,
+        poll_seconds: float,
     ) -> None:
         self._api = api
         self._collection = collection
         self._changed = changed
         self._clock = clock
         self._jitter = jitter
+        self._watch_seconds = watch_seconds
+        self._poll_seconds = poll_seconds
         self._mode = _Mode.BLIND
         self._known: dict[str, _Value | None] = {}
         self._given: dict[str, _Value | None] = {}  # what the callers go by, until it changes
@@ -115,10 +121,11 @@ class _Mirror:
             query = {
                 **self._collection.query,
                 "resourceVersion": version,
-                "timeoutSeconds": str(int(WATCH)),
+                "timeoutSeconds": str(int(self._watch_seconds)),
                 "allowWatchBookmarks": "true",
             }
-            async with self._api.watch(self._collection.path, query=query, silence=SILENCE) as events:
+            silence = self._watch_seconds * PATIENCE
+            async with self._api.watch(self._collection.path, query=query, silence=silence) as events:
                 self._mode = _Mode.WATCHING
                 async for event in events:
                     self.heartbeat = self._clock()
@@ -157,7 +164,7 @@ class _Mirror:
         self._mode = _Mode.POLLING
         for _ in range(POLLS_BEFORE_WATCH):
             self.heartbeat = self._clock()
-            await asyncio.sleep(POLL * self._jitter.uniform(0.75, 1.0))
+            await asyncio.sleep(self._poll_seconds * self._jitter.uniform(0.75, 1.0))
             for name in list(self._given):
                 self.heartbeat = self._clock()
                 try:
@@ -205,27 +212,22 @@ class Surroundings:
         changed: Callable[[str | None], None],
         clock: Callable[[], float],
         jitter: random.Random,
+        watch_seconds: float = WATCH,
+        poll_seconds: float = POLL,
     ) -> None:
         self._api = api
-        self._namespaces = _Mirror(
-            api,
-            _Collection("Namespaces", "/api/v1/namespaces", {}, _annotations),
-            changed,
-            clock=clock,
-            jitter=jitter,
+        namespaces = _Collection("Namespaces", "/api/v1/namespaces", {}, _annotations)
+        account_maps = _Collection(
+            f"ConfigMaps {ACCOUNT_MAP}",
+            f"/api/v1/namespaces/{quote(system_namespace, safe='')}/configmaps",
+            {"fieldSelector": f"metadata.name={ACCOUNT_MAP}"},
+            _data,
         )
-        self._account_maps = _Mirror(
-            api,
-            _Collection(
-                f"ConfigMaps {ACCOUNT_MAP}",
-                f"/api/v1/namespaces/{quote(system_namespace, safe='')}/configmaps",
-                {"fieldSelector": f"metadata.name={ACCOUNT_MAP}"},
-                _data,
-            ),
-            lambda _: changed(None),
-            clock=clock,
-            jitter=jitter,
+        mirror = partial(
+            _Mirror, api, clock=clock, jitter=jitter, watch_seconds=watch_seconds, poll_seconds=poll_seconds
         )
+        self._namespaces = mirror(namespaces, changed)
+        self._account_maps = mirror(account_maps, lambda _: changed(None))
 
     @property
     def heartbeat(self) -> float:

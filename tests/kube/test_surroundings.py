@@ -1,0 +1,225 @@
+"""Namespaces and the account map as the API server has them, through every way to lose sight of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.kube.proxy import Relay
+from tests.kube.test_client import through
+from trainingjob_operator.kube.client import ApiServer, Login
+from trainingjob_operator.kube.errors import Unavailable
+from trainingjob_operator.kube.surroundings import ACCOUNT_MAP, Surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.controlplane.fixtures import Kubectl
+    from tests.controlplane.plane import Cluster, ControlPlane
+
+REGION = "services.k8s.aws/default-region"
+POLICY = "sagemaker.services.k8s.aws/deletion-policy"
+
+
+class Changes:
+    """The callback: remembers what was reported, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.reported: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def __call__(self, namespace: str | None) -> None:
+        self.reported.put_nowait(namespace)
+
+    async def next(self, seconds: float = 5.0) -> str | None:
+        return await asyncio.wait_for(self.reported.get(), seconds)
+
+    async def are_none(self, seconds: float = 0.5) -> bool:
+        await asyncio.sleep(seconds)
+        return self.reported.empty()
+
+
+@pytest.fixture
+def changes() -> Changes:
+    return Changes()
+
+
+@contextlib.asynccontextmanager
+async def following(api: ApiServer, namespace: str, changes: Changes, **limits: Any) -> AsyncIterator[Surroundings]:
+    """Surroundings with `namespace` as the system's, looked at until the mirror stands."""
+    surroundings = Surroundings(
+        api, system_namespace=namespace, changed=changes, clock=time.monotonic, jitter=random.Random(1), **limits
+    )
+    task = asyncio.create_task(surroundings.run())
+    try:
+        await asyncio.sleep(0.5)
+        yield surroundings
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def annotate(api: ApiServer, namespace: str, **annotations: str | None) -> None:
+    """Merge annotations, whose keys are given without `services.k8s.aws/`, into a namespace."""
+    body = {"metadata": {"annotations": {f"services.k8s.aws/{key}": value for key, value in annotations.items()}}}
+    path = f"/api/v1/namespaces/{namespace}"
+    await api.call("PATCH", path, seconds=10, body=body, content_type="application/merge-patch+json")
+
+
+async def test_only_annotations_of_the_two_prefixes_are_given(
+    api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
+) -> None:
+    wanted = {REGION: "eu-west-1", POLICY: "retain"}
+    pairs = [f"{key}={value}" for key, value in {**wanted, "example.com/x": "y", "xservices.k8s.aws/z": "z"}.items()]
+    await asyncio.to_thread(kubectl, "annotate", "namespace", namespace, *pairs)
+    async with following(api, namespace, changes) as surroundings:
+        assert await surroundings.annotations(namespace) == wanted
+        assert await surroundings.annotations("default") == {}
+
+
+async def test_an_edit_is_reported_to_those_who_asked_and_only_then(
+    api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
+) -> None:
+    async with following(api, namespace, changes) as surroundings:
+        await annotate(api, namespace, region="eu-west-1")
+        assert await changes.are_none()  # nobody has gone by it yet
+        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+        await asyncio.to_thread(kubectl, "label", "namespace", namespace, "team=a")
+        assert await changes.are_none()  # the same annotations
+        await annotate(api, namespace, region="eu-west-2")
+        assert await changes.next() == namespace
+        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-2"}
+        await annotate(api, namespace, region=None)
+        assert await changes.next() == namespace
+        assert await surroundings.annotations(namespace) == {}
+
+
+async def test_a_namespace_of_this_moment_is_known(api: ApiServer, namespace: str, changes: Changes) -> None:
+    async with following(api, namespace, changes) as surroundings:
+        for number in range(5):
+            name = f"{namespace}-{number}"
+            metadata = {"name": name, "annotations": {REGION: f"eu-west-{number}"}}
+            await api.call("POST", "/api/v1/namespaces", seconds=10, body={"metadata": metadata})
+            assert await surroundings.annotations(name) == {REGION: f"eu-west-{number}"}
+            await api.call("DELETE", f"/api/v1/namespaces/{name}", seconds=10)
+
+
+async def test_the_account_map_is_followed_from_absent_to_absent(
+    api: ApiServer, namespace: str, changes: Changes
+) -> None:
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    async with following(api, namespace, changes) as surroundings:
+        assert await surroundings.account_roles() is None
+        body: dict[str, Any] = {"metadata": {"name": ACCOUNT_MAP}, "data": {"111122223333": "arn:one"}}
+        await api.call("POST", path, seconds=10, body=body)
+        assert await changes.next() is None
+        assert await surroundings.account_roles() == {"111122223333": "arn:one"}
+        await api.call("POST", path, seconds=10, body={"metadata": {"name": "another"}, "data": {"x": "y"}})
+        assert await changes.are_none()
+        await api.call("PUT", f"{path}/{ACCOUNT_MAP}", seconds=10, body={**body, "data": {"111122223333": "arn:two"}})
+        assert await changes.next() is None
+        assert await surroundings.account_roles() == {"111122223333": "arn:two"}
+        await api.call("DELETE", f"{path}/{ACCOUNT_MAP}", seconds=10)
+        assert await changes.next() is None
+        assert await surroundings.account_roles() is None
+
+
+async def test_the_cluster_is_known_by_the_uid_of_kube_system(
+    api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
+) -> None:
+    uid = await asyncio.to_thread(kubectl, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+    async with following(api, namespace, changes) as surroundings:
+        assert await surroundings.cluster_id() == uid
+
+
+async def test_what_changed_unseen_is_noticed_when_a_silent_watch_is_given_up(
+    control_plane: Cluster, api: ApiServer, namespace: str, changes: Changes, tmp_path: Path
+) -> None:
+    async with Relay(control_plane.url) as relay:
+        far_api = ApiServer(Login({"KUBECONFIG": str(through(relay, control_plane, tmp_path))}))
+        async with following(far_api, namespace, changes, watch_seconds=2.0) as surroundings:
+            assert await surroundings.annotations(namespace) == {}
+            relay.stall()
+            await annotate(api, namespace, region="eu-west-1")
+            await asyncio.sleep(3.0)
+            relay.cut()
+            relay.resume()
+            assert await changes.next(10) == namespace
+            assert time.monotonic() - surroundings.heartbeat < 5.0
+        await far_api.close()
+
+
+async def test_a_watch_is_renewed_without_a_new_list(api: ApiServer, namespace: str, changes: Changes) -> None:
+    async with following(api, namespace, changes, watch_seconds=1.0) as surroundings:
+        assert await surroundings.annotations(namespace) == {}
+        await asyncio.sleep(2.5)
+        await annotate(api, namespace, region="eu-west-1")
+        assert await changes.next() == namespace
+
+
+async def test_it_survives_an_api_server_that_restarts_without_its_history(
+    own_control_plane: ControlPlane, api: ApiServer, namespace: str, changes: Changes
+) -> None:
+    async with following(api, namespace, changes) as surroundings:
+        assert await surroundings.annotations(namespace) == {}
+        await asyncio.to_thread(own_control_plane.kill_apiserver)
+        with pytest.raises(Unavailable):
+            await surroundings.annotations(namespace)
+        await asyncio.to_thread(own_control_plane.compact)
+        await asyncio.to_thread(own_control_plane.restart_apiserver)
+        await annotate(api, namespace, region="eu-west-1")
+        assert await changes.next(15) == namespace
+        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+
+
+@pytest.fixture
+async def limited(control_plane: Cluster, kubectl: Kubectl, namespace: str, tmp_path: Path) -> AsyncIterator[ApiServer]:
+    """A connection as a ServiceAccount of the namespace without any role of its own."""
+    await asyncio.to_thread(kubectl, "create", "serviceaccount", "limited")
+    config = await asyncio.to_thread(control_plane.kubeconfig_of_service_account, namespace, "limited", tmp_path)
+    api = ApiServer(Login({"KUBECONFIG": str(config)}))
+    yield api
+    await api.close()
+
+
+async def test_where_watching_is_forbidden_what_was_asked_for_is_read_again(
+    limited: ApiServer, api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
+) -> None:
+    may_get = ("create", "role", "reader", "--verb=get", "--resource=namespaces,configmaps")
+    await asyncio.to_thread(kubectl, *may_get)
+    bind = ("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={namespace}:limited")
+    await asyncio.to_thread(kubectl, *bind)
+    await asyncio.to_thread(kubectl, "create", "configmap", ACCOUNT_MAP, "--from-literal=111122223333=arn:one")
+    async with following(limited, namespace, changes, poll_seconds=0.5) as surroundings:
+        assert await surroundings.annotations(namespace) == {}
+        assert await surroundings.account_roles() == {"111122223333": "arn:one"}
+        await annotate(api, namespace, region="eu-west-1")
+        assert await changes.next() == namespace
+        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+        await asyncio.to_thread(kubectl, "delete", "configmap", ACCOUNT_MAP)
+        assert await changes.next() is None
+        assert await surroundings.account_roles() is None
+
+
+async def test_where_reading_is_forbidden_too_it_counts_as_absent_and_is_logged_once(
+    limited: ApiServer, api: ApiServer, namespace: str, changes: Changes, caplog: pytest.LogCaptureFixture
+) -> None:
+    await annotate(api, namespace, region="eu-west-1")
+    async with following(limited, namespace, changes, poll_seconds=0.2) as surroundings:
+        for _ in range(3):
+            assert await surroundings.annotations(namespace) == {}
+            assert await surroundings.account_roles() is None
+            assert await surroundings.cluster_id() is None
+            await asyncio.sleep(0.2)
+    messages = sorted(record.getMessage().partition(":")[0] for record in caplog.records)
+    assert messages == [
+        "ConfigMaps ack-role-account-map may not be read and count as absent",
+        "ConfigMaps ack-role-account-map may not be watched and are read by name",
+        "Namespaces may not be read and count as absent",
+        "Namespaces may not be watched and are read by name",
+    ]
