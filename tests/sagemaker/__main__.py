@@ -6,13 +6,14 @@ import argparse
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 from tests.sagemaker.identity import DEFAULT_ACCOUNT
 from tests.sagemaker.program import Options, serve
 
 
-def _options() -> tuple[Options, Path | None]:
+def _options() -> tuple[Options, Path | None, bool]:
     parser = argparse.ArgumentParser(prog="python -m tests.sagemaker", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
     parser.add_argument("--port-file", type=Path, help="written once it listens")
@@ -25,6 +26,7 @@ def _options() -> tuple[Options, Path | None]:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each call, e.g. 0.04")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fast", action="store_true", help="no checks against the service's shapes")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     arguments = parser.parse_args()
     low, _, high = arguments.seconds.partition("-")
     options = Options(
@@ -37,14 +39,16 @@ def _options() -> tuple[Options, Path | None]:
         seed=arguments.seed,
         fast=arguments.fast,
     )
-    return options, arguments.port_file
+    return options, arguments.port_file, arguments.with_parent
 
 
-async def _main(options: Options, port_file: Path | None) -> None:
+async def _main(options: Options, port_file: Path | None, with_parent: bool) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopping.set)
+    if with_parent:
+        loop.add_reader(sys.stdin, stopping.set)  # nothing is ever sent: readable means ended
     async with serve(options) as url:
         if port_file is not None:
             written = port_file.with_suffix(f".{os.getpid()}")

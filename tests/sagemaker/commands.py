@@ -18,6 +18,7 @@ from aiohttp import web
 
 from tests.sagemaker.faults import Fault
 from tests.sagemaker.identity import DEFAULT_ACCOUNT
+from tests.sagemaker.samples import minimal
 from tests.sagemaker.service import ServiceError, partition_of
 from tests.sagemaker.timeline import moment, read_plan
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from tests.sagemaker.server import Front
 
 PREFIX = "/_control/"
-_ROLE = "arn:aws:iam::{account}:role/foreign"
 
 
 class Commands:
@@ -173,7 +173,8 @@ class Commands:
         self._end(self._need(name, account, region), "Stopped", "")
 
     def tag(self, name: str, tags: dict[str, str], account: str | None = None, region: str | None = None) -> None:
-        self._need(name, account, region).tags.update(tags)
+        job = self._need(name, account, region)
+        job.tags = job.tags | tags
 
     def untag(
         self,
@@ -189,7 +190,7 @@ class Commands:
     def create(self, name: str, account: str | None = None, region: str | None = None, **request: Any) -> str:
         """A job made by somebody else; members of CreateTrainingJob may be given. Answers its ARN."""
         account, region = account or self._account, region or self._region
-        members = _foreign(name, account) | request
+        members = minimal(name, account) | request
         answer: Json = self._front.service.handle("CreateTrainingJob", account, region, members)
         return str(answer["TrainingJobArn"])
 
@@ -208,7 +209,7 @@ class Commands:
         service, now = self._front.service, self._front.service.now()
         shelf = service.shelf(account, region)
         arn = f"arn:{partition_of(region)}:sagemaker:{region}:{account}:training-job/"
-        model = service.build(account, region, arn + prefix, _foreign(prefix, account), now)
+        model = service.build(account, region, arn + prefix, minimal(prefix, account), now)
         jobs = []
         for number in range(count):
             job = copy.copy(model)  # what they have in common is shared: it is never changed in place
@@ -251,18 +252,3 @@ def _like(name: str, pattern: str) -> bool:
 
 def _call(call: Call) -> Json:
     return {field.name: getattr(call, field.name) for field in dataclasses.fields(call)}
-
-
-@functools.lru_cache(maxsize=1)
-def _foreign_base(account: str) -> Json:
-    return {
-        "RoleArn": _ROLE.format(account=account),
-        "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
-        "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
-        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
-        "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
-    }
-
-
-def _foreign(name: str, account: str) -> Json:
-    return {"TrainingJobName": name, **_foreign_base(account)}

@@ -138,15 +138,18 @@ class Identity:
             )
         name = form.get("RoleSessionName", "session")
         key, session = self.issue(role_arn, name, float(form.get("DurationSeconds", "3600")))
-        expires = dt.datetime.fromtimestamp(session.expires, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         arn = f"arn:aws:sts::{session.account}:assumed-role/{session.role}/{name}"
         return _envelope(
             action,
             f"<Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>"
-            f"<SessionToken>{session.token}</SessionToken><Expiration>{expires}</Expiration></Credentials>"
+            f"<SessionToken>{session.token}</SessionToken><Expiration>{expiry(session)}</Expiration></Credentials>"
             f"<AssumedRoleUser><Arn>{escape(arn)}</Arn><AssumedRoleId>AROASTANDIN:{escape(name)}</AssumedRoleId>"
             "</AssumedRoleUser>",
         )
+
+
+def expiry(session: Session) -> str:
+    return dt.datetime.fromtimestamp(session.expires, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def error_xml(error: ServiceError) -> str:

@@ -100,7 +100,7 @@ class Job:
         self.plan = plan
         self.scale = scale
         self.tags: dict[str, str] = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
-        self.updates: list[Update] = []
+        self.updates: tuple[Update, ...] = ()
         self.reused: tuple[float, str] | None = None  # when and by which job its warm pool was taken
         self.pool_ended: float | None = None  # keep-alive set to 0 by an update
         self.gone_at = math.inf
@@ -140,7 +140,7 @@ class Job:
 
     def update(self, now: float, members: Json) -> None:
         """Applies an UpdateTrainingJob that the service has accepted."""
-        self.updates.append(Update(now, members))
+        self.updates = (*self.updates, Update(now, members))
         fixed = self.fixed = copy.deepcopy(self.fixed)  # answers already given keep theirs
         if "ResourceConfig" in members:
             seconds = members["ResourceConfig"]["KeepAlivePeriodInSeconds"]
@@ -170,8 +170,7 @@ class Job:
         return seconds * self.scale
 
     def pool_end(self) -> float:
-        end = self.ended_at() + self.keep_alive()
-        return min(end, self.pool_ended) if self.pool_ended is not None else end
+        return self.ended_at() + self.keep_alive() if self.pool_ended is None else self.pool_ended
 
     def warm_pool(self, now: float) -> Json | None:
         """WarmPoolStatus, or None without one or before it is shown."""

@@ -1,7 +1,7 @@
 """The stand-in's front: HTTP in, HTTP out, faults carried out, every call recorded. Decides nothing about jobs.
 
-`POST /` with `X-Amz-Target: SageMaker.<Operation>` is answered here, STS's query protocol too, `/_control/…` by
-commands.py; everything else goes to moto.
+`POST /` with `X-Amz-Target: SageMaker.<Operation>` is answered here, STS's query protocol and Pod Identity's
+`/credentials?role=<ARN>` too, `/_control/…` by commands.py; everything else goes to moto.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tests.sagemaker.calls import Call, Calls
 from tests.sagemaker.faults import Fault, Faults, Quotas
-from tests.sagemaker.identity import Caller, Identity, error_xml
+from tests.sagemaker.identity import Caller, Identity, error_xml, expiry
 from tests.sagemaker.neighbours import Neighbours
 from tests.sagemaker.service import SageMaker, ServiceError, Settings, refusal
 from tests.sagemaker.shapes import Shapes, WrongTypeError, model_shapes
@@ -35,6 +35,7 @@ OPERATIONS = frozenset(
     }
 )  # fmt: skip
 READS = frozenset({"DescribeTrainingJob", "ListTrainingJobs", "ListTags"})
+CREDENTIALS = "/credentials"
 _TARGET = "SageMaker."
 _JSON = {"Content-Type": "application/x-amz-json-1.1"}
 
@@ -87,6 +88,8 @@ class Front:
         """Every request but those for control."""
         body = await request.read()
         target = request.headers.get("X-Amz-Target", "")
+        if request.path == CREDENTIALS:
+            return self._credentials(request)
         try:
             if target.startswith(_TARGET):
                 return await self._sagemaker(request, target.removeprefix(_TARGET), body)
@@ -111,7 +114,9 @@ class Front:
         call = self.calls.begin(self.clock(), operation, caller.account, caller.region)
         try:
             members = _parse(body)
-            self.calls.concern(call, members.get("TrainingJobName") or members.get("ResourceArn") or "")
+            name = members.get("TrainingJobName") or members.get("ResourceArn")
+            if isinstance(name, str):
+                self.calls.concern(call, name)
             return await self._carry_out(call, operation, caller, members)
         except ServiceError as error:
             self.calls.end(call, error.code)
@@ -193,7 +198,6 @@ class Front:
         form = dict(parse_qsl(body.decode(), keep_blank_values=True))
         operation = f"sts:{form['Action']}"
         call = self.calls.begin(self.clock(), operation, "", "")
-        self.calls.concern(call, "")
         call.job = form.get("RoleArn", "")
         xml = {"Content-Type": "text/xml"}
         try:
@@ -206,6 +210,25 @@ class Front:
         except ServiceError as error:
             self.calls.end(call, error.code)
             return web.Response(text=error_xml(error), status=error.status, headers=xml)
+
+    def _credentials(self, request: web.BaseRequest) -> web.Response:
+        """What EKS Pod Identity's agent answers at AWS_CONTAINER_CREDENTIALS_FULL_URI: keys of the role asked for."""
+        call = self.calls.begin(self.clock(), "credentials", "", "")
+        call.job = request.query.get("role", "")
+        token = request.headers.get("Authorization", "")
+        self.identity.seen_web_tokens.append(token)
+        if self.identity.web_tokens is not None and token not in self.identity.web_tokens:
+            self.calls.end(call, "AccessDeniedException")
+            return web.json_response({"message": "the token is not valid"}, status=403)
+        key, session = self.identity.issue(call.job, "pod", 3600)
+        return web.json_response(
+            {
+                "AccessKeyId": key,
+                "SecretAccessKey": "secret",
+                "Token": session.token,
+                "Expiration": expiry(session),
+            }
+        )
 
 
 def _is_sts(body: bytes) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import subprocess
 import sys
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@functools.cache
+def _session() -> boto3.Session:
+    """One for the process: each loads SageMaker's model anew."""
+    return boto3.Session()
 
 
 class CommandError(Exception):
@@ -68,13 +75,13 @@ class Control:
 
     def client(self, service: str = "sagemaker", *, account: str = DEFAULT_ACCOUNT, region: str | None = None) -> Any:
         """A boto3 client of the account, without retries."""
-        session = boto3.Session(
+        return _session().client(
+            service,
             aws_access_key_id=f"AKIA{account}",
             aws_secret_access_key="secret",
             region_name=region or self.region,
-        )
-        return session.client(
-            service, endpoint_url=self.url, config=Config(retries={"total_max_attempts": 1}, proxies={})
+            endpoint_url=self.url,
+            config=Config(retries={"total_max_attempts": 1}, proxies={}),
         )
 
     # -- jobs to come ----------------------------------------------------------------------------------
@@ -107,17 +114,13 @@ class Control:
     ) -> int:
         return self.fault("throttle", operation, count=count, rate=rate, seconds=seconds)
 
+    def fail(self, operation: str, code: str, message: str = "", *, status: int = 400, **fault: Any) -> int:
+        """An error answer of this code, e.g. ExpiredTokenException; after=True: the call has taken effect."""
+        return self.fault("error", operation, code=code, message=message, status=status, **fault)
+
     def deny(self, operation: str, *, count: int | None = None, seconds: float | None = None) -> int:
         message = f"User: arn:aws:iam::{DEFAULT_ACCOUNT}:user/test is not authorized to perform: sagemaker:{operation}"
-        return self.fault(
-            "error",
-            operation,
-            code="AccessDeniedException",
-            message=message,
-            status=400,
-            count=count,
-            seconds=seconds,
-        )
+        return self.fail(operation, "AccessDeniedException", message, count=count, seconds=seconds)
 
     def drop(self, operation: str, *, after: bool, count: int | None = 1, skip: int = 0) -> int:
         """The connection ends before the call took effect, or after it did."""
@@ -270,7 +273,7 @@ def stand_in_process(*arguments: str, region: str = "us-east-1") -> Iterator[Con
         port_file = Path(folder) / "port"
         command = [sys.executable, "-m", "tests.sagemaker", "--port-file", str(port_file), "--region", region]
         with subprocess.Popen(
-            [*command, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            [*command, "--with-parent", *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         ) as process:
             try:
                 yield Control(f"http://127.0.0.1:{_read_port(port_file, process)}", region)

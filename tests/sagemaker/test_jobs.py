@@ -1,0 +1,382 @@
+"""The life of jobs, in the pure model with a clock by hand."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.sagemaker.samples import full, minimal
+from tests.sagemaker.service import SageMaker, ServiceError, Settings
+
+START = 1_800_000_000.0
+ACCOUNT, REGION = "111111111111", "us-west-2"
+
+
+class Service:
+    """The service with a clock that stands still until it is moved."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.time = START
+        options = {"seconds_from": 100.0, "seconds_to": 100.0} | settings
+        self.service = SageMaker(lambda: self.time, Settings(**options), random.Random(0))
+
+    def __call__(self, operation: str, **request: Any) -> Any:
+        return self.service.handle(operation, ACCOUNT, REGION, request)
+
+    def create(self, name: str, hyper: dict[str, str] | None = None, **members: Any) -> str:
+        request = minimal(name) | ({"HyperParameters": hyper} if hyper else {}) | members
+        return str(self("CreateTrainingJob", **request)["TrainingJobArn"])
+
+    def describe(self, name: str, at: float) -> Any:
+        """Describe at so many seconds after the start."""
+        self.time = START + at
+        return self("DescribeTrainingJob", TrainingJobName=name)
+
+    def path(self, name: str) -> list[str]:
+        self.time = START + 10_000_000
+        return [t["Status"] for t in self.describe(name, 10_000_000)["SecondaryStatusTransitions"]]
+
+
+DEFAULT = ["Starting", "Pending", "Downloading", "Training"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "path", "status"),
+    [
+        ({}, [*DEFAULT, "Uploading", "Completed"], "Completed"),
+        ({"standin/outcome": "Failed"}, [*DEFAULT, "Failed"], "Failed"),
+        ({"standin/outcome": "Stopped"}, [*DEFAULT, "Stopping", "Stopped"], "Stopped"),
+        (
+            {"standin/outcome": "MaxRuntimeExceeded"},
+            [*DEFAULT, "Stopping", "MaxRuntimeExceeded"],
+            "Stopped",
+        ),
+        (
+            {"standin/outcome": "MaxWaitTimeExceeded"},
+            [*DEFAULT, "Stopping", "MaxWaitTimeExceeded"],
+            "Stopped",
+        ),
+        ({"standin/outcome": "Running"}, DEFAULT, "InProgress"),
+        (
+            {"standin/interruptions": "1"},
+            [*DEFAULT, "Interrupted", "Starting", "Downloading", "Training", "Uploading", "Completed"],
+            "Completed",
+        ),
+        (
+            {"standin/restarts": "1"},
+            [*DEFAULT, "Restarting", "Downloading", "Training", "Uploading", "Completed"],
+            "Completed",
+        ),
+        (
+            {"standin/phases": "Starting:1,Updating:1,InProgress/BrandNew:inf"},
+            ["Starting", "Updating", "BrandNew"],
+            "InProgress",
+        ),
+        ({"standin/phases": "Starting:1,Resting/Resting:inf"}, ["Starting", "Resting"], "Resting"),
+    ],
+)
+def test_a_job_goes_through_the_statuses_that_its_input_asks_for(
+    plan: dict[str, str], path: list[str], status: str
+) -> None:
+    service = Service()
+    service.create("job", plan, StoppingCondition={"MaxRuntimeInSeconds": 10**9})
+    assert service.path("job") == path
+    assert service.describe("job", 10_000_000)["TrainingJobStatus"] == status
+
+
+def test_the_environment_chooses_a_plan_as_hyperparameters_do() -> None:
+    service = Service()
+    service.create("job", Environment={"STANDIN_OUTCOME": "Failed", "STANDIN_FAILURE_REASON": "ClientError: no"})
+    assert service.describe("job", 100)["FailureReason"] == "ClientError: no"
+
+
+def test_transitions_are_complete_and_touch_each_other() -> None:
+    service = Service()
+    service.create("job")
+    running = service.describe("job", 30)["SecondaryStatusTransitions"]
+    assert [("EndTime" in transition) for transition in running] == [True, True, False]
+    ended = service.describe("job", 1000)["SecondaryStatusTransitions"]
+    assert [t["EndTime"] for t in ended[:-1]] == [t["StartTime"] for t in ended[1:]]
+    assert ended[0]["StartTime"] == START
+    assert ended[-1]["StartTime"] == START + 100
+    assert all(t["StatusMessage"] for t in ended)
+
+
+def test_times_appear_with_their_phase() -> None:
+    service = Service()
+    service.create("job")
+    timed = {"TrainingStartTime", "TrainingTimeInSeconds", "TrainingEndTime", "BillableTimeInSeconds"}
+    assert not timed & service.describe("job", 5).keys()
+    assert timed & service.describe("job", 50).keys() == {"TrainingStartTime", "TrainingTimeInSeconds"}
+    ended = service.describe("job", 200)
+    assert (ended["TrainingTimeInSeconds"], ended["BillableTimeInSeconds"]) == (80, 80)
+    assert ended["TrainingEndTime"] == ended["LastModifiedTime"] == START + 100
+
+
+def test_a_spot_job_bills_less_than_it_trains() -> None:
+    service = Service()
+    service.create(
+        "spot",
+        {"standin/interruptions": "1", "standin/billable": "0.25"},
+        EnableManagedSpotTraining=True,
+        StoppingCondition={"MaxRuntimeInSeconds": 1000, "MaxWaitTimeInSeconds": 2000},
+    )
+    ended = service.describe("spot", 200)
+    assert ended["BillableTimeInSeconds"] == round(ended["TrainingTimeInSeconds"] * 0.25)
+
+
+@pytest.mark.parametrize(
+    ("condition", "spot", "end"),
+    [
+        ({"MaxRuntimeInSeconds": 30}, False, "MaxRuntimeExceeded"),
+        ({"MaxRuntimeInSeconds": 40, "MaxWaitTimeInSeconds": 50}, True, "MaxWaitTimeExceeded"),
+    ],
+)
+def test_a_job_ends_at_its_own_stopping_condition(condition: dict[str, int], spot: bool, end: str) -> None:
+    service = Service()
+    service.create("job", StoppingCondition=condition, EnableManagedSpotTraining=spot)
+    ended = service.describe("job", 60)
+    assert (ended["TrainingJobStatus"], ended["SecondaryStatus"]) == ("Stopped", end)
+    assert ended["SecondaryStatusTransitions"][-2]["Status"] == "Stopping"
+
+
+def test_describe_gives_back_what_create_was_given_and_fills_in_defaults() -> None:
+    service = Service()
+    request = full("Full")
+    service("CreateTrainingJob", **request)
+    answer = service.describe("Full", 0)
+    left_out = {"Tags", "SessionChainingConfig", "ResourceConfig"}
+    channels = request.pop("InputDataConfig")
+    assert {key: answer[key] for key in request.keys() - left_out} == {
+        key: value for key, value in request.items() if key not in left_out
+    }
+    assert answer["InputDataConfig"][0] == channels[0]
+    assert answer["InputDataConfig"][1] == channels[1] | {"CompressionType": "None", "RecordWrapperType": "None"}
+    assert answer["ResourceConfig"] == request["ResourceConfig"] | {"InstanceCount": 0}
+    assert answer["TrainingJobArn"] == f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/full"
+
+    service.create("least")
+    answer = service.describe("least", 0)
+    assert answer["OutputDataConfig"]["KmsKeyId"] == answer["ModelArtifacts"]["S3ModelArtifacts"] == ""
+    assert answer["OutputDataConfig"]["CompressionType"] == "GZIP"
+    assert answer["AlgorithmSpecification"]["EnableSageMakerMetricsTimeSeries"] is False
+    assert answer["ProfilingStatus"] == "Disabled"
+    for name in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
+        assert answer[name] is False
+
+
+def test_stop_goes_through_stopping_and_is_refused_afterwards() -> None:
+    service = Service(stop_seconds=10.0)
+    service.create("job")
+    service.time = START + 50
+    service("StopTrainingJob", TrainingJobName="job")
+    assert service.describe("job", 55)["TrainingJobStatus"] == "Stopping"
+    with pytest.raises(ServiceError, match="rejected because the training job is in status Stopping"):
+        service("StopTrainingJob", TrainingJobName="job")
+    ended = service.describe("job", 60)
+    assert (ended["TrainingJobStatus"], ended["SecondaryStatus"]) == ("Stopped", "Stopped")
+    assert [t["Status"] for t in ended["SecondaryStatusTransitions"]] == [*DEFAULT, "Stopping", "Stopped"]
+    with pytest.raises(ServiceError, match="rejected because the training job is in status Stopped"):
+        service("StopTrainingJob", TrainingJobName="job")
+
+
+def test_a_job_may_be_stuck_in_stopping() -> None:
+    service = Service()
+    service.create("job", {"standin/stop-seconds": "inf"})
+    service("StopTrainingJob", TrainingJobName="job")
+    assert service.describe("job", 1_000_000)["TrainingJobStatus"] == "Stopping"
+
+
+def test_a_name_is_free_only_after_delete() -> None:
+    service = Service()
+    arn = service.create("job")
+    with pytest.raises(ServiceError, match=f"already exists .{arn}") as refused:
+        service.create("JOB")
+    assert refused.value.code == "ResourceInUse"
+    with pytest.raises(ServiceError, match="cannot be deleted in status InProgress"):
+        service("DeleteTrainingJob", TrainingJobName="job")
+    service.time += 200
+    service("DeleteTrainingJob", TrainingJobName="job")
+    with pytest.raises(ServiceError, match=r"^ValidationException: Requested resource not found\.$"):
+        service("DescribeTrainingJob", TrainingJobName="job")
+    assert service.create("job") == arn
+
+
+def test_a_deletion_may_take_its_time() -> None:
+    service = Service()
+    service.create("job", {"standin/delete-seconds": "20"})
+    service.time += 200
+    service("DeleteTrainingJob", TrainingJobName="job")
+    assert service("DescribeTrainingJob", TrainingJobName="job")["TrainingJobStatus"] == "Deleting"
+    assert service("ListTrainingJobs")["TrainingJobSummaries"][0]["TrainingJobStatus"] == "Deleting"
+    service.time += 21
+    assert service("ListTrainingJobs")["TrainingJobSummaries"] == []
+    service.create("job")
+
+
+RULE = {"RuleConfigurationName": "Watch", "RuleEvaluatorImage": "rules"}
+
+
+@pytest.mark.parametrize(
+    ("member", "answer"),
+    [
+        ("DebugRuleConfigurations", "DebugRuleEvaluationStatuses"),
+        ("ProfilerRuleConfigurations", "ProfilerRuleEvaluationStatuses"),
+    ],
+)
+def test_rules_outlive_their_job(member: str, answer: str) -> None:
+    service = Service()
+    plan = {"standin/rule-seconds": "30", "standin/rule-outcome": "IssuesFound"}
+    service.create("job", plan, **{member: [RULE]})
+    seen = [service.describe("job", at)[answer][0]["RuleEvaluationStatus"] for at in (50, 110, 130)]
+    assert seen == ["InProgress", "InProgress", "IssuesFound"]
+
+
+def test_rules_of_a_stopped_job_stop() -> None:
+    service = Service(stop_seconds=0.0)
+    service.create("job", {"standin/rule-seconds": "30"}, DebugRuleConfigurations=[RULE])
+    service("StopTrainingJob", TrainingJobName="job")
+    seen = [service.describe("job", at)["DebugRuleEvaluationStatuses"][0]["RuleEvaluationStatus"] for at in (5, 31)]
+    assert seen == ["Stopping", "Stopped"]
+
+
+WARM = {"ResourceConfig": minimal("x")["ResourceConfig"] | {"KeepAlivePeriodInSeconds": 60}}
+
+
+def test_a_warm_pool_is_kept_and_then_terminated() -> None:
+    service = Service()
+    service.create("job", {"standin/pool-delay": "5"}, **WARM)
+    pools = [service.describe("job", at).get("WarmPoolStatus", {}).get("Status") for at in (50, 101, 110, 160)]
+    assert pools == ["InUse", None, "Available", "Terminated"]
+
+
+def test_a_warm_pool_goes_over_to_a_matching_job() -> None:
+    service = Service()
+    service.create("first", **WARM)
+    service.time = START + 120
+    service.create("other-role", **WARM, RoleArn="arn:aws:iam::111111111111:role/other")
+    assert service.describe("first", 121)["WarmPoolStatus"]["Status"] == "Available"
+    service.create("second", **WARM)
+    pool = service.describe("first", 122)["WarmPoolStatus"]
+    assert pool == {"Status": "Reused", "ReusedByJob": "second", "ResourceRetainedBillableTimeInSeconds": 21}
+
+
+def test_a_job_with_an_available_warm_pool_is_not_deleted() -> None:
+    service = Service()
+    service.create("job", **WARM)
+    service.time = START + 120
+    with pytest.raises(ServiceError, match="warm pool is Available"):
+        service("DeleteTrainingJob", TrainingJobName="job")
+
+
+def test_instance_quotas_count_what_runs() -> None:
+    service = Service(instance_quotas={"ml.m5.large": 1})
+    service.create("one")
+    with pytest.raises(ServiceError, match="is 1 Instances, with current utilization of 1 Instances") as refused:
+        service.create("two")
+    assert refused.value.code == "ResourceLimitExceeded"
+    service.time += 100
+    service.create("two")
+
+
+KEEP = {"ResourceConfig": {"KeepAlivePeriodInSeconds": 600}}
+PROFILER = {"ProfilerConfig": {"ProfilingIntervalInMilliseconds": 100}}
+RULES = {"ProfilerRuleConfigurations": [RULE]}
+REMOTE = {"RemoteDebugConfig": {"EnableRemoteDebug": True}}
+
+
+@pytest.mark.parametrize(
+    ("members", "at", "accepted"),
+    [
+        (KEEP, 50, False),
+        (KEEP, 110, True),
+        (KEEP, 200, False),  # the pool is terminated
+        (PROFILER, 1, False),
+        (PROFILER, 15, True),
+        (PROFILER, 110, False),
+        (RULES, 1, False),
+        (RULES, 50, True),
+        (RULES | {"ProfilerConfig": {"DisableProfiler": True}}, 50, False),
+        (REMOTE, 1, False),
+        (REMOTE, 15, False),  # Pending
+        (REMOTE, 25, True),
+        (REMOTE, 50, True),
+        (REMOTE, 90, False),  # Uploading
+        ({}, 50, False),
+    ],
+)
+def test_updates_are_taken_in_their_phase_only(members: dict[str, Any], at: float, accepted: bool) -> None:
+    service = Service()
+    service.create("job", **WARM)
+    service.time = START + at
+    if not accepted:
+        with pytest.raises(ServiceError, match=r"^ValidationException: "):
+            service("UpdateTrainingJob", TrainingJobName="job", **members)
+        return
+    service("UpdateTrainingJob", TrainingJobName="job", **members)
+    after = service.describe("job", at)
+    assert after["LastModifiedTime"] == START + at
+    for member, value in members.items():
+        given = after[member][0] if isinstance(value, list) else after[member]
+        assert given.items() >= (value[0] if isinstance(value, list) else value).items()
+
+
+def test_keep_alive_of_zero_ends_the_pool_and_more_of_it_extends_it() -> None:
+    service = Service()
+    service.create("longer", **WARM)
+    service.create("shorter", **WARM)
+    service.time = START + 110
+    service("UpdateTrainingJob", TrainingJobName="longer", **KEEP)
+    service("UpdateTrainingJob", TrainingJobName="shorter", ResourceConfig={"KeepAlivePeriodInSeconds": 0})
+    assert service.describe("longer", 300)["WarmPoolStatus"]["Status"] == "Available"
+    assert service.describe("shorter", 111)["WarmPoolStatus"] == {
+        "Status": "Terminated",
+        "ResourceRetainedBillableTimeInSeconds": 10,
+    }
+
+
+def test_a_profiler_rule_is_added_once() -> None:
+    service = Service()
+    service.create("job")
+    service.time = START + 50
+    service("UpdateTrainingJob", TrainingJobName="job", **RULES)
+    with pytest.raises(ServiceError, match="already exists"):
+        service("UpdateTrainingJob", TrainingJobName="job", **RULES)
+    assert service.describe("job", 51)["ProfilingStatus"] == "Enabled"
+
+
+def test_an_update_may_show_as_updating() -> None:
+    service = Service(updating_seconds=5.0)
+    service.create("job")
+    service.time = START + 50
+    service("UpdateTrainingJob", TrainingJobName="job", **PROFILER)
+    assert service.describe("job", 51)["SecondaryStatus"] == "Updating"
+    assert service.path("job") == [*DEFAULT, "Updating", "Training", "Uploading", "Completed"]
+
+
+def test_scale_shortens_everything() -> None:
+    service = Service(scale=0.01, stop_seconds=100.0)
+    service.create("job")
+    service.create("stopped")
+    service("StopTrainingJob", TrainingJobName="stopped")
+    assert service.describe("stopped", 0.9)["TrainingJobStatus"] == "Stopping"
+    assert service.describe("stopped", 1)["TrainingJobStatus"] == "Stopped"
+    assert service.describe("job", 1)["TrainingJobStatus"] == "Completed"
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"EnableManagedSpotTraining": True}, "Invalid MaxWaitTimeInSeconds"),
+        ({"StoppingCondition": {"MaxWaitTimeInSeconds": 90000}}, "only when EnableManagedSpotTraining"),
+        ({"AlgorithmSpecification": {"TrainingInputMode": "File"}}, "either TrainingImage or AlgorithmName"),
+        ({"Tags": [{"Key": "aws:x", "Value": "y"}]}, "aws: prefixed tag key"),
+        ({"Tags": [{"Key": "x", "Value": "y"}, {"Key": "x", "Value": "z"}]}, "Duplicate tag keys"),
+        ({"HyperParameters": {"standin/sceonds": "1"}}, "cannot read"),
+    ],
+)
+def test_rules_over_several_fields_are_checked(members: dict[str, Any], message: str) -> None:
+    with pytest.raises(ServiceError, match=message):
+        Service().create("job", **members)
