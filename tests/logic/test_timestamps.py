@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from trainingjob_operator.logic.timestamps import format_second, format_time, parse_time
+from trainingjob_operator.logic.timestamps import format_second, format_time, normalize_time, parse_time
 
 MOMENT = datetime(2026, 11, 21, 10, 33, 44, tzinfo=UTC)
 
@@ -52,3 +52,19 @@ def test_milliseconds_are_written_only_where_there_are_any() -> None:
 
 def test_times_of_other_zones_are_written_in_utc() -> None:
     assert format_time(MOMENT.astimezone(timezone(timedelta(hours=9)))) == "2026-11-21T10:33:44Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("2026-11-21T10:33:44Z", "2026-11-21T10:33:44Z"),
+        ("2026-11-21T10:33:44.007Z", "2026-11-21T10:33:44.007Z"),
+        ("2026-11-21T10:33:44.0079Z", "2026-11-21T10:33:44.007Z"),
+        ("2026-11-21T12:33:44+02:00", "2026-11-21T10:33:44Z"),
+        (MOMENT.replace(microsecond=7_900), "2026-11-21T10:33:44.007Z"),
+        ("2026-13-21T10:33:44Z", None),
+        (None, None),
+    ],
+)
+def test_any_point_in_time_gets_one_form(value: object, text: str | None) -> None:
+    assert normalize_time(value) == text

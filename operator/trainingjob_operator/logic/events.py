@@ -46,7 +46,7 @@ class EventDraft:
 
 def drafts(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> list[EventDraft]:
     """The news between the status in the object and the whole wanted one (nothing pruned), oldest first."""
-    before, after = Observation.from_status(previous), Observation.from_status(wanted)
+    before, after = Observation.from_status(previous), Observation(wanted)
     return [
         *_creation(previous, wanted, report),
         *_transitions(before, after),

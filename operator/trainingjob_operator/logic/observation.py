@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from trainingjob_operator.logic.members import STATUS
-from trainingjob_operator.logic.timestamps import format_time, parse_time
+from trainingjob_operator.logic.timestamps import normalize_time, parse_time
 
 if TYPE_CHECKING:
     from trainingjob_operator.logic.members import Members, Shape
@@ -55,11 +55,6 @@ def _text(value: object) -> str | None:
     return value[:MAX_TEXT].encode(errors="replace").decode()
 
 
-def _time(value: object) -> str | None:
-    moment = parse_time(value)
-    return format_time(moment) if moment else None
-
-
 def _number(value: object) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -77,7 +72,7 @@ _SCALARS: Mapping[str, Callable[[object], Any]] = {
     "integer": _integer,
     "number": _number,
     "string": _text,
-    "timestamp": _time,
+    "timestamp": normalize_time,
 }
 _SUMMARY: Members = {
     name: STATUS[name]
@@ -109,11 +104,12 @@ def _read(shape: Shape, value: object, side: _Side) -> Any:
 def _read_members(members: Members, value: object, side: _Side) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         return {}
-    found = {
-        name: _read(shape, value.get(member if side is _Side.API else name), side)
+    ours = side is _Side.STATUS
+    return {
+        name: item
         for name, (member, shape) in members.items()
+        if (told := value.get(name if ours else member)) is not None and (item := _read(shape, told, side)) is not None
     }
-    return {name: item for name, item in found.items() if item is not None}
 
 
 def _read_fields(members: Members, value: object, side: _Side) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 # Python reads more of ISO 8601 than the API server takes for a date-time.
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_OURS = re.compile(r"[^.]{19}(\.\d{3})?Z", re.ASCII)
 
 
 def parse_time(value: object) -> datetime | None:
@@ -22,7 +23,7 @@ def parse_time(value: object) -> datetime | None:
         utc = value.astimezone(UTC)
     except OverflowError:  # within an offset of the first or the last year
         return None
-    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+    return utc - timedelta(microseconds=excess) if (excess := utc.microsecond % 1000) else utc
 
 
 def format_time(moment: datetime) -> str:
@@ -33,6 +34,15 @@ def format_time(moment: datetime) -> str:
     """
     precision = "milliseconds" if moment.microsecond else "seconds"
     return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def normalize_time(value: object) -> str | None:
+    """What parse_time reads, as format_time writes it."""
+    moment = parse_time(value)
+    if moment is None:
+        return None
+    # Most of what is read was written here, and writing costs more than looking.
+    return value if isinstance(value, str) and _OURS.fullmatch(value) else format_time(moment)
 
 
 def format_second(moment: datetime) -> str:
