@@ -15,7 +15,7 @@ from trainingjob_operator.kube.objects import GROUP, PLURAL, VERSION
 Intake = Callable[[str | None, Mapping[str, Any]], None]
 """Takes an event's type (None for what a list showed) and the object."""
 
-SERVER_TIMEOUT, CONNECT_TIMEOUT, INACTIVITY_TIMEOUT = 240.0, 10.0, 70.0
+SERVER_TIMEOUT, CONNECT_TIMEOUT, INACTIVITY_TIMEOUT = 240, 10.0, 70.0
 
 
 class _NoProgress(kopf.ProgressStorage):

@@ -77,7 +77,7 @@ class Watcher:
         self._jitter = jitter
         self._tick = tick
         self._heard_at = time.monotonic()
-        self._stop: threading.Event | None = None
+        self._stop: Callable[[], object] = lambda: None
 
     # -- the list -----------------------------------------------------------------------------------------------------
 
@@ -119,9 +119,9 @@ class Watcher:
             except KubeError as error:
                 log.warning("The objects can't be listed: %s", error)
                 continue
-            if news and time.monotonic() - self._heard_at > SILENT_SECONDS and self._stop is not None:
+            if news and time.monotonic() - self._heard_at > SILENT_SECONDS:
                 log.warning("A list shows %d changes that the watch has not told of: it is started again", news)
-                self._stop.set()
+                self._stop()
 
     # -- the watch ----------------------------------------------------------------------------------------------------
 
@@ -161,9 +161,7 @@ class Watcher:
     async def _run_kopf(self) -> BaseException | None:
         """One life of Kopf in a thread of its own; how it ended."""
         loop = asyncio.get_running_loop()
-        stop = threading.Event()
         ended: asyncio.Future[BaseException | None] = loop.create_future()
-        self._stop = stop
 
         def intake(kind: str | None, body: Mapping[str, Any]) -> None:
             loop.call_soon_threadsafe(self.take, kind, body)
@@ -171,7 +169,7 @@ class Watcher:
         def live() -> None:
             error: BaseException | None = None
             try:
-                asyncio.run(self._operate(intake, stop, loop))
+                asyncio.run(self._operate(intake, loop))
             except BaseException as raised:  # noqa: BLE001  whatever ends the thread is told to the one who waits
                 error = raised
             with contextlib.suppress(RuntimeError):  # the process is ending, nobody waits
@@ -182,13 +180,21 @@ class Watcher:
         try:
             result = await asyncio.shield(ended)
         except asyncio.CancelledError:
-            stop.set()
+            self._stop()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended, JOIN_SECONDS)
             raise
         return result
 
-    async def _operate(self, intake: handlers.Intake, stop: threading.Event, home: asyncio.AbstractEventLoop) -> None:
+    async def _operate(self, intake: handlers.Intake, home: asyncio.AbstractEventLoop) -> None:
+        # Not a threading.Event: Kopf waits for one in a thread that never ends unless it is set.
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def end() -> None:
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                loop.call_soon_threadsafe(stop.set)
+
+        self._stop = end
         registry = kopf.OperatorRegistry()
         handlers.register(
             registry,
