@@ -307,6 +307,8 @@ class Reconciler:
                 memory.troubles.pop(decision.DESCRIBE, None)
             else:
                 self._note(error, work, decision.DESCRIBE)
+                if memory.told is not None and error.kind is ErrorClass.DENIED:
+                    memory.observation = view.observation.updated_by(memory.told)
             return False
         memory.troubles.pop(decision.DESCRIBE, None)
         memory.note_found(view.observation.updated_by(Observation.from_describe(answer)), self._clocks.monotonic())

@@ -52,6 +52,8 @@ class Memory:
     compared_generation: int | None = None
     look: bool = False
     """Something says that the job has changed."""
+    told: Observation | None = None
+    """What a list said of it since: all there is where Describe is denied."""
     looked_at: float | None = None
     absent_since: float | None = None
     """When Describe first said NotFound."""
