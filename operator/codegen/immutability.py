@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainingjob_operator.logic.fields import UPDATABLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -16,15 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "trainingJobName"
 
-OPEN = frozenset(
-    {
-        "tags",
-        "profilerConfig",
-        "profilerRuleConfigurations",
-        "remoteDebugConfig",
-        "resourceConfig.keepAlivePeriodInSeconds",
-    }
-)
+OPEN = UPDATABLE | {"tags"}
 """What may change while the job lives, or after it."""
 
 PARTED = frozenset({"algorithmSpecification", "outputDataConfig", "resourceConfig"})

@@ -151,9 +151,11 @@ def string_schema(shape: Any) -> Schema:
 
 def key_rule(shape: Any) -> Schema:
     """What holds for the keys of a map, which OpenAPI as Kubernetes takes it can't say."""
-    longest = shape.metadata["max"]
-    rule, message = f"size(key) <= {longest}", f"a key has at most {longest} characters"
-    if (pattern := pattern_of(shape)) != "^.*$":
+    low, high = shape.metadata["min"], shape.metadata["max"]
+    rule, message = f"size(key) <= {high}", f"a key has {low} to {high} characters"
+    if low:
+        rule = f"size(key) >= {low} && {rule}"
+    if (pattern := pattern_of(shape)) != "^.*$":  # which says no more than: one line
         rule, message = f"{rule} && key.matches('{pattern}')", f"{message} and matches {pattern}"
     return {"rule": f"self.all(key, {rule})", "message": message}
 

@@ -148,8 +148,8 @@ REFUSED = [
     ("spec.inputDataConfig[0].dataSource.fileSystemDataSource.fileSystemID", ["fs-0123456X"], "should match"),
     ("spec.outputDataConfig.kmsKeyID", ["alias/a b"], "should match"),
     ("spec.environment", [{"A-B": ""}, {"1A": ""}, {"": ""}, {"A" * 513: ""}], "spec.environment"),
-    ("spec.hyperParameters", [{"x" * 257: ""}], "a key has at most 256 characters"),
-    ("spec.profilerConfig.profilingParameters", [{"x" * 257: ""}], "a key has at most 256 characters"),
+    ("spec.hyperParameters", [{"x" * 257: ""}], "a key has 0 to 256 characters"),
+    ("spec.profilerConfig.profilingParameters", [{"": ""}, {"x" * 257: ""}], "a key has 1 to 256 characters"),
     (
         "spec.tags",
         [

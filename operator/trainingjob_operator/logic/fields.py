@@ -1,33 +1,33 @@
-"""Spec to CreateTrainingJob, Describe to status, and what differs between the two.
+"""Spec to CreateTrainingJob, and what of a spec differs from the job that Describe shows.
 
-Here: one walk over the field table (members.py, derived from the API model) per direction.
-Not here: tags beyond those of spec, conditions, and what follows from a difference.
+Here: two walks over the field table (members.py, derived from the API model).
+Not here: tags beyond those of spec, the way from Describe to status (observation.py), what follows from a difference.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trainingjob_operator.logic.members import SPEC, STATUS, UNDESCRIBED
+from trainingjob_operator.logic.members import SPEC, UNDESCRIBED
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.members import Members, Shape
+    from trainingjob_operator.logic.members import Shape
 
-UPDATABLE = (
-    "spec.profilerConfig",
-    "spec.profilerRuleConfigurations",
-    "spec.remoteDebugConfig",
-    "spec.resourceConfig.keepAlivePeriodInSeconds",
+UPDATABLE = frozenset(
+    {
+        "profilerConfig",
+        "profilerRuleConfigurations",
+        "remoteDebugConfig",
+        "resourceConfig.keepAlivePeriodInSeconds",
+    }
 )
-"""What UpdateTrainingJob can change; spec.tags goes by AddTags and DeleteTags."""
+"""The fields below spec that UpdateTrainingJob can change, with all that is below them; tags go by AddTags."""
 
-UNORDERED = frozenset({"spec.vpcConfig.securityGroupIDs", "spec.vpcConfig.subnets"})
+UNORDERED = frozenset({"vpcConfig.securityGroupIDs", "vpcConfig.subnets"})
 """Lists whose order says nothing."""
 
-METRICS = "spec.algorithmSpecification.metricDefinitions"
+METRICS = "algorithmSpecification.metricDefinitions"
 """The list to which the service adds definitions of its own for built-in algorithms: only the user's are compared."""
 
 SERVICE_DEFAULTS = {
@@ -58,34 +58,15 @@ def to_request(spec: Mapping[str, Any]) -> dict[str, Any]:
     return request
 
 
-def from_members(answer: Mapping[str, Any], members: Members = STATUS) -> dict[str, Any]:
-    """The part of an answer that `members` knows, under the object's names; of Describe, the fields of status.
-
-    Times become RFC 3339 in UTC with whole seconds. What is absent stays absent, empty strings and lists stay,
-    and what JSON cannot say (a metric that is not a number) and empty structures are left out.
-    """
-    fields = {
-        name: _field(shape, answer[member])
-        for name, (member, shape) in members.items()
-        if answer.get(member) is not None
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
 def differences(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[str, ...]:
-    """The fields of spec that the user set and Describe does not confirm, as sorted paths ("spec.roleARN").
+    """Where the job is not what the user set: sorted paths below spec, such as "inputDataConfig[0].contentType".
 
     What the user left out is never compared, nor what Describe never tells (tags, sessionChainingConfig). A value that
     says the same as leaving the field out equals absence. Raises InvalidSpec as to_request does.
     """
     wanted = to_request(spec)
     told = {name: entry for name, entry in SPEC.items() if name not in UNDESCRIBED}
-    return tuple(sorted(_differences("spec", told, wanted, describe)))
-
-
-def can_update(path: str) -> bool:
-    """Whether UpdateTrainingJob takes the field at a path of `differences`."""
-    return path.startswith(tuple(f"{root}{end}" for root in UPDATABLE for end in ".[")) or path in UPDATABLE
+    return tuple(sorted(_differences("", told, wanted, describe)))
 
 
 def _request(path: str, shape: Shape, value: Any) -> Any:
@@ -114,25 +95,13 @@ def _expect(path: str, value: Any, kind: type, wanted: str) -> None:
         raise InvalidSpec(f"{path} must be {wanted}, not {_FOUND.get(type(value), 'an object')}")
 
 
-def _field(shape: Shape, value: Any) -> Any:
-    if isinstance(shape, dict):
-        return from_members(value, shape) or None
-    if isinstance(shape, list):
-        return [field for item in value if (field := _field(shape[0], item)) is not None]
-    if shape == "timestamp":
-        return value.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    if shape == "number":
-        return value if math.isfinite(value) else None
-    return value
-
-
 def _differences(path: str, shape: Shape, wanted: Any, told: Any) -> list[str]:
     if isinstance(shape, dict):
         return [
             difference
             for name, (member, part) in shape.items()
             if member in wanted
-            for difference in _differences(f"{path}.{name}", part, wanted[member], (told or {}).get(member))
+            for difference in _differences(f"{path}.{name}".lstrip("."), part, wanted[member], (told or {}).get(member))
         ]
     if told is None:
         is_default = wanted in SERVICE_DEFAULTS.get(path.rpartition(".")[2], ())
