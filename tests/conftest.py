@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-pytest_plugins = ["tests.controlplane.fixtures"]
+pytest_plugins = ["tests.controlplane.fixtures", "tests.sagemaker.fixtures"]
 
 FOREIGN = ("AWS_", "KUBECONFIG", "KUBERNETES_SERVICE_")
 """Prefixes of variables that could lead a test to a real account or cluster; a test sets what it needs."""

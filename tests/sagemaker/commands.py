@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from tests.sagemaker.events import Delivery
 from tests.sagemaker.faults import Fault
 from tests.sagemaker.identity import DEFAULT_ACCOUNT
 from tests.sagemaker.samples import minimal
@@ -101,6 +102,15 @@ class Commands:
         """Sets the service's clock forward; answers its time."""
         self._front.clock.offset += seconds
         return self._front.clock()
+
+    def send_events(self, queue: str, **how: Any) -> None:
+        """Every change of a job becomes an EventBridge event in this queue (its URL); see events.Delivery."""
+        account, name = queue.split("/")[-2:]
+        target = self._front.queues.get(account, self._region, name)
+        self._front.events.start(lambda body: self._front.queues.send(target, body), Delivery(**how))
+
+    def pause_events(self) -> None:
+        self._front.events.pause()
 
     # -- asking ----------------------------------------------------------------------------------------
 

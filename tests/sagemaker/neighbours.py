@@ -1,4 +1,4 @@
-"""moto's server for the services beside SageMaker and STS: IAM, S3, SQS, CloudWatch Logs and the like.
+"""moto's server for the services beside SageMaker, STS and SQS: IAM, S3, CloudWatch Logs and the like.
 
 A process of its own, started by the first request for it: it is heavy, and slow beside the stand-in. As a program it
 serves on a free loopback port, prints the port and ends when its standard input does, however its parent ended.
@@ -29,7 +29,7 @@ class Neighbours:
         await self._start()
         assert self._session is not None
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
-        # the host is kept: moto makes queue URLs of it, which must lead back here
+        # the host is kept: what moto makes URLs of must lead back here
         async with self._session.request(
             request.method, self._url + request.raw_path, headers=headers, data=body, allow_redirects=False
         ) as answer:

@@ -50,5 +50,6 @@ async def serve(options: Options) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
+        front.events.pause()
         await runner.cleanup()
         await front.neighbours.stop()

@@ -1,7 +1,7 @@
 """The stand-in's front: HTTP in, HTTP out, faults carried out, every call recorded. Decides nothing about jobs.
 
-`POST /` with `X-Amz-Target: SageMaker.<Operation>` is answered here, STS's query protocol and Pod Identity's
-`/credentials?role=<ARN>` too, `/_control/…` by commands.py; everything else goes to moto.
+`POST /` with `X-Amz-Target: SageMaker.<Operation>` is answered here, SQS (`AmazonSQS.…`), STS's query
+protocol and Pod Identity's `/credentials?role=<ARN>` too, `/_control/…` by commands.py; everything else goes to moto.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from tests.sagemaker.calls import Call, Calls
+from tests.sagemaker.events import Events
 from tests.sagemaker.faults import Fault, Faults, Quotas
 from tests.sagemaker.identity import Caller, Identity, error_xml, expiry
 from tests.sagemaker.neighbours import Neighbours
+from tests.sagemaker.queues import Queues
 from tests.sagemaker.service import SageMaker, ServiceError, Settings, refusal
 from tests.sagemaker.shapes import Shapes, WrongTypeError, model_shapes
 
@@ -37,6 +39,8 @@ OPERATIONS = frozenset(
 READS = frozenset({"DescribeTrainingJob", "ListTrainingJobs", "ListTags"})
 CREDENTIALS = "/credentials"
 _TARGET = "SageMaker."
+_QUEUES = "AmazonSQS."
+_POLL = 0.02  # seconds between looks at a queue that a consumer waits for
 _JSON = {"Content-Type": "application/x-amz-json-1.1"}
 
 
@@ -79,6 +83,8 @@ class Front:
         self.faults = Faults(self.chance)
         self.quotas = Quotas()
         self.calls = Calls()
+        self.queues = Queues(self.clock)
+        self.events = Events(self.service, self.chance)
         self.neighbours = Neighbours()
         self.latency = latency
         self.drift: list[str] = []  # answers of ours that broke the service's shapes: defects of the stand-in
@@ -93,6 +99,8 @@ class Front:
         try:
             if target.startswith(_TARGET):
                 return await self._sagemaker(request, target.removeprefix(_TARGET), body)
+            if target.startswith(_QUEUES):
+                return await self._sqs(request, target.removeprefix(_QUEUES), body)
             if not target and b"Action=" in body and _is_sts(body):
                 return await self._sts(request, body)
         except BrokenError as error:
@@ -191,6 +199,40 @@ class Front:
         if problems:
             self.drift.extend(f"{operation}: {problem}" for problem in problems)
             raise ServiceError("StandInDefect", "; ".join(problems), 500)
+
+    # -- SQS -------------------------------------------------------------------------------------------
+
+    async def _sqs(self, request: web.BaseRequest, operation: str, body: bytes) -> web.Response:
+        call = self.calls.begin(self.clock(), f"sqs:{operation}", "", "")
+        try:
+            caller = self._caller(request)
+            call.account, call.region = caller.account, caller.region
+            members = _parse(body)
+            faults = self.faults.hit(self.clock(), call.operation, caller.account, caller.region, "")
+            for fault in faults:
+                if not fault.after:
+                    await self._break(fault, members, caller.region)
+            answer = await self._queue_answer(operation, caller, str(request.url.origin()), members)
+            call.effect = bool(answer) or operation != "ReceiveMessage"
+            for fault in faults:
+                if fault.after:
+                    await self._break(fault, members, caller.region)
+        except ServiceError as error:
+            self.calls.end(call, error.code)
+            return _failure(error)
+        except BrokenError as error:
+            self.calls.end(call, error.name)
+            raise
+        return web.Response(body=json.dumps(answer).encode(), headers=_JSON | _request_id())
+
+    async def _queue_answer(self, operation: str, caller: Caller, front: str, members: Json) -> Json:
+        """Long polling: a ReceiveMessage waits for its first message."""
+        deadline = time.monotonic() + members.get("WaitTimeSeconds", 0)
+        while True:
+            answer = self.queues.handle(operation, caller.account, caller.region, front, members)
+            if answer or operation != "ReceiveMessage" or time.monotonic() >= deadline:
+                return answer
+            await asyncio.sleep(_POLL)
 
     # -- STS -------------------------------------------------------------------------------------------
 

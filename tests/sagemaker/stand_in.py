@@ -140,6 +140,20 @@ class Control:
         """Calls per second that the service lets through per account and region; None lifts it."""
         self.command("quota", operation=operation, rate=rate, burst=burst)
 
+    # -- events ----------------------------------------------------------------------------------------
+
+    def create_queue(self, name: str = "events", *, account: str = DEFAULT_ACCOUNT) -> str:
+        """An SQS queue; returns its URL."""
+        return str(self.client("sqs", account=account).create_queue(QueueName=name)["QueueUrl"])
+
+    def send_events(self, queue: str, **how: float) -> None:
+        """Every change of a job becomes an EventBridge event in this queue (its URL); fields of events.Delivery."""
+        self.command("send_events", queue=queue, **how)
+
+    def pause_events(self) -> None:
+        """Changes are no longer sent, until send_events."""
+        self.command("pause_events")
+
     # -- accounts --------------------------------------------------------------------------------------
 
     def identity(self, **values: Any) -> None:

@@ -20,8 +20,6 @@ from tests.sagemaker.stand_in import CommandError, StandIn, stand_in_process
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest_plugins = ["tests.sagemaker.fixtures"]
-
 
 def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
     return str(error.value.response["Error"]["Code"])
@@ -520,10 +518,6 @@ def test_a_command_that_is_wrong_says_so(sagemaker: StandIn) -> None:
 
 
 def test_other_services_are_motos_on_the_same_port(sagemaker: StandIn) -> None:
-    queue = sagemaker.client("sqs").create_queue(QueueName="events")["QueueUrl"]
-    sagemaker.client("sqs").send_message(QueueUrl=queue, MessageBody="hello")
-    received = sagemaker.client("sqs").receive_message(QueueUrl=queue)["Messages"]
-    assert [message["Body"] for message in received] == ["hello"]
     logs = sagemaker.client("logs")
     logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
     assert [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]] == [
