@@ -1,0 +1,306 @@
+"""The manifests: what they ask for is what the code does, no more and no less, and a real API server takes them."""
+
+from __future__ import annotations
+
+import ast
+import json
+import secrets
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.controlplane.plane import KUBECTL, KubectlError
+from tests.crds.installation import install_crd
+from tests.sagemaker.timeline import Plan, plan_of
+from trainingjob_operator import settings
+from trainingjob_operator.cli import build_parser
+from trainingjob_operator.kube.leader import LEASE_NAME
+from trainingjob_operator.kube.surroundings import ACCOUNT_MAP
+from trainingjob_operator.logic.fields import to_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.controlplane.plane import Cluster
+
+Object = dict[str, Any]
+Rule = tuple[str, str, tuple[str, ...], frozenset[str]]
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGE = REPOSITORY / "operator/trainingjob_operator"
+SAMPLES = sorted((REPOSITORY / "deploy/samples").glob("*.yaml"))
+NAMESPACE = "trainingjob-operator"
+TRAINING = "training"
+
+
+def build(folder: str) -> list[Object]:
+    """What `kubectl apply -k` would apply."""
+    built = subprocess.run(
+        [KUBECTL, "kustomize", folder], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+    return [document for document in yaml.safe_load_all(built) if document]
+
+
+def the(kind: str, objects: list[Object], namespace: str | None = None) -> Object:
+    [found] = [
+        thing
+        for thing in objects
+        if thing["kind"] == kind and (namespace is None or thing["metadata"].get("namespace") == namespace)
+    ]
+    return found
+
+
+def rules(role: Object) -> set[Rule]:
+    """(group, resource, names, verbs) of each rule."""
+    return {
+        (group, resource, tuple(rule.get("resourceNames", ())), frozenset(rule["verbs"]))
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+@pytest.fixture(scope="module")
+def everywhere() -> list[Object]:
+    return build("deploy")
+
+
+@pytest.fixture(scope="module")
+def namespaced() -> list[Object]:
+    return build("deploy/namespaced")
+
+
+# What each module of kube/ asks of the API server, as the code has it, and the right that it needs.
+CALLS = {
+    "discovery": {"GET", "POST"},  # the group's resources (every account may), selfsubjectaccessreviews
+    "events": {"POST"},
+    "leader": {"GET", "POST", "PUT"},
+    "objects": {"GET", "PATCH"},
+    "surroundings": {"GET", "watch"},
+}
+CLUSTER_RULES: set[Rule] = {
+    ("sagemaker.services.k8s.aws", "trainingjobs", (), frozenset({"get", "list", "watch", "patch"})),
+    ("sagemaker.services.k8s.aws", "trainingjobs/status", (), frozenset({"patch"})),
+    ("", "namespaces", (), frozenset({"get", "list", "watch"})),
+    ("", "events", (), frozenset({"create"})),
+    ("authorization.k8s.io", "selfsubjectaccessreviews", (), frozenset({"create"})),
+}
+OWN_RULES: set[Rule] = {
+    ("coordination.k8s.io", "leases", (), frozenset({"create"})),
+    ("coordination.k8s.io", "leases", (LEASE_NAME,), frozenset({"get", "update"})),
+    ("", "configmaps", (ACCOUNT_MAP,), frozenset({"get", "list", "watch"})),
+}
+NAMESPACE_RULES: set[Rule] = {
+    ("sagemaker.services.k8s.aws", "trainingjobs", (), frozenset({"get", "list", "watch", "patch"})),
+    ("sagemaker.services.k8s.aws", "trainingjobs/status", (), frozenset({"patch"})),
+    ("", "namespaces", (), frozenset({"get"})),
+    ("", "events", (), frozenset({"create"})),
+}
+
+
+def calls_of_the_code() -> dict[str, set[str]]:
+    """The HTTP methods, and watches, of each module that calls the API server."""
+    found: dict[str, set[str]] = {}
+    for module in (PACKAGE / "kube").glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="call"), args=[ast.Constant(value=str(method)), *_]):
+                    found.setdefault(module.stem, set()).add(method)
+                case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="_api"), attr="watch")):
+                    found.setdefault(module.stem, set()).add("watch")
+    return found
+
+
+def test_the_calls_of_the_code_are_those_that_the_rules_are_for() -> None:
+    assert calls_of_the_code() == CALLS
+
+
+def test_the_roles_have_exactly_the_verbs_used(everywhere: list[Object]) -> None:
+    assert rules(the("ClusterRole", everywhere)) == CLUSTER_RULES
+    assert rules(the("Role", everywhere)) == OWN_RULES
+
+
+def test_the_namespaced_installation_has_no_right_on_the_cluster(namespaced: list[Object]) -> None:
+    assert not [thing for thing in namespaced if thing["kind"].startswith("ClusterRole")]
+    assert rules(the("Role", namespaced, NAMESPACE)) == OWN_RULES
+    assert rules(the("Role", namespaced, TRAINING)) == NAMESPACE_RULES
+
+
+@pytest.mark.parametrize("folder", ["deploy", "deploy/namespaced"])
+def test_every_binding_gives_a_role_of_the_installation_to_its_service_account(folder: str) -> None:
+    objects = build(folder)
+    account = the("ServiceAccount", objects)["metadata"]
+    roles = {(thing["kind"], thing["metadata"]["name"]) for thing in objects if thing["kind"].endswith("Role")}
+    bindings = [thing for thing in objects if thing["kind"].endswith("RoleBinding")]
+    assert len(bindings) == 2
+    for binding in bindings:
+        assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in roles
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+        ]
+
+
+def start(objects: list[Object]) -> settings.Settings:
+    """The settings that the Deployment's container starts with."""
+    container = the("Deployment", objects)["spec"]["template"]["spec"]["containers"][0]
+    environ = {variable["name"]: variable.get("value", NAMESPACE) for variable in container["env"]}
+    return settings.read(vars(build_parser().parse_args(container["args"])), environ)
+
+
+def test_the_deployments_arguments_are_flags_of_the_program(everywhere: list[Object]) -> None:
+    started = start(everywhere)
+    assert started.enable_leader_election
+    assert started.lease_namespace == started.system_namespace == NAMESPACE
+    assert started.watch_namespace == ()
+
+
+def test_the_namespaced_deployment_names_its_namespaces_and_its_cluster(namespaced: list[Object]) -> None:
+    started = start(namespaced)
+    assert started.watch_namespace == (TRAINING,)
+    assert started.cluster_id
+
+
+def test_the_probes_ask_where_health_is_served(everywhere: list[Object]) -> None:
+    container = the("Deployment", everywhere)["spec"]["template"]["spec"]["containers"][0]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    started = start(everywhere)
+    assert ports == {"metrics": started.metrics_addr.port, "health": started.healthz_addr.port}
+    for probe, path in [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]:
+        assert container[probe]["httpGet"] == {"path": path, "port": "health"}
+
+
+def test_selectors_choose_the_deployments_pods(everywhere: list[Object]) -> None:
+    deployment = the("Deployment", everywhere)["spec"]
+    labels = deployment["template"]["metadata"]["labels"].items()
+    spread = deployment["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"]
+    for selector in (deployment["selector"], the("PodDisruptionBudget", everywhere)["spec"]["selector"], spread):
+        assert selector["matchLabels"].items() <= labels
+
+
+def test_the_iam_policy_allows_exactly_the_operations_that_the_code_calls() -> None:
+    gateway = ast.parse((PACKAGE / "aws/gateway.py").read_text())
+    called = {
+        argument.value
+        for node in ast.walk(gateway)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"_read", "_change"}
+        for argument in node.args[:1]
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    }
+    assert len(called) == 8
+    policy = json.loads((REPOSITORY / "deploy/iam-policy.json").read_text())
+    allowed: set[str] = set()
+    for statement in policy["Statement"]:
+        actions = statement["Action"]
+        allowed |= {actions} if isinstance(actions, str) else set(actions)
+    assert {action for action in allowed if action.startswith("sagemaker:")} == {f"sagemaker:{name}" for name in called}
+    assert {action for action in allowed if not action.startswith("sagemaker:")} == {
+        "iam:PassRole",
+        "sts:AssumeRole",
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+    }
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_a_sample_ends_at_the_stand_in_as_it_says(path: Path) -> None:
+    sample = yaml.safe_load(path.read_text())
+    says = sample["metadata"]["annotations"]
+    plan = plan_of(to_request(sample["spec"]), Plan())
+    if "samples/deleted-in" in says:
+        assert (plan.outcome, says["samples/ends-as"]) == ("Running", "Stopped")
+    else:
+        assert plan.outcome == says["samples/ends-as"]
+    if plan.outcome == "Failed":
+        assert plan.failure_reason == says["samples/failure-reason"]
+    if "samples/savings-percent" in says:
+        assert plan.billable == pytest.approx(1 - int(says["samples/savings-percent"]) / 100)
+
+
+def test_the_samples_show_each_end() -> None:
+    ends = [yaml.safe_load(path.read_text())["metadata"]["annotations"]["samples/ends-as"] for path in SAMPLES]
+    assert sorted(ends) == ["Completed", "Completed", "Failed", "Stopped"]
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_the_api_server_takes_a_sample(control_plane: Cluster, namespace: str, path: Path) -> None:
+    install_crd(control_plane)
+    arguments = ["--namespace", namespace, "create", "--dry-run=server", "--validate=strict", "-f", str(path)]
+    assert "created (server dry run)" in control_plane.kubectl(*arguments)
+
+
+def renamed(thing: Any, suffix: str) -> Any:
+    """The installation under other names, so that it meets no other in the cluster."""
+    if isinstance(thing, list):
+        return [renamed(item, suffix) for item in thing]
+    if not isinstance(thing, dict):
+        return thing
+    return {
+        key: value + suffix
+        if key in {"name", "namespace", "serviceAccountName"} and value in {NAMESPACE, TRAINING}
+        else renamed(value, suffix)
+        for key, value in thing.items()
+    }
+
+
+class Installation:
+    """The objects of one folder, under names of their own."""
+
+    def __init__(self, folder: str) -> None:
+        self.suffix = f"-{secrets.token_hex(3)}"
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TRAINING}}
+        self.objects: list[Object] = renamed([namespace, *build(folder)], self.suffix)
+        self.yaml = yaml.safe_dump_all(self.objects)
+
+
+@pytest.fixture(scope="module", params=["deploy", "deploy/namespaced"])
+def installed(control_plane: Cluster, request: pytest.FixtureRequest) -> Iterator[Installation]:
+    """One of the installations, in the cluster for the time of its tests."""
+    installation = Installation(request.param)
+    control_plane.kubectl("apply", "-f", "-", input=installation.yaml)
+    yield installation
+    control_plane.kubectl("delete", "--wait=false", "-f", "-", input=installation.yaml)
+
+
+def test_the_namespaces_own_policy_takes_the_pods(control_plane: Cluster, installed: Installation) -> None:
+    deployment = the("Deployment", installed.objects)
+    pod: Object = {"apiVersion": "v1", "kind": "Pod", **deployment["spec"]["template"]}
+    pod["metadata"] |= {"name": "probe", "namespace": deployment["metadata"]["namespace"]}
+    create = ("create", "--dry-run=server", "-f", "-")
+    assert "pod/probe created (server dry run)" in control_plane.kubectl(*create, input=json.dumps(pod))
+    with pytest.raises(KubectlError, match="violates PodSecurity"):
+        control_plane.kubectl(*create, input=json.dumps(pod | {"spec": pod["spec"] | {"securityContext": {}}}))
+
+
+RIGHTS = [
+    (TRAINING, "patch", "trainingjobs.sagemaker.services.k8s.aws/x", True),
+    (TRAINING, "patch", "trainingjobs.sagemaker.services.k8s.aws/x --subresource=status", True),
+    (TRAINING, "create", "events", True),
+    (NAMESPACE, "update", f"leases.coordination.k8s.io/{LEASE_NAME}", True),
+    (NAMESPACE, "get", f"configmaps/{ACCOUNT_MAP}", True),
+    (TRAINING, "delete", "trainingjobs.sagemaker.services.k8s.aws/x", False),
+    (TRAINING, "get", "secrets", False),
+    (NAMESPACE, "get", "secrets", False),
+    (NAMESPACE, "get", "configmaps/other", False),
+    (NAMESPACE, "update", "leases.coordination.k8s.io/other", False),
+]
+
+
+def test_the_service_account_may_do_its_work_and_nothing_else(control_plane: Cluster, installed: Installation) -> None:
+    account = the("ServiceAccount", installed.objects)["metadata"]
+    impersonated = f"--as=system:serviceaccount:{account['namespace']}:{account['name']}"
+    namespace_itself = (TRAINING, "get", f"namespaces/{TRAINING}{installed.suffix}", True)
+    wrong = []
+    for where, verb, resource, allowed in [*RIGHTS, namespace_itself]:
+        review = ["--namespace", where + installed.suffix, "auth", "can-i", verb, *resource.split(), impersonated]
+        try:
+            answer = control_plane.kubectl(*review).strip()
+        except KubectlError:  # its exit code is 1 for a no
+            answer = "no"
+        if (answer == "yes") is not allowed:
+            wrong.append((where, verb, resource, answer))
+    assert not wrong
