@@ -487,7 +487,7 @@ class Reconciler:
     def _follow(self, work: "_Work", wanted: Mapping[str, Any]) -> None:
         """Let the sweep watch the job while it runs."""
         identity, target = work.view.attached(), work.access.target
-        seen = Observation.from_status(wanted)
+        seen = Observation(wanted)
         ended = seen.is_ended() or conditions.recorded_vanishing(wanted.get("conditions")) is not None
         if identity is None or target is None or ended:
             self._jobs.watch(work.tracked, None)

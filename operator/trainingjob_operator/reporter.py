@@ -63,8 +63,10 @@ class Reporter:
         Raises KubeError when it could not be written, NotLeading when it may not be.
         """
         resource, report = view.resource, _compose(view, say)
-        wanted = status.without(status.build_status(resource.status, report, view.wall), self._pruned)
-        patch = status.difference(resource.status, wanted)
+        wanted = status.build_status(resource.status, report, view.wall)
+        # Under ACK's CRD some fields never arrive: sending them again and again would be a loop of writes.
+        sent = status.without(wanted, self._pruned)
+        patch = status.difference(resource.status, sent)
         if patch is not None:
             self._leadership.fence(0.0)
             body = await self._objects.patch_status(
@@ -76,8 +78,7 @@ class Reporter:
             )
             self._jobs.see(body, view.now)
             self._metrics.status_written("written")
-            # Under ACK's CRD some fields never arrive: sending them again and again would be a loop of writes.
-            self._pruned |= status.pruned_paths(wanted, mapping(body.get("status")))
+            self._pruned |= status.pruned_paths(sent, mapping(body.get("status")))
             self._tell(resource, wanted, report)
         return wanted
 
@@ -85,7 +86,7 @@ class Reporter:
         subject = Subject(resource.namespace, resource.name, resource.uid)
         for draft in events.drafts(resource.status, wanted, report):
             self._recorder.record(subject, draft.type, draft.reason, draft.message, draft.key)
-        before, after = Observation.from_status(resource.status), Observation.from_status(wanted)
+        before, after = Observation.from_status(resource.status), Observation(wanted)
         if after.is_ended() and not before.is_ended():
             training, billable = (wanted.get(f"{kind}TimeInSeconds", 0) for kind in ("training", "billable"))
             self._metrics.job_ended(after.status, training, billable)

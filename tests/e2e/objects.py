@@ -1,0 +1,96 @@
+"""TrainingJob objects for tests, and reading them back as kubectl shows them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.operator_process import await_true
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.controlplane.fixtures import Kubectl
+
+Body = dict[str, Any]
+
+
+def training_job(name: str, *, annotations: dict[str, str] | None = None, **spec: Any) -> Body:
+    """The least that CRD and service take; keyword arguments replace fields of the spec, None removes one."""
+    fields: Body = {
+        "trainingJobName": name,
+        "roleARN": "arn:aws:iam::123456789012:role/training",
+        "algorithmSpecification": {"trainingImage": "image", "trainingInputMode": "File"},
+        "outputDataConfig": {"s3OutputPath": "s3://bucket/out"},
+        "resourceConfig": {"instanceType": "ml.m5.large", "instanceCount": 1, "volumeSizeInGB": 5},
+        "stoppingCondition": {"maxRuntimeInSeconds": 86400},
+    }
+    fields.update(copy.deepcopy(spec))
+    return {
+        "apiVersion": "sagemaker.services.k8s.aws/v1alpha1",
+        "kind": "TrainingJob",
+        "metadata": {"name": name, **({"annotations": annotations} if annotations else {})},
+        "spec": {key: value for key, value in fields.items() if value is not None},
+    }
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The objects of one namespace, through kubectl."""
+
+    kubectl: Kubectl
+
+    def apply(self, *bodies: Body) -> None:
+        self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(bodies)}))
+
+    def get(self, name: str) -> Body | None:
+        """The object, or None when there is none."""
+        text = self.kubectl("get", "trainingjob", name, "-o", "json", "--ignore-not-found")
+        return json.loads(text) if text.strip() else None
+
+    def delete(self, name: str) -> None:
+        """Ask for its deletion, without waiting for it."""
+        self.kubectl("delete", "trainingjob", name, "--wait=false")
+
+    def status(self, name: str) -> Body:
+        return (self.get(name) or {}).get("status") or {}
+
+    def condition(self, name: str, kind: str) -> Body:
+        """The condition of that type, empty when there is none."""
+        conditions = self.status(name).get("conditions", [])
+        return next((condition for condition in conditions if condition["type"] == kind), {})
+
+    def events(self, name: str) -> list[Body]:
+        """The object's Events."""
+        selector = f"involvedObject.kind=TrainingJob,involvedObject.name={name}"
+        items: list[Body] = json.loads(self.kubectl("get", "events", "-o", "json", "--field-selector", selector))[
+            "items"
+        ]
+        return items
+
+    def wait(self, name: str, what: str, question: Callable[[Body], Any], seconds: float = 20.0) -> Body:
+        """The object, as soon as the answer is true for it."""
+
+        def ask() -> Body | None:
+            body = self.get(name)
+            return body if body is not None and question(body) else None
+
+        try:
+            return await_true(f"{name}: {what}", ask, seconds)  # type: ignore[no-any-return]
+        except TimeoutError as error:
+            error.add_note(json.dumps(self.get(name), indent=1))
+            raise
+
+    def wait_status(self, name: str, status: str, seconds: float = 20.0) -> Body:
+        """Until trainingJobStatus is so."""
+        return self.wait(name, status, lambda body: body.get("status", {}).get("trainingJobStatus") == status, seconds)
+
+    def wait_condition(self, name: str, kind: str, status: str = "True", seconds: float = 20.0) -> Body:
+        """Until the condition is so; returns the condition."""
+        self.wait(name, f"{kind}={status}", lambda _: self.condition(name, kind).get("status") == status, seconds)
+        return self.condition(name, kind)
+
+    def wait_gone(self, name: str, seconds: float = 20.0) -> None:
+        await_true(f"{name} is gone", lambda: self.get(name) is None, seconds)

@@ -1,0 +1,165 @@
+"""The operator as its users run it: a process of its own, started, killed, and read by its log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tests.controlplane.plane import Cluster
+    from tests.sagemaker.stand_in import Control
+
+QUICK = ("--sweep-seconds=0.5", "--create-tps=100", "--describe-tps=100", "--list-tps=20")
+"""So that tests need not wait for a pace that spares a real account."""
+
+
+def await_true(what: str, question: Callable[[], Any], seconds: float = 20.0, pause: float = 0.1) -> Any:
+    """The first true answer; TimeoutError says what did not come true, with the last answer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            message = f"not within {seconds} s: {what}; last answer: {answer!r}"
+            raise TimeoutError(message)
+        time.sleep(pause)
+
+
+class OperatorProcess:
+    """`trainingjob-operator run` against a control plane and a stand-in; a context manager that leaves nothing behind.
+
+    Its log goes to `log`, one JSON object a line. Addresses are chosen by the kernel and read from there.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        sagemaker: Control,
+        folder: Path,
+        *flags: str,
+        kubeconfig: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        pace: tuple[str, ...] = QUICK,
+    ) -> None:
+        self._command = [
+            sys.executable,
+            "-m",
+            "trainingjob_operator",
+            "run",
+            f"--aws-region={sagemaker.region}",
+            f"--aws-endpoint-url={sagemaker.url}",
+            "--allow-unsafe-aws-endpoint-urls",
+            "--metrics-addr=127.0.0.1:0",
+            "--healthz-addr=127.0.0.1:0",
+            "--log-level=debug",
+            *pace,
+            *flags,
+        ]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ACK_"))}
+        self._environment = {
+            **kept,
+            **sagemaker.environment(),
+            "KUBECONFIG": str(kubeconfig or cluster.kubeconfig),
+            "PYTHONPATH": str(Path(__file__).parents[2] / "operator"),
+            **(environment or {}),
+        }
+        self.log = folder / f"operator-{time.monotonic_ns()}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "not started"
+        return self._process
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it is ready."""
+        self.log = self.log.with_name(f"operator-{time.monotonic_ns()}.log")
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        if wait:
+            await_true("the operator is ready", self._is_ready_or_dead, 30.0)
+            if self._process.poll() is not None:
+                message = f"the operator ended with {self._process.returncode}:\n{self.log.read_text()}"
+                raise RuntimeError(message)
+
+    def _is_ready_or_dead(self) -> bool:
+        return self.process.poll() is not None or self.ask("readyz")[0] == 200
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+
+    def terminate(self) -> tuple[int, float]:
+        """SIGTERM; its exit code, and the seconds that it took."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30), time.monotonic() - began
+
+    def restart(self) -> None:
+        """kill -9 and a new life."""
+        self.kill()
+        self.start()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """SIGSTOP for as long as the context lasts."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    # -- what it says -------------------------------------------------------------------------------------------------
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Its log, every line of which must be JSON; the last may be half written."""
+        return [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+    def address(self, what: str) -> str | None:
+        """host:port of "metrics" or "health", once it serves there."""
+        for line in self.lines():
+            if line.get("msg") == f"serving {what}":
+                return f"{line['host']}:{line['port']}"
+        return None
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """The answer of /healthz, /readyz or /metrics; (0, "") while nobody listens."""
+        address = self.address("metrics" if path == "metrics" else "health")
+        if address is None:
+            return 0, ""
+        try:
+            with urllib.request.urlopen(f"http://{address}/{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, name: str) -> dict[str, float]:
+        """The samples of a metric, by their labels as they are printed."""
+        samples = (line.rpartition(" ") for line in self.ask("metrics")[1].splitlines() if line.startswith(name))
+        return {labels.removeprefix(name): float(value) for labels, _, value in samples}
