@@ -95,10 +95,6 @@ _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false"})
 
 
-def _text(text: str) -> str:
-    return text
-
-
 def _yes_or_no(text: str) -> bool:
     word = text.lower()
     if word not in _TRUE | _FALSE:
@@ -266,7 +262,7 @@ class Flag:
 def _flag(
     group: Group,
     help: str,  # noqa: A002 - the word that argparse and every reader use for it
-    parse: Callable[[str], Any] = _text,
+    parse: Callable[[str], Any],
     *,
     metavar: str = "",
     default: Any = dataclasses.MISSING,
