@@ -55,7 +55,6 @@ class Events:
         self._last: dict[Job, float] = {}  # the change last sent; one may be expected twice
         self._travelling: list[tuple[float, int, str]] = []
         self._task: asyncio.Task[None] | None = None
-        self.sent = 0
 
     def start(self, send: Callable[[str], object], delivery: Delivery) -> None:
         """From now on every change is sent; must be called in the event loop."""
@@ -101,7 +100,6 @@ class Events:
             _, _, body = heapq.heappop(self._travelling)
             assert self._send is not None
             self._send(body)
-            self.sent += 1
 
     def _dispatch(self, body: str, at: float) -> None:
         if self._chance.random() < self._delivery.lost:

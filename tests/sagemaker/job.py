@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import copy
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -262,7 +263,7 @@ class Job:
             "SecondaryStatus": current.secondary,
             "CreationTime": self.created,
             "LastModifiedTime": self.modified(now),
-            "SecondaryStatusTransitions": self._transitions(index),
+            "SecondaryStatusTransitions": self._transitions(now),
             "ModelArtifacts": {"S3ModelArtifacts": self._artifacts(now)},
             **self._times(now),
         }
@@ -290,19 +291,28 @@ class Job:
             answer["ProgressInfo"] = {"CurrentEpoch": min(index, 3), "MaxEpoch": 3, "CurrentStep": index}
         return answer
 
-    def _transitions(self, index: int) -> list[Json]:
-        transitions: list[Json] = []
-        for current, following in zip(self.moments[: index + 1], [*self.moments[1 : index + 2], None], strict=False):
-            transition = {
+    def _transitions(self, now: float) -> list[Json]:
+        index = self.index(now)
+        transitions: list[Json] = [
+            {
                 "Status": current.secondary,
                 "StartTime": current.start,
+                "EndTime": following.start,
                 "StatusMessage": current.message,
             }
-            if following is not None and len(transitions) < index:
-                transition["EndTime"] = following.start
-            elif current.secondary in ENDED:
-                transition["EndTime"] = current.start
-            transitions.append(transition)
+            for current, following in itertools.pairwise(self.moments[: index + 1])
+        ]
+        last = self.moments[index]
+        until = self.moments[index + 1].start if index + 1 < len(self.moments) else last.start
+        transitions.append(
+            {
+                "Status": last.secondary,
+                "StartTime": last.start,
+                "StatusMessage": last.message_at(now, until),
+            }
+        )
+        if last.secondary in ENDED:
+            transitions[-1]["EndTime"] = last.start
         return transitions
 
     def _artifacts(self, now: float) -> str:

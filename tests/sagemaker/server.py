@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ READS = frozenset({"DescribeTrainingJob", "ListTrainingJobs", "ListTags"})
 CREDENTIALS = "/credentials"
 _TARGET = "SageMaker."
 _QUEUES = "AmazonSQS."
+_STS = re.compile(rb"(?:^|&)Action=(?:GetCallerIdentity|AssumeRole)")
 _POLL = 0.02  # seconds between looks at a queue that a consumer waits for
 _JSON = {"Content-Type": "application/x-amz-json-1.1"}
 
@@ -101,7 +103,7 @@ class Front:
                 return await self._sagemaker(request, target.removeprefix(_TARGET), body)
             if target.startswith(_QUEUES):
                 return await self._sqs(request, target.removeprefix(_QUEUES), body)
-            if not target and b"Action=" in body and _is_sts(body):
+            if not target and _STS.search(body):
                 return await self._sts(request, body)
         except BrokenError as error:
             if error.nonsense is None and request.transport is not None:
@@ -271,10 +273,6 @@ class Front:
                 "Expiration": expiry(session),
             }
         )
-
-
-def _is_sts(body: bytes) -> bool:
-    return any(name in body for name in (b"=GetCallerIdentity", b"=AssumeRole"))
 
 
 def _parse(body: bytes) -> Json:

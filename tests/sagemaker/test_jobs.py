@@ -104,6 +104,15 @@ def test_transitions_are_complete_and_touch_each_other() -> None:
     assert all(t["StatusMessage"] for t in ended)
 
 
+def test_a_message_changes_within_its_status_without_a_modification() -> None:
+    service = Service()
+    service.create("job")
+    early, late = service.describe("job", 1), service.describe("job", 11)
+    messages = [answer["SecondaryStatusTransitions"][0]["StatusMessage"] for answer in (early, late)]
+    assert messages == ["Starting the training job", "Preparing the instances for training"]
+    assert early["LastModifiedTime"] == late["LastModifiedTime"]
+
+
 def test_times_appear_with_their_phase() -> None:
     service = Service()
     service.create("job")

@@ -46,6 +46,10 @@ MESSAGES = {
     "Deleting": "Deleting the training job",
 }
 
+# shown first; the message changes within the status, and LastModifiedTime does not
+EARLY_MESSAGES = {"Starting": "Starting the training job", "Training": "Downloading the training image"}
+EARLY = 0.25  # of the status' time
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
@@ -101,6 +105,11 @@ class Moment:
     primary: str
     secondary: str
     message: str
+
+    def message_at(self, now: float, until: float) -> str:
+        """What is said at a time, for a moment that lasts until then."""
+        early = now - self.start < EARLY * (until - self.start)
+        return EARLY_MESSAGES.get(self.secondary, self.message) if early else self.message
 
 
 def moment(start: float, status: str, message: str = "") -> Moment:
