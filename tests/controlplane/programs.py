@@ -127,7 +127,7 @@ def build_programs(folder: Path, go: str, environment: Mapping[str, str], progre
     """Build PROGRAMS into `folder`. Raises ProgramsMissingError."""
     progress(
         f"building etcd and Kubernetes {kubernetes_version()} once: "
-        "about 5 minutes on 2 cores, and 3 GB of disk for Go's caches"
+        "about 5 minutes on 2 cores, and 4 GB of disk for Go's caches"
     )
     for name, package in PROGRAMS.items():
         command = [go, "build", *build_flags(), "-o", str(folder / name), package]
@@ -175,7 +175,7 @@ def run_with_progress(what: str, command: list[str], environment: Mapping[str, s
             raise ProgramsMissingError(
                 f"{what} failed with exit code {code}:\n{tail}\n"
                 "It needs the network once (proxy.golang.org, or what GOPROXY and pip's settings name), "
-                "3 GB of disk and Go 1.26 or newer, or none on PATH. "
+                "4 GB of disk and Go 1.26 or newer, or none on PATH. "
                 "Otherwise set KUBEBUILDER_ASSETS to a folder with "
                 f"{', '.join(PROGRAMS)}, or TEST_KUBECONFIG to a cluster that tests may change."
             )
