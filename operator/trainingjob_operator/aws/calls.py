@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -16,6 +17,7 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     ProxyConnectionError,
+    SSLError,
 )
 
 from trainingjob_operator.aws.threads import Threads
@@ -65,7 +67,7 @@ class Caller:
         work: Callable[[], T],
         *,
         deadline: float,
-        slots: asyncio.Semaphore | None = None,
+        slots: asyncio.Semaphore,
         fence: Callable[[], None] | None = None,
         observe: Observe | None = None,
     ) -> T:
@@ -100,9 +102,7 @@ class Caller:
         """Take no more calls; does not wait for those under way."""
         self._threads.close()
 
-    async def _in_thread(self, work: Callable[[], T], slots: asyncio.Semaphore | None) -> T:
-        if slots is None:
-            return await asyncio.wrap_future(self._threads.submit(work))
+    async def _in_thread(self, work: Callable[[], T], slots: asyncio.Semaphore) -> T:
         await slots.acquire()
         loop = asyncio.get_running_loop()
 
@@ -167,9 +167,6 @@ class _GivenUpError(Exception):
     """Nobody waits for this call any more."""
 
 
-_NOT_CONNECTED: Final = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
-
-
 def translate(operation: str, error: Exception, *, sent: bool) -> AwsError:
     """The AwsError for whatever a call raised; total.
 
@@ -189,5 +186,13 @@ def translate(operation: str, error: Exception, *, sent: bool) -> AwsError:
     else:
         code, message = type(error).__name__, str(error)
     kind = classify(operation, code, message, status)
-    definite = not sent or kind is not ErrorClass.RETRY or isinstance(error, _NOT_CONNECTED)
+    definite = not sent or kind is not ErrorClass.RETRY or _was_not_connected(error)
     return AwsError(operation, code, readable(message), kind, definite=definite)
+
+
+def _was_not_connected(error: Exception) -> bool:
+    """Whether no connection stood, over which the request could have gone."""
+    if isinstance(error, SSLError):
+        cause = error.kwargs.get("error")
+        return any(isinstance(reason, ssl.SSLCertVerificationError) for reason in getattr(cause, "args", ()))
+    return isinstance(error, EndpointConnectionError | ConnectTimeoutError | ProxyConnectionError)

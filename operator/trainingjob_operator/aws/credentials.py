@@ -55,17 +55,17 @@ class Sessions:
         version: str,
         connections: int,
         clock: Callable[[], float],
+        before_send: Callable[[], None],
         identity_endpoint_url: str | None = None,
-        before_send: Callable[[], None] | None = None,
     ) -> None:
         """Make no session yet.
 
         :param region: the operator's own, where STS is asked
         :param version: of this operator, for the user agent
         :param connections: how many each client keeps, not fewer than there are threads
-        :param identity_endpoint_url: another endpoint of STS; botocore's AWS_ENDPOINT_URL_STS holds without it
         :param before_send: called in the calling thread right before a client sends a request, which it can prevent
             by raising; not for requests on the way to credentials
+        :param identity_endpoint_url: another endpoint of STS; botocore's AWS_ENDPOINT_URL_STS holds without it
         """
         self._region = region
         self._identity_endpoint_url = identity_endpoint_url
@@ -152,9 +152,7 @@ class Sessions:
             endpoint_url=key.endpoint_url,
             config=Config(connect_timeout=key.timeouts.connect, read_timeout=key.timeouts.read),
         )
-        if self._before_send is not None:
-            before_send = self._before_send
-            client.meta.events.register("before-send", lambda **_: before_send())
+        client.meta.events.register("before-send", lambda **_: self._before_send())
         return client
 
     def _session(self, principal: _Principal) -> _Session:

@@ -121,8 +121,8 @@ class Gateways:
             version=version,
             connections=threads,
             clock=clock,
-            identity_endpoint_url=identity_endpoint_url,
             before_send=self._caller.before_send,
+            identity_endpoint_url=identity_endpoint_url,
         )
         self._per_target = max(1, threads // 2)
         self._budgets = budgets
@@ -131,6 +131,7 @@ class Gateways:
         self._timeouts = timeouts or CallTimeouts()
         self._gateways: dict[Target, BotoGateway] = {}
         self._identity: CallerIdentity | None = None
+        self._identity_slot = asyncio.Semaphore(1)
 
     def get(self, target: Target) -> Gateway:
         """The gateway of `target`, always the same one; does no I/O."""
@@ -155,6 +156,7 @@ class Gateways:
                 "GetCallerIdentity",
                 lambda: check_members(self._sessions.identity_client().get_caller_identity(), ("Account", "Arn")),
                 deadline=sum(IDENTITY_TIMEOUTS) + self._timeouts.patience,
+                slots=self._identity_slot,
             )
             partition = answer["Arn"].split(":")[1]
             self._identity = CallerIdentity(answer["Account"], partition, answer["Arn"])

@@ -40,6 +40,7 @@ class LogReader:
         self._target = target
         self._caller = caller
         self._sessions = sessions
+        self._slots = asyncio.Semaphore(1)
 
     async def tail(
         self,
@@ -87,7 +88,10 @@ class LogReader:
             request["nextToken"] = token
         try:
             answer = await self._caller.call(
-                "FilterLogEvents", lambda: self._filter(request), deadline=DEADLINE_SECONDS
+                "FilterLogEvents",
+                lambda: self._filter(request),
+                deadline=DEADLINE_SECONDS,
+                slots=self._slots,
             )
         except AwsError as failure:
             if failure.kind is ErrorClass.NOT_FOUND:  # nothing was printed yet

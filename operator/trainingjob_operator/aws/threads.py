@@ -52,11 +52,18 @@ class Threads:
     def _run(self) -> None:
         while (item := self._work.get()) is not None:
             future, work = item
-            if future.set_running_or_notify_cancel():
+            result: Any = None
+            failure: BaseException | None = None
+            wanted = future.set_running_or_notify_cancel()
+            if wanted:
                 try:
-                    future.set_result(work())
+                    result = work()
                 except BaseException as error:  # noqa: BLE001 – whoever waits for the future gets it
-                    future.set_exception(error)
-            del item, future, work  # a waiting thread holds on to no answer
-            with self._lock:
+                    failure = error
+            with self._lock:  # before the result is out: who submits more at once finds this thread free
                 self._unfinished -= 1
+            if failure is not None:
+                future.set_exception(failure)
+            elif wanted:
+                future.set_result(result)
+            del item, future, work, result, failure  # a thread that waits holds on to no answer

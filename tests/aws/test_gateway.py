@@ -1,0 +1,431 @@
+"""The gateway over HTTP: every call and its errors, the fence, time-outs, and what one target can do to others."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json, hanging_server
+from trainingjob_operator.aws.budget import SETTLING
+from trainingjob_operator.aws.credentials import Timeouts
+from trainingjob_operator.aws.gateway import CallTimeouts, Gateway, Target
+from trainingjob_operator.leadership import NotLeading
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.sagemaker.stand_in import StandIn
+
+pytest_plugins = ["tests.sagemaker.fixtures"]
+
+ACCOUNT = "123456789012"
+SHORT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5), patience=0.5)
+
+
+def request_named(name: str) -> dict[str, Any]:
+    return {
+        "TrainingJobName": name,
+        "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/training",
+        "AlgorithmSpecification": {
+            "TrainingImage": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/image:1",
+            "TrainingInputMode": "File",
+        },
+        "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        "Tags": [{"Key": "team", "Value": "red"}],
+    }
+
+
+def gateway_to(url: str, bench: Bench, **settings: Any) -> Gateway:
+    return bench.gateways(**settings).get(Target(ACCOUNT, REGION, endpoint_url=url))
+
+
+async def failure_of(call: Awaitable[object]) -> AwsError:
+    with pytest.raises(AwsError) as raised:
+        await call
+    return raised.value
+
+
+# -- calls and answers ------------------------------------------------------------------------------------
+
+
+async def test_a_job_is_created_described_listed_stopped_and_tagged(sagemaker: StandIn, bench: Bench) -> None:
+    gateway = gateway_to(sagemaker.url, bench)
+    arn = await gateway.create(request_named("first"))
+    assert arn == f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/first"
+
+    described = await gateway.describe("first")
+    assert (described["TrainingJobArn"], described["TrainingJobStatus"]) == (arn, "InProgress")
+    assert "ResponseMetadata" not in described
+    assert described["CreationTime"].tzinfo is UTC
+    assert described["SecondaryStatusTransitions"][0]["StartTime"].tzinfo is UTC
+    assert abs(described["CreationTime"] - datetime.now(UTC)) < timedelta(minutes=1)
+
+    await gateway.add_tags(arn, {"cost": "7", "team": "blue"})
+    await gateway.delete_tags(arn, ["cost"])
+    assert await gateway.list_tags(arn) == {"team": "blue"}
+
+    await gateway.stop("first")
+    assert (await gateway.describe("first"))["TrainingJobStatus"] == "Stopping"
+    assert [operation for operation, error in bench.observed if error is None] == [
+        "CreateTrainingJob",
+        "DescribeTrainingJob",
+        "AddTags",
+        "DeleteTags",
+        "ListTags",
+        "StopTrainingJob",
+        "DescribeTrainingJob",
+    ]
+
+
+async def test_pages_follow_each_other_by_their_tokens(sagemaker: StandIn, bench: Bench) -> None:
+    sagemaker.create_foreign_jobs(5, prefix="many")
+    gateway = gateway_to(sagemaker.url, bench)
+    names: list[str] = []
+    token: str | None = None
+    while True:
+        more = {"NextToken": token} if token else {}
+        summaries, token = await gateway.list_page(MaxResults=2, SortBy="CreationTime", **more)
+        names += [summary["TrainingJobName"] for summary in summaries]
+        assert len(summaries) <= 2
+        if token is None:
+            break
+    assert len(set(names)) == 5
+
+
+async def test_an_update_arrives(sagemaker: StandIn, bench: Bench) -> None:
+    gateway = gateway_to(sagemaker.url, bench)
+    await gateway.create(request_named("updated"))
+    sagemaker.enter("updated", "Training")
+    await gateway.update({"TrainingJobName": "updated", "RemoteDebugConfig": {"EnableRemoteDebug": True}})
+    assert (await gateway.describe("updated"))["RemoteDebugConfig"] == {"EnableRemoteDebug": True}
+
+
+async def test_all_pages_of_tags_are_read(bench: Bench) -> None:
+    async def behave(request: Request) -> tuple[int, bytes]:
+        if b"NextToken" in request.body:
+            return answer_json({"Tags": [{"Key": "b", "Value": "2"}]})
+        return answer_json({"Tags": [{"Key": "a", "Value": "1"}], "NextToken": "more"})
+
+    async with RawServer(behave) as server:
+        assert await gateway_to(server.url, bench).list_tags("arn") == {"a": "1", "b": "2"}
+
+
+async def test_requests_name_the_operator_and_its_version(bench: Bench) -> None:
+    async def behave(_: Request) -> tuple[int, bytes]:
+        return answer_json({"TrainingJobSummaries": []})
+
+    async with RawServer(behave) as server:
+        await gateway_to(server.url, bench).list_page()
+        assert server.requests[0].headers["user-agent"].endswith("trainingjob-operator/1.2.3")
+
+
+async def test_a_target_has_one_gateway(bench: Bench) -> None:
+    gateways = bench.gateways()
+    assert gateways.get(Target(ACCOUNT, REGION)) is gateways.get(Target(ACCOUNT, REGION))
+    assert gateways.get(Target(ACCOUNT, REGION)) is not gateways.get(Target(ACCOUNT, "eu-west-1"))
+
+
+# -- errors -----------------------------------------------------------------------------------------------
+
+FAULTS = [
+    ({"kind": "throttle"}, "ThrottlingException", ErrorClass.THROTTLED, True),
+    ({"kind": "error", "status": 500}, "InternalFailure", ErrorClass.RETRY, False),
+    ({"kind": "error", "code": "ServiceUnavailable", "status": 503}, "ServiceUnavailable", ErrorClass.RETRY, False),
+    (
+        {"kind": "error", "code": "AccessDeniedException", "status": 400},
+        "AccessDeniedException",
+        ErrorClass.DENIED,
+        True,
+    ),
+    ({"kind": "error", "code": "ResourceInUse", "status": 400}, "ResourceInUse", ErrorClass.IN_USE, True),
+    ({"kind": "drop"}, "ConnectionClosedError", ErrorClass.RETRY, False),
+    ({"kind": "drop", "after": True}, "ConnectionClosedError", ErrorClass.RETRY, False),
+    ({"kind": "garbage"}, "UnreadableAnswer", ErrorClass.RETRY, False),
+    ({"kind": "garbage", "after": True}, "UnreadableAnswer", ErrorClass.RETRY, False),
+]
+
+
+@pytest.mark.parametrize(("fault", "code", "kind", "definite"), FAULTS)
+async def test_a_failed_create_says_what_failed_and_whether_the_job_may_exist(
+    sagemaker: StandIn, bench: Bench, fault: dict[str, Any], code: str, kind: ErrorClass, definite: bool
+) -> None:
+    sagemaker.fault(**fault, operation="CreateTrainingJob", count=1)
+    gateway = gateway_to(sagemaker.url, bench)
+    failure = await failure_of(gateway.create(request_named("doomed")))
+    assert (failure.operation, failure.code) == ("CreateTrainingJob", code)
+    assert (failure.kind, failure.definite) == (kind, definite)
+    assert len(sagemaker.calls("CreateTrainingJob")) == 1
+    assert (sagemaker.job("doomed") is not None) == fault.get("after", False)
+    assert bench.observed == [("CreateTrainingJob", failure)]
+
+
+async def test_a_missing_job_is_not_found(sagemaker: StandIn, bench: Bench) -> None:
+    gateway = gateway_to(sagemaker.url, bench)
+    for call in (gateway.describe("nobody"), gateway.stop("nobody")):
+        assert (await failure_of(call)).kind is ErrorClass.NOT_FOUND
+
+
+async def test_a_taken_name_is_in_use(sagemaker: StandIn, bench: Bench) -> None:
+    sagemaker.create_job("taken")
+    gateway = gateway_to(sagemaker.url, bench)
+    assert (await failure_of(gateway.create(request_named("taken")))).kind is ErrorClass.IN_USE
+
+
+async def test_stopping_an_ended_job_is_a_conflict(sagemaker: StandIn, bench: Bench) -> None:
+    sagemaker.create_job("ended")
+    sagemaker.complete_job("ended")
+    failure = await failure_of(gateway_to(sagemaker.url, bench).stop("ended"))
+    assert (failure.kind, failure.definite) == (ErrorClass.CONFLICT, True)
+
+
+async def test_a_create_that_may_heal_is_doubtful(sagemaker: StandIn, bench: Bench) -> None:
+    sagemaker.refuse("role", count=1)
+    failure = await failure_of(gateway_to(sagemaker.url, bench).create(request_named("early")))
+    assert (failure.kind, failure.definite) == (ErrorClass.DOUBTFUL, True)
+
+
+async def test_what_botocore_itself_refuses_is_never_sent(sagemaker: StandIn, bench: Bench) -> None:
+    request = {**request_named("wrong"), "Environment": {"KEY": {"hush": 1}}}
+    failure = await failure_of(gateway_to(sagemaker.url, bench).create(request))
+    assert (failure.kind, failure.definite) == (ErrorClass.REFUSED, True)
+    assert "Environment.KEY" in failure.message
+    assert "hush" not in failure.message
+    assert sagemaker.calls() == []
+    assert bench.observed == []
+
+
+UNREADABLE = [
+    (200, b"<html>maintenance</html>"),
+    (200, b""),
+    (200, b"null"),
+    (200, b"[]"),
+    (200, b'{"TrainingJobArn": "arn", "TrainingJobStatus": null}'),
+    (200, b'{"TrainingJobArn": "arn", "TrainingJobStatus": "InProgress", "CreationTime": "hush"}'),
+    (200, b'{"TrainingJobArn": "arn", "TrainingJobStatus": "InProgress", "CreationTime": {}}'),
+    (200, b'{"TrainingJobArn": "arn", "TrainingJobStatus": "InProgress", "SecondaryStatusTransitions": "hush"}'),
+    (403, b"<html>hush</html>"),
+    (400, b""),
+    (502, b"<html>hush</html>"),
+    (302, b""),
+]
+
+
+async def test_an_unreadable_answer_is_retried_and_not_quoted(bench: Bench) -> None:
+    answers = iter(UNREADABLE)
+
+    async def behave(_: Request) -> tuple[int, bytes]:
+        return next(answers)
+
+    async with RawServer(behave) as server:
+        gateway = gateway_to(server.url, bench)
+        for status, body in UNREADABLE:
+            failure = await failure_of(gateway.describe("job"))
+            expected = ("UnreadableAnswer", ErrorClass.RETRY, False)
+            assert (failure.code, failure.kind, failure.definite) == expected, (status, body)
+            assert "hush" not in failure.message
+
+
+async def test_a_connection_that_never_stood_is_a_definite_failure(bench: Bench) -> None:
+    async with hanging_server() as server:
+        closed = server.url
+    failure = await failure_of(gateway_to(closed, bench).stop("job"))
+    assert (failure.code, failure.kind, failure.definite) == ("EndpointConnectionError", ErrorClass.RETRY, True)
+
+
+async def test_an_unknown_region_is_refused(bench: Bench) -> None:
+    gateway = bench.gateways().get(Target(ACCOUNT, "no region"))
+    failure = await failure_of(gateway.describe("job"))
+    assert (failure.kind, failure.definite) == (ErrorClass.REFUSED, True)
+
+
+# -- the fence --------------------------------------------------------------------------------------------
+
+MUTATING: list[Callable[[Gateway], Awaitable[object]]] = [
+    lambda gateway: gateway.create(request_named("job")),
+    lambda gateway: gateway.stop("job"),
+    lambda gateway: gateway.update({"TrainingJobName": "job"}),
+    lambda gateway: gateway.add_tags("arn", {"key": "value"}),
+    lambda gateway: gateway.delete_tags("arn", ["key"]),
+]
+
+
+@pytest.mark.parametrize("call", MUTATING)
+async def test_without_leadership_nothing_that_changes_is_sent(
+    sagemaker: StandIn, bench: Bench, call: Callable[[Gateway], Awaitable[object]]
+) -> None:
+    bench.stop_with = NotLeading()
+    with pytest.raises(NotLeading):
+        await call(gateway_to(sagemaker.url, bench))
+    assert bench.fenced == [10]
+    assert sagemaker.calls() == []
+    assert bench.observed == []
+
+
+async def test_reading_needs_no_leadership(sagemaker: StandIn, bench: Bench) -> None:
+    bench.stop_with = NotLeading()
+    arn = sagemaker.create_job("job")
+    gateway = gateway_to(sagemaker.url, bench)
+    await gateway.describe("job")
+    await gateway.list_page()
+    await gateway.list_tags(arn)
+    assert bench.fenced == []
+
+
+# -- budgets ----------------------------------------------------------------------------------------------
+
+
+async def test_throttles_slow_the_budget_of_their_operation_only(sagemaker: StandIn, bench: Bench) -> None:
+    budgets = bench.budgets.of(ACCOUNT, REGION)
+    sagemaker.throttle("DescribeTrainingJob", count=1)
+    await failure_of(gateway_to(sagemaker.url, bench).describe("job"))
+    assert (budgets.describe.rate, budgets.list_page.rate, budgets.create.rate) == (2.5, 1, 1)
+
+
+async def test_successes_raise_the_budget_that_holds_callers_back(sagemaker: StandIn, bench: Bench) -> None:
+    budget = bench.budgets.of(ACCOUNT, REGION).describe
+    sagemaker.create_job("job")
+    bench.clock.now += SETTLING
+    while budget.claim("waiting") == 0.0:
+        pass
+    await gateway_to(sagemaker.url, bench).describe("job")
+    assert budget.rate > 5
+
+
+# -- time-outs --------------------------------------------------------------------------------------------
+
+
+async def test_an_answer_that_does_not_come_ends_as_not_definite(bench: Bench) -> None:
+    async with hanging_server() as server:
+        failure = await failure_of(gateway_to(server.url, bench, timeouts=SHORT).stop("job"))
+    assert (failure.code, failure.kind, failure.definite) == ("ReadTimeoutError", ErrorClass.RETRY, False)
+
+
+async def test_an_answer_that_trickles_in_ends_at_the_deadline(bench: Bench) -> None:
+    async def behave(_: Request) -> tuple[int, bytes]:
+        return 200, b"{}"
+
+    async with RawServer(behave, pause_seconds=0.1) as server:
+        started = time.monotonic()
+        failure = await failure_of(gateway_to(server.url, bench, timeouts=SHORT).stop("job"))
+        assert time.monotonic() - started < 2.5
+    assert (failure.code, failure.definite) == ("DeadlineExceeded", False)
+
+
+async def test_a_call_that_finds_no_thread_in_time_is_never_sent(bench: Bench) -> None:
+    async with hanging_server() as server:
+        timeouts = CallTimeouts(reading=Timeouts(5, 5), mutating=Timeouts(0.1, 0.1), patience=0.1)
+        gateway = gateway_to(server.url, bench, threads=2, timeouts=timeouts)
+        blocking = asyncio.create_task(failure_of(gateway.describe("first")))
+        await server.received()
+        failure = await failure_of(gateway.stop("second"))
+        assert (failure.code, failure.definite) == ("DeadlineExceeded", True)
+    await blocking
+    await asyncio.sleep(0.1)
+    assert [request.operation for request in server.requests] == ["DescribeTrainingJob"]
+
+
+async def test_a_cancelled_call_that_has_not_begun_is_never_sent(bench: Bench) -> None:
+    async with hanging_server() as server:
+        gateway = gateway_to(server.url, bench, threads=2, timeouts=SHORT)
+        blocking = asyncio.create_task(failure_of(gateway.describe("first")))
+        await server.received()
+        unwanted = asyncio.create_task(gateway.stop("second"))
+        await asyncio.sleep(0.05)
+        unwanted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await unwanted
+        await blocking
+        await asyncio.sleep(0.1)
+        assert [request.operation for request in server.requests] == ["DescribeTrainingJob"]
+
+
+async def test_a_target_that_hangs_leaves_threads_to_others(sagemaker: StandIn, bench: Bench) -> None:
+    sagemaker.create_job("job")
+    async with hanging_server() as server:
+        gateways = bench.gateways(threads=4)
+        hung = gateways.get(Target("111122223333", REGION, endpoint_url=server.url))
+        calls = [asyncio.create_task(failure_of(hung.describe(str(n)))) for n in range(20)]
+        await server.received(2)
+        well = gateways.get(Target(ACCOUNT, REGION, endpoint_url=sagemaker.url))
+        async with asyncio.timeout(3):
+            await asyncio.gather(*(well.describe("job") for _ in range(20)))
+        assert len(server.requests) == 2
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_a_call_whose_credentials_come_too_late_is_never_sent(
+    sagemaker: StandIn, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    released = asyncio.Event()
+
+    async def agent(_: Request) -> tuple[int, bytes]:
+        await released.wait()
+        keys = {"AccessKeyId": "AKIA", "SecretAccessKey": "secret", "Token": "t"}
+        return answer_json({**keys, "Expiration": "2999-01-01T00:00:00Z"})
+
+    async with RawServer(agent) as server:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/credentials")
+        gateway = gateway_to(sagemaker.url, bench, threads=2, timeouts=SHORT)
+        failure = await failure_of(gateway.stop("job"))
+        assert (failure.code, failure.definite) == ("DeadlineExceeded", True)
+        released.set()
+        await failure_of(gateway.describe("job"))  # the thread is free again when this is done
+    assert [call["operation"] for call in sagemaker.calls()] == ["DescribeTrainingJob"]
+    assert bench.fenced == []
+
+
+async def test_after_closing_calls_fail_definitely(sagemaker: StandIn, bench: Bench) -> None:
+    gateways = bench.gateways()
+    gateways.close()
+    gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=sagemaker.url))
+    assert (await failure_of(gateway.stop("job"))).definite
+    assert sagemaker.calls() == []
+
+
+HANG = """
+    import asyncio, signal, sys, time
+    from trainingjob_operator.aws.budget import Budgets
+    from trainingjob_operator.aws.gateway import Gateways, Target
+
+    async def main():
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        gateways = Gateways(region="us-east-1", version="0", budgets=Budgets(time.monotonic),
+                            fence=lambda seconds: None, observe=lambda *call: None)
+        call = asyncio.create_task(gateways.get(Target("1", "us-east-1", endpoint_url=sys.argv[1])).stop("job"))
+        await stop.wait()
+        call.cancel()
+        gateways.close()
+
+    asyncio.run(main())
+"""
+
+
+async def test_a_call_that_hangs_does_not_delay_the_end_of_the_process(bench: Bench) -> None:
+    root = Path(__file__).parents[2] / "operator"
+    async with hanging_server() as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", textwrap.dedent(HANG), server.url, cwd=root, stderr=subprocess.PIPE
+        )
+        await server.received()
+        asked = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+        assert time.monotonic() - asked < 2
+    assert (process.returncode, errors) == (0, b"")
