@@ -19,12 +19,12 @@ demo: $(READY) ## a TrainingJob from apply to Completed on a real API server; KE
 	KEEP=$(KEEP) CLUSTER=$(CLUSTER) $(RUN) -m tests.demo
 
 test: $(READY) ## every test, with the coverage that must be
-	$(RUN) -m pytest --cov --cov-report= $(PYTEST)
+	$(RUN) -m pytest --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='*/trainingjob_operator/logic/*' --fail-under=100
 
 e2e: $(READY) ## the tests that run the operator as its own process; CLUSTER=kind uses kind
-	CLUSTER=$(CLUSTER) $(RUN) -m pytest -m e2e $(PYTEST)
+	CLUSTER=$(CLUSTER) $(RUN) -m pytest -m e2e
 
 lint: $(READY) ## style, types, layers, Dockerfile, generated files, locks
 	$(BIN)/ruff check
