@@ -15,13 +15,13 @@ import yaml
 
 from tests.kube.proxy import Relay
 from trainingjob_operator.kube.client import ApiServer, Login, LoginError
-from trainingjob_operator.kube.errors import Unavailable
+from trainingjob_operator.kube.errors import Expired, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.controlplane.plane import Cluster
+    from tests.controlplane.plane import Cluster, ControlPlane
 
 NAMESPACES = "/api/v1/namespaces"
 PEM = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
@@ -67,16 +67,31 @@ def write_plugin(folder: Path, status: Mapping[str, Any]) -> dict[str, Any]:
     [
         ({"token": "abc"}, "Bearer", "abc"),
         ({"username": "me", "password": "pw"}, "Basic", base64.b64encode(b"me:pw").decode()),
-        ({}, None, None),
     ],
 )
 async def test_a_kubeconfig_gives_server_scheme_token_and_namespace(
-    tmp_path: Path, user: dict[str, str], scheme: str | None, token: str | None
+    tmp_path: Path, user: dict[str, str], scheme: str, token: str
 ) -> None:
     path = write_kubeconfig(tmp_path, user, {"insecure-skip-tls-verify": True}, "team-a")
     credentials = await Login({"KUBECONFIG": str(path)}).load()
     assert (credentials.server, credentials.default_namespace) == ("https://127.0.0.1:6443", "team-a")
     assert (credentials.scheme, credentials.token, credentials.insecure) == (scheme, token, True)
+
+
+async def test_a_local_proxy_needs_no_credentials(tmp_path: Path) -> None:
+    path = write_kubeconfig(tmp_path, {}, {"server": "http://127.0.0.1:8001"})
+    credentials = await Login({"KUBECONFIG": str(path)}).load()
+    assert (credentials.server, credentials.scheme, credentials.token) == ("http://127.0.0.1:8001", None, None)
+
+
+async def test_nobody_goes_on_as_anonymous_when_a_plugin_fails(tmp_path: Path) -> None:
+    user = write_plugin(tmp_path, {})
+    (tmp_path / "status.json").unlink()
+    login = Login({"KUBECONFIG": str(write_kubeconfig(tmp_path, user, {}))})
+    with pytest.raises(LoginError, match="No token and no certificate"):
+        await login.load()
+    with pytest.raises(Unavailable, match="No token and no certificate"):
+        await ApiServer(login).call("GET", NAMESPACES, seconds=5)
 
 
 async def test_certificates_come_as_files(tmp_path: Path) -> None:
@@ -190,6 +205,17 @@ async def test_a_silent_watch_is_given_up(control_plane: Cluster, api: ApiServer
         await api.call("POST", path, body=body, seconds=10)
         assert (await anext(events))["object"]["metadata"]["name"] == "one"
         with pytest.raises(Unavailable):
+            await anext(events)
+
+
+async def test_a_watch_from_before_the_history_is_expired(
+    own_control_plane: ControlPlane, api: ApiServer, namespace: str
+) -> None:
+    path = f"{NAMESPACES}/{namespace}/configmaps"
+    await asyncio.to_thread(own_control_plane.compact)
+    await asyncio.to_thread(own_control_plane.restart_apiserver)
+    with pytest.raises(Expired):
+        async with api.watch(path, query={"resourceVersion": "1"}, silence=10.0) as events:
             await anext(events)
 
 

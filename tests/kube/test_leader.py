@@ -16,7 +16,7 @@ from tests.kube.proxy import Relay
 from tests.kube.test_client import through
 from trainingjob_operator.kube.client import ApiServer, Login
 from trainingjob_operator.kube.errors import Unavailable
-from trainingjob_operator.kube.leader import LEASE, LEASE_NAME, RENEW, Elector
+from trainingjob_operator.kube.leader import LEASE_NAME, Elector, Timing
 from trainingjob_operator.leadership import AlwaysLeading, Leadership, NotLeading
 
 if TYPE_CHECKING:
@@ -25,9 +25,20 @@ if TYPE_CHECKING:
 
     from tests.controlplane.plane import Cluster, ControlPlane
 
+LEASE, RENEW = Timing().lease, Timing().renew
+QUICK = Timing(lease=4.0, renew=2.5, retry=0.5, look=0.25, call=1.0)
+"""About a quarter of the real spans, for electors whose clock can't be turned."""
+SPANS = Timing(retry=0.2, look=0.1)
+"""The real spans, with little sleep between the turns."""
+
 
 def make_elector(
-    api: ApiServer, identity: str, *, clock: Callable[[], float] = time.monotonic, namespace: str = "operators"
+    api: ApiServer,
+    identity: str,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    namespace: str = "operators",
+    timing: Timing = QUICK,
 ) -> Elector:
     return Elector(
         api,
@@ -36,6 +47,7 @@ def make_elector(
         clock=clock,
         now=lambda: datetime.now(UTC),
         jitter=random.Random(1),
+        timing=timing,
     )
 
 
@@ -95,7 +107,7 @@ async def looked(store: LeaseStore, turns: int = 1) -> None:
 async def test_a_call_passes_only_if_it_ends_before_the_lease_can_be_lost(
     store: LeaseStore, clock: Clock, age: float, seconds: float, *, leading: bool, passes: bool
 ) -> None:
-    elector = make_elector(store, "a", clock=clock)
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
         clock.time += age
@@ -108,7 +120,7 @@ async def test_a_renewal_counts_from_the_moment_it_was_sent(store: LeaseStore, c
         clock.time += 3.0
 
     store.before = lambda method: answer_late(method) if method == "POST" else None
-    elector = make_elector(store, "a", clock=clock)
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
         clock.time += RENEW - 3.0
@@ -120,7 +132,7 @@ async def test_a_foreign_lease_ends_by_what_was_seen_here_whatever_its_times_say
     store: LeaseStore, clock: Clock, renew_time: str
 ) -> None:
     store.edit(LEASE_NAME, holderIdentity="other", renewTime=renew_time, leaseDurationSeconds=15)
-    elector = make_elector(store, "a", clock=clock)
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await looked(store)
         clock.time += LEASE - 0.1
@@ -136,7 +148,7 @@ async def test_a_foreign_lease_ends_by_what_was_seen_here_whatever_its_times_say
 
 
 async def test_a_renewal_whose_answer_was_lost_is_recognised_as_our_own(store: LeaseStore, clock: Clock) -> None:
-    elector = make_elector(store, "a", clock=clock)
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
         lost: list[str] = []
@@ -157,7 +169,7 @@ async def test_a_renewal_whose_answer_was_lost_is_recognised_as_our_own(store: L
 
 
 async def test_leading_ends_at_once_when_another_holds_the_lease(store: LeaseStore, clock: Clock) -> None:
-    elector = make_elector(store, "a", clock=clock)
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
         store.edit(LEASE_NAME, holderIdentity="other")
@@ -169,7 +181,7 @@ async def test_leading_ends_at_once_when_another_holds_the_lease(store: LeaseSto
 async def test_leading_ends_at_once_when_the_lease_is_deleted_and_may_begin_again(
     store: LeaseStore, clock: Clock
 ) -> None:
-    elector = make_elector(store, "a", clock=clock)
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
         store.leases.clear()
@@ -180,7 +192,7 @@ async def test_leading_ends_at_once_when_the_lease_is_deleted_and_may_begin_agai
 async def test_an_unexpected_error_is_survived(
     store: LeaseStore, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    elector = make_elector(store, "a", clock=clock)
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
     failures = [ZeroDivisionError("one"), ZeroDivisionError("two")]
 
     def fail(_: str) -> None:
@@ -194,13 +206,31 @@ async def test_an_unexpected_error_is_survived(
 
 
 async def test_a_leader_that_was_frozen_past_its_lease_does_not_believe_in_it(store: LeaseStore, clock: Clock) -> None:
-    elector = make_elector(store, "a", clock=clock)
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
         clock.time += 60.0
         store.edit(LEASE_NAME, holderIdentity="other", renewTime="now")
         assert not elector.is_leading()
         await asyncio.wait_for(elector.until(leading=False), 5)
+
+
+async def test_leading_ends_with_a_release_that_fails(
+    store: LeaseStore, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
+
+    def refuse(_: str) -> None:
+        raise Unavailable("the API server is away")
+
+    async with running(elector) as tasks:
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        store.before = refuse
+        await elector.release()
+        assert not elector.is_leading()
+        await asyncio.wait_for(tasks[0], 3)
+    assert "could not be given back" in caplog.text
+    assert store.leases[LEASE_NAME]["spec"]["holderIdentity"] == "a"
 
 
 async def test_who_runs_alone_always_leads() -> None:
@@ -212,8 +242,17 @@ async def test_who_runs_alone_always_leads() -> None:
         await asyncio.wait_for(alone.until(leading=False), 0.05)
 
 
+async def test_one_of_many_candidates_leads(api: ApiServer, namespace: str) -> None:
+    electors = [make_elector(api, f"candidate-{number}", namespace=namespace) for number in range(5)]
+    async with running(*electors):
+        for _ in range(10):
+            await asyncio.sleep(0.2)
+            assert sum(elector.is_leading() for elector in electors) <= 1
+        assert sum(elector.is_leading() for elector in electors) == 1
+
+
 async def test_a_released_lease_is_taken_over_within_two_seconds(api: ApiServer, namespace: str) -> None:
-    first, second = (make_elector(api, name, namespace=namespace) for name in ("first", "second"))
+    first, second = (make_elector(api, name, namespace=namespace, timing=Timing()) for name in ("first", "second"))
     async with running(first) as tasks:
         await asyncio.wait_for(first.until(leading=True), 5)
         async with running(second):
@@ -244,16 +283,16 @@ async def test_a_leader_that_is_cut_off_ends_before_another_begins(
                 await asyncio.sleep(0.5)
                 relay.stall()
                 started = time.monotonic()
-                await asyncio.wait_for(leader.until(leading=False), RENEW + 1)
+                await asyncio.wait_for(leader.until(leading=False), QUICK.renew + 1)
                 ended = time.monotonic() - started
                 assert not heir.is_leading()
                 await asyncio.wait_for(heir.until(leading=True), 20)
                 taken = time.monotonic() - started
                 assert not leader.is_leading()
-                assert time.monotonic() - leader.heartbeat < 10
+                assert time.monotonic() - leader.heartbeat < 4 * QUICK.call
         await far_api.close()
-    assert ended <= RENEW
-    assert LEASE - 2.5 < taken < 20.0
+    assert ended <= QUICK.renew
+    assert QUICK.lease - QUICK.retry - 0.5 < taken < QUICK.lease + 3 * QUICK.look + 1.0
 
 
 async def test_leading_ends_with_the_api_server_and_comes_back_with_it(
@@ -265,8 +304,8 @@ async def test_leading_ends_with_the_api_server_and_comes_back_with_it(
         try:
             await asyncio.to_thread(own_control_plane.kill_apiserver)
             started = time.monotonic()
-            await asyncio.wait_for(elector.until(leading=False), RENEW + 1)
-            assert time.monotonic() - started <= RENEW + 0.5
+            await asyncio.wait_for(elector.until(leading=False), QUICK.renew + 1)
+            assert time.monotonic() - started <= QUICK.renew + 0.5
         finally:
             await asyncio.to_thread(own_control_plane.restart_apiserver)
         await asyncio.wait_for(elector.until(leading=True), 15)

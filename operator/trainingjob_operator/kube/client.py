@@ -21,7 +21,7 @@ from kubernetes.aio.client.rest import RESTResponse
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 from kubernetes.aio.config.kube_config import load_kube_config
 
-from trainingjob_operator.kube.errors import KubeError, Unavailable, from_answer
+from trainingjob_operator.kube.errors import Expired, KubeError, Unavailable, from_answer
 
 READ_SECONDS = 10.0
 """Limit of a call that reads one object."""
@@ -30,6 +30,7 @@ WRITE_SECONDS = 8.0
 LIST_SECONDS = 30.0
 """Limit of one page of a list."""
 CONNECT_SECONDS = 5.0
+PAGE_SIZE = 500
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -97,9 +98,14 @@ class Login:
                 path, client_configuration=configuration, persist_config=False
             )
         except Exception as error:  # whatever a malformed file makes the client raise
-            source = kubeconfig or "the service account or ~/.kube/config"
-            raise LoginError(f"no usable credentials for the API server in {source}: {error}") from error
+            raise LoginError(f"No usable credentials for the API server ({self._sources()}): {error}") from error
+        if configuration.host.startswith("https") and not configuration.api_key and not configuration.cert_file:
+            # a plugin that failed; going on as system:anonymous would make every right look missing
+            raise LoginError(f"No token and no certificate for the API server ({self._sources()})")
         return configuration, loader.current_context["context"].get("namespace")
+
+    def _sources(self) -> str:
+        return self._environ.get("KUBECONFIG") or f"{self._service_account} or ~/.kube/config"
 
     def _from_pod(self, configuration: Configuration) -> str | None:
         loader = InClusterConfigLoader(  # type: ignore[no-untyped-call]
@@ -151,6 +157,27 @@ class ApiServer:
         if not isinstance(answer, dict):
             raise Unavailable(f"{method} {path}: the answer is no object")
         return answer
+
+    async def pages(self, path: str, *, query: Mapping[str, str], size: int) -> AsyncIterator[dict[str, Any]]:
+        """List a collection in pages of at most `size` items, each as the API server gives it.
+
+        A list that outlives the API server's history goes on at its next key from a newer state: no item comes twice,
+        what is created or deleted meanwhile may be shown or not, and a watch must start at the first page's version.
+        """
+        query = {**query, "limit": str(size)}
+        while True:
+            try:
+                page = await self.call("GET", path, seconds=LIST_SECONDS, query=query)
+            except Expired as error:
+                if not error.continue_token:
+                    raise
+                query["continue"] = error.continue_token
+                continue
+            yield page
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            query["continue"] = token
 
     @asynccontextmanager
     async def watch(

@@ -1,20 +1,16 @@
 """Leader election on a Lease of coordination.k8s.io/v1.
 
-Three spans, all counted by this process's own clock, never by comparing the times of two machines:
-
-    LEASE   15 s   others may take the Lease when they have seen it unchanged for so long
-    RENEW   10 s   a leader whose last good renewal was sent longer ago leads no more
-    RETRY    2 s   between two renewals; a candidate looks every second
-
-A renewal counts from the moment it was sent, so the Lease can't be lost before that moment + LEASE. `fence` holds
-mutating calls to that: one is let through only if its time limit ends before. The official client's own elector goes
-on leading through a connection error, has no deadline for a renewal and compares wall clocks.
+All spans (`Timing`) are counted by this process's own clock, never by comparing the times of two machines. A renewal
+counts from the moment it was sent, so the Lease can't be lost before that moment + `lease`. `fence` holds mutating
+calls to that: one is let through only if its time limit ends before. The official client's own elector goes on leading
+through a connection error, has no deadline for a renewal and compares wall clocks.
 """
 
 import asyncio
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,16 +21,29 @@ from trainingjob_operator.leadership import NotLeading
 log = logging.getLogger(__name__)
 
 LEASE_NAME = "trainingjob-operator.sagemaker.services.k8s.aws"
-LEASE = 15.0
-RENEW = 10.0
-RETRY = 2.0
-LOOK = 1.0
-CALL = 4.0
-"""Seconds for one call at most, so that a renewal that hangs leaves time for another."""
 RELEASE = 2.0
 """Seconds for giving the Lease back at exit."""
 
 Lease = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds."""
+
+    lease: float = 15.0
+    """Others may take the Lease when they have seen it unchanged for so long."""
+    renew: float = 10.0
+    """A leader whose last good renewal was sent longer ago leads no more."""
+    retry: float = 2.0
+    """Between two renewals."""
+    look: float = 1.0
+    """Between two looks of a candidate."""
+    call: float = 4.0
+    """For one call at most, so that a renewal that hangs leaves time for another."""
+
+
+DEFAULT_TIMING = Timing()
 
 
 class Elector:
@@ -55,6 +64,7 @@ class Elector:
         now: Callable[[], datetime],
         jitter: random.Random,
         name: str = LEASE_NAME,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self._api = api
         self._name = name
@@ -63,6 +73,7 @@ class Elector:
         self._clock = clock
         self._now = now
         self._jitter = jitter
+        self._timing = timing
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._lease: Lease | None = None
         self._seen: tuple[object, float] | None = None  # a foreign holder's record, and when it was first seen
@@ -74,16 +85,16 @@ class Elector:
         self._waits = asyncio.Event()
         self._waits.set()
         self.heartbeat = clock()
-        """When the loop last turned; it does so every few seconds, API server or not."""
+        """When the loop last turned, by `clock`; at most three calls and a pause ago, API server or not."""
 
     def is_leading(self) -> bool:
-        return self._renewed_at is not None and self._clock() < self._renewed_at + RENEW
+        return self._renewed_at is not None and self._clock() < self._renewed_at + self._timing.renew
 
     def fence(self, seconds: float) -> None:
         """Raise NotLeading unless a call of at most `seconds` that starts now ends before the Lease can be lost."""
         if self._renewed_at is None or not self.is_leading():
             raise NotLeading("this replica does not lead")
-        if self._clock() + seconds > self._renewed_at + LEASE:
+        if self._clock() + seconds > self._renewed_at + self._timing.lease:
             raise NotLeading("the Lease was not renewed recently enough for this call")
 
     async def until(self, leading: bool) -> None:
@@ -135,7 +146,7 @@ class Elector:
 
     def _notice_end(self) -> None:
         if self._renewed_at is not None and not self.is_leading():
-            log.warning("The Lease was not renewed for %g s: this replica leads no more", RENEW)
+            log.warning("The Lease was not renewed for %g s: this replica leads no more", self._timing.renew)
             self._settle(None)
 
     async def _renew(self) -> None:
@@ -174,7 +185,11 @@ class Elector:
         record = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
         if self._seen is None or self._seen[0] != record:
             self._seen = (record, self._clock())
-        return self._clock() >= self._seen[1] + _duration(spec)
+        return self._clock() >= self._seen[1] + self._duration(spec)
+
+    def _duration(self, spec: dict[str, Any]) -> float:
+        """Seconds that the holder asked for; ours where it left that out."""
+        return float(spec.get("leaseDurationSeconds") or self._timing.lease)
 
     async def _hold(self, lease: Lease) -> None:
         """Write ourselves as the holder, for the first time or again."""
@@ -193,7 +208,7 @@ class Elector:
         if holder and spec.get("holderIdentity") != holder:
             spec["leaseTransitions"] = (spec.get("leaseTransitions") or 0) + 1 if spec else 0
             spec["acquireTime"] = moment
-        spec.update(holderIdentity=holder, renewTime=moment, leaseDurationSeconds=int(LEASE))
+        spec.update(holderIdentity=holder, renewTime=moment, leaseDurationSeconds=int(self._timing.lease))
         body = {**lease, "spec": spec}
         if "resourceVersion" not in lease["metadata"]:
             return await self._api.call("POST", self._collection, body=body, seconds=seconds)
@@ -205,14 +220,13 @@ class Elector:
     def _limit(self) -> float:
         """Seconds for the next call: it must not outlast the leadership that it is to prolong."""
         if self._renewed_at is None:
-            return CALL
-        return max(0.1, min(CALL, self._renewed_at + RENEW - self._clock()))
+            return self._timing.call
+        return max(0.1, min(self._timing.call, self._renewed_at + self._timing.renew - self._clock()))
 
     def _pause(self) -> float:
         """Seconds until the next turn, with jitter: early only, so that the spans above are upper limits."""
-        if self._renewed_at is not None:
-            return RETRY * self._jitter.uniform(0.75, 1.0)
-        return LOOK * self._jitter.uniform(0.75, 1.0)
+        span = self._timing.look if self._renewed_at is None else self._timing.retry
+        return span * self._jitter.uniform(0.75, 1.0)
 
     def _settle(self, renewed_at: float | None) -> None:
         self._renewed_at = renewed_at
@@ -223,9 +237,3 @@ class Elector:
 
 def _holder(lease: Lease) -> str:
     return str((lease.get("spec") or {}).get("holderIdentity") or "")
-
-
-def _duration(spec: dict[str, Any]) -> float:
-    """Seconds that the holder asked for; ours where it left that out."""
-    value = spec.get("leaseDurationSeconds")
-    return float(value) if isinstance(value, int) and value > 0 else LEASE

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from trainingjob_operator.kube.client import LIST_SECONDS, MERGE_PATCH, READ_SECONDS, WRITE_SECONDS, ApiServer
-from trainingjob_operator.kube.errors import Expired
+from trainingjob_operator.kube.client import MERGE_PATCH, PAGE_SIZE, READ_SECONDS, WRITE_SECONDS, ApiServer
 
 GROUP = "sagemaker.services.k8s.aws"
 VERSION = "v1alpha1"
@@ -20,7 +19,6 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 FIELD_MANAGER = "trainingjob-operator"
 """The name of this operator in metadata.managedFields."""
-PAGE_SIZE = 500
 
 Object = dict[str, Any]
 
@@ -31,27 +29,10 @@ class TrainingJobObjects:
         self._page_size = page_size
 
     async def list_pages(self, namespace: str | None = None, label_selector: str = "") -> AsyncIterator[list[Object]]:
-        """The objects of one namespace, or of all, in pages of at most `page_size`.
-
-        A list that outlives the API server's history goes on at its next key from a newer state, so no object comes
-        twice; what is created or deleted meanwhile may be shown or not.
-        """
-        query = {"limit": str(self._page_size)}
-        if label_selector:
-            query["labelSelector"] = label_selector
-        while True:
-            try:
-                page = await self._api.call("GET", _path(namespace), seconds=LIST_SECONDS, query=query)
-            except Expired as error:
-                if not error.continue_token:
-                    raise
-                query["continue"] = error.continue_token
-                continue
+        """The objects of one namespace, or of all, in pages of at most `page_size`; see ApiServer.pages."""
+        query = {"labelSelector": label_selector} if label_selector else {}
+        async for page in self._api.pages(_path(namespace), query=query, size=self._page_size):
             yield page.get("items") or []
-            token = page["metadata"].get("continue")
-            if not token:
-                return
-            query["continue"] = token
 
     async def get(self, namespace: str, name: str) -> Object:
         return await self._api.call("GET", _path(namespace, name), seconds=READ_SECONDS)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import quote
 
-from trainingjob_operator.kube.client import LIST_SECONDS, READ_SECONDS, ApiServer
+from trainingjob_operator.kube.client import LIST_SECONDS, PAGE_SIZE, READ_SECONDS, ApiServer
 from trainingjob_operator.kube.errors import Forbidden, KubeError, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
@@ -143,37 +143,32 @@ class _Mirror:
     async def _list(self) -> str:
         """Replace what is known; returns the resourceVersion to watch from."""
         found: dict[str, _Value | None] = {}
-        query = {**self._collection.query, "limit": "500"}
-        while True:
+        version = ""
+        async for page in self._api.pages(self._collection.path, query=self._collection.query, size=PAGE_SIZE):
             self.heartbeat = self._clock()
-            page = await self._api.call("GET", self._collection.path, seconds=LIST_SECONDS, query=query)
+            version = version or str(page["metadata"]["resourceVersion"])
             for item in page.get("items") or ():
                 found[item["metadata"]["name"]] = self._collection.keep(item)
-            token = page["metadata"].get("continue")
-            if not token:
-                break
-            query["continue"] = token
         self._known = found
         for name in list(self._given):
             self._compare(name)
-        return str(page["metadata"]["resourceVersion"])
+        return version
 
     async def _poll(self) -> None:
         """Read what was asked for, again and again, for a while."""
-        self._known = {}
         self._mode = _Mode.POLLING
         for _ in range(POLLS_BEFORE_WATCH):
-            self.heartbeat = self._clock()
-            await asyncio.sleep(self._poll_seconds * self._jitter.uniform(0.75, 1.0))
+            self._known = {}
             for name in list(self._given):
                 self.heartbeat = self._clock()
                 try:
                     self._known[name] = await self._read(name)
-                except KubeError as error:
+                except Unavailable as error:
                     log.debug("Reading %s %s: %s", self._collection.what, name, error)
-                    self._known.pop(name, None)
                 else:
                     self._compare(name)
+            self.heartbeat = self._clock()
+            await asyncio.sleep(self._poll_seconds * self._jitter.uniform(0.75, 1.0))
 
     async def _read(self, name: str) -> _Value | None:
         path = f"{self._collection.path}/{quote(name, safe='')}"
