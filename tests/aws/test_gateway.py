@@ -116,10 +116,10 @@ async def test_all_pages_of_tags_are_read(bench: Bench) -> None:
     async def behave(request: Request) -> tuple[int, bytes]:
         if b"NextToken" in request.body:
             return answer_json({"Tags": [{"Key": "b", "Value": "2"}]})
-        return answer_json({"Tags": [{"Key": "a", "Value": "1"}], "NextToken": "more"})
+        return answer_json({"Tags": [{"Key": "a", "Value": "1"}, {"Key": "c"}], "NextToken": "more"})
 
     async with RawServer(behave) as server:
-        assert await gateway_to(server.url, bench).list_tags("arn") == {"a": "1", "b": "2"}
+        assert await gateway_to(server.url, bench).list_tags("arn") == {"a": "1", "b": "2", "c": ""}
 
 
 async def test_requests_name_the_operator_and_its_version(bench: Bench) -> None:
@@ -235,6 +235,30 @@ async def test_an_unreadable_answer_is_retried_and_not_quoted(bench: Bench) -> N
             expected = ("UnreadableAnswer", ErrorClass.RETRY, False)
             assert (failure.code, failure.kind, failure.definite) == expected, (status, body)
             assert "hush" not in failure.message
+
+
+WRONG_TYPES: list[tuple[Callable[[Gateway], Awaitable[object]], str]] = [
+    (lambda gateway: gateway.create(request_named("job")), '{"TrainingJobArn": 5}'),
+    (lambda gateway: gateway.create(request_named("job")), '{"TrainingJobArn": ""}'),
+    (lambda gateway: gateway.list_page(), '{"TrainingJobSummaries": [{"TrainingJobName": "job"}]}'),
+    (lambda gateway: gateway.list_page(), '{"TrainingJobSummaries": ["job"]}'),
+    (lambda gateway: gateway.update({"TrainingJobName": "job"}), "no JSON"),
+    (lambda gateway: gateway.list_page(), '{"TrainingJobSummaries": [], "NextToken": 7}'),
+    (lambda gateway: gateway.list_tags("arn"), '{"Tags": [{"Value": "red"}]}'),
+    (lambda gateway: gateway.list_tags("arn"), '{"Tags": {"team": "red"}}'),
+]
+
+
+async def test_an_answer_of_wrong_types_is_an_unreadable_one(bench: Bench) -> None:
+    answers = iter(WRONG_TYPES)
+
+    async def behave(_: Request) -> tuple[int, bytes]:
+        return 200, next(answers)[1].encode()
+
+    async with RawServer(behave) as server:
+        gateway = gateway_to(server.url, bench)
+        for call, body in WRONG_TYPES:
+            assert (await failure_of(call(gateway))).code == "UnreadableAnswer", body
 
 
 async def test_a_connection_that_never_stood_is_a_definite_failure(bench: Bench) -> None:
@@ -357,11 +381,11 @@ async def test_a_target_that_hangs_leaves_threads_to_others(sagemaker: StandIn, 
         gateways = bench.gateways(threads=4)
         hung = gateways.get(Target("111122223333", REGION, endpoint_url=server.url))
         calls = [asyncio.create_task(failure_of(hung.describe(str(n)))) for n in range(20)]
-        await server.received(2)
+        await server.received(3)
         well = gateways.get(Target(ACCOUNT, REGION, endpoint_url=sagemaker.url))
         async with asyncio.timeout(3):
             await asyncio.gather(*(well.describe("job") for _ in range(20)))
-        assert len(server.requests) == 2
+        assert len(server.requests) == 3
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)

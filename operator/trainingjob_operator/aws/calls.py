@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -24,24 +24,13 @@ from trainingjob_operator.aws.threads import Threads
 from trainingjob_operator.logic.errors import AwsError, ErrorClass, classify, is_named, readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     Observe = Callable[[str, float, AwsError | None], None]
     """Is told of each call that was sent: operation, seconds, how it failed."""
 
 T = TypeVar("T")
-
-
-class UnreadableAnswerError(Exception):
-    """An answer without the members that it always has."""
-
-
-def check_members(answer: dict[str, Any], members: Collection[str]) -> dict[str, Any]:
-    """`answer`, if it has all these members: botocore takes an answer that is no JSON for one without any."""
-    if any(answer.get(member) is None for member in members):
-        raise UnreadableAnswerError
-    return answer
 
 
 class Caller:
@@ -73,6 +62,7 @@ class Caller:
     ) -> T:
         """What `work` returns; raises AwsError, or what `fence` raises, and then nothing was sent.
 
+        :param work: sends one request and reads its answer; what it raises after sending is an unreadable answer
         :param deadline: seconds until the caller waits no longer; what was not sent by then never is
         :param slots: bounds the threads that calls like this one occupy, hung ones included
         :param fence: called in the thread right before sending
@@ -180,7 +170,7 @@ def translate(operation: str, error: Exception, *, sent: bool) -> AwsError:
         message = str(error.response["Error"].get("Message") or "")
         if not is_named(code):
             code, message = "UnreadableAnswer", f"The answer (HTTP {status}) is not the service's."
-    elif isinstance(error, UnreadableAnswerError) or (sent and not isinstance(error, BotoCoreError)):
+    elif sent and not isinstance(error, BotoCoreError):
         # the exception's own text may quote the answer
         code, message = "UnreadableAnswer", "The answer could not be read."
     else:

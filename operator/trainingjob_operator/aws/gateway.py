@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from trainingjob_operator.aws.calls import Caller, check_members
+from trainingjob_operator.aws.calls import Caller
 from trainingjob_operator.aws.credentials import (
     IDENTITY_TIMEOUTS,
     MUTATING_TIMEOUTS,
@@ -20,12 +20,15 @@ from trainingjob_operator.aws.credentials import (
 )
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
+T = TypeVar("T")
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from trainingjob_operator.aws.budget import Budget, Budgets
     from trainingjob_operator.aws.calls import Observe
 
+    _Read = Callable[[dict[str, Any]], T]
     Fence = Callable[[float], None]
     """Raises unless a call that starts now and takes that many seconds at most is allowed; called in threads."""
 
@@ -102,7 +105,7 @@ class Gateways:
         budgets: Budgets,
         fence: Fence,
         observe: Observe,
-        threads: int = 16,
+        threads: int = 32,
         identity_endpoint_url: str | None = None,
         timeouts: CallTimeouts | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -112,7 +115,7 @@ class Gateways:
         :param region: the operator's own, where STS is asked
         :param version: of this operator, for the user agent
         :param observe: is told of each SageMaker call that was sent
-        :param threads: calls under way at the same time; one target gets half of them at most
+        :param threads: calls under way at the same time; one target gets three quarters of them at most
         :param clock: monotonic seconds
         """
         self._caller = Caller(threads=threads, clock=clock)
@@ -124,7 +127,7 @@ class Gateways:
             before_send=self._caller.before_send,
             identity_endpoint_url=identity_endpoint_url,
         )
-        self._per_target = max(1, threads // 2)
+        self._per_target = max(1, threads * 3 // 4)
         self._budgets = budgets
         self._fence = fence
         self._observe = observe
@@ -152,14 +155,12 @@ class Gateways:
     async def caller_identity(self) -> CallerIdentity:
         """The operator's own account, asked of STS once; raises AwsError."""
         if self._identity is None:
-            answer = await self._caller.call(
+            self._identity = await self._caller.call(
                 "GetCallerIdentity",
-                lambda: check_members(self._sessions.identity_client().get_caller_identity(), ("Account", "Arn")),
+                lambda: _read_identity(self._sessions.identity_client().get_caller_identity()),
                 deadline=sum(IDENTITY_TIMEOUTS) + self._timeouts.patience,
                 slots=self._identity_slot,
             )
-            partition = answer["Arn"].split(":")[1]
-            self._identity = CallerIdentity(answer["Account"], partition, answer["Arn"])
         return self._identity
 
     def close(self) -> None:
@@ -209,72 +210,61 @@ class BotoGateway:
         self._timeouts = timeouts
 
     async def create(self, request: Mapping[str, Any]) -> str:
-        answer = await self._change("CreateTrainingJob", self._budgets.create, request, "TrainingJobArn")
-        arn: str = answer["TrainingJobArn"]
-        return arn
+        return await self._change("CreateTrainingJob", self._budgets.create, request, _read_arn)
 
     async def describe(self, job_name: str) -> dict[str, Any]:
-        answer = await self._read(
-            "DescribeTrainingJob",
-            self._budgets.describe,
-            {"TrainingJobName": job_name},
-            "TrainingJobArn",
-            "TrainingJobStatus",
-        )
-        del answer["ResponseMetadata"]
-        return answer
+        request = {"TrainingJobName": job_name}
+        return await self._read("DescribeTrainingJob", self._budgets.describe, request, _read_job)
 
     async def list_page(self, **filters: Any) -> tuple[list[dict[str, Any]], str | None]:
-        answer = await self._read("ListTrainingJobs", self._budgets.list_page, filters, "TrainingJobSummaries")
-        return answer["TrainingJobSummaries"], answer.get("NextToken")
+        return await self._read("ListTrainingJobs", self._budgets.list_page, filters, _read_page)
 
     async def stop(self, job_name: str) -> None:
-        await self._change("StopTrainingJob", self._budgets.stop, {"TrainingJobName": job_name})
+        request = {"TrainingJobName": job_name}
+        await self._change("StopTrainingJob", self._budgets.stop, request, _ignore)
 
     async def update(self, request: Mapping[str, Any]) -> None:
-        await self._change("UpdateTrainingJob", self._budgets.update, request, "TrainingJobArn")
+        await self._change("UpdateTrainingJob", self._budgets.update, request, _read_arn)
 
     async def list_tags(self, arn: str) -> dict[str, str]:
         tags: dict[str, str] = {}
         request = {"ResourceArn": arn}
         while True:
-            answer = await self._read("ListTags", self._budgets.list_tags, request, "Tags")
-            tags.update((tag["Key"], tag["Value"]) for tag in answer["Tags"])
-            token = answer.get("NextToken")
-            if not token:
+            page, token = await self._read("ListTags", self._budgets.list_tags, request, _read_tags)
+            tags.update(page)
+            if token is None:
                 return tags
             request = {"ResourceArn": arn, "NextToken": token}
 
     async def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
         pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-        await self._change("AddTags", self._budgets.add_tags, {"ResourceArn": arn, "Tags": pairs})
+        request = {"ResourceArn": arn, "Tags": pairs}
+        await self._change("AddTags", self._budgets.add_tags, request, _ignore)
 
     async def delete_tags(self, arn: str, keys: Collection[str]) -> None:
         request = {"ResourceArn": arn, "TagKeys": list(keys)}
-        await self._change("DeleteTags", self._budgets.delete_tags, request)
+        await self._change("DeleteTags", self._budgets.delete_tags, request, _ignore)
 
-    async def _read(self, operation: str, budget: Budget, request: Mapping[str, Any], *members: str) -> dict[str, Any]:
-        return await self._call(operation, budget, request, members, self._timeouts.reading, None)
+    async def _read(self, operation: str, budget: Budget, request: Mapping[str, Any], read: _Read[T]) -> T:
+        return await self._call(operation, budget, request, read, self._timeouts.reading, None)
 
-    async def _change(
-        self, operation: str, budget: Budget, request: Mapping[str, Any], *members: str
-    ) -> dict[str, Any]:
+    async def _change(self, operation: str, budget: Budget, request: Mapping[str, Any], read: _Read[T]) -> T:
         timeouts = self._timeouts.mutating
-        return await self._call(operation, budget, request, members, timeouts, lambda: self._fence(sum(timeouts)))
+        return await self._call(operation, budget, request, read, timeouts, lambda: self._fence(sum(timeouts)))
 
     async def _call(
         self,
         operation: str,
         budget: Budget,
         request: Mapping[str, Any],
-        members: Collection[str],
+        read: _Read[T],
         timeouts: Timeouts,
         fence: Callable[[], None] | None,
-    ) -> dict[str, Any]:
+    ) -> T:
         try:
             answer = await self._caller.call(
                 operation,
-                lambda: self._send(operation, request, members, timeouts),
+                lambda: read(self._send(operation, request, timeouts)),
                 deadline=sum(timeouts) + self._timeouts.patience,
                 slots=self._slots,
                 fence=fence,
@@ -286,9 +276,7 @@ class BotoGateway:
         budget.succeeded()
         return answer
 
-    def _send(
-        self, operation: str, request: Mapping[str, Any], members: Collection[str], timeouts: Timeouts
-    ) -> dict[str, Any]:
+    def _send(self, operation: str, request: Mapping[str, Any], timeouts: Timeouts) -> dict[str, Any]:
         client = self._sessions.client(
             "sagemaker",
             region=self._target.region,
@@ -297,7 +285,8 @@ class BotoGateway:
             external_id=self._target.external_id,
             endpoint_url=self._target.endpoint_url,
         )
-        return check_members(getattr(client, _METHODS[operation])(**request), members)
+        answer: dict[str, Any] = getattr(client, _METHODS[operation])(**request)
+        return answer
 
     def _learn(self, failure: AwsError, operation: str, budget: Budget) -> None:
         on_the_way = failure.operation != operation
@@ -307,3 +296,48 @@ class BotoGateway:
             self._sessions.renew()
         elif failure.kind is ErrorClass.CREDENTIALS:
             self._sessions.renew(self._target.role_arn, self._target.external_id)
+
+
+# botocore checks no answer and takes one that is no JSON for one without members: whatever these raise tells that
+
+
+def _ignore(_: dict[str, Any]) -> None:
+    """For answers without anything that is needed."""
+
+
+def _text(answer: Mapping[str, Any], member: str) -> str:
+    text = answer[member]
+    if not isinstance(text, str) or not text:
+        raise TypeError(member)
+    return text
+
+
+def _next_token(answer: Mapping[str, Any]) -> str | None:
+    return _text(answer, "NextToken") if answer.get("NextToken") else None
+
+
+def _read_arn(answer: dict[str, Any]) -> str:
+    return _text(answer, "TrainingJobArn")
+
+
+def _read_job(answer: dict[str, Any]) -> dict[str, Any]:
+    for member in ("TrainingJobArn", "TrainingJobStatus"):
+        _text(answer, member)
+    del answer["ResponseMetadata"]
+    return answer
+
+
+def _read_page(answer: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    summaries: list[dict[str, Any]] = answer["TrainingJobSummaries"]
+    for summary in summaries:
+        _text(summary, "TrainingJobArn")
+    return summaries, _next_token(answer)
+
+
+def _read_tags(answer: dict[str, Any]) -> tuple[dict[str, str], str | None]:
+    return {_text(tag, "Key"): str(tag.get("Value", "")) for tag in answer["Tags"]}, _next_token(answer)
+
+
+def _read_identity(answer: dict[str, Any]) -> CallerIdentity:
+    arn = _text(answer, "Arn")
+    return CallerIdentity(_text(answer, "Account"), arn.split(":")[1], arn)
