@@ -70,6 +70,7 @@ OWN_STATUS: dict[str, Schema] = {
         "properties": dict.fromkeys(("arn", "ownerAccountID", "partition", "region"), TEXT),
         "required": ["ownerAccountID", "region"],
     },
+    "appliedFields": {"type": "array", "items": TEXT},
     "appliedTagKeys": {"type": "array", "items": TEXT},
     "conditions": {
         "type": "array",

@@ -25,10 +25,12 @@ from trainingjob_operator.logic.decision import (
     Release,
     Rest,
     Say,
+    SetTags,
     Stop,
     TakeOver,
     TakeTurn,
     Unmark,
+    Update,
     View,
     Wait,
 )
@@ -39,6 +41,7 @@ from trainingjob_operator.logic.naming import (
     FINALIZER,
     Identity,
     Owner,
+    Ownership,
     compose_tags,
     expand_tag_format,
     prove_ownership,
@@ -47,6 +50,7 @@ from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Key, Resource, mapping, string
 from trainingjob_operator.logic.turns import Turns
+from trainingjob_operator.logic.updates import TagChange, UpdatePlan, applied_fields, plan_update
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.reporter import Reporter
 from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
@@ -280,7 +284,11 @@ class Reconciler:
             case TakeOver(arn, finalizer):
                 await self._take_over(arn, work, finalizer=finalizer)
             case Stop(identity):
-                await self._stop(identity, work)
+                return await self._stop(identity, work)
+            case Update(identity, members):
+                return await self._update(identity, members, work)
+            case SetTags(arn, change):
+                return await self._set_tags(arn, change, work)
             case Unmark(refusal):
                 await self._unmark(work, refusal)
             case Release():
@@ -313,23 +321,43 @@ class Reconciler:
         memory.troubles.pop(decision.DESCRIBE, None)
         memory.note_found(view.observation.updated_by(Observation.from_describe(answer)), self._clocks.monotonic())
         if _is_worth_comparing(view):
-            memory.differences = _compare(view.resource.spec, answer)
+            self._compare(answer, work)
         memory.compared_generation = view.resource.generation
         return False
 
+    def _compare(self, answer: Mapping[str, Any], work: "_Work") -> None:
+        """What of the spec is not what runs, and what can be done about it."""
+        memory, resource = work.view.memory, work.view.resource
+        try:
+            request = fields.to_request(resource.spec)
+            memory.differences = fields.differences(resource.spec, answer)
+        except fields.InvalidSpec as error:
+            memory.edit_refused = (resource.generation, Finding(decision.EDIT_NOT_POSSIBLE, str(error)))
+            return
+        applied = memory.applied_fields
+        plan = plan_update(
+            request,
+            answer,
+            memory.differences,
+            resource.recorded_names("appliedFields") if applied is None else applied,
+        )
+        memory.plan = plan if plan != UpdatePlan() else None
+
     async def _read_tags(self, arn: str, work: "_Work") -> bool:
+        memory = work.view.memory
         if await self._must_wait(lambda budgets: budgets.list_tags, work.identity, work):
             return True
         try:
             tags = await self._accounts.get(work.target).list_tags(arn)
         except AwsError as error:
             if error.kind is ErrorClass.NOT_FOUND:
-                work.view.memory.note_absent(self._clocks.monotonic())
+                memory.note_absent(self._clocks.monotonic())
             else:
                 self._note(error, work, decision.LIST_TAGS)
             return False
-        work.view.memory.troubles.pop(decision.LIST_TAGS, None)
-        work.view.memory.ownership = prove_ownership(tags, self._owner(work.view.resource))
+        memory.troubles.pop(decision.LIST_TAGS, None)
+        memory.tags, memory.tags_generation = tags, work.view.resource.generation
+        memory.ownership = prove_ownership(tags, self._owner(work.view.resource))
         return False
 
     async def _create(self, identity: Identity, work: "_Work") -> None:
@@ -354,6 +382,8 @@ class Reconciler:
             raise
         memory.attempted_at = memory.created_at = self._clocks.monotonic()
         memory.arn, memory.look = arn, True
+        memory.applied_tag_keys = tuple(key for key, _ in resource.user_tags())
+        memory.applied_fields = applied_fields(resource.spec)
         memory.unsettled = memory.in_use = False
         memory.observation = memory.doubtful_since = None
         memory.troubles.pop(decision.CREATE, None)
@@ -383,8 +413,10 @@ class Reconciler:
                     memory.doubtful_since = now
                 self._note(error, work, decision.CREATE)
 
-    async def _stop(self, identity: Identity, work: "_Work") -> None:
+    async def _stop(self, identity: Identity, work: "_Work") -> bool:
         memory = work.view.memory
+        if await self._must_wait(lambda budgets: budgets.stop, identity, work):
+            return True
         try:
             await self._accounts.get(work.target).stop(identity.job_name)
         except AwsError as error:
@@ -392,15 +424,65 @@ class Reconciler:
             memory.stopping_since = memory.stopping_since or now
             if error.kind is ErrorClass.NOT_FOUND:
                 memory.note_absent(now)
-                return
+                return False
             if error.kind is ErrorClass.CONFLICT:  # it has ended, or is about to: its status tells
                 memory.look = True
             self._note(error, work, decision.STOP)
-            return
+            return False
         memory.troubles.pop(decision.STOP, None)
         memory.stop_sent_at = memory.stopping_since = self._clocks.monotonic()
         memory.look = True
         log.info("Stopped the training job %s", identity.job_name, extra=_named(work.key))
+        return False
+
+    async def _update(self, identity: Identity, members: Mapping[str, Any], work: "_Work") -> bool:
+        memory, resource = work.view.memory, work.view.resource
+        if await self._must_wait(lambda budgets: budgets.update, identity, work):
+            return True
+        try:
+            await self._accounts.get(work.target).update({"TrainingJobName": identity.job_name, **members})
+        except AwsError as error:
+            self._note_edit(error, work, decision.UPDATE)
+            return False
+        memory.troubles.pop(decision.UPDATE, None)
+        memory.updated = (members, self._clocks.monotonic())
+        memory.applied_fields = applied_fields(resource.spec)
+        memory.look = True
+        log.info("Updated %s of the training job %s", ", ".join(members), identity.job_name, extra=_named(work.key))
+        return False
+
+    async def _set_tags(self, arn: str, change: TagChange, work: "_Work") -> bool:
+        memory, resource = work.view.memory, work.view.resource
+        if await self._must_wait(lambda budgets: budgets.add_tags, work.identity, work):
+            return True
+        gateway, operation = self._accounts.get(work.target), decision.ADD_TAGS
+        try:
+            if change.add:
+                await gateway.add_tags(arn, change.add)
+            operation = decision.DELETE_TAGS
+            if change.remove:
+                await gateway.delete_tags(arn, change.remove)
+        except AwsError as error:
+            self._note_edit(error, work, operation)
+            return False
+        memory.troubles.pop(decision.ADD_TAGS, None)
+        memory.troubles.pop(decision.DELETE_TAGS, None)
+        kept = {key: value for key, value in (memory.tags or {}).items() if key not in change.remove}
+        memory.tags = {**kept, **change.add}
+        memory.applied_tag_keys = tuple(key for key, _ in resource.user_tags())
+        log.info("Set %d tags and removed %d", len(change.add), len(change.remove), extra=_named(work.key))
+        return False
+
+    def _note_edit(self, error: AwsError, work: "_Work", operation: str) -> None:
+        """An edit that the service refuses for good is told; others are tried again."""
+        memory = work.view.memory
+        if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND):
+            finding = Finding(decision.EDIT_NOT_POSSIBLE, _words(error))
+            memory.edit_refused = (work.view.resource.generation, finding)
+            return
+        if error.kind is ErrorClass.CONFLICT:  # not in this phase: what the phase is now tells what can be done
+            memory.look = True
+        self._note(error, work, operation)
 
     def _note(self, error: AwsError, work: "_Work", operation: str) -> None:
         """Remember an error under the operation that was wanted; what failed on the way to it is in the error."""
@@ -448,6 +530,9 @@ class Reconciler:
         if finalizer and not work.view.resource.holds_finalizer:
             await self._patch_finalizer(work.view.resource, hold=True)
         memory.arn = arn
+        if memory.tags is not None and memory.ownership in (Ownership.SAME_OBJECT, Ownership.SAME_NAME):
+            own = {key for key, _ in work.view.resource.user_tags()}
+            memory.applied_tag_keys = tuple(key for key in memory.tags if key in own)
         memory.in_use = memory.unsettled = False
         memory.refused = None
         self._turns_of(work.identity).leave(work.key)
@@ -576,16 +661,10 @@ def _is_worth_comparing(view: View) -> bool:
         or policy.observes_only
         or memory.in_use
         or memory.unsettled
-        or resource.observed_generation not in (None, resource.generation)
-        or shown in (decision.EDIT_NOT_POSSIBLE, decision.ADOPTED_SPEC_DIFFERS)
+        or view.is_edited
+        or memory.plan is not None
+        or shown in (decision.EDIT_NOT_POSSIBLE, decision.EDIT_PENDING, decision.ADOPTED_SPEC_DIFFERS)
     )
-
-
-def _compare(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[str, ...]:
-    try:
-        return fields.differences(spec, answer)
-    except fields.InvalidSpec as error:
-        return (str(error),)
 
 
 def _lane(resource: Resource) -> str:

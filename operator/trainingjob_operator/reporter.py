@@ -80,6 +80,7 @@ class Reporter:
             self._metrics.status_written("written")
             self._pruned |= status.pruned_paths(sent, mapping(body.get("status")))
             self._tell(resource, wanted, report)
+        view.memory.decided_generation = report.generation
         return wanted
 
     def _tell(self, resource: Resource, wanted: Mapping[str, Any], report: Report) -> None:
@@ -98,7 +99,7 @@ def _compose(view: View, say: Say) -> Report:
     memory, policy, identity = view.memory, view.policy, view.attached()
     adopted = policy.adopted or policy.adoption is not None
     return Report(
-        generation=view.resource.generation,
+        generation=_decided_generation(view, say),
         account=None if identity is None else identity.account,
         region=None if identity is None else identity.region,
         partition=None if identity is None else view.partition,
@@ -113,6 +114,14 @@ def _compose(view: View, say: Say) -> Report:
         pending_edit=say.pending_edit,
         adopted=adopted and identity is not None and not policy.read_only,
         handled_request=memory.handled_request,
+        applied_tag_keys=memory.applied_tag_keys,
+        applied_fields=memory.applied_fields,
         deleting=view.resource.deleting,
         disowned=say.disowned,
     )
+
+
+def _decided_generation(view: View, say: Say) -> int:
+    """An edit that is not dealt with yet must be found again after a restart."""
+    known = view.resource.observed_generation or view.memory.decided_generation
+    return known if say.unfinished and known is not None else view.resource.generation

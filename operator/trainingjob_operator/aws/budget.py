@@ -164,7 +164,7 @@ class OperationBudgets:
     delete_tags: Budget
 
 
-_GENEROUS: Final = Limits(rate=5, burst=20, ceiling=100)
+_GENEROUS: Final = Limits(rate=10, burst=100, ceiling=100)
 
 
 class Budgets:

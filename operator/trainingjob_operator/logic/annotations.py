@@ -91,9 +91,7 @@ class Policy:
         """Whether the namespace lets its jobs run under that role."""
         if not self.allowed_roles:
             return True
-        return isinstance(role_arn, str) and any(
-            fnmatch.fnmatchcase(role_arn, glob) for glob in self.allowed_roles
-        )
+        return isinstance(role_arn, str) and any(fnmatch.fnmatchcase(role_arn, glob) for glob in self.allowed_roles)
 
 
 def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults) -> Policy:
@@ -102,9 +100,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
     region = reader.read(REGION, DEFAULT_REGION, _parse_region) or defaults.region
     account = reader.read(None, OWNER_ACCOUNT, _parse_account) or defaults.account
     if account != defaults.account and not defaults.carm_enabled:
-        reader.refuse(
-            OWNER_ACCOUNT, "needs --enable-carm, which is off. Remove the annotation or turn it on."
-        )
+        reader.refuse(OWNER_ACCOUNT, "needs --enable-carm, which is off. Remove the annotation or turn it on.")
     endpoint = reader.read(None, ENDPOINT_URL, _endpoint_parser(unsafe=defaults.allow_unsafe_endpoints))
     deletion = reader.read(DELETION_POLICY, NAMESPACE_DELETION_POLICY, _choice(Deletion))
     bad_deletion = any(p.annotation in (DELETION_POLICY, NAMESPACE_DELETION_POLICY) for p in reader.problems)
@@ -119,9 +115,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         )
     written = string(resource.spec.get("trainingJobName"))
     if fields is not None and written is not None and fields != written:
-        reader.refuse(
-            ADOPTION_FIELDS, f"names {fields!r}, but spec.trainingJobName is {written!r}. Use one name."
-        )
+        reader.refuse(ADOPTION_FIELDS, f"names {fields!r}, but spec.trainingJobName is {written!r}. Use one name.")
     if adoption is not None and not _may_adopt(resource.namespace, defaults):
         reader.refuse(ADOPTION_POLICY, "is not permitted in this namespace (--adoption-namespaces).")
     return Policy(
@@ -196,9 +190,7 @@ def _endpoint_parser(*, unsafe: bool) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value.startswith("https://") or (unsafe and value.startswith("http://")):
             return value
-        allowed = (
-            "http:// or https://" if unsafe else "https:// (or run with --allow-unsafe-aws-endpoint-urls)"
-        )
+        allowed = "http:// or https://" if unsafe else "https:// (or run with --allow-unsafe-aws-endpoint-urls)"
         raise ValueError(f"is {_shorten(value)}. Give a URL that begins with {allowed}.")
 
     return parse

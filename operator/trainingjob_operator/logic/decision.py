@@ -14,8 +14,10 @@ How a step is carried out is the reconciler's business, how `Say` becomes condit
     an ARN of ours ── something changed ──► Look ──► Say; ended ──► Release
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from trainingjob_operator.logic.annotations import ADOPTION_POLICY, DELETION_POLICY, Deletion, Policy
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
@@ -25,6 +27,7 @@ from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Resource, mapping
 from trainingjob_operator.logic.turns import Place
+from trainingjob_operator.logic.updates import TagChange, UpdatePlan, plan_tags
 
 UNCERTAIN_SECONDS = 30.0
 """So long after an attempt to create, NotFound means nothing: the service is eventually consistent."""
@@ -59,12 +62,14 @@ ROLE_NOT_ALLOWED = "RoleNotAllowed"
 JOB_NOT_FOUND = "JobNotFound"
 ADOPTED_SPEC_DIFFERS = "SpecDiffers"
 EDIT_NOT_POSSIBLE = "EditNotPossible"
+EDIT_PENDING = "EditPending"
 IDENTITY_DIFFERS = "IdentityDiffers"
 STOP_STUCK = "StopStuck"
 WAITING = "Waiting"
 UNAVAILABLE = "ServiceUnavailable"
 
-CREATE, DESCRIBE, STOP, LIST_TAGS = "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "ListTags"
+CREATE, DESCRIBE, STOP, UPDATE = "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "UpdateTrainingJob"
+LIST_TAGS, ADD_TAGS, DELETE_TAGS = "ListTags", "AddTags", "DeleteTags"
 
 _REASONS = {
     ErrorClass.DENIED: "AccessDenied",
@@ -96,6 +101,18 @@ class View:
     """Why the spec can't be turned into a request."""
     no_access: Hindrance | None = None
     """Why no call can be made in the job's account."""
+
+    @property
+    def is_edited(self) -> bool:
+        """The spec is not the one that was decided on last."""
+        resource = self.resource
+        decided = resource.observed_generation or self.memory.decided_generation
+        return decided is not None and decided != resource.generation
+
+    @property
+    def is_adopting(self) -> bool:
+        """The job was not made for this object: it is followed, and perhaps stopped, but never changed."""
+        return self.policy.adoption is not None or self.policy.observes_only
 
     @property
     def arn(self) -> str | None:
@@ -202,6 +219,22 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """UpdateTrainingJob with these members."""
+
+    identity: Identity
+    members: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SetTags:
+    """AddTags and DeleteTags."""
+
+    arn: str
+    change: TagChange
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """Take the finalizer and create-pending away: there is nothing left to stop."""
 
@@ -221,11 +254,28 @@ class Say:
     """The place in the line as told in words."""
     release: bool = False
     """Afterwards take the finalizer away: what there was to stop has ended."""
+    unfinished: bool = False
+    """An edit is not dealt with yet: its generation must not count as observed."""
     disowned: bool = False
     """Nothing of a job may be shown: the one of this name is not this object's."""
 
 
-Step = Rest | Wait | Look | ReadTags | TakeTurn | Mark | Unmark | Create | TakeOver | Stop | Release | Say
+Step = (
+    Rest
+    | Wait
+    | Look
+    | ReadTags
+    | TakeTurn
+    | Mark
+    | Unmark
+    | Create
+    | TakeOver
+    | Stop
+    | Update
+    | SetTags
+    | Release
+    | Say
+)
 
 
 def decide(view: View) -> Step:
@@ -476,16 +526,68 @@ def _decide_life(view: View, identity: Identity) -> Step:
     waited = _wait_out(view, DESCRIBE)
     if waited is not None and not ended:
         return replace(waited, advisories=_advise(view, identity))
-    edited = resource.observed_generation not in (None, resource.generation)
-    unseen = edited and memory.compared_generation != resource.generation
+    unseen = view.is_edited and memory.compared_generation != resource.generation
     following = known.needs_following(view.wall, keep_alive_seconds(resource)) if ended else False
     due = following and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
     if waited is None and (memory.look or not known.status or unseen or due):
         return Look(identity)
     if not (ended or resource.holds_finalizer or view.policy.read_only):
         return TakeOver(view.arn or "", finalizer=True)  # it was taken away by hand
-    again = FOLLOW_SECONDS if following else None
-    return Say(advisories=_advise(view, identity), release=ended and resource.holds_finalizer, again=again)
+    edit = None if view.is_adopting else _decide_edit(view, identity)
+    if edit is not None and not isinstance(edit, Say):
+        return edit
+    return replace(
+        edit or Say(),
+        advisories=_advise(view, identity),
+        pending_edit=_name_pending(memory.plan),
+        release=ended and resource.holds_finalizer,
+        again=FOLLOW_SECONDS if following else None if edit is None else edit.again,
+    )
+
+
+def _decide_edit(view: View, identity: Identity) -> Step | None:
+    """The next step of bringing an edit to the job; None when there is none to bring."""
+    resource, memory = view.resource, view.memory
+    refused = memory.edit_refused is not None and memory.edit_refused[0] == resource.generation
+    if refused or not (view.is_edited or memory.plan):
+        return None
+    waited = _wait_out(view, UPDATE, LIST_TAGS, ADD_TAGS, DELETE_TAGS)
+    if waited is not None:
+        return replace(waited, unfinished=True)
+    arn = view.arn or ""
+    if view.is_edited and memory.tags_generation != resource.generation:
+        return ReadTags(identity, arn)
+    change = _plan_tags(view)
+    if change is not None:
+        return SetTags(arn, change)
+    members = memory.plan.members if memory.plan is not None else {}
+    if not members or _was_just_sent(memory, members, view.now):
+        return None
+    if memory.ownership is None and not resource.holds_finalizer:
+        return ReadTags(identity, arn)  # an ARN alone proves nothing
+    return Update(identity, members) if memory.ownership is not Ownership.FOREIGN else None
+
+
+def _plan_tags(view: View) -> TagChange | None:
+    """Tags are changed on jobs that this operator has created, which the tags themselves tell."""
+    resource, memory = view.resource, view.memory
+    if memory.tags is None or memory.ownership not in (Ownership.SAME_OBJECT, Ownership.SAME_NAME):
+        return None
+    applied = memory.applied_tag_keys
+    return plan_tags(
+        resource.user_tags(), memory.tags, resource.recorded_names("appliedTagKeys") if applied is None else applied
+    )
+
+
+def _was_just_sent(memory: Memory, members: Mapping[str, Any], now: float) -> bool:
+    return memory.updated is not None and memory.updated[0] == members and now < memory.updated[1] + UNCERTAIN_SECONDS
+
+
+def _name_pending(plan: UpdatePlan | None) -> Finding | None:
+    if plan is None or not plan.waiting:
+        return None
+    told = ", ".join(f"spec.{path} waits for {what}" for path, what in sorted(plan.waiting.items()))
+    return Finding(EDIT_PENDING, f"An edit is accepted and not applied yet: {told}.")
 
 
 def keep_alive_seconds(resource: Resource) -> int | None:
@@ -519,7 +621,7 @@ def _vanished(identity: Identity) -> Finding:
 
 def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
     """What people should know while the job goes its way."""
-    policy, differences = view.policy, view.memory.differences
+    policy, memory = view.policy, view.memory
     found = [Finding(INVALID_ANNOTATION, problem.message) for problem in policy.problems]
     if not policy.problems and (policy.account, policy.region) != (identity.account, identity.region):
         message = (
@@ -527,13 +629,15 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
             f"account {policy.account}, region {policy.region} is asked for now."
         )
         found.append(Finding(IDENTITY_DIFFERS, message))
-    if differences:
-        fields = ", ".join(f"spec.{path}" for path in differences)
-        if policy.adoption is not None or policy.observes_only:
-            found.append(Finding(ADOPTED_SPEC_DIFFERS, f"The job that runs differs from the object in {fields}."))
-        else:
-            message = f"The job goes on as it was created: the service can't change {fields} of an existing job."
-            found.append(Finding(EDIT_NOT_POSSIBLE, message))
+    if view.is_adopting and memory.differences:
+        fields = ", ".join(f"spec.{path}" for path in memory.differences)
+        found.append(Finding(ADOPTED_SPEC_DIFFERS, f"The job that runs differs from the object in {fields}."))
+    elif memory.plan is not None and memory.plan.impossible:
+        fields = ", ".join(f"spec.{path}" for path in memory.plan.impossible)
+        message = f"The job goes on as it is: the service does not take this edit of {fields} (any more)."
+        found.append(Finding(EDIT_NOT_POSSIBLE, message))
+    if memory.edit_refused is not None and memory.edit_refused[0] == view.resource.generation:
+        found.append(memory.edit_refused[1])
     return tuple(found)
 
 

@@ -4,13 +4,16 @@ All of it may be lost at any moment: what a restart needs is in the object or as
 from it is decision.py's to say.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.naming import Ownership
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding
+from trainingjob_operator.logic.updates import UpdatePlan
 
 RETRY_FIRST, RETRY_SECONDS = 1.0, 30.0
 """The first and the longest pause between two tries of one job."""
@@ -50,6 +53,20 @@ class Memory:
     differences: tuple[str, ...] = ()
     """Spec fields the user set that are not what runs; as of the last Describe."""
     compared_generation: int | None = None
+    decided_generation: int | None = None
+    """The generation reported last, for where the CRD does not keep observedGeneration."""
+    plan: UpdatePlan | None = None
+    """What is to be done about the differences."""
+    updated: tuple[Mapping[str, Any], float] | None = None
+    """The update sent last, and when: an answer that does not show it yet is no reason to send it again."""
+    edit_refused: tuple[int, Finding] | None = None
+    """The generation whose edit the service has refused, and its words."""
+    tags: Mapping[str, str] | None = None
+    """The job's tags, as last read."""
+    tags_generation: int | None = None
+    """The generation whose tags were compared with the job's."""
+    applied_tag_keys: tuple[str, ...] | None = None
+    applied_fields: tuple[str, ...] | None = None
     look: bool = False
     """Something says that the job has changed."""
     told: Observation | None = None
@@ -120,5 +137,5 @@ class Memory:
     def forget_attempt(self) -> None:
         """Nothing is on its way any more under the name that was tried."""
         self.in_use = self.unsettled = self.absent = False
-        self.ownership = self.observation = None
+        self.ownership = self.observation = self.tags = None
         self.absent_since = self.looked_at = None

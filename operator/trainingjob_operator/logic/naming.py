@@ -30,9 +30,7 @@ _ARN = re.compile(
     r"arn:(?P<partition>[a-z0-9-]+):sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
     r"training-job/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})"
 )
-_PENDING = re.compile(
-    r"(?P<account>\d{12})/(?P<region>[a-z0-9-]+)/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})"
-)
+_PENDING = re.compile(r"(?P<account>\d{12})/(?P<region>[a-z0-9-]+)/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +114,7 @@ def prove_ownership(tags: Mapping[str, str], owner: Owner) -> Ownership:
         if not same:
             return Ownership.FOREIGN
         return Ownership.SAME_OBJECT if tags.get(TAG_UID) == owner.uid else Ownership.SAME_NAME
-    if (
-        tags.get(TAG_CONTROLLER_VERSION, "").startswith("sagemaker-")
-        and tags.get(TAG_NAMESPACE) == owner.namespace
-    ):
+    if tags.get(TAG_CONTROLLER_VERSION, "").startswith("sagemaker-") and tags.get(TAG_NAMESPACE) == owner.namespace:
         return Ownership.ACK
     return Ownership.FOREIGN
 

@@ -55,6 +55,8 @@ class Report:
     """The last request to look again at once that was served."""
     applied_tag_keys: tuple[str, ...] | None = None
     """Keys of the user tags on the job that the operator set."""
+    applied_fields: tuple[str, ...] | None = None
+    """Updatable parts of spec that the operator has put on the job (updates.py)."""
     deleting: bool = False
     disowned: bool = False
     """The recorded ARN is of somebody else's job (ACK records it on a name clash): it and what was observed go."""

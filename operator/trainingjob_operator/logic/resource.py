@@ -109,6 +109,11 @@ class Resource:
     def has_condition(self, kind: str) -> bool:
         return self.condition(kind).get("status") == "True"
 
+    def recorded_names(self, field: str) -> tuple[str, ...]:
+        """A list of names in the status: appliedTagKeys, appliedFields."""
+        names = self.status.get(field)
+        return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+
     def user_tags(self) -> tuple[tuple[str, str], ...]:
         """(key, value) of spec.tags in their order, unreadable ones left out."""
         tags = self.spec.get("tags")

@@ -51,7 +51,8 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
         **known.fields,
         **_whereabouts(previous, report, metadata),
         "lastHandledReconcileAt": report.handled_request or _text(previous.get("lastHandledReconcileAt")),
-        "appliedTagKeys": _tag_keys(previous, report),
+        "appliedFields": _names(previous, "appliedFields", report.applied_fields),
+        "appliedTagKeys": _names(previous, "appliedTagKeys", report.applied_tag_keys),
     }
     return {name: value for name, value in status.items() if value is not None and value != {}}
 
@@ -105,11 +106,12 @@ def _recorded_name(previous: Mapping[str, Any]) -> str | None:
     return prefix.removesuffix("/") if prefix else None
 
 
-def _tag_keys(previous: Mapping[str, Any], report: Report) -> list[str] | None:
-    if report.applied_tag_keys is not None:
-        return sorted(report.applied_tag_keys)
-    recorded = previous.get("appliedTagKeys")
-    return [key for key in recorded if isinstance(key, str)] if isinstance(recorded, list) else None
+def _names(previous: Mapping[str, Any], field: str, told: Collection[str] | None) -> list[str] | None:
+    """A list of names, as told or else as recorded."""
+    if told is not None:
+        return sorted(told)
+    recorded = previous.get(field)
+    return [name for name in recorded if isinstance(name, str)] if isinstance(recorded, list) else None
 
 
 def _text(value: object) -> str | None:

@@ -1,0 +1,146 @@
+"""What of an edited spec the service can be asked to change, now or in a later phase, and what it never can.
+
+UpdateTrainingJob takes the profiler, added profiler rules, remote debugging and the keep-alive of the warm pool, each in
+some phases only; AddTags and DeleteTags take tags at any time. When to ask is decision.py's.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainingjob_operator.logic.fields import UPDATABLE
+from trainingjob_operator.logic.naming import TAG_PREFIX
+from trainingjob_operator.logic.observation import Observation
+
+KEEP_ALIVE = "resourceConfig.keepAlivePeriodInSeconds"
+PROFILER, RULES, REMOTE_DEBUG = "profilerConfig", "profilerRuleConfigurations", "remoteDebugConfig"
+
+TOO_EARLY = frozenset({"Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack"})
+"""Secondary statuses in which the service takes no update yet."""
+
+REMOTE_DEBUG_PHASES = frozenset({"Downloading", "Training"})
+
+_NAMES = {PROFILER: "ProfilerConfig", RULES: "ProfilerRuleConfigurations", REMOTE_DEBUG: "RemoteDebugConfig"}
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePlan:
+    """What to do about the differences between an object and its job."""
+
+    members: Mapping[str, Any] = field(default_factory=dict)
+    """Of UpdateTrainingJob, without the job's name; empty when there is nothing to send now."""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """Fields below spec that the service takes later, with what they wait for."""
+    impossible: tuple[str, ...] = ()
+    """Fields below spec that it never takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagChange:
+    """What to do about the tags of a job."""
+
+    add: Mapping[str, str]
+    remove: tuple[str, ...]
+
+
+def applied_fields(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """The updatable parts that a spec sets: remembered, because a part that is gone says nothing by itself."""
+    return tuple(part for part in (PROFILER, RULES) if spec.get(part))
+
+
+def plan_update(
+    request: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    differences: Sequence[str],
+    applied: Collection[str],
+) -> UpdatePlan:
+    """What becomes of an edit.
+
+    :param request: the spec as CreateTrainingJob's members
+    :param answer: DescribeTrainingJob's
+    :param differences: fields below spec that the user set and that differ in the answer
+    :param applied: updatable parts that this operator has put on the job
+    """
+    phase = Observation.from_describe(answer)
+    members: dict[str, Any] = {}
+    waiting: dict[str, str] = {}
+    impossible = [path for path in differences if _part(path) is None]
+    parts = {part for path in differences if (part := _part(path)) is not None}
+    parts |= {part for part in applied if _NAMES[part] not in request and _is_profiled(answer)}
+    for part in sorted(parts):
+        change = _change(part, request, answer)
+        later = _waits_for(part, phase)
+        if change is None or later is None:
+            impossible.extend(path for path in differences if _part(path) == part)
+        elif later:
+            waiting[part] = later
+        else:
+            members.update(change)
+    return UpdatePlan(members, waiting, tuple(sorted(impossible)))
+
+
+def plan_tags(
+    wanted: Sequence[tuple[str, str]], present: Mapping[str, str], applied: Collection[str]
+) -> TagChange | None:
+    """How the job's tags become the wanted ones; only keys that this operator put there are ever removed."""
+    own = {key: value for key, value in wanted if not key.startswith(TAG_PREFIX)}
+    add = {key: value for key, value in own.items() if present.get(key) != value}
+    remove = tuple(sorted(key for key in applied if key not in own and key in present and _is_user_key(key)))
+    return TagChange(add, remove) if add or remove else None
+
+
+def _is_user_key(key: str) -> bool:
+    return not key.startswith((TAG_PREFIX, "aws:"))
+
+
+def _part(path: str) -> str | None:
+    """The updatable part that a path belongs to."""
+    return next((part for part in UPDATABLE if path == part or path.startswith((f"{part}.", f"{part}["))), None)
+
+
+def _is_profiled(answer: Mapping[str, Any]) -> bool:
+    return answer.get("ProfilingStatus") != "Disabled"
+
+
+def _change(part: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The members to send for one part; None when the service can't bring it about."""
+    if part == KEEP_ALIVE:
+        had = (answer.get("ResourceConfig") or {}).get("KeepAlivePeriodInSeconds")
+        if had is None:  # a warm pool exists from the job's creation or never
+            return None
+        return {"ResourceConfig": {"KeepAlivePeriodInSeconds": request["ResourceConfig"]["KeepAlivePeriodInSeconds"]}}
+    name = _NAMES[part]
+    if part in (PROFILER, RULES) and name not in request:
+        return {"ProfilerConfig": {"DisableProfiler": True}}
+    if part != RULES:
+        return {name: request[name]}
+    known = {rule.get("RuleConfigurationName"): rule for rule in answer.get(name) or ()}
+    wanted = {rule.get("RuleConfigurationName"): rule for rule in request[name]}
+    added = [rule for key, rule in wanted.items() if key not in known]
+    kept = all(key in wanted and _holds(wanted[key], rule) for key, rule in known.items())
+    return {name: added} if added and kept else None
+
+
+def _holds(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether a rule is still the one that runs, in everything that the user set."""
+    return all(known.get(member, value) == value for member, value in wanted.items())
+
+
+def _waits_for(part: str, phase: Observation) -> str | None:
+    """What the part waits for; empty for nothing, None when its time is over."""
+    if not phase.is_ended() and phase.status != "Stopping" and phase.secondary_status in TOO_EARLY:
+        return "the job to have started"
+    if part == KEEP_ALIVE:
+        if not phase.is_ended():
+            return None if phase.status == "Stopping" else "the job to be Completed"
+        if phase.status != "Completed":
+            return None
+        pool = phase.warm_pool
+        if not pool:
+            return "its warm pool to be shown"
+        return "" if pool in ("Available", "InUse") else None
+    if phase.is_ended() or phase.status == "Stopping":
+        return None
+    if part == REMOTE_DEBUG:
+        return "" if phase.secondary_status in REMOTE_DEBUG_PHASES else None
+    return ""
