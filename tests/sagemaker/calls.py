@@ -16,10 +16,10 @@ class Call:
 
     number: int
     at: float  # epoch seconds of the service's clock, when it came in
-    operation: str  # e.g. "CreateTrainingJob", "sts:AssumeRole"
-    account: str
-    region: str
-    job: str  # job name, or its ARN for tag operations, or "" (lists)
+    operation: str  # "CreateTrainingJob", "sts:AssumeRole", "sqs:ReceiveMessage", "credentials"
+    account: str = ""
+    region: str = ""
+    job: str = ""  # job name, its ARN for tag operations, the role's ARN for STS
     effect: bool = False  # the call changed something, whatever was answered
     error: str = ""
     request: Mapping[str, Any] | None = None  # of changing operations only
@@ -34,8 +34,8 @@ class Calls:
         self.counts: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()  # "operation:code"
 
-    def begin(self, at: float, operation: str, account: str, region: str) -> Call:
-        call = Call(len(self._all), at, operation, account, region, "")
+    def begin(self, at: float, operation: str) -> Call:
+        call = Call(len(self._all), at, operation)
         self._all.append(call)
         self.counts[operation] += 1
         return call

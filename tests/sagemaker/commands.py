@@ -6,6 +6,7 @@ client is stand_in.py.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import fnmatch
@@ -80,6 +81,17 @@ class Commands:
 
     def clear_faults(self, number: int | None = None) -> None:
         self._front.faults.remove(number)
+
+    def hits(self, number: int) -> int:
+        """How many calls a fault has hit, also when it is used up."""
+        return self._front.faults.hits[number]
+
+    def release(self, number: int, drop: bool = False) -> None:
+        """Lets the calls go on that a hold holds, or drops them; later ones are not held."""
+        self._front.faults.remove(number)
+        held = self._front.held.setdefault(number, asyncio.Future())
+        if not held.done():
+            held.set_result(drop)
 
     def quota(self, operation: str, rate: float | None = None, burst: float | None = None) -> None:
         """Calls per second let through per account and region; no rate lifts it."""

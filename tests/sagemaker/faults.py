@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterator, Mapping
 
-KINDS = frozenset({"throttle", "error", "refuse", "drop", "garbage", "delay", "stale", "hidden", "duplicate", "answer"})
+KINDS = frozenset(
+    {"throttle", "error", "refuse", "drop", "garbage", "delay", "hold", "stale", "hidden", "duplicate", "answer"}
+)
 
 
 @dataclasses.dataclass(slots=True)
 class Fault:
     """One fault: which calls it hits, how often, and what happens to them.
 
-    Kinds: throttle; error (code, message, status); refuse (reason: role, data or image); drop (connection
-    closed); garbage (200 with a body that is no JSON); delay (amount seconds); stale (reads answer as of
-    `amount` seconds ago); hidden (reads know nothing of jobs younger than `amount` seconds); duplicate (the call is
-    carried out twice, the second answer is sent); answer (patch is merged into the answer, None removes).
-    With `after`, the call takes effect first: throttle, error, drop, garbage and delay then hide a success.
+    Kinds: throttle; error (code, message, status); refuse (reason: role, data or image); drop (connection closed);
+    garbage (200 with a body that is no JSON); delay (amount seconds); hold (until it is released); stale (reads answer
+    as of `amount` seconds ago); hidden (reads know nothing of jobs younger than `amount` seconds); duplicate (the call
+    is carried out twice, the second answer is sent); answer (patch is merged into the answer, None removes).
+    With `after`, the call takes effect first: throttle, error, drop, garbage, delay and hold then hide a success.
     """
 
     kind: str
@@ -54,6 +57,7 @@ class Faults:
         self._chance = chance
         self._faults: dict[int, Fault] = {}
         self._numbers = 0
+        self.hits: Counter[int] = Counter()  # by number, also of faults that are used up
 
     def add(self, fault: Fault) -> int:
         if fault.kind not in KINDS:
@@ -94,6 +98,7 @@ class Faults:
             if fault.rate < 1 and self._chance.random() >= fault.rate:
                 continue
             fault.hits += 1
+            self.hits[fault.number] += 1
             if fault.count is not None and fault.hits >= fault.count:
                 del self._faults[fault.number]
             hits.append(fault)

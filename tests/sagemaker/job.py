@@ -74,7 +74,7 @@ class Job:
     """A training job. `moments` is its life so far as it is settled; `seconds` scale by the service's scale."""
 
     __slots__ = (
-        "account", "arn", "created", "fixed", "gone_at", "moments", "name", "plan", "pool_ended",
+        "account", "arn", "created", "deleted_at", "fixed", "gone_at", "moments", "name", "plan", "pool_ended",
         "region", "request", "reused", "scale", "tags", "updates",
     )  # fmt: skip
 
@@ -104,6 +104,7 @@ class Job:
         self.updates: tuple[Update, ...] = ()
         self.reused: tuple[float, str] | None = None  # when and by which job its warm pool was taken
         self.pool_ended: float | None = None  # keep-alive set to 0 by an update
+        self.deleted_at = math.inf
         self.gone_at = math.inf
 
     # -- where it is -----------------------------------------------------------------------------------
@@ -113,6 +114,10 @@ class Job:
 
     def now(self, now: float) -> Moment:
         return self.moments[self.index(now)]
+
+    def status(self, now: float) -> str:
+        """TrainingJobStatus."""
+        return "Deleting" if now >= self.deleted_at else self.now(now).primary
 
     def next_change(self, now: float) -> float:
         """When the job changes by itself next; infinite once it never does."""
@@ -138,6 +143,11 @@ class Job:
     def cut(self, now: float, ahead: list[Moment]) -> None:
         """Replaces the future by these moments."""
         self.moments = [*self.moments[: self.index(now) + 1], *ahead]
+
+    def delete(self, now: float) -> None:
+        """Seen as Deleting from now on, for the time that its plan says."""
+        self.deleted_at = now
+        self.gone_at = now + self.plan.delete_seconds * self.scale
 
     def update(self, now: float, members: Json) -> None:
         """Applies an UpdateTrainingJob that the service has accepted."""
@@ -196,6 +206,11 @@ class Job:
             return {"Status": "Terminated", "ResourceRetainedBillableTimeInSeconds": retained}
         return {"Status": "Available", "ResourceRetainedBillableTimeInSeconds": int(now - end)}
 
+    def pool_status(self, now: float) -> str:
+        """The warm pool's status, or nothing."""
+        pool = self.warm_pool(now)
+        return str(pool["Status"]) if pool else ""
+
     def pool_key(self) -> str:
         """Jobs of one key can take over each other's warm pools."""
         resources = {
@@ -239,7 +254,7 @@ class Job:
             "TrainingJobArn": self.arn,
             "CreationTime": self.created,
             "LastModifiedTime": self.modified(now),
-            "TrainingJobStatus": current.primary,
+            "TrainingJobStatus": self.status(now),
             "SecondaryStatus": current.secondary,
         }
         if self.has_ended(now):
@@ -259,7 +274,7 @@ class Job:
         answer = {
             **self.fixed,
             "TrainingJobArn": self.arn,
-            "TrainingJobStatus": current.primary,
+            "TrainingJobStatus": self.status(now),
             "SecondaryStatus": current.secondary,
             "CreationTime": self.created,
             "LastModifiedTime": self.modified(now),

@@ -7,6 +7,7 @@ protocol and Pod Identity's `/credentials?role=<ARN>` too, `/_control/…` by co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -27,7 +28,7 @@ from tests.sagemaker.service import SageMaker, ServiceError, Settings, refusal
 from tests.sagemaker.shapes import Shapes, WrongTypeError, model_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.sagemaker.job import Json
 
@@ -44,6 +45,7 @@ _QUEUES = "AmazonSQS."
 _STS = re.compile(rb"(?:^|&)Action=(?:GetCallerIdentity|AssumeRole)")
 _POLL = 0.02  # seconds between looks at a queue that a consumer waits for
 _JSON = {"Content-Type": "application/x-amz-json-1.1"}
+_XML = {"Content-Type": "text/xml"}
 
 
 class BrokenError(Exception):
@@ -83,6 +85,7 @@ class Front:
         self.service = SageMaker(self.clock, settings or Settings(), self.chance)
         self.identity = Identity(self.clock)
         self.faults = Faults(self.chance)
+        self.held: dict[int, asyncio.Future[bool]] = {}  # by fault; True: dropped when released
         self.quotas = Quotas()
         self.calls = Calls()
         self.queues = Queues(self.clock)
@@ -96,8 +99,6 @@ class Front:
         """Every request but those for control."""
         body = await request.read()
         target = request.headers.get("X-Amz-Target", "")
-        if request.path == CREDENTIALS:
-            return self._credentials(request)
         try:
             if target.startswith(_TARGET):
                 return await self._sagemaker(request, target.removeprefix(_TARGET), body)
@@ -105,81 +106,96 @@ class Front:
                 return await self._sqs(request, target.removeprefix(_QUEUES), body)
             if not target and _STS.search(body):
                 return await self._sts(request, body)
+        except ServiceError as error:
+            return _json({"__type": error.code, "message": error.message}, error.status)
         except BrokenError as error:
             if error.nonsense is None and request.transport is not None:
                 request.transport.abort()
             return web.Response(body=error.nonsense, headers=_JSON)
+        if request.path == CREDENTIALS:
+            return self._credentials(request)
         return await self.neighbours.forward(request, body)
+
+    @contextlib.contextmanager
+    def _recorded(self, operation: str) -> Iterator[Call]:
+        """Records a call with whatever it ends in."""
+        call = self.calls.begin(self.clock(), operation)
+        try:
+            yield call
+        except ServiceError as error:
+            self.calls.end(call, error.code)
+            raise
+        except BrokenError as error:
+            self.calls.end(call, error.name)
+            raise
+
+    def _identify(self, call: Call, request: web.BaseRequest) -> Caller:
+        caller = self.identity.caller(
+            request.headers.get("Authorization", ""), request.headers.get("X-Amz-Security-Token", "")
+        )
+        call.account, call.region = caller.account, caller.region
+        return caller
+
+    def _hits(self, call: Call) -> list[Fault]:
+        job = call.job.rpartition("/")[2]
+        return self.faults.hit(self.clock(), call.operation, call.account, call.region, job)
 
     # -- SageMaker -------------------------------------------------------------------------------------
 
     async def _sagemaker(self, request: web.BaseRequest, operation: str, body: bytes) -> web.Response:
         if self.latency:
             await asyncio.sleep(self.latency)
-        try:
-            caller = self._caller(request)
-        except ServiceError as error:
-            self.calls.end(self.calls.begin(self.clock(), operation, "", ""), error.code)
-            return _failure(error)
-        call = self.calls.begin(self.clock(), operation, caller.account, caller.region)
-        try:
+        with self._recorded(operation) as call:
+            self._identify(call, request)
             members = _parse(body)
             name = members.get("TrainingJobName") or members.get("ResourceArn")
             if isinstance(name, str):
                 self.calls.concern(call, name)
-            return await self._carry_out(call, operation, caller, members)
-        except ServiceError as error:
-            self.calls.end(call, error.code)
-            return _failure(error)
-        except BrokenError as error:
-            self.calls.end(call, error.name)
-            raise
+            return _json(await self._carry_out(call, members))
 
-    async def _carry_out(self, call: Call, operation: str, caller: Caller, members: Json) -> web.Response:
-        name = call.job.rpartition("/")[2]
-        faults = self.faults.hit(self.clock(), operation, caller.account, caller.region, name)
-        for fault in faults:
-            if not fault.after:
-                await self._break(fault, members, caller.region)
-        if not self.quotas.allows(self.clock(), operation, caller.account, caller.region):
+    async def _carry_out(self, call: Call, members: Json) -> Any:
+        """The answer, after the faults that come before it."""
+        faults = self._hits(call)
+        await self._break(faults, call, members, after=False)
+        if not self.quotas.allows(self.clock(), call.operation, call.account, call.region):
             raise ServiceError("ThrottlingException", "Rate exceeded")
-        self._check_request(operation, members)
-        if operation not in READS:
+        self._check_request(call.operation, members)
+        changing = call.operation not in READS
+        if changing:
             call.request = members
         stale = sum(fault.amount for fault in faults if fault.kind == "stale")
         hidden = sum(fault.amount for fault in faults if fault.kind == "hidden")
-        rounds = 2 if any(fault.kind == "duplicate" for fault in faults) else 1
-        for _ in range(rounds):
-            answer = self.service.handle(operation, caller.account, caller.region, members, stale=stale, hidden=hidden)
-            call.effect = operation not in READS
+        for _ in range(2 if any(fault.kind == "duplicate" for fault in faults) else 1):
+            answer = self.service.handle(call.operation, call.account, call.region, members, stale=stale, hidden=hidden)
+            call.effect = changing
+        await self._break(faults, call, members, after=True)
+        self._check_answer(call.operation, answer)
         for fault in faults:
-            if fault.after:
-                await self._break(fault, members, caller.region)
-        self._check_answer(operation, answer)
-        for fault in faults:
-            if fault.kind == "answer" and fault.patch:
+            if fault.kind == "answer":
                 answer = _patched(answer, fault.patch)
-        return web.Response(body=json.dumps(answer).encode(), headers=_JSON | _request_id())
+        return answer
 
-    async def _break(self, fault: Fault, members: Json, region: str) -> None:
-        match fault.kind:
-            case "delay":
-                await asyncio.sleep(fault.amount)
-            case "drop":
-                raise BrokenError("dropped", None)
-            case "garbage":
-                raise BrokenError("garbage", b"<html>It works!")
-            case "throttle":
-                raise ServiceError("ThrottlingException", "Rate exceeded")
-            case "refuse":
-                raise refusal(fault.reason, members, region)
-            case "error":
-                raise ServiceError(fault.code, fault.message, fault.status)
-
-    def _caller(self, request: web.BaseRequest) -> Caller:
-        return self.identity.caller(
-            request.headers.get("Authorization", ""), request.headers.get("X-Amz-Security-Token", "")
-        )
+    async def _break(self, faults: list[Fault], call: Call, members: Json, *, after: bool) -> None:
+        """Carries out what goes wrong on this side of the call taking effect."""
+        for fault in faults:
+            if fault.after is not after:
+                continue
+            match fault.kind:
+                case "delay":
+                    await asyncio.sleep(fault.amount)
+                case "hold":
+                    if await self.held.setdefault(fault.number, asyncio.Future()):
+                        raise BrokenError("dropped", None)
+                case "drop":
+                    raise BrokenError("dropped", None)
+                case "garbage":
+                    raise BrokenError("garbage", b"<html>It works!")
+                case "throttle":
+                    raise ServiceError("ThrottlingException", "Rate exceeded")
+                case "refuse":
+                    raise refusal(fault.reason, members, call.region)
+                case "error":
+                    raise ServiceError(fault.code, fault.message, fault.status)
 
     def _check_request(self, operation: str, members: Json) -> None:
         if operation not in OPERATIONS:
@@ -205,33 +221,21 @@ class Front:
     # -- SQS -------------------------------------------------------------------------------------------
 
     async def _sqs(self, request: web.BaseRequest, operation: str, body: bytes) -> web.Response:
-        call = self.calls.begin(self.clock(), f"sqs:{operation}", "", "")
-        try:
-            caller = self._caller(request)
-            call.account, call.region = caller.account, caller.region
+        with self._recorded(f"sqs:{operation}") as call:
+            self._identify(call, request)
             members = _parse(body)
-            faults = self.faults.hit(self.clock(), call.operation, caller.account, caller.region, "")
-            for fault in faults:
-                if not fault.after:
-                    await self._break(fault, members, caller.region)
-            answer = await self._queue_answer(operation, caller, str(request.url.origin()), members)
-            call.effect = bool(answer) or operation != "ReceiveMessage"
-            for fault in faults:
-                if fault.after:
-                    await self._break(fault, members, caller.region)
-        except ServiceError as error:
-            self.calls.end(call, error.code)
-            return _failure(error)
-        except BrokenError as error:
-            self.calls.end(call, error.name)
-            raise
-        return web.Response(body=json.dumps(answer).encode(), headers=_JSON | _request_id())
+            faults = self._hits(call)
+            await self._break(faults, call, members, after=False)
+            answer = await self._poll(operation, call, str(request.url.origin()), members)
+            call.effect = operation != "ReceiveMessage" or bool(answer)
+            await self._break(faults, call, members, after=True)
+            return _json(answer)
 
-    async def _queue_answer(self, operation: str, caller: Caller, front: str, members: Json) -> Json:
-        """Long polling: a ReceiveMessage waits for its first message."""
+    async def _poll(self, operation: str, call: Call, front: str, members: Json) -> Json:
+        """The queue's answer; a ReceiveMessage waits for its first message as long as it asks to."""
         deadline = time.monotonic() + members.get("WaitTimeSeconds", 0)
         while True:
-            answer = self.queues.handle(operation, caller.account, caller.region, front, members)
+            answer = self.queues.handle(operation, call.account, call.region, front, members)
             if answer or operation != "ReceiveMessage" or time.monotonic() >= deadline:
                 return answer
             await asyncio.sleep(_POLL)
@@ -240,24 +244,18 @@ class Front:
 
     async def _sts(self, request: web.BaseRequest, body: bytes) -> web.Response:
         form = dict(parse_qsl(body.decode(), keep_blank_values=True))
-        operation = f"sts:{form['Action']}"
-        call = self.calls.begin(self.clock(), operation, "", "")
-        call.job = form.get("RoleArn", "")
-        xml = {"Content-Type": "text/xml"}
         try:
-            caller = self._caller(request) if "Authorization" in request.headers else None
-            if caller is not None:
-                call.account, call.region = caller.account, caller.region
-            for fault in self.faults.hit(self.clock(), operation, call.account, call.region, ""):
-                await self._break(fault, {}, call.region)
-            return web.Response(text=self.identity.answer(form, caller), headers=xml)
+            with self._recorded(f"sts:{form['Action']}") as call:
+                call.job = form.get("RoleArn", "")
+                caller = self._identify(call, request) if "Authorization" in request.headers else None
+                await self._break(self._hits(call), call, {}, after=False)
+                return web.Response(text=self.identity.answer(form, caller), headers=_XML)
         except ServiceError as error:
-            self.calls.end(call, error.code)
-            return web.Response(text=error_xml(error), status=error.status, headers=xml)
+            return web.Response(text=error_xml(error), status=error.status, headers=_XML)
 
     def _credentials(self, request: web.BaseRequest) -> web.Response:
         """What EKS Pod Identity's agent answers at AWS_CONTAINER_CREDENTIALS_FULL_URI: keys of the role asked for."""
-        call = self.calls.begin(self.clock(), "credentials", "", "")
+        call = self.calls.begin(self.clock(), "credentials")
         call.job = request.query.get("role", "")
         token = request.headers.get("Authorization", "")
         self.identity.seen_web_tokens.append(token)
@@ -296,10 +294,6 @@ def _patched(answer: Any, patch: Any) -> Any:
     return merged
 
 
-def _request_id() -> dict[str, str]:
-    return {"x-amzn-RequestId": str(uuid.uuid4())}
-
-
-def _failure(error: ServiceError) -> web.Response:
-    body = json.dumps({"__type": error.code, "message": error.message}).encode()
-    return web.Response(body=body, status=error.status, headers=_JSON | _request_id())
+def _json(answer: Any, status: int = 200) -> web.Response:
+    headers = _JSON | {"x-amzn-RequestId": str(uuid.uuid4())}
+    return web.Response(body=json.dumps(answer).encode(), status=status, headers=headers)

@@ -17,7 +17,7 @@ from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from tests.sagemaker.job import Job, Json, stopped_life
-from tests.sagemaker.timeline import Plan, life, moment, plan_of
+from tests.sagemaker.timeline import Moment, Plan, life, moment, plan_of
 
 if TYPE_CHECKING:
     import random
@@ -128,10 +128,16 @@ class Shelf:
             found.append(self.jobs[key])
         return found
 
-    def created_between(self, after: float, before: float, *, newest_first: bool) -> Iterator[Job]:
-        """Created later than `after` and earlier than `before`."""
+    def created_between(
+        self, after: float, before: float, *, newest_first: bool, behind: tuple[float, str] | None = None
+    ) -> Iterator[Job]:
+        """Created later than `after` and earlier than `before`, going on behind an entry of `order`."""
         low = bisect.bisect_right(self.order, after, key=lambda entry: entry[0])
         high = bisect.bisect_left(self.order, before, key=lambda entry: entry[0])
+        if behind is not None and newest_first:
+            high = min(high, bisect.bisect_left(self.order, behind))
+        elif behind is not None:
+            low = max(low, bisect.bisect_right(self.order, behind))
         places = range(high - 1, low - 1, -1) if newest_first else range(low, high)
         return (self.jobs[self.order[place][1]] for place in places)
 
@@ -269,7 +275,7 @@ class SageMaker:
             used = sum(
                 _instances(job.request).get(kind, 0)
                 for job in shelf.jobs.values()
-                if not job.has_ended(now) or (job.warm_pool(now) or {}).get("Status") == "Available"
+                if not job.has_ended(now) or job.pool_status(now) == "Available"
             )
             if used + wanted > limit:
                 raise ServiceError(
@@ -284,11 +290,11 @@ class SageMaker:
             return
         waiting = shelf.pools[job.pool_key()]
         for other in waiting:
-            if (other.warm_pool(now) or {}).get("Status") == "Available":
+            if other.pool_status(now) == "Available":
                 other.reused = (now, job.name)
                 break
         shelf.pools[job.pool_key()] = [
-            other for other in waiting if (other.warm_pool(now) or {}).get("Status") not in {"Reused", "Terminated"}
+            other for other in waiting if other.pool_status(now) not in {"Reused", "Terminated"}
         ] + [job]
 
     # -- reads -----------------------------------------------------------------------------------------
@@ -297,8 +303,7 @@ class SageMaker:
         job = self.find(shelf, request["TrainingJobName"])
         if job.created > view.hidden_after:
             raise invalid(NOT_FOUND)
-        answer = job.describe(view.at)
-        return _as_deleting(answer) if self._is_deleting(job) else answer
+        return job.describe(view.at)
 
     def _list(self, shelf: Shelf, request: Json, view: View) -> Json:
         sort_by = request.get("SortBy", "CreationTime")
@@ -319,12 +324,7 @@ class SageMaker:
                 more = True
                 break
             page.append(job)
-        summaries = [
-            _as_deleting(job.summary(view.at)) if self._is_deleting(job) else job.summary(view.at)
-            for job in page
-            if _matches(job, behind, view)
-        ]
-        answer: Json = {"TrainingJobSummaries": summaries}
+        answer: Json = {"TrainingJobSummaries": [job.summary(view.at) for job in page if _matches(job, behind, view)]}
         if more:
             answer["NextToken"] = _token([sort_by, _sort_key(page[-1], sort_by, view)])
         elif "LastModifiedTimeAfter" in request and self.settings.empty_pages:
@@ -340,40 +340,33 @@ class SageMaker:
         self, shelf: Shelf, filters: Json, view: View, sort_by: str, newest_first: bool, token: list[Any] | None
     ) -> Iterable[Job]:
         """Jobs in the order asked for, from behind the token; a superset of those that match."""
-        after = filters.get("CreationTimeAfter", -math.inf)
-        before = filters.get("CreationTimeBefore", math.inf)
+        jobs: Iterable[Job]
         if "LastModifiedTimeAfter" in filters:
             jobs = shelf.modified_after(filters["LastModifiedTimeAfter"], self.now())
-        elif sort_by == "CreationTime":
-            if token is not None:
-                edge = token[0]
-                after, before = (after, min(before, math.nextafter(edge, math.inf))) if newest_first else (
-                    max(after, math.nextafter(edge, -math.inf)), before
-                )  # fmt: skip
-            jobs = shelf.created_between(after, before, newest_first=newest_first)  # type: ignore[assignment]
         else:
-            jobs = list(shelf.created_between(after, before, newest_first=False))
-        if "LastModifiedTimeAfter" in filters or sort_by != "CreationTime":
-            jobs = sorted(jobs, key=lambda job: _sort_key(job, sort_by, view), reverse=newest_first)
+            after = filters.get("CreationTimeAfter", -math.inf)
+            before = filters.get("CreationTimeBefore", math.inf)
+            if sort_by == "CreationTime":
+                behind = (token[0], token[1]) if token else None
+                return shelf.created_between(after, before, newest_first=newest_first, behind=behind)
+            jobs = shelf.created_between(after, before, newest_first=newest_first)
+        keyed = sorted(((_sort_key(job, sort_by, view), job) for job in jobs), key=_first, reverse=newest_first)
         if token is None:
-            return jobs
-        edge_key = token
-        if newest_first:
-            return (job for job in jobs if _sort_key(job, sort_by, view) < edge_key)
-        return (job for job in jobs if _sort_key(job, sort_by, view) > edge_key)
+            return (job for _, job in keyed)
+        return (job for key, job in keyed if (key < token if newest_first else key > token))
 
     # -- stop, update, delete --------------------------------------------------------------------------
 
     def _stop(self, shelf: Shelf, account: str, region: str, request: Json) -> Json:
         job = self.find(shelf, request["TrainingJobName"])
         now = self.now()
-        status = "Deleting" if self._is_deleting(job) else job.now(now).primary
+        status = job.status(now)
         if status != "InProgress":
             raise invalid(f"The request was rejected because the training job is in status {status}.")
         self.interfere(shelf, job, stopped_life(now, self._stop_seconds(job)))
         return {}
 
-    def interfere(self, shelf: Shelf, job: Job, ahead: list[Any]) -> None:
+    def interfere(self, shelf: Shelf, job: Job, ahead: list[Moment]) -> None:
         """Replaces the job's future, now."""
         now = self.now()
         job.cut(now, ahead)
@@ -400,24 +393,18 @@ class SageMaker:
     def _delete(self, shelf: Shelf, account: str, region: str, request: Json) -> Json:
         job = self.find(shelf, request["TrainingJobName"])
         now = self.now()
-        if not job.has_ended(now) or self._is_deleting(job):
-            status = "Deleting" if self._is_deleting(job) else job.now(now).primary
-            raise ServiceError("ResourceInUse", f"Training job {job.arn} cannot be deleted in status {status}.")
-        if (job.warm_pool(now) or {}).get("Status") == "Available":
+        if not job.has_ended(now) or job.status(now) == "Deleting":
+            raise ServiceError(
+                "ResourceInUse", f"Training job {job.arn} cannot be deleted in status {job.status(now)}."
+            )
+        if job.pool_status(now) == "Available":
             raise ServiceError(
                 "ResourceInUse", f"Training job {job.arn} cannot be deleted while its warm pool is Available."
             )
-        self.forget(shelf, job)
-        return {}
-
-    def forget(self, shelf: Shelf, job: Job) -> None:
-        """Deletes a job, after its time in status Deleting."""
-        job.gone_at = self.now() + job.plan.delete_seconds * job.scale
-        if self.now() >= job.gone_at:
+        job.delete(now)
+        if now >= job.gone_at:
             shelf.remove(job)
-
-    def _is_deleting(self, job: Job) -> bool:
-        return not math.isinf(job.gone_at)
+        return {}
 
     def _tell(self, job: Job, now: float) -> None:
         for listener in self.listeners:
@@ -493,11 +480,11 @@ def _check_update(job: Job, members: Json, now: float) -> None:
     current = job.now(now)
     running = current.primary == "InProgress" and current.secondary != "Starting"
     if "ResourceConfig" in members:
-        pool = (job.warm_pool(now) or {}).get("Status")
+        pool = job.pool_status(now)
         if current.primary != "Completed" or pool not in {"Available", "InUse"}:
             raise invalid(
                 "KeepAlivePeriodInSeconds can only be updated while the warm pool of a completed training job is "
-                f"available; the training job is {current.primary} and its warm pool {pool or 'does not exist'}."
+                f"available; the training job is {current.primary} and its warm pool {pool or 'missing'}."
             )
     if {"ProfilerConfig", "ProfilerRuleConfigurations"} & members.keys() and not running:
         raise invalid(
@@ -571,9 +558,9 @@ def _matches(job: Job, filters: Json, view: View) -> bool:
             case "NameContains":
                 passes = wanted.lower() in job.name.lower()
             case "StatusEquals":
-                passes = job.now(view.at).primary == wanted
+                passes = job.status(view.at) == wanted
             case "WarmPoolStatusEquals":
-                passes = (job.warm_pool(view.at) or {}).get("Status") == wanted
+                passes = job.pool_status(view.at) == wanted
             case "TrainingPlanArnEquals":
                 passes = job.fixed["ResourceConfig"].get("TrainingPlanArn") == wanted
             case _:
@@ -588,9 +575,13 @@ def _sort_key(job: Job, sort_by: str, view: View) -> list[Any]:
         case "Name":
             return [job.name]
         case "Status":
-            return [job.now(view.at).primary, job.created, job.name]
+            return [job.status(view.at), job.created, job.name]
         case _:
             return [job.created, job.name.lower()]
+
+
+def _first(pair: tuple[list[Any], Job]) -> list[Any]:
+    return pair[0]
 
 
 def _token(content: Any) -> str:
@@ -612,7 +603,3 @@ def _read_token(request: Json, sort_by: str) -> list[Any] | int | None:
     if kind != sort_by or not isinstance(key, list):
         raise invalid("Invalid NextToken.")
     return key
-
-
-def _as_deleting(answer: Json) -> Json:
-    return {**answer, "TrainingJobStatus": "Deleting"}

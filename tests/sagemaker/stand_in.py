@@ -126,6 +126,23 @@ class Control:
         """The connection ends before the call took effect, or after it did."""
         return self.fault("drop", operation, after=after, count=count, skip=skip)
 
+    def hold(self, operation: str, *, after: bool, **fault: Any) -> int:
+        """The next such call waits for release(), before or after it takes effect: the moment to end its caller."""
+        return self.fault("hold", operation, after=after, **({"count": 1} | fault))
+
+    def wait_for_hit(self, number: int, seconds: float = 30.0) -> bool:
+        """Whether a fault has hit a call, as soon as it has."""
+        deadline = time.monotonic() + seconds
+        while not self.command("hits", number=number):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def release(self, number: int, *, drop: bool = False) -> None:
+        """What hold() holds goes on, or is dropped as a connection that broke."""
+        self.command("release", number=number, drop=drop)
+
     def refuse(self, reason: str, *, count: int | None = None, seconds: float | None = None) -> int:
         """Creates are refused for a reason that heals by itself: role, data, image."""
         return self.fault("refuse", "CreateTrainingJob", reason=reason, count=count, seconds=seconds)

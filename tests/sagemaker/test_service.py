@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import datetime as dt
 import http.client
 import time
@@ -408,6 +409,21 @@ def test_a_client_that_gives_up_leaves_an_effect(sagemaker: StandIn) -> None:
     with pytest.raises(ReadTimeoutError):
         client.create_training_job(**minimal("job"))
     assert sagemaker.job("job") is not None
+
+
+@pytest.mark.parametrize(("after", "drop", "effect"), [(False, True, False), (False, False, True), (True, True, True)])
+def test_a_call_may_be_held_while_its_caller_is_ended(
+    sagemaker: StandIn, after: bool, drop: bool, effect: bool
+) -> None:
+    hold = sagemaker.hold("CreateTrainingJob", after=after)
+    assert not sagemaker.wait_for_hit(hold, 0)
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        create = threads.submit(sagemaker.client().create_training_job, **minimal("job"))
+        assert sagemaker.wait_for_hit(hold)
+        assert (sagemaker.job("job") is not None) == after
+        sagemaker.release(hold, drop=drop)
+        assert isinstance(create.exception(10), ConnectionClosedError) == drop
+    assert (sagemaker.job("job") is not None) == effect
 
 
 def test_a_quota_lets_its_rate_through(sagemaker: StandIn) -> None:
