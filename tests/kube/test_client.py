@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -168,6 +169,26 @@ async def test_a_token_that_is_refused_is_read_again(control_plane: Cluster, tmp
         (tmp_path / "status.json").write_text(json.dumps({"token": user["token"]}))
         answers = await asyncio.gather(*(api.call("GET", NAMESPACES, seconds=10) for _ in range(5)))
         assert {answer["kind"] for answer in answers} == {"NamespaceList"}
+    finally:
+        await api.close()
+
+
+async def test_a_pod_whose_token_was_rotated_goes_on_with_the_new_one(
+    own_control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    def make_token() -> str:
+        return own_control_plane.kubectl("--namespace", namespace, "create", "token", "default").strip()
+
+    (tmp_path / "ca.crt").write_bytes(own_control_plane.ca_file.read_bytes())
+    (tmp_path / "token").write_text("expired")
+    address = urlsplit(own_control_plane.url)
+    environ = {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
+    api = ApiServer(Login(environ, tmp_path))
+    try:
+        with pytest.raises(Unavailable, match="Unauthorized"):
+            await api.call("GET", "/version", seconds=10)
+        (tmp_path / "token").write_text(await asyncio.to_thread(make_token))
+        assert (await api.call("GET", "/version", seconds=10))["major"] == "1"
     finally:
         await api.close()
 

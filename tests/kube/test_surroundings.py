@@ -154,7 +154,9 @@ async def test_what_changed_unseen_is_noticed_when_a_silent_watch_is_given_up(
         await far_api.close()
 
 
-async def test_a_watch_that_the_api_server_ends_is_opened_again(api: ApiServer, namespace: str, changes: Changes) -> None:
+async def test_a_watch_that_the_api_server_ends_is_opened_again(
+    api: ApiServer, namespace: str, changes: Changes
+) -> None:
     async with following(api, namespace, changes, watch_seconds=1.0) as surroundings:
         assert await surroundings.annotations(namespace) == {}
         await asyncio.sleep(2.5)

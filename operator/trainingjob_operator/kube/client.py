@@ -18,6 +18,7 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTResponse
+from kubernetes.aio.config.config_exception import ConfigException
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 from kubernetes.aio.config.kube_config import load_kube_config
 
@@ -243,14 +244,15 @@ async def _request(
     content_type: str,
     limits: aiohttp.ClientTimeout,
 ) -> RESTResponse:
-    # without the body, which the client would only copy item by item
-    method, url, headers, _, _ = await client.param_serialize(
-        method, path, query_params=dict(query), header_params={"Accept": JSON}, auth_settings=["BearerToken"]
-    )
-    headers["Content-Type"] = content_type
     try:
+        # without the body, which the client would only copy item by item
+        method, url, headers, _, _ = await client.param_serialize(
+            method, path, query_params=dict(query), header_params={"Accept": JSON}, auth_settings=["BearerToken"]
+        )
+        headers["Content-Type"] = content_type
         return await client.call_api(method, url, headers, body, _request_timeout=limits)
-    except RuntimeError as error:  # aiohttp's word for a session that was closed, at exit or by a new login
+    except (ConfigException, RuntimeError) as error:
+        # a token file that is empty for a moment; a session that was closed, at exit or by a new login
         raise Unavailable(f"{method} {path}: {error}") from error
 
 

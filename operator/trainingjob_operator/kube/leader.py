@@ -120,8 +120,8 @@ class Elector:
         self._settle(None)
         try:
             async with asyncio.timeout(RELEASE), self._turn:  # a renewal on its way must not undo the release
-                if led and self._lease is not None:
-                    await self._write(self._lease, holder="", seconds=RELEASE)
+                if led and _holder(lease := await self._read()) == self._identity:
+                    await self._write(lease, holder="", seconds=RELEASE)
         except (KubeError, TimeoutError) as error:
             log.warning("The Lease could not be given back and ends by itself: %s", error)
 
