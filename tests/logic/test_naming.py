@@ -1,0 +1,145 @@
+"""Where a job lives, and the tags that prove whose it is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.logic.objects import ACCOUNT, CLUSTER, JOB, NAME, NAMESPACE, OWNER, REGION, UID
+from trainingjob_operator.logic.naming import (
+    MAX_TAGS,
+    TAG_CLUSTER,
+    TAG_CONTROLLER_VERSION,
+    TAG_NAME,
+    TAG_NAMESPACE,
+    TAG_UID,
+    Identity,
+    Ownership,
+    build_arn,
+    compose_tags,
+    expand_tag_format,
+    parse_arn,
+    parse_pending,
+    prove_ownership,
+)
+
+identities = st.builds(
+    Identity,
+    st.from_regex(r"[0-9]{12}", fullmatch=True),
+    st.sampled_from(["us-west-2", "eu-central-1", "us-gov-east-1", "cn-north-1"]),
+    st.from_regex(r"[a-zA-Z0-9](-?[a-zA-Z0-9]){0,30}", fullmatch=True),
+)
+
+
+@given(identities)
+def test_an_arn_leads_back_to_the_job_whatever_the_spelling_of_its_name(identity: Identity) -> None:
+    parsed = parse_arn(build_arn("aws-cn", identity))
+    assert parsed is not None
+    assert parsed[0] == "aws-cn"
+    assert parsed[1].slot == identity.slot
+    assert parsed[1].job_name == identity.job_name.lower()
+
+
+@given(identities)
+def test_the_mark_of_an_attempt_keeps_the_spelling_of_the_name(identity: Identity) -> None:
+    assert parse_pending(str(identity)) == identity
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        7,
+        "",
+        "arn:aws:sagemaker:us-west-2:123456789012:processing-job/churn",
+        "arn:aws:s3:::bucket",
+        "arn:aws:sagemaker:us-west-2:12345:training-job/churn",
+        "arn:aws:sagemaker:us-west-2:123456789012:training-job/-churn",
+        "arn:aws:sagemaker:us-west-2:123456789012:training-job/churn\n",
+    ],
+)
+def test_what_is_no_arn_of_a_training_job_names_none(value: object) -> None:
+    assert parse_arn(value) is None
+
+
+@pytest.mark.parametrize(
+    "value", [None, 7, "", "12/us-west-2/churn", f"{ACCOUNT}/{REGION}/", f"{ACCOUNT}/{REGION}/a b"]
+)
+def test_an_unreadable_mark_names_no_attempt(value: object) -> None:
+    assert parse_pending(value) is None
+
+
+OURS = {TAG_CLUSTER: CLUSTER, TAG_NAMESPACE: NAMESPACE, TAG_NAME: NAME, TAG_UID: UID}
+ACKS = {TAG_CONTROLLER_VERSION: "sagemaker-v1.9.1", TAG_NAMESPACE: NAMESPACE}
+
+TAGS = [
+    (OURS, Ownership.SAME_OBJECT),
+    ({**OURS, TAG_CONTROLLER_VERSION: "sagemaker-0.1.0", "team": "x"}, Ownership.SAME_OBJECT),
+    ({**OURS, TAG_UID: "another"}, Ownership.SAME_NAME),
+    ({key: value for key, value in OURS.items() if key != TAG_UID}, Ownership.SAME_NAME),
+    ({**OURS, TAG_CLUSTER: "other"}, Ownership.FOREIGN),
+    ({**OURS, TAG_NAMESPACE: "team-b"}, Ownership.FOREIGN),
+    ({**OURS, TAG_NAME: "other"}, Ownership.FOREIGN),
+    ({TAG_CLUSTER: CLUSTER}, Ownership.FOREIGN),
+    (ACKS, Ownership.ACK),
+    ({**ACKS, TAG_CLUSTER: "other"}, Ownership.FOREIGN),
+    ({**ACKS, TAG_NAMESPACE: "team-b"}, Ownership.FOREIGN),
+    ({**ACKS, TAG_CONTROLLER_VERSION: "s3-v1.0.0"}, Ownership.FOREIGN),
+    ({TAG_NAMESPACE: NAMESPACE}, Ownership.FOREIGN),
+    ({TAG_NAMESPACE: NAMESPACE, TAG_NAME: NAME, TAG_UID: UID}, Ownership.FOREIGN),
+    ({}, Ownership.FOREIGN),
+]
+
+
+@pytest.mark.parametrize(("tags", "ownership"), TAGS)
+def test_tags_tell_whose_job_it_is(tags: dict[str, str], ownership: Ownership) -> None:
+    assert prove_ownership(tags, OWNER) is ownership
+    assert ownership.is_ours is (ownership is not Ownership.FOREIGN)
+
+
+def _composed(user: list[tuple[str, str]], defaults: dict[str, str]) -> dict[str, str]:
+    tags = compose_tags(user, defaults, OWNER)
+    assert len({tag["Key"] for tag in tags}) == len(tags), "the service refuses a key that comes twice"
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def test_a_job_is_tagged_with_the_users_tags_the_default_ones_and_the_proof() -> None:
+    tags = _composed([("team", "x"), ("env", "")], {"env": "prod", TAG_CONTROLLER_VERSION: "sagemaker-1", "kro": ""})
+    assert tags == {"team": "x", "env": "", TAG_CONTROLLER_VERSION: "sagemaker-1", **OURS}
+    assert list(tags)[:2] == ["team", "env"]
+
+
+@given(st.dictionaries(st.sampled_from([*OURS, "a", "b"]), st.text(max_size=3)), st.dictionaries(st.text(), st.text()))
+def test_no_tag_of_the_user_or_of_a_flag_changes_whose_job_it_is(user: dict[str, str], flags: dict[str, str]) -> None:
+    tags = _composed(list(user.items()), flags)
+    assert prove_ownership(tags, OWNER) is Ownership.SAME_OBJECT
+
+
+@pytest.mark.parametrize(("users", "defaults"), [(0, 60), (40, 60), (44, 2), (46, 5), (47, 5)])
+def test_default_tags_give_way_to_the_limit_of_the_service_and_the_proof_never_does(users: int, defaults: int) -> None:
+    user = [(f"u{number}", "x") for number in range(users)]
+    tags = _composed(user, {f"d{number}": "x" for number in range(defaults)})
+    assert len(tags) == max(MAX_TAGS if users + defaults + len(OURS) >= MAX_TAGS else 0, users + len(OURS))
+    assert prove_ownership(tags, OWNER) is Ownership.SAME_OBJECT
+    assert all(key in tags for key, _ in user), "too many of the user's own are the service's to refuse"
+
+
+@pytest.mark.parametrize(
+    ("value", "expanded"),
+    [
+        ("%CONTROLLER_SERVICE%-%CONTROLLER_VERSION%", "sagemaker-1.0"),
+        ("100%", "100%"),
+        ("%UNHEARD_OF%", "%UNHEARD_OF%"),
+        ("%MANAGED_BY%", ""),
+        ("%CONTROLLER_SERVICE", "%CONTROLLER_SERVICE"),
+        ("", ""),
+    ],
+)
+def test_a_tag_format_is_filled_in_and_an_unknown_one_left(value: str, expanded: str) -> None:
+    known = {"CONTROLLER_SERVICE": "sagemaker", "CONTROLLER_VERSION": "1.0", "MANAGED_BY": ""}
+    assert expand_tag_format(value, known) == expanded
+
+
+def test_an_identity_reads_as_its_mark() -> None:
+    assert str(Identity(ACCOUNT, REGION, JOB)) == f"{ACCOUNT}/{REGION}/{JOB}"
