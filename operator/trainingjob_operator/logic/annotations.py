@@ -33,6 +33,7 @@ RECONCILE_REQUESTS = ("reconcile.fluxcd.io/requestedAt", f"{PREFIX}reconcile-req
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 _ACCOUNT = re.compile(r"\d{12}")
 _JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+_URL = re.compile(r"(?P<scheme>https?)://[^\s/?#@]+(/[^\s?#]*)?")
 
 
 class Deletion(enum.Enum):
@@ -116,8 +117,12 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
     written = string(resource.spec.get("trainingJobName"))
     if fields is not None and written is not None and fields != written:
         reader.refuse(ADOPTION_FIELDS, f"names {fields!r}, but spec.trainingJobName is {written!r}. Use one name.")
-    if adoption is not None and not _may_adopt(resource.namespace, defaults):
-        reader.refuse(ADOPTION_POLICY, "is not permitted in this namespace (--adoption-namespaces).")
+    for key, asks in ((ADOPTION_POLICY, adoption is not None), (ADOPTED, adopted)):
+        if asks and not _may_adopt(resource.namespace, defaults):
+            reader.refuse(key, "is not permitted in this namespace (--adoption-namespaces).")
+    allowed_roles = _split(namespace.get(ALLOWED_ROLES, ""))
+    if ALLOWED_ROLES in namespace and not allowed_roles:
+        reader.refuse(ALLOWED_ROLES, "of the namespace names no role. Give ARNs, with * for any text, or remove it.")
     return Policy(
         account=account,
         region=region,
@@ -127,7 +132,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         adopted=adopted,
         read_only=read_only,
         job_name=written or fields,
-        allowed_roles=_split(namespace.get(ALLOWED_ROLES, "")),
+        allowed_roles=allowed_roles,
         problems=tuple(reader.problems),
     )
 
@@ -188,7 +193,8 @@ def _parse_account(value: str) -> str:
 
 def _endpoint_parser(*, unsafe: bool) -> Callable[[str], str]:
     def parse(value: str) -> str:
-        if value.startswith("https://") or (unsafe and value.startswith("http://")):
+        match = _URL.fullmatch(value)
+        if match and (unsafe or match["scheme"] == "https"):
             return value
         allowed = "http:// or https://" if unsafe else "https:// (or run with --allow-unsafe-aws-endpoint-urls)"
         raise ValueError(f"is {_shorten(value)}. Give a URL that begins with {allowed}.")
