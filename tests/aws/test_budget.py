@@ -52,7 +52,6 @@ def test_a_burst_is_granted_at_once_and_then_the_rate() -> None:
     clock = Clock()
     budget = Budget(LIMITS, clock)
     assert [budget.claim(key) for key in range(13)] == [0.0] * 10 + [1.0, 2.0, 3.0]
-    assert budget.waiting == 3
 
 
 def test_a_waiting_caller_keeps_its_place_and_later_ones_stand_behind() -> None:
@@ -76,17 +75,6 @@ def test_who_asks_too_early_is_told_the_rest() -> None:
     assert budget.claim("early") == 0.75
 
 
-def test_a_released_place_moves_the_others_up() -> None:
-    clock = Clock()
-    budget = Budget(Limits(rate=1, burst=1, ceiling=1), clock)
-    for key in ("running", "first", "second"):
-        budget.claim(key)
-    budget.release("first")
-    budget.release("nobody")
-    clock.now += 1
-    assert budget.claim("second") == 0.0
-
-
 def test_an_abandoned_reservation_lapses() -> None:
     clock = Clock()
     budget = Budget(Limits(rate=1, burst=1, ceiling=1), clock)
@@ -95,7 +83,7 @@ def test_an_abandoned_reservation_lapses() -> None:
         assert budget.claim(key) <= LONGEST_WAIT
     clock.now += LONGEST_WAIT + GRACE + 1
     assert budget.claim("live") == 0.0
-    assert budget.waiting == 0
+    assert budget.claim("next") == 1.0
 
 
 @settings(max_examples=60, deadline=None)
@@ -236,4 +224,4 @@ def test_accounts_and_regions_do_not_share_budgets() -> None:
     assert budgets.of("111122223333", "eu-west-1") is here
     assert budgets.of("111122223333", "eu-west-2").create.rate == 1
     assert budgets.of("444455556666", "eu-west-1").create.rate == 1
-    assert here.stop.rate == 5
+    assert here.stop.rate > here.describe.rate

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from tests.sagemaker.stand_in import StandIn
 
-pytest_plugins = ["tests.sagemaker.fixtures"]
-
 OWN, OTHER = "123456789012", "444455556666"
 ROLE = f"arn:aws:iam::{OTHER}:role/jobs"
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from tests.sagemaker.stand_in import StandIn
 
-pytest_plugins = ["tests.sagemaker.fixtures"]
-
 ACCOUNT = "123456789012"
 SHORT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5), patience=0.5)
 

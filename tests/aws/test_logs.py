@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from tests.sagemaker.stand_in import StandIn
 
-pytest_plugins = ["tests.sagemaker.fixtures"]
-
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
 
 

@@ -69,11 +69,6 @@ class Budget:
         """The present rate, in calls a second."""
         return self._rate
 
-    @property
-    def waiting(self) -> int:
-        """How many have a reservation."""
-        return len(self._reservations)
-
     def claim(self, key: Hashable) -> float:
         """Ask for one call: 0.0 grants it, once; otherwise the seconds after which to ask again with the same key.
 
@@ -98,10 +93,6 @@ class Budget:
         wait = min(wait, LONGEST_WAIT)
         self._keep(key, now + wait + GRACE)
         return wait
-
-    def release(self, key: Hashable) -> None:
-        """Give up a reservation; unknown keys are fine."""
-        self._drop(key)
 
     def throttled(self) -> None:
         """The service found a call too much: half the rate, and nothing left of the burst."""
