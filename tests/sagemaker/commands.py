@@ -77,7 +77,8 @@ class Commands:
         return self._front.faults.add(Fault(until=until, **values))
 
     def faults(self) -> list[Json]:
-        return [dataclasses.asdict(fault) for fault in self._front.faults]
+        """Those that are set and not used up."""
+        return [dataclasses.asdict(fault) | {"hits": self.hits(fault.number)} for fault in self._front.faults]
 
     def clear_faults(self, number: int | None = None) -> None:
         self._front.faults.remove(number)
@@ -116,7 +117,7 @@ class Commands:
         return self._front.clock()
 
     def send_events(self, queue: str, **how: Any) -> None:
-        """Every change of a job becomes an EventBridge event in this queue (its URL); see events.Delivery."""
+        """Every change of a job becomes an EventBridge event in this queue (URL, in the default region)."""
         account, name = queue.split("/")[-2:]
         target = self._front.queues.get(account, self._region, name)
         self._front.events.start(lambda body: self._front.queues.send(target, body), Delivery(**how))

@@ -47,7 +47,6 @@ class Fault:
     reason: str = "role"
     patch: Mapping[str, Any] | None = None
     number: int = 0
-    hits: int = 0
 
 
 class Faults:
@@ -97,9 +96,8 @@ class Faults:
                 continue
             if fault.rate < 1 and self._chance.random() >= fault.rate:
                 continue
-            fault.hits += 1
             self.hits[fault.number] += 1
-            if fault.count is not None and fault.hits >= fault.count:
+            if fault.count is not None and self.hits[fault.number] >= fault.count:
                 del self._faults[fault.number]
             hits.append(fault)
         return hits

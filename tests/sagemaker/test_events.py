@@ -59,6 +59,7 @@ def test_a_stop_is_an_event_and_what_was_cut_off_is_none(stand_in: StandIn) -> N
     stand_in.settings(stop_seconds=0.2)
     stand_in.send_events(queue, delay=0.0)
     stand_in.create_job("job")
+    time.sleep(0.01)  # changes of one millisecond would be one event
     stand_in.stop_job("job")
     events = drain(stand_in, queue, 1.5)
     assert [event["detail"]["SecondaryStatus"] for event in events] == ["Starting", "Stopping", "Stopped"]

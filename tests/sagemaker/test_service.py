@@ -5,6 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import datetime as dt
 import http.client
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 from tests.sagemaker.program import Options
 from tests.sagemaker.samples import full, minimal
 from tests.sagemaker.server import OPERATIONS
-from tests.sagemaker.stand_in import CommandError, StandIn, stand_in_process
+from tests.sagemaker.stand_in import ROOT, CommandError, StandIn, stand_in_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -548,6 +550,16 @@ def test_the_program_serves_until_it_is_told_to_end() -> None:
         time.sleep(0.2)
         ended = stand_in.client().describe_training_job(TrainingJobName="job")
         assert ended["TrainingJobStatus"] == "Completed"
+
+
+def test_the_program_ends_with_its_parent() -> None:
+    command = [sys.executable, "-m", "tests.sagemaker", "--with-parent"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+        process.stdin.close()
+        assert process.wait(10) == 0
 
 
 @pytest.mark.parametrize("sagemaker", [Options(seconds=(0.0, 0.0))], indirect=True)
