@@ -15,10 +15,6 @@ def at_once() -> float:
     return 0.0
 
 
-def never() -> float:
-    return 7.0
-
-
 def line(*names: str, lane: str = SMALL) -> Turns[str]:
     """Objects in line, created in the order of their names."""
     turns: Turns[str] = Turns()
@@ -160,12 +156,32 @@ def test_a_probe_that_succeeds_opens_the_lane() -> None:
     assert turns.grant(5.0, at_once).next == ("c", FIRST_PROBE_SECONDS), "the pauses begin anew"
 
 
+def test_a_burst_that_is_refused_as_a_whole_is_one_refusal() -> None:
+    turns = line("a", "b", "c", "d")
+    turns.grant(0.0, iter([0.0, 0.0, 0.0, 1.0]).__next__)
+    for name in ("a", "b"):
+        refused(turns, name, SMALL, 0.0)
+    assert turns.grant(0.0, at_once).next == ("a", FIRST_PROBE_SECONDS)
+    assert turns.grant(FIRST_PROBE_SECONDS, at_once).keys == ["a"]
+    refused(turns, "c", SMALL, FIRST_PROBE_SECONDS)
+    assert turns.grant(10 * FIRST_PROBE_SECONDS, at_once).keys == [], "the probe is still under way"
+
+
 def test_a_probe_that_leaves_gives_way_to_the_next() -> None:
     turns = line("a", "b")
     turns.grant(0.0, iter([0.0, 1.0]).__next__)
     refused(turns, "a", SMALL, 0.0)
     assert turns.grant(5.0, at_once).keys == ["a"]
     turns.leave("a")
+    assert turns.grant(5.0, at_once).keys == ["b"]
+
+
+def test_a_probe_whose_instance_type_was_edited_meanwhile_holds_nobody_up() -> None:
+    turns = line("a", "b")
+    turns.grant(0.0, iter([0.0, 1.0]).__next__)
+    refused(turns, "a", SMALL, 0.0)
+    assert turns.grant(5.0, at_once).keys == ["a"]
+    turns.created("a", LARGE)
     assert turns.grant(5.0, at_once).keys == ["b"]
 
 
@@ -238,6 +254,16 @@ class Crowd(RuleBasedStateMachine):
         self.granted.discard(name)
 
     @precondition(lambda self: self.granted)
+    @rule(data=st.data(), lane=lanes)
+    def create_with_another_type(self, data: st.DataObject, lane: str) -> None:
+        name = data.draw(st.sampled_from(sorted(self.granted)))
+        del self.lane[name]
+        self.turns.created(name, lane)
+        self.held.discard(lane)
+        self.settle(name)
+        self.probes.pop(lane, None)
+
+    @precondition(lambda self: self.granted)
     @rule(data=st.data())
     def refuse(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.granted)))
@@ -245,7 +271,8 @@ class Crowd(RuleBasedStateMachine):
         refused(self.turns, name, lane, self.now)
         self.granted.discard(name)
         self.held.add(lane)
-        self.probes.pop(lane, None)
+        if self.probes.get(lane) == name:
+            del self.probes[lane]
 
     @invariant()
     def everybody_is_known(self) -> None:

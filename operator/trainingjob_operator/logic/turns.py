@@ -68,13 +68,10 @@ class Turns(Generic[K]):
 
     def leave(self, key: K) -> None:
         """Give up the place or the turn."""
-        self._granted.discard(key)
         member = self._members.pop(key, None)
-        for name in [member[0]] if member else list(self._lanes):
-            lane = self._lanes[name]
-            if lane.probing == key:
-                lane.probing = None
-            self._tidy(name)
+        if member is not None:
+            self._tidy(member[0])
+        self._use(key)
 
     def is_granted(self, key: K) -> bool:
         return key in self._granted
@@ -102,16 +99,18 @@ class Turns(Generic[K]):
 
     def created(self, key: K, lane: str) -> None:
         """The create was taken: the turn is used, and the lane is open again."""
-        self._granted.discard(key)
+        self._use(key)
         if lane in self._lanes:
             self._lanes[lane].open()
             self._tidy(lane)
 
     def refused_for_capacity(self, key: K, lane: str, now: float) -> None:
         """There is no capacity for this lane: hold it, longer each time, and let the next probe try."""
-        self._granted.discard(key)
         held = self._lanes.setdefault(lane, _Lane())
-        held.probing = None
+        is_late = held.held_until is not None and held.probing != key
+        self._use(key)
+        if is_late:
+            return  # it was under way when the lane was held: the same news once more
         held.pause = min(PROBE_SECONDS, max(FIRST_PROBE_SECONDS, held.pause * 2))
         held.held_until = now + held.pause
 
@@ -125,6 +124,13 @@ class Turns(Generic[K]):
         # Those of an open lane go whenever their time comes; those of a held one only behind their own kind.
         rivals = (m for m in self._members.values() if not held or m[0] == lane)
         return Place(ahead=sum(m[1:] < (created, uid) for m in rivals), capacity=lane if held else None)
+
+    def _use(self, key: K) -> None:
+        """Its turn is over, and with it the probe, which may be of a lane that the object has left since."""
+        self._granted.discard(key)
+        for lane in self._lanes.values():
+            if lane.probing == key:
+                lane.probing = None
 
     def _next_lane(self, now: float) -> str | None:
         best: tuple[tuple[str, str], str] | None = None
