@@ -16,21 +16,23 @@ from importlib import metadata
 from prometheus_client import CollectorRegistry
 
 from trainingjob_operator.aws.budget import Budgets
-from trainingjob_operator.aws.gateway import CallerIdentity, Gateways
+from trainingjob_operator.aws.credentials import READING_TIMEOUTS, Timeouts
+from trainingjob_operator.aws.gateway import CallerIdentity, CallTimeouts, Gateways
+from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.health import Heartbeats, Readiness, serve_health, serve_metrics
 from trainingjob_operator.kube.client import ApiServer, Login, LoginError
 from trainingjob_operator.kube.discovery import find_obstacle
 from trainingjob_operator.kube.errors import KubeError
 from trainingjob_operator.kube.events import EventRecorder
 from trainingjob_operator.kube.leader import Elector
-from trainingjob_operator.kube.objects import TrainingJobObjects
-from trainingjob_operator.kube.surroundings import Surroundings
+from trainingjob_operator.kube.objects import FIELD_MANAGER, TrainingJobObjects
+from trainingjob_operator.kube.surroundings import MAX_SILENCE, Surroundings
 from trainingjob_operator.leadership import AlwaysLeading, Leadership
 from trainingjob_operator.logic.annotations import Defaults, Deletion
 from trainingjob_operator.logic.errors import AwsError
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.reconciler import Clocks, Reconciler, Standing
+from trainingjob_operator.reconciler import Reconciler, Standing
 from trainingjob_operator.reporter import Reporter
 from trainingjob_operator.settings import Settings
 from trainingjob_operator.sweeper import Sweeper
@@ -44,6 +46,8 @@ FIRST_LIST = "the first list of objects"
 FINISH_SECONDS = 1.0
 """At the end: how long what is under way may take before the Lease is given back."""
 GAUGE_SECONDS = 5.0
+STUCK_SECONDS = 120.0
+"""Every worker is stuck when nothing was taken up for so long; a call of AWS may take half a minute."""
 
 
 class StartError(Exception):
@@ -80,14 +84,14 @@ async def _until(stop: asyncio.Event, loops: list[asyncio.Task[None]]) -> int:
 async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]]]:  # noqa: PLR0915  a list of parts
     """Everything that runs, from the first check to the last release."""
     version = metadata.version("trainingjob-operator")
-    clocks = Clocks(time.monotonic, lambda: datetime.now(UTC), random.Random())  # noqa: S311  jitter is no secret
+    clocks = Clocks(_elapsed, lambda: datetime.now(UTC), random.Random())  # noqa: S311  jitter is no secret
     registry = CollectorRegistry()
     metrics = Metrics(registry, version, clocks.monotonic)
     heartbeats, readiness = Heartbeats(clocks.monotonic), Readiness(FIRST_LIST)
     login = Login(os.environ)
     api = ApiServer(login)
     queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
-    jobs = TrackedJobs()
+    jobs = TrackedJobs(FIELD_MANAGER)
     budgets = Budgets(
         clocks.monotonic,
         create_tps=settings.create_tps,
@@ -103,6 +107,8 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         fence=leadership.fence,
         observe=metrics.aws_call_ended,
         identity_endpoint_url=settings.aws_identity_endpoint_url or None,
+        timeouts=CallTimeouts(reading=Timeouts(READING_TIMEOUTS.connect, settings.http_client_timeout)),
+        clock=clocks.monotonic,
     )
 
     def look_again(namespace: str | None) -> None:
@@ -151,7 +157,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             reconciler=reconciler,
             reporter=reporter,
             metrics=metrics,
-            jitter=clocks.jitter,
+            clocks=clocks,
             tick=heartbeats.expect("watch", 30.0).tick,
         )
         sweeper = Sweeper(
@@ -166,24 +172,28 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             tick=heartbeats.expect("sweep", 30.0).tick,
         )
         async with contextlib.AsyncExitStack() as servers:
-            await servers.enter_async_context(serve_metrics(settings.metrics_addr, registry))
-            await servers.enter_async_context(serve_health(settings.healthz_addr, heartbeats, readiness))
+            try:
+                await servers.enter_async_context(serve_metrics(settings.metrics_addr, registry))
+                await servers.enter_async_context(serve_health(settings.healthz_addr, heartbeats, readiness))
+            except OSError as error:
+                raise StartError(f"{error}: choose other addresses (--metrics-addr, --healthz-addr).") from error
             loops = _Loops()
             if elector is not None:
                 heartbeats.follow("elector", 30.0, lambda: elector.heartbeat)
                 loops.start("leader election", elector.run())
+            heartbeats.follow("surroundings", MAX_SILENCE, lambda: surroundings.heartbeat)
             loops.start("surroundings", surroundings.run())
             loops.start("events", recorder.run())
             await _first_list(watcher)
             readiness.reached(FIRST_LIST)
             log.info("Listed %d objects", len(jobs))
-            beat = heartbeats.expect("queue", 30.0)
+            beat = heartbeats.expect("queue", STUCK_SECONDS)
             for number in range(settings.max_concurrent_reconciles):
                 loops.start(f"worker {number}", reconciler.work())
             loops.start("watch", watcher.watch())
             loops.start("relist", watcher.relist())
             loops.start("sweep", sweeper.run())
-            loops.start("gauges", _show_gauges(jobs, queue, leadership, metrics, beat.tick))
+            loops.start("gauges", _show_gauges(jobs, queue, leadership, reconciler, metrics, beat.tick))
             try:
                 yield loops.tasks
             finally:
@@ -255,7 +265,13 @@ async def _standing(settings: Settings, caller: CallerIdentity, surroundings: Su
         default_tags=dict(settings.resource_tags),
         version=version,
         external_id=settings.assume_role_external_id or None,
+        overrides_passive=settings.override_passive,
     )
+
+
+def _elapsed() -> float:
+    """Monotonic seconds that go on while the machine sleeps, or a leader that wakes up believes in its Lease."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _elector(settings: Settings, api: ApiServer, clocks: Clocks) -> Elector | None:
@@ -263,9 +279,9 @@ def _elector(settings: Settings, api: ApiServer, clocks: Clocks) -> Elector | No
         return None
     return Elector(
         api,
-        namespace=settings.leader_election_namespace or settings.system_namespace,
+        namespace=settings.lease_namespace,
         identity=f"{socket.gethostname()}_{uuid.uuid4()}",
-        clock=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        clock=clocks.monotonic,
         now=clocks.wall,
         jitter=clocks.jitter,
     )
@@ -287,16 +303,23 @@ async def _show_gauges(
     jobs: TrackedJobs,
     queue: WorkQueue[Key],
     leadership: Leadership,
+    reconciler: Reconciler,
     metrics: Metrics,
     tick: Callable[[], None],
 ) -> None:
+    """Show how things stand; and vouch for the queue as long as what is due is taken up."""
+    turnover = -1
     while True:
-        tick()
+        if queue.depth == 0 or queue.turnover != turnover or not leadership.is_leading():
+            tick()
+        turnover = queue.turnover
         counts: dict[str, int] = {}
         for tracked in jobs:
             if tracked.live is not None:
                 counts[tracked.live.seen.status] = counts.get(tracked.live.seen.status, 0) + 1
         metrics.jobs_are(counts)
+        metrics.jobs_wait(reconciler.waiting())
+        metrics.objects_are_passive(reconciler.passive())
         metrics.queue_is(queue.depth)
         metrics.leading(leadership.is_leading())
         await asyncio.sleep(GAUGE_SECONDS)

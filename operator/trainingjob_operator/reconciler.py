@@ -5,14 +5,14 @@ turn to be looked at comes is the work queue's, what the answers mean is logic/'
 """
 
 import logging
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from trainingjob_operator.aws.budget import Budget, Budgets
-from trainingjob_operator.aws.gateway import Gateway, Target
+from trainingjob_operator.aws.gateway import Accounts, Target
+from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.kube.errors import Conflict, KubeError, NotFound
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.logic import conditions, decision, fields
@@ -87,21 +87,6 @@ class Surroundings(Protocol):
     async def account_roles(self) -> Mapping[str, str] | None: ...
 
 
-class Accounts(Protocol):
-    """The gateways (aws/gateway.py)."""
-
-    def get(self, target: Target) -> Gateway: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """Monotonic seconds for waiting, wall time for what people read, randomness for staying apart."""
-
-    monotonic: Callable[[], float]
-    wall: Callable[[], datetime]
-    jitter: random.Random
-
-
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What holds for all objects: who the operator is, and what it was told."""
@@ -112,6 +97,7 @@ class Standing:
     default_tags: Mapping[str, str]
     version: str
     external_id: str | None = None
+    overrides_passive: bool = False
 
 
 class Reconciler:
@@ -179,6 +165,15 @@ class Reconciler:
             log.exception("A defect; trying again in %.1f s", delay, extra=_named(key))
         self._metrics.reconciled(outcome, self._clocks.monotonic() - began)
 
+    def waiting(self) -> int:
+        """How many objects stand in line."""
+        return sum(len(turns) for turns in self._turns.values())
+
+    def passive(self) -> int:
+        """How many objects are left to another controller."""
+        now = self._clocks.monotonic()
+        return sum((tracked.memory.passive_until or 0.0) > now for tracked in self._jobs)
+
     def forget(self, tracked: Tracked) -> None:
         """The object is gone: nobody waits for it any more."""
         self._queue.discard(tracked.key)
@@ -217,6 +212,7 @@ class Reconciler:
             now=now,
             wall=self._clocks.wall(),
             partition=resource.partition or self._standing.partition,
+            overrides_passive=self._standing.overrides_passive,
         )
         identity = bare.attached() or resource.pending or bare.wanted()
         self._jobs.claim(
@@ -563,7 +559,13 @@ class Reconciler:
         view, memory = work.view, work.view.memory
         if say.place is not None and (memory.place_shown is None or memory.place_shown[0] != say.place):
             memory.place_shown = (say.place, view.now)
+        if say.passive:
+            memory.passive_shown = True  # before the write: if it fails, the other controller is at work anyway
+            log.warning("Left to another controller, %s", memory.foreign_writer, extra=_named(work.key))
         wanted = await self._reporter.report(view, say)
+        if say.passive:
+            self._jobs.watch(work.tracked, None)
+            return
         self._follow(work, wanted)
         tracked = self._jobs.get(work.key)
         if say.release and tracked is not None and tracked.uid == work.tracked.uid:

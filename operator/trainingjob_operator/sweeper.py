@@ -9,14 +9,14 @@ import logging
 from collections.abc import Callable, Mapping
 
 from trainingjob_operator.aws.budget import Budgets
-from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.aws.gateway import Accounts, Target
+from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.logic.sweep import STRAGGLER_SECONDS_ALONE, Sweep
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.reconciler import Accounts, Clocks
 from trainingjob_operator.tracked_jobs import TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
 

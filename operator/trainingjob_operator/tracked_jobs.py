@@ -42,6 +42,8 @@ class Tracked:
     slot: Slot | None = None
     is_owner: bool = False
     """The object has proof: finalizer and ARN."""
+    foreign_write: str | None = None
+    """Who else wrote the status last, and when by the API server: `manager at time`."""
 
     def resource(self) -> Resource:
         return Resource.from_body(json.loads(zlib.decompress(self.packed)))
@@ -50,7 +52,9 @@ class Tracked:
 class TrackedJobs:
     """All objects by key, the claims on each job, and the jobs that are live."""
 
-    def __init__(self) -> None:
+    def __init__(self, own_manager: str) -> None:
+        """:param own_manager: this operator's name in metadata.managedFields"""
+        self._own_manager = own_manager
         self._objects: dict[Key, Tracked] = {}
         self._claims: dict[Slot, set[Key]] = {}
         self._live: dict[Target, dict[str, set[Key]]] = {}
@@ -73,14 +77,19 @@ class TrackedJobs:
         if tracked is not None and tracked.uid == metadata["uid"] and tracked.version >= version:
             return None
         kept = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status")}
+        written = _find_foreign_write(body["metadata"], self._own_manager)
         packed = zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), level=1)
         if tracked is None or tracked.uid != metadata["uid"]:
             if tracked is not None:
                 self.forget(key, tracked.uid)
             tracked = Tracked(key, metadata["uid"], version, packed, Memory(first_seen=now))
+            tracked.foreign_write = written
             self._objects[key] = tracked
         else:
             tracked.version, tracked.packed = version, packed
+            if written is not None and written != tracked.foreign_write:
+                tracked.foreign_write = written
+                tracked.memory.note_foreign_write(written, now)
         return tracked
 
     def forget(self, key: Key, uid: str) -> bool:
@@ -137,3 +146,13 @@ class TrackedJobs:
 def _comparable(resource_version: object) -> int:
     """Kubernetes promises since 1.35 that versions of one kind compare as numbers, and etcd has always made them so."""
     return int(resource_version) if isinstance(resource_version, str) and resource_version.isdigit() else 0
+
+
+def _find_foreign_write(metadata: Mapping[str, Any], own_manager: str) -> str | None:
+    """The last write of the status by somebody else."""
+    writes = [
+        (str(entry.get("time", "")), str(entry.get("manager", "")))
+        for entry in metadata.get("managedFields") or ()
+        if entry.get("subresource") == "status" and entry.get("manager") != own_manager
+    ]
+    return "{1} at {0}".format(*max(writes)) if writes else None

@@ -8,15 +8,14 @@ repairs what a watch has missed.
 import asyncio
 import contextlib
 import logging
-import random
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import kopf
 
 from trainingjob_operator import handlers
+from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import KubeError, NotFound
 from trainingjob_operator.logic.resource import Key
@@ -62,7 +61,7 @@ class Watcher:
         reconciler: Reconciler,
         reporter: Reporter,
         metrics: Metrics,
-        jitter: random.Random,
+        clocks: Clocks,
         tick: Callable[[], None],
     ) -> None:
         self._login = login
@@ -74,9 +73,9 @@ class Watcher:
         self._reconciler = reconciler
         self._reporter = reporter
         self._metrics = metrics
-        self._jitter = jitter
+        self._clocks = clocks
         self._tick = tick
-        self._heard_at = time.monotonic()
+        self._heard_at = self._clocks.monotonic()
         self._stop: Callable[[], object] = lambda: None
 
     # -- the list -----------------------------------------------------------------------------------------------------
@@ -88,7 +87,7 @@ class Watcher:
         for namespace in self._namespaces or (None,):
             async for page in self._lists.list_pages(namespace, self._label_selector):
                 for body in page:
-                    tracked = self._jobs.see(body, time.monotonic())
+                    tracked = self._jobs.see(body, self._clocks.monotonic())
                     shown.add((body["metadata"]["namespace"], body["metadata"]["name"]))
                     if tracked is not None:
                         news += 1
@@ -112,14 +111,14 @@ class Watcher:
     async def relist(self) -> None:
         """Repair every few minutes what the watch has missed; never returns."""
         while True:
-            await asyncio.sleep(RELIST_SECONDS * self._jitter.uniform(0.9, 1.1))
+            await asyncio.sleep(RELIST_SECONDS * self._clocks.jitter.uniform(0.9, 1.1))
             self._reporter.forget_pruning()
             try:
                 news = await self.list_all()
             except KubeError as error:
                 log.warning("The objects can't be listed: %s", error)
                 continue
-            if news and time.monotonic() - self._heard_at > SILENT_SECONDS:
+            if news and self._clocks.monotonic() - self._heard_at > SILENT_SECONDS:
                 log.warning("A list shows %d changes that the watch has not told of: it is started again", news)
                 self._stop()
 
@@ -127,7 +126,7 @@ class Watcher:
 
     def take(self, kind: str | None, body: Mapping[str, Any]) -> None:
         """One event. A deleted object is forgotten, never acted on: with selectors it may have been relabelled."""
-        self._heard_at = time.monotonic()
+        self._heard_at = self._clocks.monotonic()
         metadata = body["metadata"]
         key = (metadata["namespace"], metadata["name"])
         if kind == "DELETED":
@@ -150,10 +149,10 @@ class Watcher:
         """Run Kopf, again and again; never returns."""
         failures = 0
         while True:
-            began = time.monotonic()
+            began = self._clocks.monotonic()
             error = await self._run_kopf()
-            failures = 0 if time.monotonic() - began > BACKOFF_LIMIT else failures + 1
-            pause = min(BACKOFF_LIMIT, 0.5 * 2.0 ** min(failures, 8)) * self._jitter.uniform(0.5, 1.0)
+            failures = 0 if self._clocks.monotonic() - began > BACKOFF_LIMIT else failures + 1
+            pause = min(BACKOFF_LIMIT, 0.5 * 2.0 ** min(failures, 8)) * self._clocks.jitter.uniform(0.5, 1.0)
             log.warning("The watch has ended (%s); it starts again in %.1f s", error or "without an error", pause)
             self._metrics.watch_restarted()
             await asyncio.sleep(pause)

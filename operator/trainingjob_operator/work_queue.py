@@ -32,6 +32,8 @@ class WorkQueue(Generic[K]):
         self._idle = asyncio.Event()
         self._idle.set()
         self._drained = False
+        self.turnover = 0
+        """How many keys were handed out or given back so far: it stands still when every worker is stuck."""
 
     @property
     def depth(self) -> int:
@@ -81,11 +83,13 @@ class WorkQueue(Generic[K]):
                 self._ready.discard(key)
                 self._working.add(key)
                 self._idle.clear()
+                self.turnover += 1
                 return key
 
     def release(self, key: K) -> None:
         """The work on the key is over."""
         self._working.discard(key)
+        self.turnover += 1
         if not self._working:
             self._idle.set()
         due = self._again.pop(key, None)

@@ -94,6 +94,12 @@ class Gateway(Protocol):
         """Remove tags."""
 
 
+class Accounts(Protocol):
+    """The gateways of all targets."""
+
+    def get(self, target: Target) -> Gateway: ...
+
+
 class Gateways:
     """The gateways of all targets, with the threads and sessions that they share."""
 

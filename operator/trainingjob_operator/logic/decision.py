@@ -66,6 +66,7 @@ EDIT_PENDING = "EditPending"
 IDENTITY_DIFFERS = "IdentityDiffers"
 STOP_STUCK = "StopStuck"
 WAITING = "Waiting"
+PASSIVE = "Passive"
 UNAVAILABLE = "ServiceUnavailable"
 
 CREATE, DESCRIBE, STOP, UPDATE = "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "UpdateTrainingJob"
@@ -99,8 +100,16 @@ class View:
     """Another object, `namespace/name`, that has proof of owning the job of this name."""
     request_problem: Finding | None = None
     """Why the spec can't be turned into a request."""
+    overrides_passive: bool = False
+    """The operator was told to act even where another controller does."""
     no_access: Hindrance | None = None
     """Why no call can be made in the job's account."""
+
+    @property
+    def is_passive(self) -> bool:
+        """Another controller writes the object too."""
+        until = self.memory.passive_until
+        return until is not None and self.now < until and not self.overrides_passive
 
     @property
     def is_edited(self) -> bool:
@@ -254,6 +263,8 @@ class Say:
     """The place in the line as told in words."""
     release: bool = False
     """Afterwards take the finalizer away: what there was to stop has ended."""
+    passive: bool = False
+    """The last word for as long as another controller writes the object."""
     unfinished: bool = False
     """An edit is not dealt with yet: its generation must not count as observed."""
     disowned: bool = False
@@ -280,12 +291,27 @@ Step = (
 
 def decide(view: View) -> Step:
     """The next step for the object."""
+    if view.is_passive:
+        return _stay_passive(view)
     if view.resource.deleting:
         return _decide_deletion(view)
     identity = view.attached()
     if identity is not None:
         return _decide_life(view, identity)
     return _decide_birth(view)
+
+
+def _stay_passive(view: View) -> Step:
+    """Say so once, and do nothing else: the other controller rewrites what it finds."""
+    memory = view.memory
+    quiet_in = (memory.passive_until or view.now) - view.now
+    if memory.passive_shown:
+        return Wait(quiet_in)
+    message = (
+        f"Another controller, {memory.foreign_writer}, writes the status of this object. It is left alone until that "
+        "has stopped for ten minutes. Run one controller for it, or separate them with --watch-selectors."
+    )
+    return Say(advisories=(Finding(PASSIVE, message),), passive=True, again=quiet_in)
 
 
 def has_recorded_end(resource: Resource) -> bool:

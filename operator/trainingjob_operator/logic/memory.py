@@ -21,6 +21,9 @@ RETRY_FIRST, RETRY_SECONDS = 1.0, 30.0
 DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS = 15.0, 300.0
 """The same where the credentials are not allowed to do it: people change that, not time."""
 
+PASSIVE_SECONDS = 600.0
+"""How long another controller must have been quiet before its object is touched again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -94,6 +97,11 @@ class Memory:
     """By operation."""
     stop_sent_at: float | None = None
     stopping_since: float | None = None
+    foreign_writer: str | None = None
+    """Who else writes the status, since this process knows the object."""
+    passive_until: float | None = None
+    """Until then the object is left to that other controller."""
+    passive_shown: bool = False
     handled_request: str | None = None
     asked: bool = False
     """A request came in this life of the process, so what an earlier one refused is tried once more."""
@@ -124,6 +132,13 @@ class Memory:
         first = DENIED_RETRY_FIRST if error.kind is ErrorClass.DENIED else RETRY_FIRST
         pause = min(limit, first * 2.0 ** min(failures - 1, 16)) * spread
         self.troubles[operation] = Trouble(error, now if known is None else known.since, failures, now + pause)
+
+    def note_foreign_write(self, write: str, now: float) -> None:
+        """Two controllers on one object undo each other's work: leave it alone until the other has been quiet."""
+        if self.passive_until is None or now >= self.passive_until:
+            self.passive_shown = False
+        self.foreign_writer = write.partition(" at ")[0]
+        self.passive_until = now + PASSIVE_SECONDS
 
     def note_request(self, request: str) -> None:
         """Somebody asked for another look: nothing that was put off is put off any longer."""

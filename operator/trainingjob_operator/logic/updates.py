@@ -1,7 +1,7 @@
 """What of an edited spec the service can be asked to change, now or in a later phase, and what it never can.
 
-UpdateTrainingJob takes the profiler, added profiler rules, remote debugging and the keep-alive of the warm pool, each in
-some phases only; AddTags and DeleteTags take tags at any time. When to ask is decision.py's.
+UpdateTrainingJob takes the profiler, added profiler rules, remote debugging and the keep-alive of the warm pool, each
+in some phases only; AddTags and DeleteTags take tags at any time. When to ask is decision.py's.
 """
 
 from collections.abc import Collection, Mapping, Sequence
