@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
-import fnmatch
-import functools
 import inspect
 import json
 from typing import TYPE_CHECKING, Any
@@ -22,7 +20,7 @@ from tests.sagemaker.faults import Fault
 from tests.sagemaker.identity import DEFAULT_ACCOUNT
 from tests.sagemaker.samples import minimal
 from tests.sagemaker.service import ServiceError, partition_of
-from tests.sagemaker.timeline import moment, read_plan
+from tests.sagemaker.timeline import Plan, moment, read_plan
 
 if TYPE_CHECKING:
     from tests.sagemaker.calls import Call
@@ -53,9 +51,10 @@ class Commands:
     # -- turning ---------------------------------------------------------------------------------------
 
     def plan(self, name: str = "*", **values: Any) -> None:
-        """Jobs whose name matches the glob live by this plan (see timeline.Plan); the latest one wins."""
-        plan = read_plan(values, self._front.service.default_plan)
-        self._front.service.plans.insert(0, (functools.partial(_like, pattern=name), plan))
+        """Jobs to come whose name matches the glob live so (members of timeline.Plan), whatever they ask for
+        themselves; the latest match wins."""
+        read_plan(values, Plan())
+        self._front.service.plans.insert(0, (name, values))
 
     def settings(self, **values: Any) -> Json:
         """Changes service.Settings, or `latency` (seconds per call); answers all of them."""
@@ -191,10 +190,6 @@ class Commands:
         """Puts a running job into a status (`Secondary` or `Primary/Secondary`), to stay until more is done."""
         self._end(self._need(name, account, region), status, "")
 
-    def finish_stop(self, name: str, account: str | None = None, region: str | None = None) -> None:
-        """A job stuck in Stopping has stopped now."""
-        self._end(self._need(name, account, region), "Stopped", "")
-
     def tag(self, name: str, tags: dict[str, str], account: str | None = None, region: str | None = None) -> None:
         job = self._need(name, account, region)
         job.tags = job.tags | tags
@@ -267,10 +262,6 @@ class Commands:
         service = self._front.service
         shelf = service.shelf(job.account, job.region)
         service.interfere(shelf, job, [moment(service.now(), status, message)])
-
-
-def _like(name: str, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(name, pattern)
 
 
 def _call(call: Call) -> Json:

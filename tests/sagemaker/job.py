@@ -132,8 +132,9 @@ class Job:
         return now >= self.ended_at()
 
     def modified(self, now: float) -> float:
-        bumps = [update.at for update in self.updates if update.at <= now]
-        return max(self.now(now).start, *bumps) if bumps else self.now(now).start
+        """LastModifiedTime: of the last transition, update or deletion; not of pools, rules and messages."""
+        changes = (self.now(now).start, self.deleted_at, *(update.at for update in self.updates))
+        return max(at for at in changes if at <= now or at == changes[0])
 
     def training_started(self) -> float:
         return next((m.start for m in self.moments if m.secondary in {"Downloading", "Training"}), math.inf)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import bisect
 import dataclasses
+import fnmatch
 import heapq
 import itertools
 import json
@@ -17,7 +18,7 @@ from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from tests.sagemaker.job import Job, Json, stopped_life
-from tests.sagemaker.timeline import Moment, Plan, life, moment, plan_of
+from tests.sagemaker.timeline import Moment, Plan, life, moment, plan_of, read_plan
 
 if TYPE_CHECKING:
     import random
@@ -92,9 +93,8 @@ class Shelf:
             self.jobs[key] = job
             added.append((job.created, key))
             self.touch(job, min(job.created, now))
-        in_order = not self.order or not added or (len(added) == 1 and added[0] >= self.order[-1])
         self.order.extend(added)
-        if not in_order or len(added) > 1:
+        if len(added) > 1 or self.order[-2:] != sorted(self.order[-2:]):
             self.order.sort()
 
     def remove(self, job: Job) -> None:
@@ -143,12 +143,11 @@ class Shelf:
 
 
 class SageMaker:
-    """The service. `handle` carries out one valid request and says whether it changed anything."""
+    """The service. `handle` carries out one valid request."""
 
     def __init__(self, clock: Callable[[], float], settings: Settings, chance: random.Random) -> None:
         self.settings = settings
-        self.default_plan = Plan()
-        self.plans: list[tuple[Callable[[str], bool], Plan]] = []  # first match wins
+        self.plans: list[tuple[str, Mapping[str, Any]]] = []  # glob on names, members of Plan; first match wins
         self._clock = clock
         self._chance = chance
         self._shelves: defaultdict[tuple[str, str], Shelf] = defaultdict(Shelf)
@@ -231,9 +230,9 @@ class SageMaker:
     def build(self, account: str, region: str, arn: str, request: Json, created: float) -> Job:
         """A job with the life that its plan, its stopping condition and the scale give it."""
         settings, name = self.settings, request["TrainingJobName"]
-        set_by_control = next((plan for matches, plan in self.plans if matches(name)), None)
+        imposed = next((values for glob, values in self.plans if fnmatch.fnmatchcase(name, glob)), {})
         try:
-            plan = set_by_control or plan_of(request, self.default_plan)
+            plan = read_plan(imposed, plan_of(request, Plan()))
         except (KeyError, ValueError) as error:
             raise invalid(f"standin/ or STANDIN_ input that the stand-in cannot read: {error}") from error
         seconds = plan.seconds
@@ -402,6 +401,7 @@ class SageMaker:
                 "ResourceInUse", f"Training job {job.arn} cannot be deleted while its warm pool is Available."
             )
         job.delete(now)
+        shelf.touch(job, now)
         if now >= job.gone_at:
             shelf.remove(job)
         return {}

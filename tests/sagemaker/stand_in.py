@@ -87,7 +87,7 @@ class Control:
     # -- jobs to come ----------------------------------------------------------------------------------
 
     def plan(self, name: str = "*", **plan: Any) -> None:
-        """Jobs matching the glob live by this plan (fields of timeline.Plan); the latest one wins."""
+        """Jobs to come that match the glob live so (fields of timeline.Plan); the latest match wins."""
         self.command("plan", name=name, **plan)
 
     def settings(self, **settings: Any) -> Json:

@@ -219,7 +219,8 @@ def test_a_deletion_may_take_its_time() -> None:
     service.time += 200
     service("DeleteTrainingJob", TrainingJobName="job")
     assert service("DescribeTrainingJob", TrainingJobName="job")["TrainingJobStatus"] == "Deleting"
-    assert service("ListTrainingJobs")["TrainingJobSummaries"][0]["TrainingJobStatus"] == "Deleting"
+    listed = service("ListTrainingJobs", LastModifiedTimeAfter=START + 199)["TrainingJobSummaries"]
+    assert [summary["TrainingJobStatus"] for summary in listed] == ["Deleting"]
     service.time += 21
     assert service("ListTrainingJobs")["TrainingJobSummaries"] == []
     service.create("job")

@@ -480,11 +480,13 @@ def test_the_console_changes_tags(sagemaker: StandIn) -> None:
 def test_plans_are_chosen_by_name_and_the_latest_wins(sagemaker: StandIn) -> None:
     sagemaker.plan("bad-*", outcome="Failed", seconds=1)
     sagemaker.plan("bad-but-well", outcome="Completed", seconds=1)
+    sagemaker.plan("quick", seconds=1)
     for name in ("bad-1", "bad-but-well", "other"):
         sagemaker.create_job(name)
+    sagemaker.create_job("quick", HyperParameters={"standin/outcome": "Failed", "standin/seconds": "1000"})
     sagemaker.advance(30)
     statuses = {job["TrainingJobName"]: job["TrainingJobStatus"] for job in sagemaker.jobs()}
-    assert statuses == {"bad-1": "Failed", "bad-but-well": "Completed", "other": "InProgress"}
+    assert statuses == {"bad-1": "Failed", "bad-but-well": "Completed", "other": "InProgress", "quick": "Failed"}
 
 
 def test_fifty_thousand_foreign_jobs_are_quick_to_make_and_to_page_over(sagemaker: StandIn) -> None:
@@ -526,6 +528,8 @@ def test_every_call_is_recorded_with_its_effect(sagemaker: StandIn) -> None:
 def test_a_command_that_is_wrong_says_so(sagemaker: StandIn) -> None:
     with pytest.raises(CommandError, match="unknown kind of fault"):
         sagemaker.fault("earthquake")
+    with pytest.raises(CommandError, match="KeyError: 'sceonds'"):
+        sagemaker.plan(sceonds=1)
     with pytest.raises(CommandError, match="no job none"):
         sagemaker.stop_job("none")
     with pytest.raises(CommandError, match="no command"):

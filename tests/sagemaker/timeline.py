@@ -53,7 +53,7 @@ EARLY = 0.25  # of the status' time
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of a job. Chosen by the control API, else by the job's own input, else the default.
+    """What becomes of a job. Each member is chosen by the control API, else by the job's own input, else by default.
 
     A job chooses by hyperparameters `standin/<field, with dashes>` or environment `STANDIN_<FIELD>`.
     All seconds are multiplied by the service's scale.
