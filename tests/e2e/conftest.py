@@ -48,7 +48,7 @@ def jobs(crd: None, kubectl: Kubectl) -> Jobs:
 def new_operator(
     crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path
 ) -> Iterator[NewOperator]:
-    """Makes operators that watch the test's namespace alone; those that still run are killed at the end."""
+    """Makes operators that watch the test's namespace alone; those that still run are stopped at the end."""
     made: list[OperatorProcess] = []
 
     def make(*flags: str, kubeconfig: Path | None = None) -> OperatorProcess:
@@ -58,7 +58,7 @@ def new_operator(
 
     yield make
     for operator in made:
-        operator.kill()
+        operator.stop()
 
 
 @pytest.fixture

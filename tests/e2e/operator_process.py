@@ -11,8 +11,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from tests.controlplane.plane import TETHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 QUICK = ("--sweep-seconds=0.5", "--create-tps=100", "--describe-tps=100", "--list-tps=20")
 """So that tests need not wait for a pace that spares a real account."""
+
+_FORKER = ThreadPoolExecutor(1, thread_name_prefix="operators")
+"""A parent-death signal is bound to the thread that forked, so one thread forks every operator."""
 
 
 def await_true(what: str, question: Callable[[], Any], seconds: float = 20.0, pause: float = 0.1) -> Any:
@@ -40,7 +46,8 @@ def await_true(what: str, question: Callable[[], Any], seconds: float = 20.0, pa
 class OperatorProcess:
     """`trainingjob-operator run` against a control plane and a stand-in; a context manager that leaves nothing behind.
 
-    Its log goes to `log`, one JSON object a line. Addresses are chosen by the kernel and read from there.
+    It dies with this process, even by SIGKILL, and Ctrl-C at the terminal does not reach it. Its log goes to `log`, one
+    JSON object a line. Addresses are chosen by the kernel and read from there.
     """
 
     def __init__(
@@ -83,7 +90,7 @@ class OperatorProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        self.stop()
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -94,9 +101,14 @@ class OperatorProcess:
         """Start it, and wait until it is ready."""
         self.log = self.log.with_name(f"operator-{time.monotonic_ns()}.log")
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            self._process = _FORKER.submit(
+                subprocess.Popen,
+                [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *self._command],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            ).result()
         if wait:
             await_true("the operator is ready", self._is_ready_or_dead, 30.0)
             if self._process.poll() is not None:
@@ -112,11 +124,18 @@ class OperatorProcess:
             self._process.kill()
             self._process.wait(10)
 
+    def stop(self) -> None:
+        """SIGTERM, which saves what coverage has counted, and kill -9 where that does not end it."""
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.terminate()
+            self.kill()
+
     def terminate(self) -> tuple[int, float]:
         """SIGTERM; its exit code, and the seconds that it took."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30), time.monotonic() - began
+        return self.process.wait(10), time.monotonic() - began
 
     def restart(self) -> None:
         """kill -9 and a new life."""
@@ -136,7 +155,11 @@ class OperatorProcess:
 
     def lines(self) -> list[dict[str, Any]]:
         """Its log, every line of which must be JSON; the last may be half written."""
-        return [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        text = self.log.read_text()
+        try:
+            return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        except ValueError as error:
+            raise RuntimeError(f"the operator's log is not JSON:\n{text}") from error
 
     def address(self, what: str) -> str | None:
         """host:port of "metrics" or "health", once it serves there."""
