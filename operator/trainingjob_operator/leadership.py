@@ -12,6 +12,9 @@ class NotLeading(Exception):  # noqa: N818 - a state of this replica rather than
 
 
 class Leadership(Protocol):
+    term: int
+    """How often this replica has begun to lead; in between another one may have acted."""
+
     def is_leading(self) -> bool:
         """True while this replica may act; turns False by the clock alone, whatever else is stuck."""
 
@@ -24,6 +27,8 @@ class Leadership(Protocol):
 
 class AlwaysLeading:
     """The leadership of an operator that runs alone."""
+
+    term = 0
 
     def is_leading(self) -> bool:
         return True

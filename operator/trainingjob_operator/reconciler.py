@@ -35,10 +35,11 @@ from trainingjob_operator.logic.decision import (
     Wait,
 )
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.memory import RETRY_SECONDS, Refusal
+from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory, Refusal
 from trainingjob_operator.logic.naming import (
     CREATE_PENDING,
     FINALIZER,
+    TAG_PREFIX,
     Identity,
     Owner,
     Ownership,
@@ -197,7 +198,10 @@ class Reconciler:
 
     async def _observe(self, tracked: Tracked) -> "tuple[View, Access]":
         resource = tracked.resource()
-        memory, now = tracked.memory, self._clocks.monotonic()
+        now = self._clocks.monotonic()
+        if tracked.memory.term != self._leadership.term:
+            tracked.memory = Memory(first_seen=now, term=self._leadership.term)
+        memory = tracked.memory
         if memory.attempted_at is None and memory.arn is None and resource.pending is not None:
             memory.unsettled = True
         policy = resolve(resource, await self._surroundings.annotations(resource.namespace), self._standing.defaults)
@@ -222,6 +226,7 @@ class Reconciler:
         )
         if identity is None:
             return bare, Access(None, None)
+        memory.turn_to(identity.slot)
         access = await self._reach(identity, policy)
         rival = self._jobs.find_rival(tracked.key, identity.slot)
         turns = self._turns.get((identity.account, identity.region))
@@ -647,6 +652,10 @@ class _Work:
 
 
 def _find_request_problem(resource: Resource) -> Finding | None:
+    reserved = [key for key, _ in resource.user_tags() if key.startswith(TAG_PREFIX)]
+    if reserved:
+        message = f"spec.tags must not use keys under {TAG_PREFIX}, which prove whose job it is: {', '.join(reserved)}."
+        return Finding(decision.INVALID_SPEC, message)
     try:
         fields.to_request(resource.spec)
     except fields.InvalidSpec as error:

@@ -5,7 +5,7 @@ Kept small: of an object its compressed JSON, without the field managers that ma
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,9 +117,6 @@ class TrackedJobs:
         """Another object with proof of owning that job."""
         rivals = (self._objects[other] for other in self._claims.get(slot, ()) if other != key)
         return next((rival.key for rival in rivals if rival.is_owner), None)
-
-    def claimants(self, slot: Slot) -> Iterable[Key]:
-        return tuple(self._claims.get(slot, ()))
 
     def watch(self, tracked: Tracked, live: Live | None) -> None:
         """Let the sweep watch the object's job, or no longer."""

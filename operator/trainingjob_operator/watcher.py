@@ -138,12 +138,8 @@ class Watcher:
 
     def _drop(self, key: Key, uid: str) -> None:
         tracked = self._jobs.get(key)
-        slot = None if tracked is None else tracked.slot
-        if tracked is None or not self._jobs.forget(key, uid):
-            return
-        self._reconciler.forget(tracked)
-        for other in () if slot is None else self._jobs.claimants(slot):
-            self._queue.add(other)  # the name may be free for it now
+        if tracked is not None and self._jobs.forget(key, uid):
+            self._reconciler.forget(tracked)
 
     async def watch(self) -> None:
         """Run Kopf, again and again; never returns."""

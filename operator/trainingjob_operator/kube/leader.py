@@ -84,6 +84,7 @@ class Elector:
         self._leads = asyncio.Event()
         self._waits = asyncio.Event()
         self._waits.set()
+        self.term = 0
         self.heartbeat = clock()
         """When the loop last turned, by `clock`; at most three calls and a pause ago, API server or not."""
 
@@ -229,8 +230,10 @@ class Elector:
         return span * self._jitter.uniform(0.75, 1.0)
 
     def _settle(self, renewed_at: float | None) -> None:
-        self._renewed_at = renewed_at
         leads = renewed_at is not None
+        if leads and self._renewed_at is None:
+            self.term += 1
+        self._renewed_at = renewed_at
         (self._leads if leads else self._waits).set()
         (self._waits if leads else self._leads).clear()
 

@@ -19,6 +19,7 @@ REGION = f"{PREFIX}region"
 DEFAULT_REGION = f"{PREFIX}default-region"
 DELETION_POLICY = f"{PREFIX}deletion-policy"
 NAMESPACE_DELETION_POLICY = f"sagemaker.{PREFIX}deletion-policy"
+DELETION_KEYS = (DELETION_POLICY, NAMESPACE_DELETION_POLICY)
 ADOPTION_POLICY = f"{PREFIX}adoption-policy"
 ADOPTION_FIELDS = f"{PREFIX}adoption-fields"
 ADOPTED = f"{PREFIX}adopted"
@@ -104,7 +105,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         reader.refuse(OWNER_ACCOUNT, "needs --enable-carm, which is off. Remove the annotation or turn it on.")
     endpoint = reader.read(None, ENDPOINT_URL, _endpoint_parser(unsafe=defaults.allow_unsafe_endpoints))
     deletion = reader.read(DELETION_POLICY, NAMESPACE_DELETION_POLICY, _choice(Deletion))
-    bad_deletion = any(p.annotation in (DELETION_POLICY, NAMESPACE_DELETION_POLICY) for p in reader.problems)
+    bad_deletion = any(p.annotation in DELETION_KEYS for p in reader.problems)
     adoption = reader.read(ADOPTION_POLICY, None, _choice(Adoption))
     fields = reader.read(ADOPTION_FIELDS, None, _parse_adoption_fields)
     adopted = reader.read(ADOPTED, None, _parse_flag) or False

@@ -19,7 +19,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from trainingjob_operator.logic.annotations import ADOPTION_POLICY, DELETION_POLICY, Deletion, Policy
+from trainingjob_operator.logic.annotations import (
+    ADOPTION_POLICY,
+    DELETION_KEYS,
+    DELETION_POLICY,
+    Deletion,
+    Policy,
+)
+from trainingjob_operator.logic.conditions import recorded_vanishing
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory, Trouble
 from trainingjob_operator.logic.naming import Identity, Ownership, build_arn, parse_arn
@@ -121,7 +128,8 @@ class View:
     @property
     def is_adopting(self) -> bool:
         """The job was not made for this object: it is followed, and perhaps stopped, but never changed."""
-        return self.policy.adoption is not None or self.policy.observes_only
+        made_here = self.memory.applied_fields is not None or "appliedFields" in self.resource.status
+        return self.policy.observes_only or (self.policy.adoption is not None and not made_here)
 
     @property
     def arn(self) -> str | None:
@@ -361,7 +369,7 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
         # What the service refused for now must not keep the object from being deleted at any time.
         if trouble.error.kind in (ErrorClass.DENIED, ErrorClass.WAITING) and resource.pending is not None:
             return _settle_attempt(view, resource.pending)
-        if trouble.retry_at > view.now:
+        if trouble.retry_at > view.now and trouble.error.kind is not ErrorClass.WAITING:
             return _explain(trouble, view)
     if not view.own_turn:
         return TakeTurn(wanted) if view.place is None else _wait_in_line(view, view.place, trouble)
@@ -383,9 +391,8 @@ def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
         message = f"{_words(trouble.error)} Waiting for capacity: {text}."
         hindrance = Hindrance(trouble.error.code, message, waiting=True)
         return Say(hindrance=hindrance, place=text, again=PLACE_SECONDS)
-    return Say(
-        waiting=Finding(WAITING, f"Waiting for its turn to be created: {text}."), place=text, again=PLACE_SECONDS
-    )
+    aim = "its turn to be created" if place.capacity is None else f"capacity of {place.capacity}"
+    return Say(waiting=Finding(WAITING, f"Waiting for {aim}: {text}."), place=text, again=PLACE_SECONDS)
 
 
 def _prove_recorded(view: View, recorded: Identity) -> Step:
@@ -545,6 +552,9 @@ def _clash(view: View, identity: Identity, why: str) -> Finding:
 def _decide_life(view: View, identity: Identity) -> Step:
     resource, memory, known = view.resource, view.memory, view.observation
     ended = known.is_ended()
+    gone = recorded_vanishing(resource.status.get("conditions"))
+    if gone is not None and not memory.look:
+        return Say(vanished=gone, release=resource.holds_finalizer)
     if not ended and view.no_access is not None:
         return Say(hindrance=view.no_access, again=RETRY_SECONDS)
     if not ended and memory.absent:
@@ -674,11 +684,15 @@ def _decide_deletion(view: View) -> Step:
     resource, policy = view.resource, view.policy
     if not resource.holds_finalizer:
         return Rest()
+    unclear = tuple(Finding(INVALID_ANNOTATION, p.message) for p in policy.problems if p.annotation in DELETION_KEYS)
+    if unclear:  # what can't be understood never stops a job, and is said
+        return Say(advisories=unclear, release=True)
     if policy.deletion is Deletion.RETAIN or policy.read_only:
         return Release()
     identity = view.attached()
     if identity is not None and view.observation.is_ended():
-        return Release()
+        told = Observation.from_status(resource.status).is_ended()
+        return Release() if told else Say(release=True)
     if view.no_access is not None:
         return Say(hindrance=view.no_access, again=RETRY_SECONDS)
     return _delete_attempt(view) if identity is None else _stop(view, identity)

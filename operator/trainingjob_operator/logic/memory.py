@@ -50,6 +50,10 @@ class Memory:
     """What this process knows of one object beyond the object itself. All of it may be lost at any moment."""
 
     first_seen: float
+    term: int = 0
+    """The term of leadership in which it was learned: what happened since another replica led is unknown."""
+    slot: tuple[str, str, str] | None = None
+    """The job that observations and answers are about."""
     arn: str | None = None
     """Of a job that this process created or took over, before the status shows it."""
     observation: Observation | None = None
@@ -132,6 +136,15 @@ class Memory:
         first = DENIED_RETRY_FIRST if error.kind is ErrorClass.DENIED else RETRY_FIRST
         pause = min(limit, first * 2.0 ** min(failures - 1, 16)) * spread
         self.troubles[operation] = Trouble(error, now if known is None else known.since, failures, now + pause)
+
+    def turn_to(self, slot: tuple[str, str, str]) -> None:
+        """What was learned of another job says nothing about this one."""
+        if self.slot not in (None, slot):
+            self.observation = self.told = self.plan = self.tags = self.ownership = None
+            self.looked_at = self.absent_since = self.tags_generation = None
+            self.differences = ()
+            self.absent = self.in_use = False
+        self.slot = slot
 
     def note_foreign_write(self, write: str, now: float) -> None:
         """Two controllers on one object undo each other's work: leave it alone until the other has been quiet."""
