@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tests.controlplane.plane import TETHER
 
@@ -41,6 +41,24 @@ def await_true(what: str, question: Callable[[], Any], seconds: float = 20.0, pa
             message = f"not within {seconds} s: {what}; last answer: {answer!r}"
             raise TimeoutError(message)
         time.sleep(pause)
+
+
+class Running(Protocol):
+    """A process that was started: what is needed of subprocess.Popen."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float) -> int: ...
+
+    def send_signal(self, number: signal.Signals) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class OperatorProcess:
@@ -83,7 +101,7 @@ class OperatorProcess:
             **(environment or {}),
         }
         self.log = folder / f"operator-{time.monotonic_ns()}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -93,7 +111,7 @@ class OperatorProcess:
         self.stop()
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Running:
         assert self._process is not None, "not started"
         return self._process
 
@@ -114,6 +132,10 @@ class OperatorProcess:
             if self._process.poll() is not None:
                 message = f"the operator ended with {self._process.returncode}:\n{self.log.read_text()}"
                 raise RuntimeError(message)
+
+    def _spawn(self, command: list[str], environment: dict[str, str], log: Path) -> Running:
+        with log.open("wb") as file:
+            return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
     def _is_ready_or_dead(self) -> bool:
         return self.process.poll() is not None or self.ask("readyz")[0] == 200
