@@ -5,7 +5,7 @@ lane waits, one probe at a time, and opens as soon as a probe succeeds. Time is 
 rate is asked of a budget that is passed in.
 """
 
-import heapq
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -21,13 +21,17 @@ FIRST_PROBE_SECONDS = 5.0
 
 @dataclass(slots=True)
 class _Lane(Generic[K]):
-    waiting: list[tuple[str, str, K]] = field(default_factory=list)  # heap by (creation time, uid)
+    waiting: list[tuple[str, str, K]] = field(default_factory=list)  # sorted by (creation time, uid)
     held_until: float | None = None  # None: open
     pause: float = 0.0
     probing: K | None = None
 
     def open(self) -> None:
         self.held_until, self.pause, self.probing = None, 0.0, None
+
+    def is_ready(self, now: float) -> bool:
+        """Whether its first may go, as far as capacity is concerned."""
+        return bool(self.waiting) and self.probing is None and (self.held_until is None or self.held_until <= now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,16 @@ class Turns(Generic[K]):
             return
         self.leave(key)
         self._members[key] = member
-        heapq.heappush(self._lanes.setdefault(lane, _Lane()).waiting, (created, uid, key))
+        insort(self._lanes.setdefault(lane, _Lane()).waiting, (created, uid, key), key=_order)
 
     def leave(self, key: K) -> None:
         """Give up the place or the turn."""
         member = self._members.pop(key, None)
         if member is not None:
-            self._tidy(member[0])
+            waiting = self._lanes[member[0]].waiting
+            del waiting[bisect_left(waiting, member[1:], key=_order)]
         self._use(key)
+        self._tidy()
 
     def is_granted(self, key: K) -> bool:
         return key in self._granted
@@ -83,14 +89,14 @@ class Turns(Generic[K]):
         """Give turns to as many as the budget allows now; `claim()` takes a token or tells the seconds until one."""
         granted: list[K] = []
         while True:
-            name = self._next_lane(now)
-            if name is None:
+            ready = [lane for lane in self._lanes.values() if lane.is_ready(now)]
+            if not ready:
                 return Granted(granted, self._next_probe(now))
-            lane = self._lanes[name]
+            lane = min(ready, key=lambda ready: _order(ready.waiting[0]))
             wait = claim()
             if wait > 0:
                 return Granted(granted, (lane.waiting[0][2], wait))
-            _, _, key = heapq.heappop(lane.waiting)
+            _, _, key = lane.waiting.pop(0)
             del self._members[key]
             self._granted.add(key)
             granted.append(key)
@@ -102,7 +108,7 @@ class Turns(Generic[K]):
         self._use(key)
         if lane in self._lanes:
             self._lanes[lane].open()
-            self._tidy(lane)
+            self._tidy()
 
     def refused_for_capacity(self, key: K, lane: str, now: float) -> None:
         """There is no capacity for this lane: hold it, longer each time, and let the next probe try."""
@@ -115,15 +121,17 @@ class Turns(Generic[K]):
         held.held_until = now + held.pause
 
     def place(self, key: K) -> Place | None:
-        """How many of all lanes come before it; None when it does not wait."""
+        """Where it stands; None when it does not wait.
+
+        Those of an open lane go whenever their time comes, those of a held one only behind their own kind.
+        """
         member = self._members.get(key)
         if member is None:
             return None
-        lane, created, uid = member
-        held = self._lanes[lane].held_until is not None
-        # Those of an open lane go whenever their time comes; those of a held one only behind their own kind.
-        rivals = (m for m in self._members.values() if not held or m[0] == lane)
-        return Place(ahead=sum(m[1:] < (created, uid) for m in rivals), capacity=lane if held else None)
+        held = self._lanes[member[0]].held_until is not None
+        rivals = [self._lanes[member[0]]] if held else list(self._lanes.values())
+        ahead = sum(bisect_left(lane.waiting, member[1:], key=_order) for lane in rivals)
+        return Place(ahead, capacity=member[0] if held else None)
 
     def _use(self, key: K) -> None:
         """Its turn is over, and with it the probe, which may be of a lane that the object has left since."""
@@ -131,20 +139,6 @@ class Turns(Generic[K]):
         for lane in self._lanes.values():
             if lane.probing == key:
                 lane.probing = None
-
-    def _next_lane(self, now: float) -> str | None:
-        best: tuple[tuple[str, str], str] | None = None
-        for name, lane in self._lanes.items():
-            while lane.waiting and self._members.get(lane.waiting[0][2]) != (name, *lane.waiting[0][:2]):
-                heapq.heappop(lane.waiting)  # it left or moved
-            if not lane.waiting or lane.probing is not None:
-                continue
-            if lane.held_until is not None and lane.held_until > now:
-                continue
-            order = lane.waiting[0][:2]
-            if best is None or order < best[0]:
-                best = (order, name)
-        return None if best is None else best[1]
 
     def _next_probe(self, now: float) -> tuple[K, float] | None:
         probes = [
@@ -157,7 +151,10 @@ class Turns(Generic[K]):
         at, key = min(probes, key=lambda probe: probe[0])
         return key, max(0.0, at - now)
 
-    def _tidy(self, name: str) -> None:
-        lane = self._lanes[name]
-        if not lane.waiting and lane.held_until is None:
-            del self._lanes[name]
+    def _tidy(self) -> None:
+        """Lanes that nobody waits in and that hold nobody back are forgotten."""
+        self._lanes = {name: lane for name, lane in self._lanes.items() if lane.waiting or lane.held_until is not None}
+
+
+def _order(waiting: tuple[str, str, object]) -> tuple[str, str]:
+    return waiting[:2]
