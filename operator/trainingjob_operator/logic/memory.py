@@ -10,7 +10,7 @@ from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.naming import Ownership
+from trainingjob_operator.logic.naming import Identity, Ownership
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding
 from trainingjob_operator.logic.updates import UpdatePlan
@@ -86,6 +86,8 @@ class Memory:
     ownership: Ownership | None = None
     in_use: bool = False
     """Create was answered with ResourceInUse: somebody has the name."""
+    marked: Identity | None = None
+    """What this process has marked the object with: that mark tells of no attempt before its own."""
     attempted_at: float | None = None
     unsettled: bool = False
     """An attempt may have made a job: one without a definite answer, or one marked in an earlier life of the process.
