@@ -19,7 +19,9 @@ from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.aws.credentials import READING_TIMEOUTS, Timeouts
 from trainingjob_operator.aws.gateway import CallerIdentity, CallTimeouts, Gateways
 from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.health import Heartbeats, Readiness, serve_health, serve_metrics
+from trainingjob_operator.job_calls import JobCalls, Standing
 from trainingjob_operator.kube.client import ApiServer, Login, LoginError
 from trainingjob_operator.kube.discovery import find_obstacle
 from trainingjob_operator.kube.errors import KubeError
@@ -32,7 +34,7 @@ from trainingjob_operator.logic.annotations import Defaults, Deletion
 from trainingjob_operator.logic.errors import AwsError
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.reconciler import Reconciler, Standing
+from trainingjob_operator.reconciler import Reconciler
 from trainingjob_operator.reporter import Reporter
 from trainingjob_operator.settings import Settings
 from trainingjob_operator.sweeper import Sweeper
@@ -134,13 +136,24 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         caller = await _check(settings, api, gateways)
         objects = TrainingJobObjects(api)
         reporter = Reporter(objects=objects, jobs=jobs, recorder=recorder, leadership=leadership, metrics=metrics)
+        standing = await _standing(settings, caller, surroundings, version)
+        line = CreateLine(budgets=budgets, queue=queue, clocks=clocks)
+        calls = JobCalls(
+            standing=standing,
+            accounts=gateways,
+            budgets=budgets,
+            line=line,
+            queue=queue,
+            metrics=metrics,
+            clocks=clocks,
+        )
         reconciler = Reconciler(
-            standing=await _standing(settings, caller, surroundings, version),
+            standing=standing,
             jobs=jobs,
             queue=queue,
             objects=objects,
-            accounts=gateways,
-            budgets=budgets,
+            calls=calls,
+            line=line,
             surroundings=surroundings,
             reporter=reporter,
             leadership=leadership,
@@ -193,7 +206,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             loops.start("watch", watcher.watch())
             loops.start("relist", watcher.relist())
             loops.start("sweep", sweeper.run())
-            loops.start("gauges", _show_gauges(jobs, queue, leadership, reconciler, metrics, beat.tick))
+            loops.start("gauges", _show_gauges(jobs, queue, line, leadership, reconciler, metrics, beat.tick))
             try:
                 yield loops.tasks
             finally:
@@ -302,6 +315,7 @@ async def _first_list(watcher: Watcher) -> None:
 async def _show_gauges(
     jobs: TrackedJobs,
     queue: WorkQueue[Key],
+    line: CreateLine,
     leadership: Leadership,
     reconciler: Reconciler,
     metrics: Metrics,
@@ -318,7 +332,7 @@ async def _show_gauges(
             if tracked.live is not None:
                 counts[tracked.live.seen.status] = counts.get(tracked.live.seen.status, 0) + 1
         metrics.jobs_are(counts)
-        metrics.jobs_wait(reconciler.waiting())
+        metrics.jobs_wait(len(line))
         metrics.objects_are_passive(reconciler.passive())
         metrics.queue_is(queue.depth)
         metrics.leading(leadership.is_leading())

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.logic import events, status
-from trainingjob_operator.logic.decision import Say, View
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Report
 from trainingjob_operator.logic.resource import Resource, mapping
+from trainingjob_operator.logic.steps import Say
+from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.tracked_jobs import TrackedJobs
 

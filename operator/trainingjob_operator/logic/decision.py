@@ -15,8 +15,7 @@ How a step is carried out is the reconciler's business, how `Say` becomes condit
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from trainingjob_operator.logic.annotations import (
@@ -24,17 +23,34 @@ from trainingjob_operator.logic.annotations import (
     DELETION_KEYS,
     DELETION_POLICY,
     Deletion,
-    Policy,
 )
 from trainingjob_operator.logic.conditions import recorded_vanishing
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory, Trouble
-from trainingjob_operator.logic.naming import Identity, Ownership, build_arn, parse_arn
+from trainingjob_operator.logic.naming import Identity, Ownership, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Resource, mapping
+from trainingjob_operator.logic.steps import (
+    Create,
+    Look,
+    Mark,
+    ReadTags,
+    Release,
+    Rest,
+    Say,
+    SetTags,
+    Step,
+    Stop,
+    TakeOver,
+    TakeTurn,
+    Unmark,
+    Update,
+    Wait,
+)
 from trainingjob_operator.logic.turns import Place
 from trainingjob_operator.logic.updates import TagChange, UpdatePlan, plan_tags
+from trainingjob_operator.logic.view import View
 
 UNCERTAIN_SECONDS = 30.0
 """So long after an attempt to create, NotFound means nothing: the service is eventually consistent."""
@@ -87,216 +103,6 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """Everything that one decision rests on."""
-
-    resource: Resource
-    policy: Policy
-    memory: Memory
-    now: float
-    """Monotonic seconds."""
-    wall: datetime
-    """Only for what the service's own times are compared with."""
-    partition: str
-    own_turn: bool = False
-    """The object has been given its turn to create."""
-    place: Place | None = None
-    """Where it stands in the line; None while it does not."""
-    rival: str | None = None
-    """Another object, `namespace/name`, that has proof of owning the job of this name."""
-    request_problem: Finding | None = None
-    """Why the spec can't be turned into a request."""
-    overrides_passive: bool = False
-    """The operator was told to act even where another controller does."""
-    no_access: Hindrance | None = None
-    """Why no call can be made in the job's account."""
-
-    @property
-    def is_passive(self) -> bool:
-        """Another controller writes the object too."""
-        until = self.memory.passive_until
-        return until is not None and self.now < until and not self.overrides_passive
-
-    @property
-    def is_edited(self) -> bool:
-        """The spec is not the one that was decided on last."""
-        resource = self.resource
-        decided = resource.observed_generation or self.memory.decided_generation
-        return decided is not None and decided != resource.generation
-
-    @property
-    def is_adopting(self) -> bool:
-        """The job was not made for this object: it is followed, and perhaps stopped, but never changed."""
-        made_here = self.memory.applied_fields is not None or "appliedFields" in self.resource.status
-        return self.policy.observes_only or (self.policy.adoption is not None and not made_here)
-
-    @property
-    def arn(self) -> str | None:
-        """The ARN of the job that is known to be this object's."""
-        if self.memory.arn is not None:
-            return self.memory.arn
-        resource = self.resource
-        if resource.holds_finalizer or self.policy.read_only or has_recorded_end(resource):
-            return resource.arn
-        return None
-
-    @property
-    def observation(self) -> Observation:
-        """The newest of what this process saw and what the status tells."""
-        if self.memory.observation is not None:
-            return self.memory.observation
-        return Observation.from_status(self.resource.status)
-
-    def attached(self) -> Identity | None:
-        """The job that is known to be this object's, spelled as the user spells it: an ARN is in lower case."""
-        parsed = parse_arn(self.arn)
-        if parsed is None:
-            return None
-        identity, pending = parsed[1], self.resource.pending
-        for spelled in (self.policy.job_name, None if pending is None else pending.job_name):
-            if spelled is not None and spelled.lower() == identity.job_name.lower():
-                return Identity(identity.account, identity.region, spelled)
-        return identity
-
-    def wanted(self) -> Identity | None:
-        """The job that spec and annotations name."""
-        policy = self.policy
-        return None if policy.job_name is None else Identity(policy.account, policy.region, policy.job_name)
-
-
-# -- steps ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing to do and nothing to say until something changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing to say yet; ask again after so many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """DescribeTrainingJob."""
-
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
-class ReadTags:
-    """ListTags of the job that Describe has shown."""
-
-    identity: Identity
-    arn: str
-
-
-@dataclass(frozen=True, slots=True)
-class TakeTurn:
-    """Stand in the line of those who want to create."""
-
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Finalizer and create-pending, in one patch."""
-
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
-class Unmark:
-    """The attempt is over without a job: take the finalizer and create-pending away."""
-
-    refusal: Finding | None = None
-    """What to remember as the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
-class TakeOver:
-    """The job with that ARN is this object's from now on."""
-
-    arn: str
-    finalizer: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """UpdateTrainingJob with these members."""
-
-    identity: Identity
-    members: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SetTags:
-    """AddTags and DeleteTags."""
-
-    arn: str
-    change: TagChange
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Take the finalizer and create-pending away: there is nothing left to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Report, and ask again after so many seconds (None: when something changes)."""
-
-    terminal: Finding | None = None
-    vanished: Finding | None = None
-    hindrance: Hindrance | None = None
-    waiting: Finding | None = None
-    pending_edit: Finding | None = None
-    advisories: tuple[Finding, ...] = ()
-    again: float | None = None
-    place: str | None = None
-    """The place in the line as told in words."""
-    release: bool = False
-    """Afterwards take the finalizer away: what there was to stop has ended."""
-    passive: bool = False
-    """The last word for as long as another controller writes the object."""
-    unfinished: bool = False
-    """An edit is not dealt with yet: its generation must not count as observed."""
-    disowned: bool = False
-    """Nothing of a job may be shown: the one of this name is not this object's."""
-
-
-Step = (
-    Rest
-    | Wait
-    | Look
-    | ReadTags
-    | TakeTurn
-    | Mark
-    | Unmark
-    | Create
-    | TakeOver
-    | Stop
-    | Update
-    | SetTags
-    | Release
-    | Say
-)
-
-
 def decide(view: View) -> Step:
     """The next step for the object."""
     if view.is_passive:
@@ -320,11 +126,6 @@ def _stay_passive(view: View) -> Step:
         "has stopped for ten minutes. Run one controller for it, or separate them with --watch-selectors."
     )
     return Say(advisories=(Finding(PASSIVE, message),), passive=True, again=quiet_in)
-
-
-def has_recorded_end(resource: Resource) -> bool:
-    """Whether this operator has recorded how the job ended (ACK knows neither condition)."""
-    return resource.has_condition("Complete") or resource.has_condition("Failed")
 
 
 # -- before there is a job --------------------------------------------------------------------------------------------

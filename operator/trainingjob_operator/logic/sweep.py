@@ -33,8 +33,11 @@ DISTRUST_SECONDS = 600.0
 STRAGGLER_SECONDS, STRAGGLER_SECONDS_ALONE = 300.0, 60.0
 """How often a straggler is looked at, with the recent pass working and without."""
 
-NEWBORN = timedelta(seconds=60)
-"""A job this young may be missing from a list for no reason."""
+PAGES_PER_STRAGGLER = 3
+"""So many pages of each scan a straggler has to save: its changes are noticed later than the others'."""
+
+ABSENT_SECONDS = 60.0
+"""So long a job may be missing from scans for no reason: it is young, or was made while one went on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Request:
 
 @dataclass(slots=True)
 class _Pass:
+    began: float = 0.0
     token: str | None = None
     pages: int = 0
     empty: int = 0
@@ -63,7 +67,7 @@ class Sweep:
     """The newest time that the service has shown in any way: its clock, as far as it is known."""
     stragglers: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
-    """Live jobs that the last whole scan did not show; never an outcome, but a reason to look."""
+    """Live jobs that whole scans have not shown for a while; never an outcome, but a reason to look."""
     scan_pages: int = 0
     _recent: _Pass = field(default_factory=_Pass)
     _scan: _Pass = field(default_factory=_Pass)
@@ -73,18 +77,21 @@ class Sweep:
     _next_scan: float = 0.0
     _next_straggling: float = 0.0
     _seen: set[str] = field(default_factory=set)
+    _absent_since: dict[str, float] = field(default_factory=dict)
     _found_on: list[tuple[int, frozenset[str]]] = field(default_factory=list)
 
     def next_request(self, live: Mapping[str, Observation], now: float) -> Request | None:
         """The page to ask for now; None when none is due yet."""
         if self._recent.is_open or (now >= self._next_recent and self.trusts_recent(now)):
             if not self._recent.is_open:
-                self._recent = _Pass(is_open=True)
+                self._recent = _Pass(began=now, is_open=True)
                 self._next_recent = now + self.seconds
             return Request(True, self._filters(self._recent, LastModifiedTimeAfter=self._modified_since()))
         if self._scan.is_open or now >= self._next_scan:
             if not self._scan.is_open:
                 self._open_scan(live, now)
+            if self._since is None:
+                return None  # nothing but stragglers and newborns: a scan would walk through the whole account
             return Request(False, self._filters(self._scan, CreationTimeAfter=self._since))
         return None
 
@@ -131,7 +138,9 @@ class Sweep:
         else:
             self._seen |= shown & live.keys()
             self._found_on.append((state.pages, frozenset(shown & live.keys())))
-            self._end_scan(state, live)
+            if self.watermark is None:
+                self.watermark = self.newest  # what changes from now on is the recent pass's, however long the scan
+            self._end_scan(state, live, now)
         return changed
 
     def abandon(self, now: float) -> None:
@@ -147,7 +156,6 @@ class Sweep:
         return bool(self.stragglers or self.missing)
 
     def _open_scan(self, live: Mapping[str, Observation], now: float) -> None:
-        self._scan = _Pass(is_open=True)
         self._next_scan = now + (SCAN_SECONDS if self.trusts_recent(now) else self.seconds)
         self._seen, self._found_on = set(), []
         self.stragglers &= live.keys()
@@ -157,33 +165,27 @@ class Sweep:
             if seen.creation_time is not None and name not in self.stragglers
         ]
         self._since = min(created) - OVERLAP if created else None
+        self._scan = _Pass(began=now, is_open=bool(created))
 
     def _end_recent(self, state: _Pass, now: float) -> None:
-        useless = state.empty >= EMPTY_PAGES or (state.is_open and state.pages >= max(2, self.scan_pages))
-        if useless:
+        as_long_as_a_scan = state.is_open and 0 < self.scan_pages <= state.pages and state.pages > 1
+        if state.empty >= EMPTY_PAGES or as_long_as_a_scan:
             self._distrusted_until = now + DISTRUST_SECONDS
             state.is_open = False
             self._next_scan = min(self._next_scan, now + self.seconds)
-        if not state.is_open and self.newest is not None:
+        if not state.is_open:
             self.watermark = self.newest
+            self._next_recent = max(self._next_recent, now + (now - state.began))  # half of the time is the scan's
 
-    def _end_scan(self, state: _Pass, live: Mapping[str, Observation]) -> None:
+    def _end_scan(self, state: _Pass, live: Mapping[str, Observation], now: float) -> None:
         if state.is_open and state.empty < EMPTY_PAGES:
             return
         state.is_open = False
         self.scan_pages = state.pages
-        if self.newest is not None:
-            self.watermark = self.newest if self.watermark is None else max(self.watermark, self.newest)
-        self.missing = frozenset(
-            name
-            for name, seen in live.items()
-            if name not in self._seen | self.stragglers and not self._is_newborn(seen)
-        )
-        self.stragglers = self.stragglers | choose_stragglers(self._found_on)
-
-    def _is_newborn(self, seen: Observation) -> bool:
-        created = seen.creation_time
-        return created is None or (self.newest is not None and self.newest - created < NEWBORN)
+        absent = live.keys() - self._seen - self.stragglers
+        self._absent_since = {name: self._absent_since.get(name, now) for name in absent}
+        self.missing = frozenset(name for name, since in self._absent_since.items() if now - since >= ABSENT_SECONDS)
+        self.stragglers |= choose_stragglers(self._found_on)
 
     def _modified_since(self) -> datetime | None:
         return None if self.watermark is None else self.watermark - OVERLAP
@@ -199,20 +201,16 @@ class Sweep:
 def choose_stragglers(found_on: Collection[tuple[int, frozenset[str]]]) -> frozenset[str]:
     """The jobs that are cheaper to look at one by one, given on which page of a scan (newest first) each was found.
 
-    Leaving out the oldest k jobs saves the pages behind the next oldest one; a look at each of them costs k calls.
+    Leaving out the oldest jobs saves the pages behind the next oldest one; leaving out all saves the scan.
     """
-    pages = sorted(found_on)
-    if not pages:
-        return frozenset()
-    last = pages[-1][0]
+    pages = sorted(found_on, key=lambda page: page[0], reverse=True)
+    last = pages[0][0] if pages else 0
     best: frozenset[str] = frozenset()
-    best_gain = 0
     dropped: frozenset[str] = frozenset()
-    for index in range(len(pages) - 1, -1, -1):
-        number, names = pages[index]
-        if names:
-            gain = last - number - len(dropped)  # what scanning only up to this page would save
-            if gain > best_gain:
-                best, best_gain = dropped, gain
+    best_gain = 0
+    for number, names in pages:
+        gain = last - number - PAGES_PER_STRAGGLER * len(dropped)
+        if names and gain > best_gain:
+            best, best_gain = dropped, gain
         dropped |= names
-    return best if dropped != best else frozenset()
+    return dropped if last - PAGES_PER_STRAGGLER * len(dropped) > best_gain else best

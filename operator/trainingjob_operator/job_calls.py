@@ -1,0 +1,348 @@
+"""The steps that call AWS: one call each, and what its outcome makes known.
+
+Which step is due is logic/decision.py's; how a call is made is aws/gateway.py's. What a call was answered goes into the
+object's memory, from which the next decision follows.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trainingjob_operator.aws.budget import Budget, Budgets, OperationBudgets
+from trainingjob_operator.aws.gateway import Accounts, Target
+from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.create_line import CreateLine
+from trainingjob_operator.leadership import NotLeading
+from trainingjob_operator.logic import conditions, decision, fields
+from trainingjob_operator.logic.annotations import Defaults
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.memory import Refusal
+from trainingjob_operator.logic.naming import Identity, Owner, compose_tags, expand_tag_format, prove_ownership
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.report import Finding, Hindrance
+from trainingjob_operator.logic.resource import Key, Resource
+from trainingjob_operator.logic.updates import TagChange, UpdatePlan, applied_fields, plan_update
+from trainingjob_operator.logic.view import View
+from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.tracked_jobs import Tracked
+from trainingjob_operator.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds for all objects: who the operator is, and what it was told."""
+
+    defaults: Defaults
+    partition: str
+    cluster_id: str
+    default_tags: Mapping[str, str]
+    version: str
+    external_id: str | None = None
+    overrides_passive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The way to a job's account, or why there is none."""
+
+    target: Target | None
+    problem: Hindrance | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one step is carried out on."""
+
+    tracked: Tracked
+    view: View
+    access: Access
+
+    @property
+    def key(self) -> Key:
+        return self.tracked.key
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What makes a log line name the object (see log_format.py)."""
+        return name_in_log(self.key)
+
+    @property
+    def target(self) -> Target:
+        if self.access.target is None:  # decide() asks for no call without access
+            raise RuntimeError("a call was decided on without a way to the account")
+        return self.access.target
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.target.account, self.target.region, self.view.policy.job_name or "")
+
+
+class JobCalls:
+    """Calls about single jobs. Each method but `create` returns whether the object must wait for the budget."""
+
+    def __init__(
+        self,
+        *,
+        standing: Standing,
+        accounts: Accounts,
+        budgets: Budgets,
+        line: CreateLine,
+        queue: WorkQueue[Key],
+        metrics: Metrics,
+        clocks: Clocks,
+    ) -> None:
+        self._standing = standing
+        self._accounts = accounts
+        self._budgets = budgets
+        self._line = line
+        self._queue = queue
+        self._metrics = metrics
+        self._clocks = clocks
+
+    async def look(self, identity: Identity, work: Work) -> bool:
+        memory, view = work.view.memory, work.view
+        if self._must_wait(lambda budgets: budgets.describe, identity, work):
+            return True
+        try:
+            answer = await self._accounts.get(work.target).describe(identity.job_name)
+        except AwsError as error:
+            if error.kind is ErrorClass.NOT_FOUND:
+                memory.note_absent(self._clocks.monotonic())
+                memory.troubles.pop(decision.DESCRIBE, None)
+            else:
+                self._note(error, work, decision.DESCRIBE)
+                if memory.told is not None and error.kind is ErrorClass.DENIED:
+                    memory.observation = view.observation.updated_by(memory.told)
+            return False
+        memory.troubles.pop(decision.DESCRIBE, None)
+        memory.note_found(view.observation.updated_by(Observation.from_describe(answer)), self._clocks.monotonic())
+        if _is_worth_comparing(view):
+            self._compare(answer, work)
+        memory.compared_generation = view.resource.generation
+        return False
+
+    def _compare(self, answer: Mapping[str, Any], work: Work) -> None:
+        """What of the spec is not what runs, and what can be done about it."""
+        memory, resource = work.view.memory, work.view.resource
+        try:
+            request = fields.to_request(resource.spec)
+            memory.differences = fields.differences(resource.spec, answer)
+        except fields.InvalidSpec as error:
+            memory.edit_refused = (resource.generation, Finding(decision.EDIT_NOT_POSSIBLE, str(error)))
+            return
+        applied = memory.applied_fields
+        plan = plan_update(
+            request,
+            answer,
+            memory.differences,
+            resource.recorded_names("appliedFields") if applied is None else applied,
+        )
+        memory.plan = plan if plan != UpdatePlan() else None
+
+    async def read_tags(self, arn: str, work: Work) -> bool:
+        memory = work.view.memory
+        if self._must_wait(lambda budgets: budgets.list_tags, work.identity, work):
+            return True
+        try:
+            tags = await self._accounts.get(work.target).list_tags(arn)
+        except AwsError as error:
+            if error.kind is ErrorClass.NOT_FOUND:
+                memory.note_absent(self._clocks.monotonic())
+            else:
+                self._note(error, work, decision.LIST_TAGS)
+            return False
+        memory.troubles.pop(decision.LIST_TAGS, None)
+        memory.tags, memory.tags_generation = tags, work.view.resource.generation
+        memory.ownership = prove_ownership(tags, self._owner(work.view.resource))
+        return False
+
+    async def create(self, identity: Identity, work: Work) -> None:
+        memory, resource = work.view.memory, work.view.resource
+        request = fields.to_request(resource.spec)
+        request["TrainingJobName"] = identity.job_name
+        request["Tags"] = self._tags(resource)
+        try:
+            arn = await self._accounts.get(work.target).create(request)
+        except AwsError as error:
+            memory.attempted_at = self._clocks.monotonic()
+            memory.unsettled = memory.unsettled or not error.definite
+            if error.kind is ErrorClass.WAITING:
+                self._line.lack_capacity(resource, identity)
+            else:
+                self._line.leave(work.key, identity)
+            self._note_refusal(error, work)
+            return
+        except NotLeading:
+            self._line.leave(work.key, identity)
+            raise
+        memory.attempted_at = memory.created_at = self._clocks.monotonic()
+        memory.arn, memory.look = arn, True
+        memory.applied_tag_keys = tuple(key for key, _ in resource.user_tags())
+        memory.applied_fields = applied_fields(resource.spec)
+        memory.unsettled = memory.in_use = False
+        memory.observation = memory.doubtful_since = None
+        memory.troubles.pop(decision.CREATE, None)
+        self._line.succeed(resource, identity)
+        self._metrics.job_waited(_age(resource, self._clocks.wall()))
+        log.info("Created the training job %s", identity.job_name, extra=work.named)
+
+    def _note_refusal(self, error: AwsError, work: Work) -> None:
+        """What an unsuccessful create leads to."""
+        memory, now = work.view.memory, self._clocks.monotonic()
+        match error.kind:
+            case ErrorClass.IN_USE:
+                memory.in_use, memory.look = True, False
+                memory.observation = memory.ownership = memory.looked_at = None
+                memory.absent = False
+            case ErrorClass.REFUSED:
+                memory.refused = refuse(work, Finding(decision.REFUSED, _words(error)))
+            case ErrorClass.DOUBTFUL if now - (memory.doubtful_since or now) >= decision.DOUBTFUL_SECONDS:
+                repeats = decision.DOUBTFUL_REPEATS[memory.doubtful_rounds :]
+                memory.doubtful_rounds += 1
+                retry_at = now + repeats[0] if repeats else None
+                memory.refused = refuse(work, Finding(decision.CREATE_FAILED, _words(error)), retry_at)
+                memory.troubles.pop(decision.CREATE, None)
+            case _:
+                if error.kind is ErrorClass.DOUBTFUL and memory.doubtful_since is None:
+                    memory.doubtful_since = now
+                self._note(error, work, decision.CREATE)
+
+    async def stop(self, identity: Identity, work: Work) -> bool:
+        memory = work.view.memory
+        if self._must_wait(lambda budgets: budgets.stop, identity, work):
+            return True
+        try:
+            await self._accounts.get(work.target).stop(identity.job_name)
+        except AwsError as error:
+            now = self._clocks.monotonic()
+            memory.stopping_since = memory.stopping_since or now
+            if error.kind is ErrorClass.NOT_FOUND:
+                memory.note_absent(now)
+                return False
+            if error.kind is ErrorClass.CONFLICT:  # it has ended, or is about to: its status tells
+                memory.look = True
+            self._note(error, work, decision.STOP)
+            return False
+        memory.troubles.pop(decision.STOP, None)
+        memory.stop_sent_at = memory.stopping_since = self._clocks.monotonic()
+        memory.look = True
+        log.info("Stopped the training job %s", identity.job_name, extra=work.named)
+        return False
+
+    async def update(self, identity: Identity, members: Mapping[str, Any], work: Work) -> bool:
+        memory, resource = work.view.memory, work.view.resource
+        if self._must_wait(lambda budgets: budgets.update, identity, work):
+            return True
+        try:
+            await self._accounts.get(work.target).update({"TrainingJobName": identity.job_name, **members})
+        except AwsError as error:
+            self._note_edit(error, work, decision.UPDATE)
+            return False
+        memory.troubles.pop(decision.UPDATE, None)
+        memory.updated = (members, self._clocks.monotonic())
+        memory.applied_fields = applied_fields(resource.spec)
+        memory.look = True
+        log.info("Updated %s of the training job %s", ", ".join(members), identity.job_name, extra=work.named)
+        return False
+
+    async def set_tags(self, arn: str, change: TagChange, work: Work) -> bool:
+        memory, resource = work.view.memory, work.view.resource
+        if self._must_wait(lambda budgets: budgets.add_tags, work.identity, work):
+            return True
+        gateway, operation = self._accounts.get(work.target), decision.ADD_TAGS
+        try:
+            if change.add:
+                await gateway.add_tags(arn, change.add)
+            operation = decision.DELETE_TAGS
+            if change.remove:
+                await gateway.delete_tags(arn, change.remove)
+        except AwsError as error:
+            self._note_edit(error, work, operation)
+            return False
+        memory.troubles.pop(decision.ADD_TAGS, None)
+        memory.troubles.pop(decision.DELETE_TAGS, None)
+        kept = {key: value for key, value in (memory.tags or {}).items() if key not in change.remove}
+        memory.tags = {**kept, **change.add}
+        memory.applied_tag_keys = tuple(key for key, _ in resource.user_tags())
+        log.info("Set %d tags and removed %d", len(change.add), len(change.remove), extra=work.named)
+        return False
+
+    def _note_edit(self, error: AwsError, work: Work, operation: str) -> None:
+        """An edit that the service refuses for good is told; others are tried again."""
+        memory = work.view.memory
+        if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND):
+            finding = Finding(decision.EDIT_NOT_POSSIBLE, _words(error))
+            memory.edit_refused = (work.view.resource.generation, finding)
+            return
+        if error.kind is ErrorClass.CONFLICT:  # not in this phase: what the phase is now tells what can be done
+            memory.look = True
+        self._note(error, work, operation)
+
+    def _note(self, error: AwsError, work: Work, operation: str) -> None:
+        """Remember an error under the operation that was wanted; what failed on the way to it is in the error."""
+        memory = work.view.memory
+        memory.note_trouble(operation, error, self._clocks.monotonic(), self._clocks.jitter.uniform(0.5, 1.0))
+        log.warning("%s failed with %s: %s", error.operation, error.code, error.message, extra=work.named)
+
+    def _must_wait(self, which: Callable[[OperationBudgets], Budget], identity: Identity, work: Work) -> bool:
+        """Whether the budget makes the object wait for this call; then it is queued for when its time comes."""
+        seconds = which(self._budgets.of(identity.account, identity.region)).claim(work.key)
+        if seconds <= 0:
+            return False
+        self._queue.add(work.key, seconds)
+        return True
+
+    def _owner(self, resource: Resource) -> Owner:
+        return Owner(self._standing.cluster_id, resource.namespace, resource.name, resource.uid)
+
+    def _tags(self, resource: Resource) -> list[dict[str, str]]:
+        substitutions = {
+            "CONTROLLER_SERVICE": "sagemaker",
+            "CONTROLLER_VERSION": self._standing.version,
+            "K8S_NAMESPACE": resource.namespace,
+            "K8S_RESOURCE_NAME": resource.name,
+            "K8S_RESOURCE_KIND": "TrainingJob",
+            "MANAGED_BY": resource.labels.get("app.kubernetes.io/managed-by", ""),
+            "KRO_VERSION": resource.labels.get("kro.run/kro-version", ""),
+        }
+        defaults = {k: expand_tag_format(v, substitutions) for k, v in self._standing.default_tags.items()}
+        return list(compose_tags(resource.user_tags(), defaults, self._owner(resource)))
+
+
+def _is_worth_comparing(view: View) -> bool:
+    """Spec and job are compared only where they may differ: the service spells some values its own way."""
+    resource, policy, memory = view.resource, view.policy, view.memory
+    shown = resource.condition(conditions.ADVISORY).get("reason")
+    return (
+        policy.adoption is not None
+        or policy.observes_only
+        or memory.in_use
+        or memory.unsettled
+        or view.is_edited
+        or memory.plan is not None
+        or shown in (decision.EDIT_NOT_POSSIBLE, decision.EDIT_PENDING, decision.ADOPTED_SPEC_DIFFERS)
+    )
+
+
+def _age(resource: Resource, now: datetime) -> float:
+    try:
+        return max(0.0, (now - datetime.fromisoformat(resource.created)).total_seconds())
+    except ValueError:
+        return 0.0
+
+
+def _words(error: AwsError) -> str:
+    return f"{error.operation} was answered with {error.code}: {error.message}"
+
+
+def refuse(work: Work, finding: Finding, retry_at: float | None = None) -> Refusal:
+    return Refusal(work.view.resource.generation, work.view.policy, finding, retry_at)
+
+
+def name_in_log(key: Key) -> dict[str, Any]:
+    """What makes a log line name the object (see log_format.py)."""
+    return {"k8s_ref": {"namespace": key[0], "name": key[1]}}
