@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.locked .venv/.installed
 RUN := $(BIN)/python
 
-.PHONY: help setup demo test e2e lint crds manifests controlplane lock
+.PHONY: help setup demo test e2e bench bench-full lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ test: $(READY) ## every test, with the coverage that must be
 
 e2e: $(READY) ## the tests that run the operator as its own process; CLUSTER=kind uses kind
 	CLUSTER=$(CLUSTER) $(RUN) -m pytest -m e2e
+
+bench: $(READY) ## 1,000 jobs of a minute or two against the targets; build/bench.json and .svg, about 3 minutes
+	$(RUN) -m tests.scale
+
+bench-full: $(READY) ## 10,000 jobs that live long, restart, rest, deletion; build/bench-full.json and .svg
+	$(RUN) -m tests.scale --full
 
 lint: $(READY) ## style, types, layers, Dockerfile, generated files, locks
 	$(BIN)/ruff check

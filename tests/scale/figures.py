@@ -1,0 +1,53 @@
+"""Figures beside their targets: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.demo.screen import tabulate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value; without a target it is told for information."""
+
+    what: str
+    value: float | None
+    """None: it could not be measured."""
+    unit: str = ""
+    target: float | None = None
+    """The highest value that meets it."""
+
+    @property
+    def is_met(self) -> bool | None:
+        if self.target is None:
+            return None
+        return self.value is not None and self.value <= self.target
+
+    def cells(self) -> tuple[str, str, str, str]:
+        verdict = {None: "", True: "met", False: "MISSED"}[self.is_met]
+        target = "" if self.target is None else f"≤ {_show(self.target)} {self.unit}".rstrip()
+        value = "not measured" if self.value is None else f"{_show(self.value)} {self.unit}".rstrip()
+        return self.what, target, value, verdict
+
+
+def _show(value: float) -> str:
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The smallest value that so large a share of all does not exceed."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def compose_table(figures: Sequence[Figure]) -> list[str]:
+    return tabulate(("MEASURED", "TARGET", "VALUE", ""), *(figure.cells() for figure in figures))

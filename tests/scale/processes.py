@@ -1,0 +1,52 @@
+"""What processes cost, from /proc (Linux)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of a process and all that it started."""
+
+    cpu: float
+    """Seconds, user and system."""
+    resident: int
+    """Bytes."""
+
+
+def read_usage(pid: int) -> Usage:
+    """What lives of the tree below `pid`; nothing when all of it is gone."""
+    cpu = resident = 0
+    for each in (pid, *descendants(pid)):
+        try:
+            text = Path(f"/proc/{each}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        fields = text.rpartition(")")[2].split()  # the program's name before it may hold anything
+        cpu += int(fields[11]) + int(fields[12])
+        resident += int(fields[21])
+    return Usage(cpu / _TICKS, resident * _PAGE)
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that it has started, with theirs."""
+    found: set[int] = set()
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = {int(child) for task in tasks for child in (task / "children").read_text().split()}
+    except (FileNotFoundError, ProcessLookupError):
+        return found
+    for child in children:
+        found |= {child, *descendants(child)}
+    return found
+
+
+def memory_gigabytes() -> float:
+    """Of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * _PAGE / 1e9

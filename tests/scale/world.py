@@ -1,0 +1,320 @@
+"""What a measurement runs in: a control plane, a stand-in, the controller that is measured, and who drives them.
+
+Each is a process of its own; the driver is this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import aiohttp
+
+from tests.controlplane.plane import choose_cluster
+from tests.crds.installation import install_crd
+from tests.e2e.objects import training_job
+from tests.e2e.operator_process import OperatorProcess
+from tests.sagemaker.identity import DEFAULT_ACCOUNT
+from tests.sagemaker.stand_in import Control, stand_in_process
+from tests.scale.follower import PATH, Follower
+from tests.scale.processes import Usage, descendants, read_usage
+from trainingjob_operator.kube.client import ApiServer, Login
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from tests.controlplane.plane import Cluster
+    from tests.scale.follower import Moment
+
+NAMESPACE = "scale"
+CONNECTIONS = 8
+"""Over which objects are written and the stand-in is told what to do."""
+PROBE_SECONDS = 2.0
+"""How long the stand-in's own speed is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """What can be chosen for a measurement."""
+
+    jobs: int
+    seconds: str = "60-120"
+    """How long a job lives, from shortest to longest."""
+    latency: float = 0.04
+    """Seconds that each AWS call takes."""
+    list_rate: float | None = 2.0
+    """ListTrainingJobs calls a second that the service lets through; None: all."""
+    controller: str = ""
+    """A command to measure in place of this operator."""
+    flags: tuple[str, ...] = ()
+    """Further flags of this operator."""
+    window: float = 60.0
+    """Seconds for which something that lasts is watched."""
+
+
+LIFTED = ("--create-tps=1000", "--describe-tps=1000", "--log-level=info")
+"""Create and Describe as fast as the service allows; ListTrainingJobs at its default."""
+
+
+class Controller(Protocol):
+    """What is measured."""
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    @property
+    def pid(self) -> int: ...
+
+
+class OwnOperator:
+    """This operator."""
+
+    def __init__(self, cluster: Cluster, sagemaker: Control, folder: Path, flags: tuple[str, ...]) -> None:
+        self.process = OperatorProcess(cluster, sagemaker, folder, *flags, pace=LIFTED)
+
+    def start(self) -> None:
+        """Returns once it is ready."""
+        self.process.start()
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    @property
+    def pid(self) -> int:
+        return self.process.process.pid
+
+    @property
+    def dropped_events(self) -> int:
+        return int(sum(self.process.metric("trainingjob_events_dropped_total").values()))
+
+
+class OtherController:
+    """A command that finds the cluster by KUBECONFIG and AWS by the variables of its SDKs."""
+
+    SETTLING_SECONDS = 10.0
+    """It has no sign of being ready that all would share."""
+
+    def __init__(self, command: str, cluster: Cluster, sagemaker: Control, folder: Path) -> None:
+        self._command = shlex.split(command)
+        self._environment = {**os.environ, **sagemaker.environment(), "KUBECONFIG": str(cluster.kubeconfig)}
+        self._log = folder / "controller.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        time.sleep(self.SETTLING_SECONDS)
+        if self._process.poll() is not None:
+            message = f"{self._command[0]} ended with {self._process.returncode}:\n{self._log.read_text()[-2000:]}"
+            raise RuntimeError(message)
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Counters at a time; two of them tell what lay between."""
+
+    at: float
+    usage: Usage
+    calls: dict[str, int]
+    writes: int
+
+    def calls_since(self, earlier: Mark) -> dict[str, int]:
+        """SageMaker's operations alone."""
+        counts = {name: count - earlier.calls.get(name, 0) for name, count in self.calls.items()}
+        return {name: count for name, count in counts.items() if count and ":" not in name}
+
+    def cpu_since(self, earlier: Mark) -> float:
+        return self.usage.cpu - earlier.usage.cpu
+
+
+class World:
+    """The parts, and what is done with them."""
+
+    def __init__(
+        self, parameters: Parameters, sagemaker: Control, stand_in_pid: int, controller: Controller, api: ApiServer
+    ) -> None:
+        self.parameters = parameters
+        self.sagemaker = sagemaker
+        self.stand_in_pid = stand_in_pid
+        self.controller = controller
+        self.follower = Follower(api)
+        self.peak = 0
+        """Bytes: the most that the controller was seen to hold."""
+        self._api = api
+
+    def make_like_aws(self) -> None:
+        """Latency and quota as they were asked for."""
+        self.sagemaker.settings(latency=self.parameters.latency)
+        self.sagemaker.quota("ListTrainingJobs", self.parameters.list_rate)
+
+    async def restart(self) -> None:
+        """kill -9 and a new life; returns once it is ready."""
+        self.controller.kill()
+        await asyncio.to_thread(self.controller.start)
+
+    # -- measuring ----------------------------------------------------------------------------------------------------
+
+    async def mark(self) -> Mark:
+        counts = await asyncio.to_thread(self.sagemaker.counts)
+        return Mark(time.time(), read_usage(self.controller.pid), counts, self.follower.writes)
+
+    async def sample(self) -> None:
+        """Keep `peak` up to date until cancelled."""
+        while True:
+            self.peak = max(self.peak, read_usage(self.controller.pid).resident)
+            await asyncio.sleep(0.5)
+
+    async def read_moments(self, names: Iterable[str]) -> dict[str, list[Moment]]:
+        """The lives of jobs as SageMaker tells them; jobs that never were are left out."""
+        lives: dict[str, list[Moment]] = {}
+
+        async def read(name: str) -> None:
+            job = await asyncio.to_thread(self.sagemaker.job, name)
+            if job is not None:
+                lives[name] = [
+                    (transition["Status"], round(transition["StartTime"] * 1000))
+                    for transition in job["description"]["SecondaryStatusTransitions"]
+                ]
+
+        await side_by_side(read, names)
+        return lives
+
+    async def count_events(self) -> int:
+        """Events of TrainingJobs in the namespace."""
+        path, query = f"/api/v1/namespaces/{NAMESPACE}/events", {"fieldSelector": "involvedObject.kind=TrainingJob"}
+        return sum([len(page["items"]) async for page in self._api.pages(path, query=query, size=500)])
+
+    # -- objects ------------------------------------------------------------------------------------------------------
+
+    async def create(self, names: Iterable[str]) -> None:
+        """Objects of such jobs, all at once."""
+
+        async def post(name: str) -> None:
+            path = PATH.replace("/trainingjobs", f"/namespaces/{NAMESPACE}/trainingjobs")
+            await self._api.call("POST", path, seconds=60, body=_job(name))
+
+        await side_by_side(post, names)
+
+    async def delete(self, names: Iterable[str]) -> None:
+        async def delete(name: str) -> None:
+            path = PATH.replace("/trainingjobs", f"/namespaces/{NAMESPACE}/trainingjobs/{name}")
+            await self._api.call("DELETE", path, seconds=60)
+
+        await side_by_side(delete, names)
+
+    async def command(self, names: Iterable[str], act: Callable[[str], object]) -> None:
+        """Tell the stand-in something about each of the jobs."""
+        await side_by_side(lambda name: asyncio.to_thread(act, name), names)
+
+
+def _job(name: str) -> dict[str, Any]:
+    """An object of an ordinary size."""
+    return training_job(
+        name,
+        inputDataConfig=[
+            {
+                "channelName": channel,
+                "dataSource": {"s3DataSource": {"s3DataType": "S3Prefix", "s3URI": f"s3://bucket/{channel}"}},
+                "contentType": "text/csv",
+            }
+            for channel in ("train", "validation")
+        ],
+        hyperParameters={"epochs": "10", "eta": "0.2", "max_depth": "5", "objective": "reg:linear", "subsample": "0.7"},
+        environment={"MODE": "train", "LOG_LEVEL": "info"},
+        tags=[{"key": "team", "value": "vision"}, {"key": "project", "value": "scale"}],
+    )
+
+
+async def side_by_side(act: Callable[[str], Awaitable[object]], names: Iterable[str]) -> None:
+    """Do it for each name, over a few connections."""
+    waiting = iter(list(names))
+
+    async def work() -> None:
+        for name in waiting:
+            await act(name)
+
+    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
+
+
+@contextlib.asynccontextmanager
+async def open_world(parameters: Parameters) -> AsyncIterator[World]:
+    """Everything up and the controller running; everything down at the end."""
+    with contextlib.ExitStack() as parts:
+        folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="scale-")))
+        cluster = choose_cluster({})()
+        await asyncio.to_thread(parts.enter_context, cluster)
+        await asyncio.to_thread(install_crd, cluster)
+        await asyncio.to_thread(cluster.kubectl, "create", "namespace", NAMESPACE)
+        before = descendants(os.getpid())
+        sagemaker = parts.enter_context(stand_in_process("--fast", f"--seconds={parameters.seconds}"))
+        (stand_in_pid,) = descendants(os.getpid()) - before
+        controller: Controller
+        if parameters.controller:
+            controller = OtherController(parameters.controller, cluster, sagemaker, folder)
+        else:
+            controller = OwnOperator(cluster, sagemaker, folder, parameters.flags)
+        api = ApiServer(Login({"KUBECONFIG": str(cluster.kubeconfig)}), "trainingjob-scale")
+        world = World(parameters, sagemaker, stand_in_pid, controller, api)
+        parts.callback(controller.kill)
+        await asyncio.to_thread(controller.start)
+        tasks = [asyncio.create_task(world.follower.run()), asyncio.create_task(world.sample())]
+        try:
+            yield world
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await api.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What the stand-in can do of one kind of call: it must not be what is measured."""
+
+    per_second: float
+    cpu: float
+    """Its own CPU seconds for one."""
+
+
+async def probe(world: World, operation: str, request: dict[str, Any]) -> Speed:
+    """Call it as fast as this process can for a moment, without the latency that is set."""
+    headers = {
+        "X-Amz-Target": f"SageMaker.{operation}",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential=AKIA{DEFAULT_ACCOUNT}/20260101/us-east-1/sagemaker/aws4_request",
+    }
+    calls, before = 0, read_usage(world.stand_in_pid)
+    deadline = time.monotonic() + PROBE_SECONDS
+
+    async with aiohttp.ClientSession() as session:
+
+        async def call() -> None:
+            nonlocal calls
+            while time.monotonic() < deadline:
+                async with session.post(world.sagemaker.url, json=request, headers=headers) as answer:
+                    await answer.read()
+                    assert answer.status == 200, await answer.text()
+                calls += 1
+
+        await asyncio.gather(*(call() for _ in range(16)))
+    return Speed(calls / PROBE_SECONDS, (read_usage(world.stand_in_pid).cpu - before.cpu) / calls)
