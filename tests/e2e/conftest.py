@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +12,7 @@ import pytest
 from tests.crds.installation import install_crd
 from tests.e2e.objects import Jobs
 from tests.e2e.operator_process import OperatorProcess
+from tests.sagemaker.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
 
     from tests.controlplane.fixtures import Kubectl
     from tests.controlplane.plane import Cluster
-    from tests.sagemaker.stand_in import StandIn
 
 
 class NewOperator(Protocol):
@@ -29,7 +31,7 @@ class NewOperator(Protocol):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever starts an operator is an e2e test."""
     for item in items:
-        if "new_operator" in getattr(item, "fixturenames", ()):
+        if {"new_operator", "shared"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.e2e)
 
 
@@ -67,3 +69,27 @@ def operator(new_operator: NewOperator) -> OperatorProcess:
     process = new_operator()
     process.start()
     return process
+
+
+@dataclass(frozen=True)
+class Shared:
+    """One operator for all tests of a module, each with plans and faults for the names of its own jobs alone."""
+
+    jobs: Jobs
+    operator: OperatorProcess
+    sagemaker: StandIn
+    namespace: str
+
+
+@pytest.fixture(scope="module")
+def shared(crd: None, control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    namespace = f"test-{secrets.token_hex(4)}"
+    control_plane.kubectl("create", "namespace", namespace)
+    folder = tmp_path_factory.mktemp("operator")
+    with (
+        StandIn() as sagemaker,
+        OperatorProcess(control_plane, sagemaker, folder, f"--watch-namespace={namespace}") as operator,
+    ):
+        yield Shared(Jobs(partial(control_plane.kubectl, "--namespace", namespace)), operator, sagemaker, namespace)
+        control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
+        assert sagemaker.drift() == []

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import os
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.controlplane.plane import KUBECTL
 from tests.e2e.operator_process import await_true
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.controlplane.fixtures import Kubectl
+    from tests.controlplane.plane import Cluster
 
 Body = dict[str, Any]
 
@@ -94,3 +100,27 @@ class Jobs:
 
     def wait_gone(self, name: str, seconds: float = 20.0) -> None:
         await_true(f"{name} is gone", lambda: self.get(name) is None, seconds)
+
+
+@contextlib.contextmanager
+def recorded(cluster: Cluster, namespace: str, file: Path) -> Iterator[Callable[[str], list[Body]]]:
+    """What kubectl's watch shows while the context lasts; yields what tells the versions of an object so far."""
+    command = [KUBECTL, "--namespace", namespace, "get", "trainingjobs", "--watch", "--output=json"]
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+
+    def versions(name: str) -> list[Body]:
+        text, found = file.read_text(), []
+        while text:
+            try:
+                body, end = json.JSONDecoder().raw_decode(text)
+            except ValueError:  # half written
+                break
+            found.append(body)
+            text = text[end:].lstrip()
+        return [body for body in found if body["metadata"]["name"] == name]
+
+    with file.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output) as watch:
+        try:
+            yield versions
+        finally:
+            watch.terminate()
