@@ -15,7 +15,7 @@ from trainingjob_operator.aws.gateway import Accounts, Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.leadership import NotLeading
-from trainingjob_operator.logic import conditions, decision, fields
+from trainingjob_operator.logic import decision, fields
 from trainingjob_operator.logic.annotations import Defaults
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import Refusal
@@ -316,15 +316,15 @@ class JobCalls:
 def _is_worth_comparing(view: View) -> bool:
     """Spec and job are compared only where they may differ: the service spells some values its own way."""
     resource, policy, memory = view.resource, view.policy, view.memory
-    shown = resource.condition(conditions.ADVISORY).get("reason")
     return (
         policy.adoption is not None
         or policy.observes_only
         or memory.in_use
         or memory.unsettled
         or view.is_edited
+        or view.is_inherited
         or memory.plan is not None
-        or shown in (decision.EDIT_NOT_POSSIBLE, decision.EDIT_PENDING, decision.ADOPTED_SPEC_DIFFERS)
+        or decision.told_difference(resource) is not None
     )
 
 

@@ -124,5 +124,5 @@ def _compose(view: View, say: Say) -> Report:
 
 def _decided_generation(view: View, say: Say) -> int:
     """An edit that is not dealt with yet must be found again after a restart."""
-    known = view.resource.observed_generation or view.memory.decided_generation
+    known = view.decided_generation
     return known if say.unfinished and known is not None else view.resource.generation

@@ -101,13 +101,13 @@ class Sweeper:
             self._queue_changed(target, changed)
 
     def _live(self, target: Target) -> dict[str, Observation]:
-        """What was last reported of each live job, by its name in lower case."""
+        """What was last seen of each live job, by its name in lower case; it may not have been reported yet."""
         live = {}
         for name, keys in self._jobs.live_jobs(target).items():
             for key in keys:
                 tracked = self._jobs.get(key)
                 if tracked is not None and tracked.live is not None:
-                    live[name] = tracked.live.seen
+                    live[name] = tracked.memory.observation or tracked.live.seen
         return live
 
     async def _await_budget(self, target: Target) -> None:

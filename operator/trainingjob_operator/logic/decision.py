@@ -24,7 +24,7 @@ from trainingjob_operator.logic.annotations import (
     DELETION_POLICY,
     Deletion,
 )
-from trainingjob_operator.logic.conditions import recorded_vanishing
+from trainingjob_operator.logic.conditions import ADVISORY, recorded_vanishing
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory, Trouble
 from trainingjob_operator.logic.naming import Identity, Ownership, build_arn
@@ -363,7 +363,7 @@ def _decide_life(view: View, identity: Identity) -> Step:
     waited = _wait_out(view, DESCRIBE)
     if waited is not None and not ended:
         return replace(waited, advisories=_advise(view, identity))
-    unseen = view.is_edited and memory.compared_generation != resource.generation
+    unseen = memory.compared_generation != resource.generation and _may_differ(view, ended=ended)
     following = known.needs_following(view.wall, keep_alive_seconds(resource)) if ended else False
     due = following and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
     if waited is None and (memory.look or not known.status or unseen or due):
@@ -380,6 +380,23 @@ def _decide_life(view: View, identity: Identity) -> Step:
         release=ended and resource.holds_finalizer,
         again=FOLLOW_SECONDS if following else None if edit is None else edit.again,
     )
+
+
+def told_difference(resource: Resource) -> Finding | None:
+    """What the status tells of a spec that is not what runs."""
+    told = resource.condition(ADVISORY)
+    reason, message = told.get("reason"), told.get("message")
+    if reason in (ADOPTED_SPEC_DIFFERS, EDIT_NOT_POSSIBLE, EDIT_PENDING) and isinstance(message, str):
+        return Finding(str(reason), message)
+    return None
+
+
+def _may_differ(view: View, *, ended: bool) -> bool:
+    """Whether spec and job are to be compared: the answer to an earlier life of the process is not remembered."""
+    told = told_difference(view.resource)
+    if ended:  # nothing can be changed any more, except for what waits for the end
+        return view.is_edited or (told is not None and told.reason == EDIT_PENDING)
+    return view.is_edited or view.is_inherited or told is not None
 
 
 def _decide_edit(view: View, identity: Identity) -> Step | None:
@@ -475,6 +492,9 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
         found.append(Finding(EDIT_NOT_POSSIBLE, message))
     if memory.edit_refused is not None and memory.edit_refused[0] == view.resource.generation:
         found.append(memory.edit_refused[1])
+    told = told_difference(view.resource)
+    if told is not None and memory.compared_generation is None and not view.is_edited:
+        found.append(told)  # by an earlier life of the process, and still so
     return tuple(found)
 
 

@@ -46,9 +46,17 @@ class View:
     @property
     def is_edited(self) -> bool:
         """The spec is not the one that was decided on last."""
-        resource = self.resource
-        decided = resource.observed_generation or self.memory.decided_generation
-        return decided is not None and decided != resource.generation
+        return self.decided_generation is not None and self.decided_generation != self.resource.generation
+
+    @property
+    def is_inherited(self) -> bool:
+        """The job runs for the object, and nobody has told whether the spec was edited since: ACK never does."""
+        return self.decided_generation is None and self.arn is not None and self.memory.created_at is None
+
+    @property
+    def decided_generation(self) -> int | None:
+        """The generation that was reported on last."""
+        return self.resource.observed_generation or self.memory.decided_generation
 
     @property
     def is_adopting(self) -> bool:

@@ -1,0 +1,117 @@
+"""Objects as ACK's controller 1.9.1 left them in every phase (tests/data/ack-objects), and their jobs in a stand-in.
+
+Nothing of this operator: what is put here is what it finds when it takes over.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.sagemaker.program import Options
+from trainingjob_operator.logic.fields import to_request
+
+if TYPE_CHECKING:
+    from tests.e2e.objects import Body
+    from tests.sagemaker.stand_in import StandIn
+
+FOLDER = Path(__file__).parents[1] / "data/ack-objects"
+ACCOUNT, REGION = "000000000000", "us-west-2"
+STAND_IN = Options(region=REGION, account=ACCOUNT)
+"""Where the recorded jobs lived."""
+ENVIRONMENT = {"AWS_ACCESS_KEY_ID": f"AKIA{ACCOUNT}"}
+
+MANAGER = "controller"
+"""The field manager that ACK's controllers write with."""
+
+PHASES = {
+    "adopted": "Training",
+    "completed": "Completed",
+    "deleting": "Stopping",
+    "failed": "Failed",
+    "illegal-edit": "Training",
+    "max-runtime-exceeded": "MaxRuntimeExceeded",
+    "name-clash": "Training",
+    "other-region": "Training",
+    "read-only": "Training",
+    "refused": None,
+    "retain": "Training",
+    "rules-running": "Completed",
+    "running": "Training",
+    "stopped-in-console": "Stopped",
+    "warm-pool": "Completed",
+}
+"""The secondary status of each object's job; None: there is none."""
+
+NOT_BY_ACK = frozenset({"adopted", "name-clash", "read-only"})
+"""Jobs that somebody else made."""
+
+LIVE = tuple(name for name, phase in PHASES.items() if phase in ("Training", "Stopping"))
+
+
+def read_object(name: str) -> Body:
+    body: Body = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    return body
+
+
+def make_job(name: str, sagemaker: StandIn, namespace: str) -> None:
+    """The job of a recorded object, as it was then."""
+    body, phase = read_object(name), PHASES[name]
+    if phase is None:
+        return
+    request = to_request(body["spec"])
+    if name == "illegal-edit":  # made before the edit
+        request["HyperParameters"]["num_round"] = "10"
+    request.pop("TrainingJobName")
+    if name in NOT_BY_ACK:
+        request.pop("Tags", None)
+    else:
+        request["Tags"] = [
+            *request.get("Tags", ()),
+            {"Key": "services.k8s.aws/controller-version", "Value": "sagemaker-1.9.1"},
+            {"Key": "services.k8s.aws/namespace", "Value": namespace},
+        ]
+    region = body["status"]["ackResourceMetadata"]["region"]
+    sagemaker.plan(name, rule_seconds=86400)
+    sagemaker.create_job(name, account=ACCOUNT, region=region, **request)
+    if phase == "Failed":
+        sagemaker.fail_job(name, body["status"]["failureReason"].partition(": ")[2])
+    else:
+        sagemaker.enter(name, phase)
+
+
+def put_objects(names: tuple[str, ...], sagemaker: StandIn, kubectl: Any) -> None:
+    """The objects as ACK wrote them, in the namespace of `kubectl`; their times are those of the jobs."""
+    recorded = {name: read_object(name) for name in names}
+    kubectl("create", f"--field-manager={MANAGER}", "-f", "-", input=_list([_bare(body) for body in recorded.values()]))
+    stored = json.loads(kubectl("get", "trainingjobs", "-o", "json"))["items"]
+    for body in stored:
+        name = body["metadata"]["name"]
+        body["status"] = recorded[name]["status"]
+        job = sagemaker.job(name)
+        if job is not None:
+            description = job["description"]
+            body["status"]["creationTime"] = _second(description["CreationTime"])
+            body["status"]["lastModifiedTime"] = _second(description["LastModifiedTime"])
+    kubectl("replace", "--subresource=status", f"--field-manager={MANAGER}", "-f", "-", input=_list(stored))
+    for name in (name for name, body in recorded.items() if "deletionTimestamp" in body["metadata"]):
+        kubectl("delete", "trainingjob", name, "--wait=false")
+
+
+def _bare(body: Body) -> Body:
+    """What a user and ACK together send to the API server."""
+    kept = {name: body["metadata"][name] for name in ("annotations", "finalizers", "name") if name in body["metadata"]}
+    return {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": kept, "spec": body["spec"]}
+
+
+def _list(bodies: list[Body]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": bodies})
+
+
+def _second(epoch: float) -> str:
+    """As ACK writes times."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

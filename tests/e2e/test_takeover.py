@@ -1,0 +1,317 @@
+"""Taking over from ACK: the objects it left in every phase, under its CRD and under ours, and the way back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.crds.installation import ACKS, OURS, install_crd
+from tests.e2e import recorded
+from tests.e2e.objects import Jobs
+from tests.e2e.operator_process import OperatorProcess, await_true
+from tests.e2e.recorded import PHASES, read_object
+from tests.sagemaker.stand_in import StandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.controlplane.plane import Cluster
+    from tests.e2e.objects import Body
+
+pytestmark = [pytest.mark.e2e, pytest.mark.controlplane]
+
+FINALIZER = "finalizers.sagemaker.services.k8s.aws/TrainingJob"
+SWEEP = "ListTrainingJobs"
+DESCRIBE, LIST_TAGS, CREATE = "DescribeTrainingJob", "ListTags", "CreateTrainingJob"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What must follow for one object."""
+
+    calls: tuple[str, ...]
+    """All calls about its job but the sweep's, in order."""
+    conditions: dict[str, str]
+    """Type to `status reason`, all there are."""
+    holds_finalizer: bool = False
+    says: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What the message of a condition must contain."""
+
+
+def _running(**more: str) -> dict[str, str]:
+    return {"ACK.ResourceSynced": "False Training", "Ready": "False Training", **more}
+
+
+def _ended(reason: str) -> dict[str, str]:
+    return {
+        "ACK.Terminal": f"True {reason}",
+        "ACK.ResourceSynced": f"True {reason}",
+        "Ready": f"False {reason}",
+        "Stalled": f"True {reason}",
+        "Failed": f"True {reason}",
+        "Finished": f"True {reason}",
+    }
+
+
+def _refused(reason: str) -> dict[str, str]:
+    return {
+        "ACK.Terminal": f"True {reason}",
+        "ACK.ResourceSynced": f"False {reason}",
+        "Ready": f"False {reason}",
+        "Stalled": f"True {reason}",
+    }
+
+
+_COMPLETED = {
+    "ACK.ResourceSynced": "True Completed",
+    "Ready": "True Completed",
+    "Complete": "True Completed",
+    "Finished": "True Completed",
+}
+
+EXPECTED = {
+    "adopted": Expected((DESCRIBE,), _running(**{"ACK.Adopted": "True Adopted"}), holds_finalizer=True),
+    "completed": Expected((), _COMPLETED),
+    "failed": Expected((), _ended("JobFailed"), says={"Ready": ("AlgorithmError: exit code 1",)}),
+    "illegal-edit": Expected(
+        (DESCRIBE,),
+        _running(**{"ACK.Advisory": "True EditNotPossible"}),
+        holds_finalizer=True,
+        says={"ACK.Advisory": ("spec.hyperParameters",)},
+    ),
+    "max-runtime-exceeded": Expected((), _ended("MaxRuntimeExceeded")),
+    "name-clash": Expected(
+        (DESCRIBE, LIST_TAGS),
+        _refused("NameClash"),
+        says={"ACK.Terminal": ("training-job/name-clash", "another spec.trainingJobName", "adopt")},
+    ),
+    "other-region": Expected((DESCRIBE,), _running(), holds_finalizer=True),
+    "read-only": Expected((DESCRIBE,), _running()),
+    "refused": Expected((), _refused("Refused"), says={"ACK.Terminal": ("RoleArn",)}),
+    "retain": Expected((DESCRIBE,), _running(), holds_finalizer=True),
+    "rules-running": Expected((DESCRIBE,), {**_COMPLETED, "ACK.ResourceSynced": "False RulesRunning"}),
+    "running": Expected((DESCRIBE,), _running(), holds_finalizer=True),
+    "stopped-in-console": Expected((), _ended("Stopped")),
+    "warm-pool": Expected((DESCRIBE,), _COMPLETED),
+    "deleting": Expected(
+        (DESCRIBE,),
+        {"ACK.ResourceSynced": "False Deleting", "Ready": "False Deleting"},
+        holds_finalizer=True,
+    ),
+}
+
+NEW_FIELDS = ("observedGeneration", "logs", "consoleURL")
+"""What our CRD keeps of a status and ACK's does not."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A cluster that ran ACK, some seconds after this operator has taken its place."""
+
+    jobs: Jobs
+    sagemaker: StandIn
+    operator: OperatorProcess
+    ours: bool
+    """Our CRD was applied before the operator started."""
+    uids: dict[str, str]
+    settled: dict[str, Body]
+    calls: dict[str, list[str]]
+    later: dict[str, Body]
+    """The objects some sweeps later."""
+    calls_later: dict[str, list[str]]
+
+
+def read_all(jobs: Jobs) -> dict[str, Body]:
+    items = json.loads(jobs.kubectl("get", "trainingjobs", "-o", "json"))["items"]
+    return {item["metadata"]["name"]: item for item in items}
+
+
+def show(body: Body) -> dict[str, str]:
+    conditions = body.get("status", {}).get("conditions", [])
+    return {condition["type"]: f"{condition['status']} {condition.get('reason', '')}" for condition in conditions}
+
+
+def calls_about(sagemaker: StandIn, name: str, since: int) -> list[str]:
+    return [call["operation"] for call in sagemaker.calls(job=name, since=since)]
+
+
+@pytest.fixture(scope="module", params=[ACKS, OURS], ids=["ACK's CRD", "our CRD"])
+def world(request: pytest.FixtureRequest, control_plane: Cluster, tmp_path_factory: Any) -> Iterator[World]:
+    namespace = f"test-{secrets.token_hex(4)}"
+    kubectl = partial(control_plane.kubectl, "--namespace", namespace)
+    control_plane.kubectl("create", "namespace", namespace)
+    folder: Path = tmp_path_factory.mktemp("takeover")
+    with StandIn(recorded.STAND_IN) as sagemaker:
+        install_crd(control_plane, ACKS)
+        for name in PHASES:
+            recorded.make_job(name, sagemaker, namespace)
+        recorded.put_objects(tuple(PHASES), sagemaker, kubectl)
+        install_crd(control_plane, request.param)
+        jobs, since = Jobs(kubectl), sagemaker.total()
+        uids = {name: body["metadata"]["uid"] for name, body in read_all(jobs).items()}
+        with OperatorProcess(
+            control_plane, sagemaker, folder, f"--watch-namespace={namespace}", environment=recorded.ENVIRONMENT
+        ) as operator:
+            unsettled = partial(_find_unsettled, jobs)
+            with contextlib.suppress(TimeoutError):  # the tests tell which are not
+                await_true("all are taken over", lambda: not unsettled(), 30.0)
+            settled = read_all(jobs)
+            calls = {name: calls_about(sagemaker, name, since) for name in PHASES}
+            sweeps = sagemaker.counts()[SWEEP]
+            await_true("some sweeps more", lambda: sagemaker.counts()[SWEEP] >= sweeps + 8)
+            yield World(
+                jobs,
+                sagemaker,
+                operator,
+                ours=request.param is OURS,
+                uids=uids,
+                settled=settled,
+                calls=calls,
+                later=read_all(jobs),
+                calls_later={name: calls_about(sagemaker, name, since) for name in PHASES},
+            )
+        assert sagemaker.drift() == []
+    install_crd(control_plane, OURS)
+    control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def _find_unsettled(jobs: Jobs) -> list[str]:
+    found = read_all(jobs)
+    return [name for name, expected in EXPECTED.items() if show(found[name]) != expected.conditions]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_each_object_gets_its_status_with_these_calls_and_no_more(world: World, name: str) -> None:
+    expected, body = EXPECTED[name], world.settled[name]
+    assert show(body) == expected.conditions
+    assert world.calls[name] == list(expected.calls)
+    assert (FINALIZER in body["metadata"].get("finalizers", [])) == expected.holds_finalizer
+    for kind, texts in expected.says.items():
+        message = next(one["message"] for one in body["status"]["conditions"] if one["type"] == kind)
+        assert all(text in message for text in texts), message
+    assert body["metadata"]["uid"] == world.uids[name]
+    assert body["spec"] == read_object(name)["spec"]
+    kept = set(body["status"])
+    if world.ours and expected.calls[:1] == (DESCRIBE,) and name != "name-clash":
+        assert kept.issuperset(NEW_FIELDS)
+        assert body["status"]["observedGeneration"] == body["metadata"]["generation"]
+    if not world.ours:
+        assert kept.isdisjoint(NEW_FIELDS)
+
+
+@pytest.mark.parametrize("name", [name for name, phase in PHASES.items() if phase and name != "name-clash"])
+def test_what_ack_had_recorded_of_the_job_stays(world: World, name: str) -> None:
+    before, after = read_object(name)["status"], world.settled[name]["status"]
+    for kept in ("ackResourceMetadata", "trainingJobStatus", "secondaryStatus", "modelArtifacts", "profilingStatus"):
+        assert after.get(kept) == before.get(kept), kept
+    assert after.get("failureReason") == before.get("failureReason")
+
+
+@pytest.mark.parametrize("name", ["name-clash", "refused"])
+def test_nothing_of_somebody_elses_job_or_of_none_stays_in_the_status(world: World, name: str) -> None:
+    status = world.settled[name]["status"]
+    assert "ackResourceMetadata" not in status
+    assert "trainingJobStatus" not in status
+
+
+def test_no_job_is_created_stopped_updated_or_tagged(world: World) -> None:
+    changed = [call for call in world.sagemaker.effects() if call["number"] >= 0 and call["operation"] != CREATE]
+    assert changed == []
+    assert {job["TrainingJobName"] for job in world.sagemaker.jobs()} == {
+        name for name, phase in PHASES.items() if phase is not None
+    }
+    for name in recorded.NOT_BY_ACK:
+        job = world.sagemaker.job(name)
+        assert job is not None
+        assert job["tags"] == {}
+
+
+def test_nothing_is_written_again_and_again(world: World) -> None:
+    versions = {name: body["metadata"]["resourceVersion"] for name, body in world.settled.items()}
+    assert {name: body["metadata"]["resourceVersion"] for name, body in world.later.items()} == versions
+    assert world.calls_later == world.calls
+
+
+def test_other_regions_have_a_sweep_of_their_own(world: World) -> None:
+    regions = {call["region"] for call in world.sagemaker.calls(SWEEP)}
+    assert regions == {recorded.REGION, "eu-west-1"}
+
+
+def test_ack_would_do_no_harm_if_it_came_back_now(world: World) -> None:
+    for name, body in world.later.items():
+        assert ask_ack(body, world.sagemaker.job(name) is not None) == ({CREATE} if name == "refused" else set()), (
+            name
+        )  # what it did before, too
+
+
+# The tests from here on change the world; each touches objects of its own.
+
+
+def test_a_running_job_is_followed_to_its_end(world: World) -> None:
+    world.sagemaker.complete_job("running")
+    body = world.jobs.wait_status("running", "Completed")
+    world.jobs.wait("running", "it is released", lambda body: "finalizers" not in body["metadata"])
+    assert show(body)["Ready"] == "True Completed"
+    assert calls_about(world.sagemaker, "running", 0).count(DESCRIBE) == 2
+
+
+def test_a_deletion_that_waits_for_its_job_finishes_without_another_stop(world: World) -> None:
+    world.sagemaker.enter("deleting", "Stopped")
+    world.jobs.wait_gone("deleting")
+    assert world.sagemaker.calls("StopTrainingJob", job="deleting") == []
+
+
+@pytest.mark.parametrize("name", ["adopted", "other-region"])
+def test_deleting_an_object_stops_its_running_job_once(world: World, name: str) -> None:
+    world.sagemaker.plan(name, stop_seconds=0.5)
+    world.jobs.delete(name)
+    world.jobs.wait_gone(name)
+    assert len(world.sagemaker.calls("StopTrainingJob", job=name)) == 1
+
+
+@pytest.mark.parametrize("name", ["retain", "read-only", "name-clash", "completed", "refused", "warm-pool"])
+def test_deleting_an_object_that_owns_no_running_job_is_quick_and_calls_nobody(world: World, name: str) -> None:
+    before = calls_about(world.sagemaker, name, 0)
+    world.jobs.delete(name)
+    world.jobs.wait_gone(name)
+    time.sleep(0.5)
+    assert calls_about(world.sagemaker, name, 0) == before
+
+
+def test_a_restart_makes_nobody_do_anything_again(world: World) -> None:
+    left = read_all(world.jobs)
+    since = world.sagemaker.total()
+    world.operator.restart()
+    sweeps = world.sagemaker.counts()[SWEEP]
+    await_true("some sweeps more", lambda: world.sagemaker.counts()[SWEEP] >= sweeps + 4)
+    reread = {name for name in left if DESCRIBE in calls_about(world.sagemaker, name, since)}
+    assert reread <= {"illegal-edit", "rules-running"}
+    assert world.sagemaker.calls(effect=True, since=since) == []
+    assert {name: show(body) for name, body in read_all(world.jobs).items()} == {
+        name: show(body) for name, body in left.items()
+    }
+
+
+def ask_ack(body: Body, job_exists: bool) -> set[str]:
+    """The calls that change something which ACK's controller 1.9.1 would make for an object."""
+    metadata, annotations = body["metadata"], body["metadata"].get("annotations", {})
+    managed = FINALIZER in metadata.get("finalizers", [])
+    status = body.get("status", {}).get("trainingJobStatus")
+    if "deletionTimestamp" in metadata:
+        retained = annotations.get("services.k8s.aws/deletion-policy", "delete") != "delete"
+        ended = not job_exists or status in ("Completed", "Failed", "Stopped", "Stopping")
+        return set() if not managed or retained or ended else {"StopTrainingJob"}
+    if job_exists:
+        return set()  # managed: an update at most, if the spec was edited; else `Resource already exists`
+    followed = ("read-only", "adopted")
+    if any(annotations.get(f"services.k8s.aws/{name}", "").lower() == "true" for name in followed):
+        return set()
+    return {CREATE}
