@@ -124,6 +124,21 @@ class Metrics:
             "trainingjob_sweep_age_seconds", "Time since the last sweep ended well.", "account", "region"
         )
 
+        self._sweep_interval = gauge(
+            "trainingjob_sweep_interval_seconds",
+            "Time from one sweep to the next: longer while events tell of changes.",
+            "account",
+            "region",
+        )
+        self._event_messages = counter(
+            "trainingjob_event_queue_messages_total",
+            "Messages read from the event queue: told something new, known already, foreign jobs, unreadable.",
+            "outcome",
+        )
+        self._event_errors = counter(
+            "trainingjob_event_queue_errors_total", "Failed calls of the event queue, by class of error.", "kind"
+        )
+
     def aws_call_ended(self, operation: str, seconds: float, error: AwsError | None = None) -> None:
         """A call of SageMaker was answered, or failed with the error."""
         self._requests.labels(_SERVICE, _OPERATION_TYPES[operation], operation).inc()
@@ -188,9 +203,22 @@ class Metrics:
         self._sweep_pages.labels(account, region).inc(pages)
         self._sweep_age.labels(account, region).set_function(lambda: self._clock() - ended)
 
+    def sweep_interval_is(self, account: str, region: str, seconds: float) -> None:
+        """That is the time from one sweep of the account and region to the next."""
+        self._sweep_interval.labels(account, region).set(seconds)
+
     def sweep_rests(self, account: str, region: str) -> None:
         """No job of the account and region is live, so no sweep is due and none has an age."""
         self._sweep_age.remove(account, region)
+        self._sweep_interval.remove(account, region)
+
+    def event_received(self, outcome: str) -> None:
+        """A message was read from the event queue; the outcome is one word of a small, fixed set."""
+        self._event_messages.labels(outcome).inc()
+
+    def event_queue_failed(self, error: AwsError) -> None:
+        """A call of the event queue failed."""
+        self._event_errors.labels(error.kind.value).inc()
 
 
 def _fault(error: AwsError) -> str:

@@ -45,6 +45,11 @@ class Tracked:
     foreign_write: str | None = None
     """Who else wrote the status last, and when by the API server: `manager at time`."""
 
+    @property
+    def seen(self) -> Observation | None:
+        """What was last seen of a live job; it may not have been reported yet."""
+        return None if self.live is None else self.memory.observation or self.live.seen
+
     def resource(self) -> Resource:
         return Resource.from_body(json.loads(zlib.decompress(self.packed)))
 
@@ -115,8 +120,11 @@ class TrackedJobs:
 
     def find_rival(self, key: Key, slot: Slot) -> Key | None:
         """Another object with proof of owning that job."""
-        rivals = (self._objects[other] for other in self._claims.get(slot, ()) if other != key)
-        return next((rival.key for rival in rivals if rival.is_owner), None)
+        return next((rival.key for rival in self.claimants(slot) if rival.is_owner and rival.key != key), None)
+
+    def claimants(self, slot: Slot) -> list[Tracked]:
+        """The objects that name that job."""
+        return [self._objects[key] for key in self._claims.get(slot, ())]
 
     def watch(self, tracked: Tracked, live: Live | None) -> None:
         """Let the sweep watch the object's job, or no longer."""

@@ -18,6 +18,8 @@ from trainingjob_operator.aws.credentials import (
     Sessions,
     Timeouts,
 )
+from trainingjob_operator.aws.event_queue import THREADS as QUEUE_THREADS
+from trainingjob_operator.aws.event_queue import EventQueue
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
 T = TypeVar("T")
@@ -121,10 +123,11 @@ class Gateways:
         :param region: the operator's own, where STS is asked
         :param version: of this operator, for the user agent
         :param observe: is told of each SageMaker call that was sent
-        :param threads: calls under way at the same time; one target gets three quarters of them at most
+        :param threads: calls of SageMaker under way at the same time; one target gets three quarters of them at most
         :param clock: monotonic seconds
         """
-        self._caller = Caller(threads=threads, clock=clock)
+        # Long polls have threads of their own, so that no call waits behind one.
+        self._caller = Caller(threads=threads + QUEUE_THREADS, clock=clock)
         self._sessions = Sessions(
             region=region,
             version=version,
@@ -133,6 +136,7 @@ class Gateways:
             before_send=self._caller.before_send,
             identity_endpoint_url=identity_endpoint_url,
         )
+        self._region = region
         self._per_target = max(1, threads * 3 // 4)
         self._budgets = budgets
         self._fence = fence
@@ -168,6 +172,10 @@ class Gateways:
                 slots=self._identity_slot,
             )
         return self._identity
+
+    def event_queue(self, url: str) -> EventQueue:
+        """A queue read with the operator's own credentials; does no I/O."""
+        return EventQueue(url, region=self._region, caller=self._caller, sessions=self._sessions, fence=self._fence)
 
     def close(self) -> None:
         """Take no more calls and close what is idle; does not wait for calls under way."""

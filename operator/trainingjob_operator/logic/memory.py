@@ -77,7 +77,7 @@ class Memory:
     look: bool = False
     """Something says that the job has changed."""
     told: Observation | None = None
-    """What a list said of it since: all there is where Describe is denied."""
+    """What a list or an event said of it since: all there is where Describe is denied."""
     looked_at: float | None = None
     absent_since: float | None = None
     """When Describe first said NotFound."""
@@ -113,6 +113,10 @@ class Memory:
     """A request came in this life of the process, so what an earlier one refused is tried once more."""
     place_shown: tuple[str, float] | None = None
     """The place in the line that the status tells, and since when."""
+
+    def note_told(self, told: Observation) -> None:
+        """A list or an event shows something new: have a look."""
+        self.look, self.told = True, told
 
     def note_found(self, observation: Observation, now: float) -> None:
         self.observation = observation

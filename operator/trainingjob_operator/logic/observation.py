@@ -183,6 +183,11 @@ class Observation:
         return str(self.fields.get("secondaryStatus", ""))
 
     @property
+    def phase(self) -> tuple[str, str]:
+        """Both statuses: what every change of a job's state changes."""
+        return self.status, self.secondary_status
+
+    @property
     def failure_reason(self) -> str:
         return str(self.fields.get("failureReason", ""))
 
@@ -264,7 +269,7 @@ class Observation:
         return self.is_newer_than(seen) or (not seen.is_newer_than(self) and self._signs() != seen._signs())
 
     def _signs(self) -> tuple[str, str, str | None]:
-        return self.status, self.secondary_status, self.warm_pool
+        return *self.phase, self.warm_pool
 
     def updated_by(self, answer: Observation) -> Observation:
         """What is known after another answer: stale ones and those about another run change nothing."""

@@ -1,0 +1,160 @@
+"""Events instead of patience: read the event queue, wake the jobs of which it tells.
+
+An event is a hint only. It makes the reconciler look at a job, never says how the job is, and what no event tells the
+sweep finds. What a message says is logic/job_events.py's.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from trainingjob_operator.aws.event_queue import Message
+from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.leadership import Leadership, NotLeading
+from trainingjob_operator.logic.errors import AwsError
+from trainingjob_operator.logic.event_flow import EventFlow
+from trainingjob_operator.logic.job_events import read_event
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.resource import Key
+from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.tracked_jobs import Slot, TrackedJobs
+from trainingjob_operator.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+BACKOFF_LIMIT = 60.0
+"""The longest pause after errors; the sweep is at its own pace meanwhile."""
+
+IDLE_SECONDS = 0.5
+"""How often it is checked whether this replica leads."""
+
+PATIENCE = (0.5, 2.0, 5.0)
+"""Seconds after which a hint is tried again that no look at the job has confirmed: Describe may be behind the events,
+and a new job may not be followed yet."""
+
+TICK_SECONDS = 0.25
+"""How exactly that is kept."""
+
+
+class Queue(Protocol):
+    """The event queue (aws/event_queue.py)."""
+
+    async def receive(self) -> list[Message]: ...
+
+    async def delete(self, messages: Collection[Message]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    """What an event told of a job, how often that was tried, and when it is tried again."""
+
+    told: Observation
+    tries: int
+    due: float
+
+
+class EventListener:
+    """Reads one queue for the jobs of all accounts and regions, while this replica leads."""
+
+    def __init__(
+        self,
+        *,
+        events: Queue,
+        jobs: TrackedJobs,
+        queue: WorkQueue[Key],
+        flow: EventFlow,
+        leadership: Leadership,
+        metrics: Metrics,
+        clocks: Clocks,
+        tick: Callable[[], None],
+    ) -> None:
+        self._events = events
+        self._jobs = jobs
+        self._queue = queue
+        self._flow = flow
+        self._leadership = leadership
+        self._metrics = metrics
+        self._clocks = clocks
+        self._tick = tick
+        self._hints: dict[Slot, _Hint] = {}
+
+    async def run(self) -> None:
+        """Listen; never returns."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._listen())
+            loops.create_task(self._insist())
+
+    async def _listen(self) -> None:
+        trouble: AwsError | None = None
+        failures = 0
+        while True:
+            self._tick()
+            if not self._leadership.is_leading():
+                await asyncio.sleep(IDLE_SECONDS)
+                continue
+            try:
+                messages = await self._events.receive()
+                self._take(messages)
+                if messages:
+                    await self._events.delete(messages)
+            except NotLeading:
+                continue  # they come again, to whoever leads
+            except AwsError as error:
+                if trouble is None:
+                    log.warning("The event queue can't be read, the sweep goes on alone: %s", error)
+                trouble, failures = error, failures + 1
+                self._flow.note_failure()
+                self._metrics.event_queue_failed(error)
+                await asyncio.sleep(self._pause(failures))
+                continue
+            # Who waits in vain for messages has not shown that they could be deleted.
+            if trouble is not None and (messages or trouble.operation != "DeleteMessageBatch"):
+                log.info("The event queue can be read again")
+                trouble, failures = None, 0
+
+    def _pause(self, failures: int) -> float:
+        return min(BACKOFF_LIMIT, 2.0 ** min(failures - 1, 8)) * self._clocks.jitter.uniform(0.5, 1.0)
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        now = self._clocks.monotonic()
+        for message in messages:
+            event = read_event(message.body)
+            if event is None:
+                # Deleted like the others: left in the queue it would come again and again.
+                outcome = "unreadable"
+            elif not self._jobs.claimants(event.identity.slot):
+                outcome = "foreign"
+            else:
+                outcome = "told" if self._try(event.identity.slot, event.told, 0, now) else "known"
+            self._metrics.event_received(outcome)
+
+    def _try(self, slot: Slot, told: Observation, tries: int, now: float) -> bool:
+        """Wake the job if this is news, and remember the hint until it is confirmed; whether it was news."""
+        open_hint = self._hints.get(slot)
+        if tries == 0 and open_hint is not None and open_hint.told.is_newer_than(told):
+            return False
+        is_news = is_open = False
+        for tracked in self._jobs.claimants(slot):
+            known = tracked.seen
+            if known is None:
+                is_open = True
+            elif told.shows_change_from(known) and (tries == 0 or told.phase != known.phase):
+                is_news = is_open = True
+                tracked.memory.note_told(told)
+                self._queue.add(tracked.key)
+        self._flow.note_event(slot, told, now, is_news=is_news)
+        if is_open and tries < len(PATIENCE):
+            self._hints[slot] = _Hint(told, tries + 1, now + PATIENCE[tries])
+        else:
+            self._hints.pop(slot, None)
+        return is_news
+
+    async def _insist(self) -> None:
+        """Try again what was not confirmed in time."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = self._clocks.monotonic()
+            for slot, hint in [(slot, hint) for slot, hint in self._hints.items() if now >= hint.due]:
+                self._try(slot, hint.told, hint.tries, now)
