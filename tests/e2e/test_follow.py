@@ -1,0 +1,212 @@
+"""Follow: each secondary status in status and Events, conditions that kubectl, Argo CD and Flux judge rightly."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.objects import recorded, training_job
+from tests.e2e.operator_process import await_true
+from tests.logic.verdicts import judge_as_argo_cd, judge_as_kstatus
+from trainingjob_operator.logic.observation import Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tests.controlplane.plane import Cluster
+    from tests.e2e.conftest import Shared
+    from tests.e2e.objects import Body
+
+SPOT_PHASES = (
+    "Starting:0.6,Pending:0.6,Downloading:0.6,Training:1,Interrupted:0.6,Starting:0.1,Downloading:0.1,"
+    "Training:1,Uploading:0.6,Completed"
+)
+SPOT: dict[str, Any] = {
+    "enableManagedSpotTraining": True,
+    "stoppingCondition": {"maxRuntimeInSeconds": 3600, "maxWaitTimeInSeconds": 7200},
+    "checkpointConfig": {"s3URI": "s3://bucket/checkpoints"},
+}
+
+
+def conditions_of(body: Body) -> dict[str, str]:
+    """Type to `status reason`, in their order."""
+    return {each["type"]: f"{each['status']} {each['reason']}" for each in body["status"]["conditions"]}
+
+
+def test_a_spot_job_shows_each_status_and_at_its_end_what_it_saved(
+    shared: Shared, control_plane: Cluster, tmp_path: Path
+) -> None:
+    jobs, sagemaker = shared.jobs, shared.sagemaker
+    sagemaker.plan("spot", phases=SPOT_PHASES, billable=0.3)
+    with recorded(control_plane, shared.namespace, tmp_path / "versions") as versions:
+        jobs.apply(training_job("spot", **SPOT))
+        jobs.kubectl("wait", "--for=condition=Complete", "trainingjob/spot", "--timeout=30s")
+        await_true("the finalizer is gone", lambda: "finalizers" not in versions("spot")[-1]["metadata"])
+    body = jobs.get("spot")
+    assert body is not None
+    description = sagemaker.client().describe_training_job(TrainingJobName="spot")
+
+    told = [(each["status"], each["statusMessage"]) for each in body["status"]["secondaryStatusTransitions"]]
+    shown = [(each["Status"], each["StatusMessage"]) for each in description["SecondaryStatusTransitions"]]
+    assert told == shown
+    assert [status for status, _ in told] == [part.partition(":")[0] for part in SPOT_PHASES.split(",")]
+    assert Observation.from_status(body["status"]).fields == Observation.from_describe(description).fields
+    trained, billed = (body["status"][f"{kind}TimeInSeconds"] for kind in ("training", "billable"))
+    assert body["status"]["managedSpotTrainingSavings"] == pytest.approx(100 * (1 - billed / trained), abs=1)
+
+    expect_events(shared, "spot", told, end=("Normal", "JobCompleted"))
+    assert conditions_of(body) == {
+        "ACK.ResourceSynced": "True Completed",
+        "Ready": "True Completed",
+        "Complete": "True Completed",
+        "Finished": "True Completed",
+    }
+    expect_nobody_misled(versions("spot"), argo_cd="Healthy", kstatus="Current")
+
+
+def expect_events(shared: Shared, name: str, told: Sequence[tuple[str, str]], end: tuple[str, str]) -> None:
+    """One for the creation, one for each transition with its message, one for the end; and no other."""
+    await_true("the Events", lambda: len(shared.jobs.events(name)) >= len(told) + 2)
+    events = shared.jobs.events(name)
+    reasons = [(event["type"], event["reason"]) for event in events]
+    assert reasons.count(("Normal", "Created")) == 1
+    assert reasons.count(end) == 1
+    transitions = sorted((event["reason"], event["message"]) for event in events if event["reason"] in dict(told))
+    assert transitions == sorted(told)
+    assert len(events) == len(told) + 2
+
+
+def expect_nobody_misled(versions: list[Body], argo_cd: str, kstatus: str) -> None:
+    """Until the job has ended nobody takes it for done or failed; after it, everybody for what it is."""
+    assert len(versions) > 3
+    for body in versions:
+        has_ended = body["status"].get("trainingJobStatus") in ("Completed", "Failed", "Stopped")
+        assert judge_as_argo_cd(body) == (argo_cd if has_ended else "Progressing")
+        assert judge_as_kstatus(body) == (kstatus if has_ended else "InProgress")
+        assert body["status"].get("observedGeneration", 1) == 1
+
+
+ENDS = {
+    "failed": ({"outcome": "Failed", "failure_reason": "AlgorithmError: out of memory"}, "JobFailed", "JobFailed"),
+    "stopped": ({"outcome": "Stopped"}, "Stopped", "JobStopped"),
+    "too-long": ({"outcome": "MaxRuntimeExceeded"}, "MaxRuntimeExceeded", "JobStopped"),
+    "too-late": ({"outcome": "MaxWaitTimeExceeded"}, "MaxWaitTimeExceeded", "JobStopped"),
+}
+"""Name to plan, reason of the conditions, reason of the Event."""
+
+
+def test_every_other_end_is_told_as_a_failure_by_its_own_reason(
+    shared: Shared, control_plane: Cluster, tmp_path: Path
+) -> None:
+    jobs = shared.jobs
+    for name, (plan, _, _) in ENDS.items():
+        shared.sagemaker.plan(name, seconds=2, **plan)
+    with recorded(control_plane, shared.namespace, tmp_path / "versions") as versions:
+        jobs.apply(*(training_job(name) for name in ENDS))
+        for name in ENDS:
+            jobs.kubectl("wait", "--for=condition=Finished", f"trainingjob/{name}", "--timeout=30s")
+            jobs.kubectl("wait", "--for=condition=Failed", f"trainingjob/{name}", "--timeout=1s")
+            await_true("the finalizer is gone", lambda: "finalizers" not in versions(name)[-1]["metadata"])  # noqa: B023  asked at once
+    for name, (_, reason, event) in ENDS.items():
+        body = jobs.get(name)
+        assert body is not None
+        assert conditions_of(body) == {
+            "ACK.Terminal": f"True {reason}",
+            "ACK.ResourceSynced": f"True {reason}",
+            "Ready": f"False {reason}",
+            "Stalled": f"True {reason}",
+            "Failed": f"True {reason}",
+            "Finished": f"True {reason}",
+        }
+        expect_nobody_misled(versions(name), argo_cd="Degraded", kstatus="Failed")
+        await_true("the Event of the end", lambda: ("Warning", event) in event_kinds(shared, name))  # noqa: B023  asked at once
+    assert jobs.condition("failed", "ACK.Terminal")["message"] == "AlgorithmError: out of memory"
+    assert jobs.status("failed")["failureReason"] == "AlgorithmError: out of memory"
+
+
+def event_kinds(shared: Shared, name: str) -> list[tuple[str, str]]:
+    return [(event["type"], event["reason"]) for event in shared.jobs.events(name)]
+
+
+def test_transitions_faster_than_the_sweep_are_complete(shared: Shared) -> None:
+    shared.sagemaker.plan("fast", phases="Starting:0.02,Pending:0.02,Downloading:0.02,Training:0.02,Completed")
+    shared.jobs.apply(training_job("fast"))
+    body = shared.jobs.wait_status("fast", "Completed")
+    told = [each["status"] for each in body["status"]["secondaryStatusTransitions"]]
+    assert told == ["Starting", "Pending", "Downloading", "Training", "Completed"]
+
+
+def test_a_status_that_nobody_knows_yet_is_carried_and_counts_as_running(shared: Shared) -> None:
+    jobs, sagemaker = shared.jobs, shared.sagemaker
+    sagemaker.plan("unheard-of", outcome="Running", seconds=1)
+    sagemaker.fault(
+        "answer",
+        "DescribeTrainingJob",
+        job="unheard-of",
+        patch={"TrainingJobStatus": "Hibernating", "SecondaryStatus": "Deep Sleep"},
+    )
+    jobs.apply(training_job("unheard-of"))
+    body = jobs.wait_status("unheard-of", "Hibernating")
+    assert body["status"]["secondaryStatus"] == "Deep Sleep"
+    assert conditions_of(body) == {"ACK.ResourceSynced": "False DeepSleep", "Ready": "False DeepSleep"}
+    assert "finalizers" in body["metadata"]
+
+
+def test_a_quiet_job_costs_neither_a_write_nor_a_describe(shared: Shared) -> None:
+    jobs, sagemaker = shared.jobs, shared.sagemaker
+    sagemaker.plan("quiet", phases="Starting:0.1,Training:inf")
+    jobs.apply(training_job("quiet"))
+    version = jobs.wait("quiet", "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
+    described = len(sagemaker.calls("DescribeTrainingJob", job="quiet"))
+    lists = sagemaker.counts()["ListTrainingJobs"]
+    await_true("six more sweeps", lambda: sagemaker.counts()["ListTrainingJobs"] >= lists + 6)
+    assert len(sagemaker.calls("DescribeTrainingJob", job="quiet")) == described
+    body = jobs.get("quiet")
+    assert body is not None
+    assert body["metadata"]["resourceVersion"] == version["metadata"]["resourceVersion"]
+
+
+def test_a_finished_job_is_never_asked_about_again(shared: Shared) -> None:
+    jobs, sagemaker = shared.jobs, shared.sagemaker
+    sagemaker.plan("done", seconds=1)
+    jobs.apply(training_job("done"))
+    body = jobs.wait("done", "let go", lambda body: jobs.condition("done", "Finished") and not held(body))
+    calls = len(sagemaker.calls(job="done"))
+    time.sleep(1.5)
+    assert len(sagemaker.calls(job="done")) == calls
+    after = jobs.get("done")
+    assert after is not None
+    assert after["metadata"]["resourceVersion"] == body["metadata"]["resourceVersion"]
+
+
+def held(body: Body) -> bool:
+    return "finalizers" in body["metadata"]
+
+
+@pytest.mark.parametrize("annotation", ["reconcile.fluxcd.io/requestedAt", "services.k8s.aws/reconcile-requested-at"])
+def test_an_object_is_looked_at_again_when_asked(shared: Shared, annotation: str) -> None:
+    jobs, sagemaker, name = shared.jobs, shared.sagemaker, f"asked-{annotation[0]}"
+    sagemaker.plan(name, phases="Starting:0.1,Training:inf")
+    jobs.apply(training_job(name))
+    jobs.wait(name, "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
+    described = len(sagemaker.calls("DescribeTrainingJob", job=name))
+    jobs.kubectl("annotate", "trainingjob", name, f"{annotation}=now")
+    jobs.wait(name, "handled", lambda body: body["status"].get("lastHandledReconcileAt") == "now", seconds=5)
+    assert len(sagemaker.calls("DescribeTrainingJob", job=name)) == described + 1
+
+
+def test_the_columns_of_kubectl_tell_what_there_is_to_know(shared: Shared) -> None:
+    shared.sagemaker.plan("columns", seconds=2, outcome="Failed", failure_reason="AlgorithmError: no data")
+    shared.jobs.apply(training_job("columns"))
+    body = shared.jobs.wait_status("columns", "Failed")
+    head, row = shared.jobs.kubectl("get", "tj", "columns", "--output=wide").splitlines()
+    assert head.split() == [
+        *("NAME", "STATUS", "SECONDARY-STATUS", "AGE", "FAILURE-REASON", "INSTANCE", "TRAINING-SECONDS", "BILLABLE"),
+        *("SAVINGS", "READY"),
+    ]
+    assert row.split()[:3] == ["columns", "Failed", "Failed"]
+    for shown in ("AlgorithmError: no data", "ml.m5.large", str(body["status"]["trainingTimeInSeconds"]), "False"):
+        assert shown in row
