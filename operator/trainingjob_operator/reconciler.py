@@ -162,6 +162,8 @@ class Reconciler:
             view, access = await self._observe(tracked)
             step = decision.decide(view)
             if await self._carry_out(step, Work(tracked, view, access)):
+                if _gives_up_turn(step, view):
+                    self._line.forget(key)
                 return
         message = f"{MAX_STEPS} steps without an end, the last {step}"
         raise RuntimeError(message)
@@ -189,7 +191,7 @@ class Reconciler:
             partition=resource.partition or self._standing.partition,
             overrides_passive=self._standing.overrides_passive,
         )
-        identity = bare.attached() or resource.pending or bare.wanted()
+        identity = bare.concerned()
         self._jobs.claim(
             tracked,
             None if identity is None else identity.slot,
@@ -351,6 +353,12 @@ class Reconciler:
             return
         self._jobs.see(body, self._clocks.monotonic())
         self._queue.retry(key, RETRY_SECONDS)
+
+
+def _gives_up_turn(step: Step, view: View) -> bool:
+    """Whether an object that ends its pass with this step stands in the way of those behind it."""
+    is_waiting = isinstance(step, Wait) or (isinstance(step, Say) and step.place is not None)
+    return view.own_turn or (view.place is not None and not is_waiting)
 
 
 def _find_request_problem(resource: Resource) -> Finding | None:

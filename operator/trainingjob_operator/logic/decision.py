@@ -235,6 +235,8 @@ def _settle_attempt(view: View, pending: Identity) -> Step:
 def _find_attempt(view: View, identity: Identity) -> Step | None:
     """Find out whether an attempt made a job; None once `absent` or `ownership` tells."""
     memory, now = view.memory, view.now
+    if view.no_access is not None:
+        return Say(hindrance=view.no_access, again=RETRY_SECONDS)
     waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
@@ -354,7 +356,7 @@ def _decide_life(view: View, identity: Identity) -> Step:
     resource, memory, known = view.resource, view.memory, view.observation
     ended = known.is_ended()
     gone = recorded_vanishing(resource.status.get("conditions"))
-    if gone is not None and not memory.look:
+    if gone is not None and not memory.look and (memory.absent or memory.observation is None):
         return Say(vanished=gone, release=resource.holds_finalizer)
     if not ended and view.no_access is not None:
         return Say(hindrance=view.no_access, again=RETRY_SECONDS)
@@ -537,8 +539,7 @@ def _stop(view: View, identity: Identity) -> Step:
     memory, now = view.memory, view.now
     stuck = _note_stuck(view)
     if memory.absent:
-        newborn = memory.created_at is not None and now < memory.created_at + UNCERTAIN_SECONDS
-        return Wait(2.0) if newborn and not memory.look else Look(identity) if newborn else Release()
+        return _decide_absence(view, identity)
     waited = _wait_out(view, STOP, DESCRIBE)
     if waited is not None:
         return replace(waited, advisories=stuck)

@@ -92,6 +92,12 @@ class View:
                 return Identity(identity.account, identity.region, spelled)
         return identity
 
+    def concerned(self) -> Identity | None:
+        """The job that the next call is about."""
+        policy = self.policy
+        recorded = None if policy.observes_only or policy.adoption is not None else self.resource.recorded
+        return self.attached() or self.resource.pending or recorded or self.wanted()
+
     def wanted(self) -> Identity | None:
         """The job that spec and annotations name."""
         policy = self.policy
