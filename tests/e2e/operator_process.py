@@ -118,15 +118,7 @@ class OperatorProcess:
     def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it is ready."""
         self.log = self.log.with_name(f"operator-{time.monotonic_ns()}.log")
-        with self.log.open("wb") as log:
-            self._process = _FORKER.submit(
-                subprocess.Popen,
-                [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *self._command],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            ).result()
+        self._process = self._spawn(self._command, self._environment, self.log)
         if wait:
             await_true("the operator is ready", self._is_ready_or_dead, 30.0)
             if self._process.poll() is not None:
@@ -135,7 +127,14 @@ class OperatorProcess:
 
     def _spawn(self, command: list[str], environment: dict[str, str], log: Path) -> Running:
         with log.open("wb") as file:
-            return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+            return _FORKER.submit(
+                subprocess.Popen,
+                [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *command],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            ).result()
 
     def _is_ready_or_dead(self) -> bool:
         return self.process.poll() is not None or self.ask("readyz")[0] == 200
