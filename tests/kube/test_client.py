@@ -85,6 +85,30 @@ async def test_a_local_proxy_needs_no_credentials(tmp_path: Path) -> None:
     assert (credentials.server, credentials.scheme, credentials.token) == ("http://127.0.0.1:8001", None, None)
 
 
+@pytest.mark.parametrize(
+    ("variables", "proxy"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "http://proxy:3128"),
+        ({"HTTPS_PROXY": "http://proxy:3128", "https_proxy": "http://other:3128"}, "http://other:3128"),
+        ({"HTTP_PROXY": "http://proxy:3128"}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "localhost,127.0.0.1"}, None),
+        ({"https_proxy": "http://proxy:3128", "no_proxy": "*"}, None),
+    ],
+)
+async def test_a_proxy_is_found_in_the_environment(
+    tmp_path: Path, variables: dict[str, str], proxy: str | None
+) -> None:
+    path = write_kubeconfig(tmp_path, {"token": "t"}, {})
+    assert (await Login({"KUBECONFIG": str(path), **variables}).load()).proxy_url == proxy
+
+
+async def test_a_proxy_of_the_kubeconfig_comes_before_that_of_the_environment(tmp_path: Path) -> None:
+    path = write_kubeconfig(tmp_path, {"token": "t"}, {"proxy-url": "http://mine:3128"})
+    credentials = await Login({"KUBECONFIG": str(path), "HTTPS_PROXY": "http://proxy:3128"}).load()
+    assert credentials.proxy_url == "http://mine:3128"
+
+
 async def test_nobody_goes_on_as_anonymous_when_a_plugin_fails(tmp_path: Path) -> None:
     user = write_plugin(tmp_path, {})
     (tmp_path / "status.json").unlink()

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
@@ -90,10 +92,14 @@ class Login:
     async def configure(self) -> tuple[Configuration, str | None]:
         """The official client's configuration, which follows a rotating token file, and the default namespace."""
         configuration = Configuration()
+        # Otherwise aiohttp reads .netrc and the proxy variables anew for each call, in threads.
+        configuration.client_session_kwargs = {"trust_env": False}
         kubeconfig = self._environ.get("KUBECONFIG")
         try:
             if not kubeconfig and self._environ.get("KUBERNETES_SERVICE_HOST"):
-                return configuration, self._from_pod(configuration)
+                namespace = self._from_pod(configuration)
+                configuration.proxy = self._find_proxy(configuration.host)
+                return configuration, namespace
             path = kubeconfig or str(Path.home() / ".kube" / "config")
             loader = await load_kube_config(  # type: ignore[no-untyped-call]
                 path, client_configuration=configuration, persist_config=False
@@ -103,7 +109,15 @@ class Login:
         if configuration.host.startswith("https") and not configuration.api_key and not configuration.cert_file:
             # a plugin that failed; going on as system:anonymous would make every right look missing
             raise LoginError(f"No token and no certificate for the API server ({self._sources()})")
+        configuration.proxy = configuration.proxy or self._find_proxy(configuration.host)
         return configuration, loader.current_context["context"].get("namespace")
+
+    def _find_proxy(self, url: str) -> str | None:
+        """The proxy for it by HTTPS_PROXY, HTTP_PROXY and NO_PROXY; of two spellings the one in lower case counts."""
+        variables = sorted(self._environ.items(), key=lambda variable: variable[0].islower())
+        proxies = {name.lower()[:-6]: value for name, value in variables if name.lower().endswith("_proxy")}
+        parts = urlsplit(url)
+        return None if proxy_bypass_environment(parts.netloc, proxies) else proxies.get(parts.scheme) or None
 
     def _sources(self) -> str:
         return self._environ.get("KUBECONFIG") or f"{self._service_account} or ~/.kube/config"
