@@ -20,6 +20,7 @@ from trainingjob_operator.aws.credentials import READING_TIMEOUTS, Timeouts
 from trainingjob_operator.aws.gateway import CallerIdentity, CallTimeouts, Gateways
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
+from trainingjob_operator.event_listener import EventListener
 from trainingjob_operator.health import Heartbeats, Readiness, serve_health, serve_metrics
 from trainingjob_operator.job_calls import JobCalls, Standing
 from trainingjob_operator.kube.client import ApiServer, Login, LoginError
@@ -32,6 +33,7 @@ from trainingjob_operator.kube.surroundings import MAX_SILENCE, Surroundings
 from trainingjob_operator.leadership import AlwaysLeading, Leadership
 from trainingjob_operator.logic.annotations import Defaults, Deletion
 from trainingjob_operator.logic.errors import AwsError
+from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.reconciler import Reconciler
@@ -48,6 +50,8 @@ FIRST_LIST = "the first list of objects"
 FINISH_SECONDS = 1.0
 """At the end: how long what is under way may take before the Lease is given back."""
 GAUGE_SECONDS = 5.0
+LISTEN_SECONDS = 120.0
+"""A round of the event listener takes less: half a minute for messages, a minute's pause after errors."""
 STUCK_SECONDS = 120.0
 """Every worker is stuck when nothing was taken up for so long; a call of AWS may take half a minute."""
 
@@ -173,12 +177,14 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             clocks=clocks,
             tick=heartbeats.expect("watch", 30.0).tick,
         )
+        flow = EventFlow()
         sweeper = Sweeper(
             seconds=settings.sweep_seconds,
             jobs=jobs,
             queue=queue,
             accounts=gateways,
             budgets=budgets,
+            flow=flow,
             leadership=leadership,
             metrics=metrics,
             clocks=clocks,
@@ -206,6 +212,18 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             loops.start("watch", watcher.watch())
             loops.start("relist", watcher.relist())
             loops.start("sweep", sweeper.run())
+            if settings.event_queue_url:
+                listener = EventListener(
+                    events=gateways.event_queue(settings.event_queue_url),
+                    jobs=jobs,
+                    queue=queue,
+                    flow=flow,
+                    leadership=leadership,
+                    metrics=metrics,
+                    clocks=clocks,
+                    tick=heartbeats.expect("event queue", LISTEN_SECONDS).tick,
+                )
+                loops.start("event queue", listener.run())
             loops.start("gauges", _show_gauges(jobs, queue, line, leadership, reconciler, metrics, beat.tick))
             try:
                 yield loops.tasks

@@ -13,17 +13,21 @@ from trainingjob_operator.aws.gateway import Accounts, Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.logic.sweep import STRAGGLER_SECONDS_ALONE, Sweep
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.tracked_jobs import TrackedJobs
+from trainingjob_operator.tracked_jobs import Tracked, TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
 BACKOFF_LIMIT = 10.0
 """The longest pause of a sweep after errors."""
+
+EVENTFUL_SECONDS = 60.0
+"""Time between two sweeps where events tell of changes first."""
 
 IDLE_SECONDS = 0.5
 """How often it is checked whether a target has live jobs at all."""
@@ -40,6 +44,7 @@ class Sweeper:
         queue: WorkQueue[Key],
         accounts: Accounts,
         budgets: Budgets,
+        flow: EventFlow,
         leadership: Leadership,
         metrics: Metrics,
         clocks: Clocks,
@@ -50,6 +55,7 @@ class Sweeper:
         self._queue = queue
         self._accounts = accounts
         self._budgets = budgets
+        self._flow = flow
         self._leadership = leadership
         self._metrics = metrics
         self._clocks = clocks
@@ -78,6 +84,7 @@ class Sweeper:
         while True:
             live = self._live(target)
             now = self._clocks.monotonic()
+            self._pace(sweep, target, now)
             if sweep.is_straggling_due(now):
                 self._look_at(target, sweep.stragglers | sweep.missing)
             request = sweep.next_request(live, now)
@@ -100,14 +107,20 @@ class Sweeper:
             changed = sweep.take_page(request, summaries, token, self._live(target), self._clocks.monotonic())
             self._queue_changed(target, changed)
 
+    def _pace(self, sweep: Sweep, target: Target, now: float) -> None:
+        is_flowing = self._flow.is_flowing((target.account, target.region), now)
+        seconds = max(self._seconds, EVENTFUL_SECONDS) if is_flowing else self._seconds
+        sweep.set_pace(seconds, now)
+        self._metrics.sweep_interval_is(target.account, target.region, seconds)
+
     def _live(self, target: Target) -> dict[str, Observation]:
         """What was last seen of each live job, by its name in lower case; it may not have been reported yet."""
         live = {}
         for name, keys in self._jobs.live_jobs(target).items():
             for key in keys:
                 tracked = self._jobs.get(key)
-                if tracked is not None and tracked.live is not None:
-                    live[name] = tracked.memory.observation or tracked.live.seen
+                if tracked is not None and tracked.seen is not None:
+                    live[name] = tracked.seen
         return live
 
     async def _await_budget(self, target: Target) -> None:
@@ -123,7 +136,9 @@ class Sweeper:
             for key in live.get(name, ()):
                 tracked = self._jobs.get(key)
                 if tracked is not None:
-                    tracked.memory.look, tracked.memory.told = True, told
+                    if _is_found_first(tracked, told):
+                        self._flow.note_found((target.account, target.region, name), told, self._clocks.monotonic())
+                    tracked.memory.note_told(told)
                     self._queue.add(key)
 
     def _look_at(self, target: Target, names: frozenset[str]) -> None:
@@ -145,3 +160,10 @@ class Sweeper:
             return
         ceiling = min(BACKOFF_LIMIT, 2.0 ** min(failures - 1, 8))
         await asyncio.sleep(ceiling * self._clocks.jitter.uniform(0.5, 1.0))
+
+
+def _is_found_first(tracked: Tracked, told: Observation) -> bool:
+    """Whether the job's state has changed, and neither an event nor an earlier page has told of it."""
+    known, before = tracked.seen, tracked.memory.told
+    is_change = known is not None and told.phase != known.phase
+    return is_change and (before is None or told.shows_change_from(before))

@@ -95,6 +95,13 @@ class Sweep:
             return Request(False, self._filters(self._scan, CreationTimeAfter=self._since))
         return None
 
+    def set_pace(self, seconds: float, now: float) -> None:
+        """Let that time pass between recent passes from now on; a shorter one holds for the next already."""
+        if seconds < self.seconds:
+            self._next_recent = min(self._next_recent, now + seconds)
+            self._next_scan = min(self._next_scan, now + seconds)
+        self.seconds = seconds
+
     def pause(self, now: float) -> float:
         """Seconds until a page is due."""
         if self._recent.is_open or self._scan.is_open:
@@ -156,7 +163,7 @@ class Sweep:
         return bool(self.stragglers or self.missing)
 
     def _open_scan(self, live: Mapping[str, Observation], now: float) -> None:
-        self._next_scan = now + (SCAN_SECONDS if self.trusts_recent(now) else self.seconds)
+        self._next_scan = now + (max(SCAN_SECONDS, self.seconds) if self.trusts_recent(now) else self.seconds)
         self._seen, self._found_on = set(), []
         self.stragglers &= live.keys()
         created = [
