@@ -79,7 +79,7 @@ class TrackedJobs:
         key = (metadata["namespace"], metadata["name"])
         version = _comparable(metadata.get("resourceVersion"))
         tracked = self._objects.get(key)
-        if tracked is not None and tracked.uid == metadata["uid"] and tracked.version >= version:
+        if tracked is not None and tracked.version >= version:
             return None
         kept = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status")}
         written = _find_foreign_write(body["metadata"], self._own_manager)

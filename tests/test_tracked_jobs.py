@@ -1,0 +1,172 @@
+"""Who exists, who claims which job, and which jobs are live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.logic.objects import ACCOUNT, NAME, NAMESPACE, REGION, UID, WANTED, body
+from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
+
+OWN = "trainingjob-operator"
+KEY = (NAMESPACE, NAME)
+HERE, THERE = Target(ACCOUNT, REGION), Target(ACCOUNT, "eu-central-1")
+
+
+def jobs() -> TrackedJobs:
+    return TrackedJobs(OWN)
+
+
+def seen(tracked: TrackedJobs, **members: Any) -> Tracked:
+    found = tracked.see(body(**members), 1.0)
+    assert found is not None
+    return found
+
+
+def test_an_object_comes_back_as_it_was_but_for_its_field_managers() -> None:
+    raw = body(held=True)
+    raw["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    tracked = jobs().see(raw, 1.0)
+    assert tracked is not None
+    assert tracked.resource().spec == raw["spec"]
+    assert tracked.resource().holds_finalizer
+    assert b"kubectl" not in tracked.packed
+
+
+def test_only_newer_states_are_news() -> None:
+    known = jobs()
+    first = seen(known, version=10)
+    assert known.see(body(version=10), 2.0) is None
+    assert known.see(body(version=9, held=True), 2.0) is None
+    assert not first.resource().holds_finalizer
+    assert seen(known, version=11, held=True) is first
+    assert first.resource().holds_finalizer
+    assert (len(known), known.get(KEY), list(known)) == (1, first, [first])
+
+
+def test_an_object_made_anew_under_the_name_is_another_one_with_nothing_remembered() -> None:
+    known = jobs()
+    old = seen(known, version=10)
+    old.memory.arn = "x"
+    known.claim(old, WANTED.slot, is_owner=True)
+    known.watch(old, Live(HERE, WANTED, Observation()))
+    new = seen(known, version=12, uid="another")
+    assert new is not old
+    assert new.memory.arn is None
+    assert known.claimants(WANTED.slot) == []
+    assert known.live_targets() == []
+
+
+def test_a_late_word_about_an_object_that_was_made_anew_is_no_news() -> None:
+    known = jobs()
+    new = seen(known, version=12, uid="another")
+    assert known.see(body(version=11), 2.0) is None
+    assert known.get(KEY) is new
+
+
+def test_an_object_is_forgotten_by_its_own_uid_only() -> None:
+    known = jobs()
+    seen(known)
+    assert not known.forget(KEY, "another")
+    assert known.forget(KEY, UID)
+    assert not known.forget(KEY, UID)
+    assert known.get(KEY) is None
+
+
+def test_the_one_with_proof_is_the_rival_of_all_others() -> None:
+    known = jobs()
+    first, second = seen(known, name="a"), seen(known, name="b")
+    for tracked, owner in ((first, False), (second, False)):
+        known.claim(tracked, WANTED.slot, is_owner=owner)
+    assert known.find_rival(first.key, WANTED.slot) is None
+    known.claim(second, WANTED.slot, is_owner=True)
+    assert known.find_rival(first.key, WANTED.slot) == second.key
+    assert known.find_rival(second.key, WANTED.slot) is None
+    assert {tracked.key for tracked in known.claimants(WANTED.slot)} == {first.key, second.key}
+
+
+def test_a_claim_moves_with_what_the_object_names() -> None:
+    known = jobs()
+    tracked = seen(known)
+    other = Identity(ACCOUNT, REGION, "other")
+    known.claim(tracked, WANTED.slot, is_owner=True)
+    known.claim(tracked, other.slot, is_owner=True)
+    assert known.claimants(WANTED.slot) == []
+    assert known.claimants(other.slot) == [tracked]
+    known.claim(tracked, None, is_owner=False)
+    assert known.claimants(other.slot) == []
+
+
+def test_two_objects_may_watch_one_job_and_each_leaves_for_itself() -> None:
+    known = jobs()
+    first, second = seen(known, name="a"), seen(known, name="b")
+    for tracked in (first, second):
+        known.watch(tracked, Live(HERE, WANTED, Observation()))
+    assert known.live_jobs(HERE) == {"churn-2026": {first.key, second.key}}
+    known.watch(first, None)
+    assert known.live_jobs(HERE) == {"churn-2026": {second.key}}
+    known.forget(second.key, UID)
+    assert known.live_targets() == []
+    assert known.live_jobs(HERE) == {}
+
+
+def test_a_job_whose_way_changes_is_watched_in_the_new_place_only() -> None:
+    known = jobs()
+    first, second = seen(known, name="a"), seen(known, name="b")
+    other = Identity(ACCOUNT, REGION, "other")
+    known.watch(first, Live(HERE, WANTED, Observation()))
+    known.watch(second, Live(HERE, other, Observation()))
+    known.watch(first, Live(THERE, WANTED, Observation()))
+    assert known.live_jobs(HERE) == {"other": {second.key}}
+    assert known.live_jobs(THERE) == {"churn-2026": {first.key}}
+
+
+def test_what_was_seen_of_a_live_job_is_the_newest_known() -> None:
+    known = jobs()
+    tracked = seen(known)
+    assert not tracked.seen
+    reported = Observation({"trainingJobStatus": "InProgress"})
+    known.watch(tracked, Live(HERE, WANTED, reported))
+    assert tracked.seen is reported
+    tracked.memory.observation = Observation({"trainingJobStatus": "Stopping"})
+    assert tracked.seen is tracked.memory.observation
+
+
+@pytest.mark.parametrize("version", ["", "x1", None, 7])
+def test_a_version_that_is_no_number_never_hides_the_first_sight(version: object) -> None:
+    raw = body()
+    raw["metadata"]["resourceVersion"] = version
+    assert jobs().see(raw, 1.0) is not None
+
+
+def written(by: str, at: str, version: int, subresource: str = "status") -> dict[str, Any]:
+    raw = body(version=version)
+    raw["metadata"]["managedFields"] = [
+        {"manager": OWN, "subresource": "status", "time": "2026-11-21T12:00:00Z"},
+        {"manager": by, "subresource": subresource, "time": at},
+    ]
+    return raw
+
+
+def test_another_writer_of_the_status_is_noticed_when_it_writes_again() -> None:
+    known = jobs()
+    tracked = known.see(written("controller", "2026-11-21T11:00:00Z", 1), 1.0)
+    assert tracked is not None
+    assert not tracked.memory.foreign_writer, "it may have been the one before us"
+    known.see(written("controller", "2026-11-21T11:00:00Z", 2), 2.0)
+    assert not tracked.memory.foreign_writer
+    known.see(written("controller", "2026-11-21T12:05:00Z", 3), 3.0)
+    assert tracked.memory.foreign_writer == "controller"
+    assert tracked.memory.passive_until is not None
+
+
+@pytest.mark.parametrize(("by", "subresource"), [("kubectl", ""), (OWN, "status")])
+def test_edits_of_users_and_writes_of_ours_are_no_other_writer(by: str, subresource: str) -> None:
+    known = jobs()
+    tracked = seen(known)
+    known.see(written(by, "2026-11-21T12:05:00Z", 2, subresource), 2.0)
+    assert tracked.memory.passive_until is None

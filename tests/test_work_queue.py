@@ -1,0 +1,208 @@
+"""The work queue: due keys are handed out once, in order, to one worker each; nothing that was added is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes.virtual_time import run
+from trainingjob_operator.work_queue import BACKOFF_FIRST, WorkQueue
+
+
+def queue() -> WorkQueue[str]:
+    return WorkQueue(jitter=random.Random(7))
+
+
+async def taken_within(work: WorkQueue[str], seconds: float) -> str | None:
+    try:
+        return await asyncio.wait_for(work.take(), seconds)
+    except TimeoutError:
+        return None
+
+
+def test_keys_are_handed_out_in_the_order_in_which_they_became_due() -> None:
+    async def main() -> list[str]:
+        work = queue()
+        work.add("late", 5.0)
+        work.add("a")
+        work.add("soon", 1.0)
+        work.add("b")
+        assert work.depth == 2
+        return [await work.take() for _ in range(4)]
+
+    assert run(main()) == ["a", "b", "soon", "late"]
+
+
+def test_a_key_that_is_added_again_is_handed_out_once_at_the_earlier_time() -> None:
+    async def main() -> None:
+        work, loop = queue(), asyncio.get_running_loop()
+        began = loop.time()
+        for delay in (9.0, 3.0, 6.0):
+            work.add("a", delay)
+        assert await work.take() == "a"
+        assert loop.time() - began == pytest.approx(3.0)
+        work.release("a")
+        assert await taken_within(work, 60.0) is None
+        work.add("a")
+        work.add("a")
+        work.add("a", 4.0)
+        assert await work.take() == "a"
+        work.release("a")
+        assert await taken_within(work, 60.0) is None
+
+    run(main())
+
+
+def test_a_key_that_is_worked_on_is_never_handed_to_another_worker_but_comes_again_after() -> None:
+    async def main() -> None:
+        work = queue()
+        work.add("a")
+        assert await work.take() == "a"
+        work.add("a", 5.0)
+        work.add("a")
+        assert await taken_within(work, 60.0) is None
+        work.release("a")
+        assert await taken_within(work, 0.1) == "a"
+
+    run(main())
+
+
+def test_a_delay_asked_for_while_working_counts_from_then() -> None:
+    async def main() -> None:
+        work, loop = queue(), asyncio.get_running_loop()
+        work.add("a")
+        await work.take()
+        due = loop.time() + 5.0
+        work.add("a", 5.0)
+        await asyncio.sleep(2.0)
+        work.release("a")
+        assert await work.take() == "a"
+        assert loop.time() == pytest.approx(due)
+
+    run(main())
+
+
+def test_a_forgotten_key_is_not_handed_out_whether_it_is_due_later_or_worked_on() -> None:
+    async def main() -> None:
+        work = queue()
+        work.add("due")
+        work.add("later", 1.0)
+        work.add("working")
+        assert await work.take() == "due"
+        work.discard("due")
+        work.discard("later")
+        work.discard("working")
+        work.discard("unheard of")
+        work.add("due")
+        work.discard("due")
+        work.release("due")
+        assert await taken_within(work, 60.0) is None
+        work.add("working")
+        assert await taken_within(work, 1.0) == "working"
+
+    run(main())
+
+
+def test_failures_of_a_key_are_repeated_further_apart_up_to_the_limit_until_it_succeeds() -> None:
+    async def main() -> None:
+        work = queue()
+        delays = []
+        for _ in range(12):
+            delays.append(work.retry("a", 30.0))
+            assert await work.take() == "a"
+            work.release("a")
+        assert all(0.5 * BACKOFF_FIRST <= delay <= 30.0 for delay in delays)
+        assert delays[0] <= BACKOFF_FIRST
+        assert min(delays[7:]) >= 15.0
+        work.succeeded("a")
+        assert work.retry("a", 30.0) <= BACKOFF_FIRST
+
+    run(main())
+
+
+def test_objects_that_fail_together_are_not_repeated_together() -> None:
+    async def main() -> None:
+        work = queue()
+        delays = {work.retry(f"o{number}", 30.0) for number in range(20)}
+        assert len(delays) == 20
+
+    run(main())
+
+
+def test_draining_waits_for_what_is_worked_on_and_hands_out_nothing_more() -> None:
+    async def main() -> None:
+        work = queue()
+        work.add("a")
+        assert await work.drain(1.0), "nobody works yet"
+        work = queue()
+        work.add("a")
+        await work.take()
+        work.add("b")
+        asyncio.get_running_loop().call_later(2.0, work.release, "a")
+        assert not await work.drain(1.0)
+        assert await work.drain(5.0)
+        assert await taken_within(work, 60.0) is None
+
+    run(main())
+
+
+def test_the_turnover_tells_whether_anybody_works() -> None:
+    async def main() -> None:
+        work = queue()
+        work.add("a")
+        before = work.turnover
+        await work.take()
+        between = work.turnover
+        work.release("a")
+        assert before < between < work.turnover
+
+    run(main())
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.floats(0, 20), st.floats(0, 5), st.sampled_from(["add", "discard"])),
+        max_size=40,
+    )
+)
+def test_whatever_is_added_is_worked_on_after_it_became_due_by_one_worker_at_a_time(
+    plan: list[tuple[str, float, float, str]],
+) -> None:
+    async def main() -> None:
+        work, loop = queue(), asyncio.get_running_loop()
+        busy: set[str] = set()
+        served: dict[str, float] = {}
+        owed: dict[str, float] = {}
+
+        async def serve() -> None:
+            while True:
+                key = await work.take()
+                assert key not in busy
+                busy.add(key)
+                served[key] = loop.time()
+                await asyncio.sleep(1.5)
+                busy.discard(key)
+                work.release(key)
+
+        workers = [asyncio.create_task(serve()) for _ in range(2)]
+        for key, delay, pause, what in plan:
+            if what == "add":
+                work.add(key, delay)
+                owed[key] = loop.time()
+            else:
+                work.discard(key)
+                owed.pop(key, None)
+            await asyncio.sleep(pause)
+        await asyncio.sleep(200.0)
+        assert all(served.get(key, 0.0) >= since for key, since in owed.items())
+        assert work.depth == 0
+        assert not [worker for worker in workers if worker.done()]
+        for worker in workers:
+            worker.cancel()
+
+    run(main())
