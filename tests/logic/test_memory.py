@@ -1,0 +1,118 @@
+"""What outcomes leave behind in what is known of one object."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.logic.objects import WANTED
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.memory import (
+    DENIED_RETRY_FIRST,
+    DENIED_RETRY_SECONDS,
+    PASSIVE_SECONDS,
+    RETRY_FIRST,
+    RETRY_SECONDS,
+    Memory,
+)
+from trainingjob_operator.logic.naming import Ownership
+from trainingjob_operator.logic.observation import Observation
+
+RUNS = Observation({"trainingJobStatus": "InProgress"})
+
+
+def error(kind: ErrorClass = ErrorClass.RETRY) -> AwsError:
+    return AwsError("DescribeTrainingJob", "Code", "words", kind, definite=True)
+
+
+def test_the_first_not_found_is_remembered_until_the_job_is_found() -> None:
+    memory = Memory(first_seen=0.0, look=True)
+    memory.note_absent(10.0)
+    memory.note_absent(40.0)
+    assert (memory.absent, memory.absent_since, memory.looked_at, memory.look) == (True, 10.0, 40.0, False)
+    memory.note_found(RUNS, 50.0)
+    assert (memory.absent, memory.absent_since, memory.looked_at, memory.observation) == (False, None, 50.0, RUNS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "longest"),
+    [
+        (ErrorClass.RETRY, RETRY_FIRST, RETRY_SECONDS),
+        (ErrorClass.THROTTLED, RETRY_FIRST, RETRY_SECONDS),
+        (ErrorClass.DENIED, DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS),
+    ],
+)
+def test_errors_are_waited_out_longer_each_time_up_to_a_limit(kind: ErrorClass, first: float, longest: float) -> None:
+    memory, now, pauses = Memory(first_seen=0.0), 5.0, []
+    for _ in range(12):
+        memory.note_trouble("Op", error(kind), now, 1.0)
+        pauses.append(memory.troubles["Op"].retry_at - now)
+        now = memory.troubles["Op"].retry_at
+    assert pauses[:2] == [first, 2 * first]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == longest
+    assert memory.troubles["Op"].since == 5.0
+    assert memory.troubles["Op"].failures == 12
+
+
+def test_objects_that_fail_together_are_spread() -> None:
+    memory = Memory(first_seen=0.0)
+    memory.note_trouble("Op", error(), 0.0, 0.5)
+    assert memory.troubles["Op"].retry_at == RETRY_FIRST / 2
+
+
+def test_what_was_learned_of_another_job_is_forgotten() -> None:
+    memory = Memory(first_seen=0.0)
+    memory.turn_to(WANTED.slot)
+    memory.note_found(RUNS, 1.0)
+    memory.ownership, memory.in_use = Ownership.FOREIGN, True
+    memory.turn_to(WANTED.slot)
+    assert memory.observation is RUNS
+    memory.turn_to((*WANTED.slot[:2], "other"))
+    assert memory.observation is None
+    assert memory.ownership is None
+    assert not memory.in_use
+
+
+def test_a_request_ends_every_delay_but_not_the_doubt_about_an_attempt() -> None:
+    memory = Memory(first_seen=0.0, in_use=True, unsettled=True, doubtful_since=3.0, doubtful_rounds=2)
+    memory.note_trouble("Op", error(), 0.0, 1.0)
+    memory.note_request("now")
+    assert memory.handled_request == "now"
+    assert memory.look
+    assert memory.asked
+    assert memory.troubles == {}
+    assert memory.in_use, "who has the name is still unknown"
+    assert (memory.doubtful_since, memory.doubtful_rounds) == (None, 0)
+    settled = Memory(first_seen=0.0, in_use=True)
+    settled.note_request("now")
+    assert not settled.in_use, "the name may be free by now"
+
+
+def test_an_attempt_that_is_over_leaves_nothing_behind() -> None:
+    memory = Memory(first_seen=0.0, in_use=True, unsettled=True)
+    memory.note_found(RUNS, 1.0)
+    memory.note_absent(2.0)
+    memory.ownership = Ownership.FOREIGN
+    memory.forget_attempt()
+    assert (memory.in_use, memory.unsettled, memory.absent) == (False, False, False)
+    assert (memory.ownership, memory.observation, memory.looked_at, memory.absent_since) == (None,) * 4
+
+
+def test_another_writer_is_left_alone_for_ten_minutes_after_its_last_write_and_told_of_once() -> None:
+    memory = Memory(first_seen=0.0)
+    memory.note_foreign_write("controller at 2026-11-21T12:00:00Z", 100.0)
+    assert memory.foreign_writer == "controller"
+    assert memory.passive_until == 100.0 + PASSIVE_SECONDS
+    memory.passive_shown = True
+    memory.note_foreign_write("controller at 2026-11-21T12:01:00Z", 160.0)
+    assert memory.passive_until == 160.0 + PASSIVE_SECONDS
+    assert memory.passive_shown
+    memory.note_foreign_write("controller at 2026-11-21T13:00:00Z", 5000.0)
+    assert not memory.passive_shown
+
+
+def test_news_of_a_job_is_a_reason_to_look() -> None:
+    memory = Memory(first_seen=0.0)
+    memory.note_told(RUNS)
+    assert memory.look
+    assert memory.told is RUNS
