@@ -16,6 +16,7 @@ from trainingjob_operator.job_calls import Access, JobCalls, Standing, Work, nam
 from trainingjob_operator.kube.errors import Conflict, KubeError, NotFound
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.logic import conditions, decision, fields
+from trainingjob_operator.logic.accounts import find_role, find_selector
 from trainingjob_operator.logic.annotations import Policy, read_request, resolve
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_PREFIX, Identity, Ownership
@@ -73,7 +74,11 @@ class Surroundings(Protocol):
 
     async def annotations(self, namespace: str) -> Mapping[str, str]: ...
 
+    async def labels(self, namespace: str) -> Mapping[str, str]: ...
+
     async def account_roles(self) -> Mapping[str, str] | None: ...
+
+    async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]: ...
 
 
 class Reconciler:
@@ -200,7 +205,7 @@ class Reconciler:
         if identity is None:
             return bare, Access(None, None)
         memory.turn_to(identity.slot)
-        access = await self._reach(identity, policy)
+        access = await self._reach(resource, identity, policy)
         rival = self._jobs.find_rival(tracked.key, identity.slot)
         own_turn, place = self._line.look_up(tracked.key, identity)
         view = replace(
@@ -213,19 +218,19 @@ class Reconciler:
         )
         return view, access
 
-    async def _reach(self, identity: Identity, policy: Policy) -> "Access":
+    async def _reach(self, resource: Resource, identity: Identity, policy: Policy) -> "Access":
         """How calls reach the job's account."""
-        own = identity.account == self._standing.defaults.account
+        selectors = await self._surroundings.role_selectors()
+        if selectors:
+            labels = await self._surroundings.labels(resource.namespace)
+            if (selected := find_selector(selectors, resource, labels)) is not None:
+                return Access(None, selected)
         role = None
-        if not own:
-            roles = await self._surroundings.account_roles() or {}
-            role = roles.get(identity.account)
-            if not role:
-                message = (
-                    f"No role is known for account {identity.account}. Add it to the ConfigMap ack-role-account-map as "
-                    f'"{identity.account}": "<role ARN>".'
-                )
-                return Access(None, Hindrance("RoleUnavailable", message, waiting=False))
+        if policy.names_account or identity.account != self._standing.defaults.account:
+            found = find_role(identity.account, await self._surroundings.account_roles())
+            if isinstance(found, Hindrance):
+                return Access(None, found)
+            role = found
         target = Target(
             account=identity.account,
             region=identity.region,

@@ -18,7 +18,7 @@ from tests.sagemaker.timeline import Plan, plan_of
 from trainingjob_operator import settings
 from trainingjob_operator.cli import build_parser
 from trainingjob_operator.kube.leader import LEASE_NAME
-from trainingjob_operator.kube.surroundings import ACCOUNT_MAP
+from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 from trainingjob_operator.logic.fields import to_request
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ CLUSTER_RULES: set[Rule] = {
     ("sagemaker.services.k8s.aws", "trainingjobs", (), frozenset({"get", "list", "watch", "patch"})),
     ("sagemaker.services.k8s.aws", "trainingjobs/status", (), frozenset({"patch"})),
     ("", "namespaces", (), frozenset({"get", "list", "watch"})),
+    ("services.k8s.aws", "iamroleselectors", (), frozenset({"list"})),
     ("", "events", (), frozenset({"create"})),
     ("authorization.k8s.io", "selfsubjectaccessreviews", (), frozenset({"create"})),
 }

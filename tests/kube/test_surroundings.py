@@ -89,8 +89,12 @@ async def test_an_edit_is_reported_to_those_who_asked_and_only_then(
         await annotate(api, namespace, region="eu-west-1")
         assert await changes.are_none()  # nobody has gone by it yet
         assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+        await asyncio.to_thread(kubectl, "annotate", "namespace", namespace, "example.com/x=y")
+        assert await changes.are_none()  # the same as far as it matters
         await asyncio.to_thread(kubectl, "label", "namespace", namespace, "team=a")
-        assert await changes.are_none()  # the same annotations
+        assert await changes.next() == namespace
+        assert (await surroundings.labels(namespace))["team"] == "a"
+        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
         await annotate(api, namespace, region="eu-west-2")
         assert await changes.next() == namespace
         assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-2"}
@@ -225,3 +229,47 @@ async def test_where_reading_is_forbidden_too_it_counts_as_absent_and_is_logged_
         "Namespaces may not be read and count as absent",
         "Namespaces may not be watched and are read by name",
     ]
+
+
+SELECTOR_CRD = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: iamroleselectors.services.k8s.aws
+spec:
+  group: services.k8s.aws
+  names: {kind: IAMRoleSelector, plural: iamroleselectors, singular: iamroleselector, listKind: IAMRoleSelectorList}
+  scope: Cluster
+  versions:
+    - name: v1alpha1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}
+"""
+SELECTOR = """
+apiVersion: services.k8s.aws/v1alpha1
+kind: IAMRoleSelector
+metadata: {name: gold}
+spec: {arn: "arn:aws:iam::111122223333:role/gold"}
+"""
+
+
+async def test_role_selectors_are_found_again_and_again_and_none_without_their_kind(
+    api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
+) -> None:
+    async with following(api, namespace, changes, selector_seconds=0.2) as surroundings:
+        assert await surroundings.role_selectors() == {}
+        await asyncio.to_thread(kubectl, "apply", "-f", "-", input=SELECTOR_CRD)
+        try:
+            await asyncio.to_thread(
+                kubectl, "wait", "--for=condition=Established", "crd/iamroleselectors.services.k8s.aws"
+            )
+            await asyncio.to_thread(kubectl, "apply", "-f", "-", input=SELECTOR)
+            assert await changes.next(20) is None
+            assert await surroundings.role_selectors() == {"gold": {"arn": "arn:aws:iam::111122223333:role/gold"}}
+            await asyncio.to_thread(kubectl, "delete", "iamroleselector", "gold")
+            assert await changes.next(20) is None
+            assert await surroundings.role_selectors() == {}
+        finally:
+            await asyncio.to_thread(kubectl, "delete", "crd", "iamroleselectors.services.k8s.aws")

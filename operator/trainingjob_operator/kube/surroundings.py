@@ -1,9 +1,10 @@
-"""What the operator must know beside its objects: annotations of namespaces, ACK's account map, the cluster's identity.
+"""What the operator must know beside its objects: namespaces, ACK's account map and role selectors, who the cluster is.
 
 Each collection is mirrored in memory by list and watch. What the mirror can't vouch for at the moment (a namespace of a
 second ago, a watch that is down) is read by name; where watching is forbidden, everything is, and read again every
-POLL seconds. What may not be read at all counts as absent, which is logged once. The meaning of annotations and map is
-decided in logic/annotations.py.
+POLL seconds. What may not be read at all counts as absent, which is logged once. Role selectors, which few clusters
+have, are listed again every SELECTOR_SECONDS. What all this means is decided in logic/annotations.py and
+logic/accounts.py.
 """
 
 import asyncio
@@ -18,11 +19,12 @@ from urllib.parse import quote
 
 from trainingjob_operator.kube.client import LIST_SECONDS, PAGE_SIZE, READ_SECONDS, ApiServer
 from trainingjob_operator.kube.errors import Forbidden, KubeError, NotFound, Unavailable
+from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 
 log = logging.getLogger(__name__)
 
 ANNOTATION_PREFIXES = ("services.k8s.aws/", "sagemaker.services.k8s.aws/")
-ACCOUNT_MAP = "ack-role-account-map"
+SELECTORS = "/apis/services.k8s.aws/v1alpha1/iamroleselectors"
 
 WATCH = 60.0
 """Seconds after which the API server is asked to end a watch."""
@@ -32,11 +34,13 @@ POLL = 30.0
 """Seconds between two reads by name where watching is forbidden."""
 POLLS_BEFORE_WATCH = 20
 """Where watching is forbidden it is tried again after so many polls: roles change."""
+SELECTOR_SECONDS = 60.0
+"""Between two lists of the role selectors."""
 BACKOFF_LIMIT = 30.0
 MAX_SILENCE = WATCH * PATIENCE + BACKOFF_LIMIT + LIST_SECONDS
 """The heartbeat is never older than this, whatever the API server does."""
 
-_Value = Mapping[str, str]
+_Value = Mapping[str, Any]
 
 
 class _Mode(enum.Enum):
@@ -192,11 +196,56 @@ class _Mirror:
             log.warning("%s %s: %s", self._collection.what, consequence, error)
 
 
-class Surroundings:
-    """Namespaces and the account map, followed by `run`.
+class _Selectors:
+    """The IAMRoleSelectors, listed from time to time; none where ACK's CRD is not installed or they may not be read."""
 
-    `changed` is called with a namespace whose annotations are no longer those that were handed out, and with None
-    when that is so for the account map: what was decided by them is to be looked at again.
+    def __init__(self, api: ApiServer, changed: Callable[[], None], *, seconds: float) -> None:
+        self._api = api
+        self._changed = changed
+        self._seconds = seconds
+        self._known: Mapping[str, Mapping[str, Any]] | None = None
+        self._lock = asyncio.Lock()
+        self._denied = False
+
+    async def get(self) -> Mapping[str, Mapping[str, Any]]:
+        async with self._lock:
+            if self._known is None:
+                self._known = await self._list()
+            return self._known
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            try:
+                found = await self._list()
+            except KubeError as error:
+                log.debug("Listing IAMRoleSelectors: %s", error)
+                continue
+            if self._known not in (None, found):
+                self._known = found
+                self._changed()
+
+    async def _list(self) -> Mapping[str, Mapping[str, Any]]:
+        found = {}
+        try:
+            async for page in self._api.pages(SELECTORS, query={}, size=PAGE_SIZE):
+                for item in page.get("items") or ():
+                    found[str(item["metadata"]["name"])] = item.get("spec") or {}
+        except NotFound:
+            return {}
+        except Forbidden as error:
+            if not self._denied:
+                self._denied = True
+                log.info("IAMRoleSelectors may not be read and count as absent: %s", error)
+            return {}
+        return found
+
+
+class Surroundings:
+    """Namespaces, the account map and the role selectors, followed by `run`.
+
+    `changed` is called with a namespace whose annotations or labels are no longer those that were handed out, and with
+    None when that is so for the account map or the selectors: what was decided by them is to be looked at again.
     """
 
     def __init__(
@@ -209,9 +258,10 @@ class Surroundings:
         jitter: random.Random,
         watch_seconds: float = WATCH,
         poll_seconds: float = POLL,
+        selector_seconds: float = SELECTOR_SECONDS,
     ) -> None:
         self._api = api
-        namespaces = _Collection("Namespaces", "/api/v1/namespaces", {}, _annotations)
+        namespaces = _Collection("Namespaces", "/api/v1/namespaces", {}, _marks)
         account_maps = _Collection(
             f"ConfigMaps {ACCOUNT_MAP}",
             f"/api/v1/namespaces/{quote(system_namespace, safe='')}/configmaps",
@@ -223,6 +273,7 @@ class Surroundings:
         )
         self._namespaces = mirror(namespaces, changed)
         self._account_maps = mirror(account_maps, lambda _: changed(None))
+        self._selectors = _Selectors(api, lambda: changed(None), seconds=selector_seconds)
 
     @property
     def heartbeat(self) -> float:
@@ -230,15 +281,25 @@ class Surroundings:
         return min(self._namespaces.heartbeat, self._account_maps.heartbeat)
 
     async def run(self) -> None:
-        await asyncio.gather(self._namespaces.run(), self._account_maps.run())
+        await asyncio.gather(self._namespaces.run(), self._account_maps.run(), self._selectors.run())
 
     async def annotations(self, namespace: str) -> Mapping[str, str]:
         """Those of ANNOTATION_PREFIXES; raises Unavailable where they can't be told at the moment."""
-        return await self._namespaces.get(namespace) or {}
+        marks: Mapping[str, Mapping[str, str]] = await self._namespaces.get(namespace) or {}
+        return marks.get("annotations", {})
+
+    async def labels(self, namespace: str) -> Mapping[str, str]:
+        """All of the namespace's; raises Unavailable where they can't be told at the moment."""
+        marks: Mapping[str, Mapping[str, str]] = await self._namespaces.get(namespace) or {}
+        return marks.get("labels", {})
 
     async def account_roles(self) -> Mapping[str, str] | None:
         """The data of the account map, account to role ARN; None where there is no map. Raises Unavailable."""
         return await self._account_maps.get(ACCOUNT_MAP)
+
+    async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]:
+        """The specs of ACK's IAMRoleSelectors by name; raises Unavailable where they can't be told at the moment."""
+        return await self._selectors.get()
 
     async def cluster_id(self) -> str | None:
         """The uid of kube-system; None where the role does not allow to read it. Raises Unavailable."""
@@ -249,9 +310,12 @@ class Surroundings:
         return str(body["metadata"]["uid"])
 
 
-def _annotations(body: Mapping[str, Any]) -> _Value:
+def _marks(body: Mapping[str, Any]) -> _Value:
     annotations = body["metadata"].get("annotations") or {}
-    return {key: value for key, value in annotations.items() if key.startswith(ANNOTATION_PREFIXES)}
+    return {
+        "annotations": {key: value for key, value in annotations.items() if key.startswith(ANNOTATION_PREFIXES)},
+        "labels": body["metadata"].get("labels") or {},
+    }
 
 
 def _data(body: Mapping[str, Any]) -> _Value:

@@ -81,6 +81,8 @@ class Policy:
     adopted: bool
     read_only: bool
     job_name: str | None
+    names_account: bool = False
+    """The namespace names the account: it is reached by the role of the account map, even if it is the operator's."""
     allowed_roles: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -133,6 +135,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         adopted=adopted,
         read_only=read_only,
         job_name=written or fields,
+        names_account=OWNER_ACCOUNT in namespace and defaults.carm_enabled,
         allowed_roles=allowed_roles,
         problems=tuple(reader.problems),
     )

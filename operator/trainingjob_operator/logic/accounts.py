@@ -1,0 +1,90 @@
+"""By which role an account is reached: ACK's account map and role selectors, read for one object.
+
+What ACK offers here and this operator does not is refused, never served with the operator's own credentials.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from trainingjob_operator.logic.report import Hindrance
+from trainingjob_operator.logic.resource import Resource, mapping
+
+ACCOUNT_MAP = "ack-role-account-map"
+"""ACK's ConfigMap in its system namespace: account to role ARN."""
+
+ROLE_UNAVAILABLE = "RoleUnavailable"
+ROLE_SELECTED = "RoleSelectorNotSupported"
+
+_ROLE = re.compile(r"arn:[a-z0-9-]+:iam::(?P<account>\d{12}):role/\S+")
+_TYPE = {"group": "sagemaker.services.k8s.aws", "version": "v1alpha1", "kind": "TrainingJob"}
+
+
+def find_role(account: str, roles: Mapping[str, str] | None) -> str | Hindrance:
+    """The role ARN for that account, or why there is none; `roles` is the map's data, None without a map."""
+    if roles is None:
+        return _refuse(
+            f"No role is known for account {account}: there is no ConfigMap {ACCOUNT_MAP}. {_advise(account)}"
+        )
+    service_key = f"sagemaker.{account}"
+    if service_key in roles:
+        return _refuse(
+            f'The key "{service_key}" of the ConfigMap {ACCOUNT_MAP} is for one service only, which is not supported '
+            f"here. {_advise(account)}"
+        )
+    role = roles.get(account)
+    if not role:
+        return _refuse(f"No role is known for account {account} in the ConfigMap {ACCOUNT_MAP}. {_advise(account)}")
+    match = _ROLE.fullmatch(role)
+    if match is None or match["account"] != account:
+        return _refuse(
+            f"The ConfigMap {ACCOUNT_MAP} gives {role[:200]!r} for account {account}, which is no role of it. "
+            f"{_advise(account)}"
+        )
+    return role
+
+
+def find_selector(
+    selectors: Mapping[str, Mapping[str, Any]], resource: Resource, namespace_labels: Mapping[str, str]
+) -> Hindrance | None:
+    """Why an object that an IAMRoleSelector matches is not served; `selectors` are specs by name.
+
+    By ACK's rule: all of a selector's parts must hold, and a part that is empty holds for everything.
+    """
+    for name, spec in sorted(selectors.items()):
+        if _selects(spec, resource, namespace_labels):
+            return Hindrance(
+                ROLE_SELECTED,
+                f"The IAMRoleSelector {name} matches this object, and role selectors are not supported here. Restrict "
+                "it to other kinds (resourceTypeSelector), and give the namespace the annotation "
+                f"services.k8s.aws/owner-account-id with a role in the ConfigMap {ACCOUNT_MAP}.",
+            )
+    return None
+
+
+def _selects(spec: Mapping[str, Any], resource: Resource, namespace_labels: Mapping[str, str]) -> bool:
+    namespaces = mapping(spec.get("namespaceSelector"))
+    types = spec.get("resourceTypeSelector") or ()
+    return (
+        resource.namespace in (namespaces.get("names") or (resource.namespace,))
+        and _has_labels(namespace_labels, namespaces.get("labelSelector"))
+        and _has_labels(resource.labels, spec.get("resourceLabelSelector"))
+        and (not types or any(_is_this_kind(mapping(wanted)) for wanted in types))
+    )
+
+
+def _has_labels(labels: Mapping[str, str], selector: object) -> bool:
+    wanted = mapping(mapping(selector).get("matchLabels"))
+    return all(labels.get(key) == value for key, value in wanted.items())
+
+
+def _is_this_kind(wanted: Mapping[str, Any]) -> bool:
+    return all(wanted.get(part) in (None, "", value) for part, value in _TYPE.items())
+
+
+def _advise(account: str) -> str:
+    return f'Add "{account}": "<ARN of a role in that account>" to it.'
+
+
+def _refuse(message: str) -> Hindrance:
+    return Hindrance(ROLE_UNAVAILABLE, message, waiting=False)
