@@ -78,7 +78,8 @@ class Sessions:
             max_pool_connections=connections,
             parameter_validation=True,
             tcp_keepalive=True,
-            user_agent_extra=f"trainingjob-operator/{version}",
+            # Whole, because botocore composes its own anew, twice, for each call.
+            user_agent=f"{Session().user_agent()} trainingjob-operator/{version}",
         )
         self._lock = RLock()
         self._loader: Any = None
