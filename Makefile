@@ -35,6 +35,9 @@ bench: $(READY) ## 1,000 jobs of a minute or two against the targets; build/benc
 bench-full: $(READY) ## 10,000 jobs that live long, restart, rest, deletion; build/bench-full.json and .svg
 	$(RUN) -m tests.scale --full
 
+chaos: $(READY) ## every fault at every step of a job's life, and a table of what held; ARGS="--quick --seed 7" as tests.chaos takes them
+	$(RUN) -m tests.chaos $(ARGS)
+
 lint: $(READY) ## style, types, layers, Dockerfile, generated files, locks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -1,0 +1,92 @@
+"""kill -9 before and after every AWS call and every Kubernetes write of the life of a job, found by counting."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tests.chaos.lives import LIVES, WHOLE, Life, live
+from tests.chaos.plans import AFTER, BEFORE, Dice, Plan, carry_out, carry_out_each, read_plan
+from tests.crds.installation import ACKS, OURS, install_crd
+
+if TYPE_CHECKING:
+    from tests.chaos.world import World
+
+SCENARIO = "crash_points"
+MOST = 100
+"""No life has so many passages."""
+SAID = {
+    "nothing": "",
+    "spec": ", spec edited while down",
+    "region": ", region edited while down",
+    "name": ", name edited while down (ACK's CRD)",
+    "delete": ", deleted while down",
+}
+SAMPLE = 2
+"""Of each life and side in a quick run."""
+
+
+async def run(world: World) -> None:
+    """Every life by itself, and the first one with what users do while the operator is down."""
+    if world.only:
+        await _repeat(world)
+        return
+    async with asyncio.TaskGroup() as group:
+        for life in LIVES:
+            for when in (BEFORE, AFTER):
+                group.create_task(_enumerate(world, life, when, "nothing"))
+        for meanwhile in ("spec", "region", "delete"):
+            for when in (BEFORE, AFTER):
+                group.create_task(_enumerate(world, LIVES[0], when, meanwhile))
+    # ACK's CRD neither keeps our status fields nor refuses another name.
+    await asyncio.to_thread(install_crd, world.cluster, ACKS)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for when in (BEFORE, AFTER):
+                group.create_task(_enumerate(world, LIVES[0], when, "name"))
+    finally:
+        await asyncio.to_thread(install_crd, world.cluster, OURS)
+
+
+async def _enumerate(world: World, life: Life, when: str, meanwhile: str) -> None:
+    numbers = list(range(1, MOST))
+    if world.quick:
+        numbers = sorted(world.chance(life.name, when, meanwhile).sample(range(1, 10), SAMPLE))
+    plans = [Plan(life, "kill", when, number, meanwhile) for number in numbers]
+    injected, lived, problems = await carry_out_each(world, SCENARIO, plans, until_missed=not world.quick)
+    fault = f"kill -9 {when} each call: {life.name}{SAID[meanwhile]}"
+    world.ledger.enter(fault, WHOLE, injected=injected, jobs=lived, problems=problems)
+
+
+async def _repeat(world: World) -> None:
+    plan = read_plan(world.only, LIVES)
+    if plan.meanwhile == "name":
+        await asyncio.to_thread(install_crd, world.cluster, ACKS)
+    outcome = await carry_out(world, SCENARIO, plan)
+    world.ledger.enter(str(plan), WHOLE, injected=outcome.injected, jobs=1, problems=outcome.problems)
+
+
+async def run_random(world: World) -> None:
+    """Lives with several faults each, at passages and of kinds that the seed chooses."""
+    names = [world.only] if world.only else [str(number) for number in range(8 if world.quick else 150)]
+    injected, problems = 0, []
+
+    async def one(name: str) -> None:
+        nonlocal injected
+        chance = world.chance("random", name)
+        life, meanwhile = chance.choice(LIVES), chance.choice(["nothing", "nothing", "spec", "region", "delete"])
+        if not life.creates:
+            meanwhile = "nothing"
+        async with world.slots, world.case(f"{name}: {life.name}, {meanwhile}") as case:
+            Dice(case, chance).arm()
+            found = await live(life, case, meanwhile)
+            injected += case.injected
+            if found:
+                problems.append(
+                    "\n".join([f"  random:{name}", *(f"    {problem}" for problem in found), case.report()])
+                )
+
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(one(name))
+    world.ledger.enter("kills, cuts and delays by chance", WHOLE, injected=injected, jobs=len(names), problems=problems)

@@ -1,0 +1,168 @@
+"""The roads from an operator to AWS and to the API server: every passage is counted, and may be where it all ends.
+
+A reverse proxy for each of the two; what is done to a passage is decided by whoever holds the case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+from aiohttp import web
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+AWS, KUBERNETES = "aws", "kubernetes"
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host", "content-length"}
+WRITES = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+class CutError(Exception):
+    """The connection ends here; raised by what decides on a passage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A call to AWS, or a write to Kubernetes."""
+
+    number: int
+    """From 1, both roads together."""
+    road: str
+    what: str
+    """CreateTrainingJob, or such as `PATCH trainingjobs/status`."""
+
+
+@dataclass
+class Hooks:
+    """What happens to passages; raising CutError drops the connection."""
+
+    before: Callable[[Passage], Awaitable[web.Response | None]] | None = None
+    """Before it is forwarded; an answer takes the place of the service's."""
+    after: Callable[[Passage], Awaitable[None]] | None = None
+    """After the service has answered, before the answer is passed on."""
+
+
+@dataclass
+class Trace:
+    """The passages of one case, in their order; both roads write to it."""
+
+    hooks: Hooks = field(default_factory=Hooks)
+    lines: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def begin(self, road: str, what: str) -> Passage:
+        self.count += 1
+        self.lines.append(f"{self.count:3} {road} {what}")
+        return Passage(self.count, road, what)
+
+    def note(self, text: str) -> None:
+        self.lines.append(f"    -- {text}")
+
+
+class Road:
+    """One reverse proxy on a loopback port of its own."""
+
+    def __init__(self, name: str, upstream: str, session: aiohttp.ClientSession, trace: Trace) -> None:
+        self._name = name
+        self._upstream = upstream
+        self._session = session
+        self._trace = trace
+        self._open = asyncio.Event()
+        self._open.set()
+        self._runner: web.ServerRunner | None = None
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self._runner = web.ServerRunner(
+            web.Server(self._answer, access_log=None, handler_cancellation=True, keepalive_timeout=300),
+            shutdown_timeout=0.1,
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=512).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        self._open.set()
+        await self._runner.cleanup()
+
+    def swallow(self) -> None:
+        """Open watches stay open and tell nothing any more; what is new passes."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        self._open.set()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        what = self._name_passage(request, body)
+        hooks = self._trace.hooks
+        try:
+            if what is None:
+                return await self._forward(request, body, None)
+            passage = self._trace.begin(self._name, what)
+            if hooks.before is not None:
+                answer = await hooks.before(passage)
+                if answer is not None:
+                    self._trace.note(f"answered {answer.status} in the service's place")
+                    return answer
+            return await self._forward(request, body, passage)
+        except (CutError, aiohttp.ClientError, ConnectionError):
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=502)
+
+    def _name_passage(self, request: web.BaseRequest, body: bytes) -> str | None:
+        """None for what is not counted: reading from Kubernetes, and what is asked at every start."""
+        if self._name == AWS:
+            return request.headers.get("X-Amz-Target", "").partition(".")[2] or None
+        if request.method not in WRITES or request.path.endswith("reviews"):
+            return None
+        parts = request.path.split("/")
+        shown = parts[parts.index("namespaces") + 2 :] if "namespaces" in parts else parts[-1:]
+        named = "/".join([shown[0], *shown[2:]])
+        detail = ""
+        if request.method == "PATCH":
+            with contextlib.suppress(ValueError):
+                metadata = json.loads(body).get("metadata", {})
+                detail = "".join(
+                    f" {name}={metadata[name]}" for name in ("finalizers", "annotations") if name in metadata
+                )
+        return f"{request.method} {named}{detail}"
+
+    async def _forward(self, request: web.BaseRequest, body: bytes, passage: Passage | None) -> web.StreamResponse:
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
+        limits = aiohttp.ClientTimeout(total=None)
+        async with self._session.request(
+            request.method,
+            f"{self._upstream}{request.path_qs}",
+            headers=headers,
+            data=body or None,
+            timeout=limits,
+            allow_redirects=False,
+        ) as upstream:
+            kept = {name: value for name, value in upstream.headers.items() if name.lower() not in HOP_BY_HOP}
+            if "watch=true" not in request.query_string.lower():
+                text = await upstream.read()
+                if passage is not None and self._trace.hooks.after is not None:
+                    await self._trace.hooks.after(passage)
+                return web.Response(status=upstream.status, headers=kept, body=text)
+            response = web.StreamResponse(status=upstream.status, headers=kept)
+            await response.prepare(request)
+            async for chunk in upstream.content.iter_any():
+                await self._open.wait()
+                await response.write(chunk)
+            return response
+
+
+def open_session(trust: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
+    """For everything that the harness sends; bodies are passed on as they come."""
+    connector = aiohttp.TCPConnector(limit=0, ssl=trust if trust is not None else True)
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False)

@@ -1,0 +1,137 @@
+"""Operators by the hundred: one process that has imported everything forks each of them in milliseconds.
+
+A killed fork is a killed operator: nothing is shared but code. Run as a program, this is the process that forks, told
+by JSON lines what to start; `Zygote` is the side that asks. Every fork dies with it, and it with who started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROOT = Path(__file__).parents[2]
+PRELOADED = ("trainingjob_operator.cli", "trainingjob_operator.assembly", "botocore.session", "kubernetes.aio", "kopf")
+PR_SET_PDEATHSIG = 1
+
+
+class Child:
+    """One forked process; the part of subprocess.Popen that is needed of somebody else's child."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._fd: int | None = os.pidfd_open(pid)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """None while it runs, then 0: how a process ended only its parent is told."""
+        return self._wait(0)
+
+    def wait(self, timeout: float) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        if self._wait(timeout) is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout)
+        return 0
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None and self._fd is not None:
+            signal.pidfd_send_signal(self._fd, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _wait(self, seconds: float) -> int | None:
+        if self._fd is not None:
+            poll = select.poll()
+            poll.register(self._fd, select.POLLIN)
+            if poll.poll(seconds * 1000):
+                os.close(self._fd)
+                self._fd, self.returncode = None, 0
+        return self.returncode
+
+
+class Zygote:
+    """A context manager; `fork` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT}"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env=environment,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.communicate(timeout=30)
+
+    def fork(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Child:
+        """Start `trainingjob-operator` with these arguments; everything it writes is appended to the log."""
+        order = {"arguments": list(arguments), "environment": dict(environment), "log": str(log)}
+        assert self._process is not None, "not entered"
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+            return Child(int(self._process.stdout.readline()))
+
+
+def _serve() -> None:
+    for name in PRELOADED:
+        importlib.import_module(name)
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            _live(json.loads(line))
+        print(pid, flush=True)
+
+
+def _live(order: dict[str, Any]) -> None:
+    """The life of a fork; never returns."""
+    code = 70
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        from trainingjob_operator.cli import main
+
+        code = main(order["arguments"])
+    except BaseException:  # noqa: BLE001  whatever ends a process is told in its log
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()
