@@ -67,6 +67,9 @@ DOUBTFUL_REPEATS = (300.0, 900.0, 3600.0)
 STUCK_SECONDS = 900.0
 """A job that is Stopping for longer, or can't be stopped for so long, is worth an alarm."""
 
+ABSENT_SECONDS = 60.0
+"""How often a job is looked for that is to be adopted or read, and is not there."""
+
 FOLLOW_SECONDS = 30.0
 """How often an ended job is looked at whose warm pool or rules live on."""
 
@@ -270,7 +273,11 @@ def _decide_adoption(view: View, wanted: Identity) -> Step | None:
             return None
         role = "read-only" if policy.read_only else "adopted"
         message = f"There is no job {wanted} to be {role}. Correct its name, region or account, or create it."
-        return _refuse(view, Finding(JOB_NOT_FOUND, message))
+        again_at = memory.looked_at + ABSENT_SECONDS
+        if view.now >= again_at:
+            return Look(wanted)
+        step = _refuse(view, Finding(JOB_NOT_FOUND, message))
+        return replace(step, again=again_at - view.now) if isinstance(step, Say) else step
     if view.rival is not None and not policy.read_only:
         return _refuse(view, _clash(view, wanted, f"belongs to the object {view.rival}"))
     ended = memory.observation is not None and memory.observation.is_ended()
