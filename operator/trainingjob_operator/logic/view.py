@@ -98,12 +98,6 @@ class View:
         recorded = None if policy.observes_only or policy.adoption is not None else self.resource.recorded
         return self.attached() or self.resource.pending or recorded or self.wanted()
 
-    def subject(self) -> Identity | None:
-        """The job that the next decision is about."""
-        policy, resource = self.policy, self.resource
-        recorded = None if policy.observes_only or policy.adoption is not None else resource.recorded
-        return self.attached() or resource.pending or recorded or self.wanted()
-
     def wanted(self) -> Identity | None:
         """The job that spec and annotations name."""
         policy = self.policy
