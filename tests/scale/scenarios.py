@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 600.0
 """Seconds for something that has to come true; what has not by then is told as it is."""
+SETTLING = 2.0
+"""Seconds for what follows the last status: the finalizer that is taken away."""
 REST = 10.0
 """Seconds of watching that nothing happens any more."""
 EVENTS_PER_JOB = 8
@@ -66,6 +68,7 @@ async def churn(world: World, behind: float = 8.0) -> Result:
     applied = time.time()
     await follower.until(lambda: follower.count(lambda sight: sight.arn) == count, PATIENCE)
     await follower.until(lambda: follower.count(lambda sight: sight.ended) == count, PATIENCE)
+    await asyncio.sleep(SETTLING)
     end = await world.mark()
     driver = read_driver() - driver
     rest = await watch_rest(world)
