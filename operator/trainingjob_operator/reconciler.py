@@ -226,7 +226,8 @@ class Reconciler:
             if (selected := find_selector(selectors, resource, labels)) is not None:
                 return Access(None, selected)
         role = None
-        if policy.names_account or identity.account != self._standing.defaults.account:
+        is_own = identity.account == self._standing.defaults.account
+        if not is_own or (policy.names_account and policy.account == identity.account):
             found = find_role(identity.account, await self._surroundings.account_roles())
             if isinstance(found, Hindrance):
                 return Access(None, found)

@@ -432,14 +432,14 @@ def _decide_edit(view: View, identity: Identity) -> Step | None:
 
 
 def _plan_tags(view: View) -> TagChange | None:
-    """Tags are changed on jobs that this operator has created, which the tags themselves tell."""
+    """Tags are changed on jobs that this operator has created, which the tags themselves tell.
+
+    Only what the status records is ever removed: under a CRD that drops the record, tags are added and none removed.
+    """
     resource, memory = view.resource, view.memory
     if memory.tags is None or memory.ownership not in (Ownership.SAME_OBJECT, Ownership.SAME_NAME):
         return None
-    applied = memory.applied_tag_keys
-    return plan_tags(
-        resource.user_tags(), memory.tags, resource.recorded_names("appliedTagKeys") if applied is None else applied
-    )
+    return plan_tags(resource.user_tags(), memory.tags, resource.recorded_names("appliedTagKeys"))
 
 
 def _was_just_sent(memory: Memory, members: Mapping[str, Any], now: float) -> bool:
