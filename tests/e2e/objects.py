@@ -56,6 +56,11 @@ class Jobs:
         text = self.kubectl("get", "trainingjob", name, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else None
 
+    def bodies(self) -> list[Body]:
+        """All of them."""
+        items: list[Body] = json.loads(self.kubectl("get", "trainingjobs", "-o", "json"))["items"]
+        return items
+
     def delete(self, name: str) -> None:
         """Ask for its deletion, without waiting for it."""
         self.kubectl("delete", "trainingjob", name, "--wait=false")
