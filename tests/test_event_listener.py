@@ -1,0 +1,303 @@
+"""Who is woken by which message, what is tried again, and what happens without the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections import deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from trainingjob_operator.aws.event_queue import Message
+from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.event_listener import PATIENCE, TICK_SECONDS, EventListener
+from trainingjob_operator.leadership import AlwaysLeading, NotLeading
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.event_flow import EventFlow
+from trainingjob_operator.logic.job_events import DETAIL_TYPE, SOURCE
+from trainingjob_operator.logic.naming import Identity, build_arn
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
+from trainingjob_operator.work_queue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection
+
+    from trainingjob_operator.logic.resource import Key
+
+PLACE = ("123456789012", "us-east-1")
+CREATED = datetime(2026, 11, 21, 12, tzinfo=UTC)
+PATH = ["Starting", "Downloading", "Training", "Uploading"]
+GONE = AwsError("ReceiveMessage", "NonExistentQueue", "It is gone.", ErrorClass.REFUSED, definite=True)
+KEPT = AwsError("DeleteMessageBatch", "AccessDenied", "No.", ErrorClass.DENIED, definite=True)
+
+
+def modified(secondary: str) -> datetime:
+    return CREATED + timedelta(seconds=10 * PATH.index(secondary))
+
+
+def event(name: str, secondary: str) -> str:
+    detail = {
+        "TrainingJobArn": build_arn("aws", Identity(*PLACE, name)),
+        "TrainingJobStatus": "InProgress",
+        "SecondaryStatus": secondary,
+        "LastModifiedTime": round(modified(secondary).timestamp() * 1000),
+    }
+    return json.dumps({"source": SOURCE, "detail-type": DETAIL_TYPE, "detail": detail})
+
+
+def seen(secondary: str) -> Observation:
+    members = {"TrainingJobStatus": "InProgress", "SecondaryStatus": secondary}
+    return Observation.from_describe({**members, "LastModifiedTime": modified(secondary)})
+
+
+class Queue:
+    """An event queue of batches, in the order in which they are received; an error among them is raised."""
+
+    def __init__(self) -> None:
+        self.coming: deque[list[str] | AwsError] = deque()
+        self.deleted: list[str] = []
+        self.polls = 0
+        self.keeps: Exception | None = None
+        self._news = asyncio.Event()
+
+    def bring(self, *batches: list[str] | AwsError) -> None:
+        self.coming.extend(batches)
+        self._news.set()
+
+    async def receive(self) -> list[Message]:
+        self.polls += 1
+        while not self.coming:
+            self._news.clear()
+            await self._news.wait()
+        batch = self.coming.popleft()
+        if isinstance(batch, AwsError):
+            raise batch
+        return [Message(body, body) for body in batch]
+
+    async def delete(self, messages: Collection[Message]) -> None:
+        if self.keeps is not None:
+            raise self.keeps
+        self.deleted += [message.receipt for message in messages]
+
+
+class Follower(AlwaysLeading):
+    def is_leading(self) -> bool:
+        return False
+
+
+@dataclass
+class World:
+    """A listener with all that it works on."""
+
+    jobs: TrackedJobs = field(default_factory=lambda: TrackedJobs("us"))
+    queue: WorkQueue[Key] = field(default_factory=lambda: WorkQueue(jitter=random.Random(1)))
+    flow: EventFlow = field(default_factory=EventFlow)
+    events: Queue = field(default_factory=Queue)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    now: float = 0.0
+    ticks: int = 0
+
+    def track(self, name: str, secondary: str | None) -> Tracked:
+        """An object whose job is followed and was last seen so, or is not followed."""
+        body = {"metadata": {"namespace": "n", "name": name, "uid": name, "resourceVersion": "1"}}
+        tracked = self.jobs.see(body, 0)
+        assert tracked is not None
+        self.jobs.claim(tracked, Identity(*PLACE, name).slot, is_owner=True)
+        if secondary is not None:
+            self.follow(tracked, secondary)
+        return tracked
+
+    def follow(self, tracked: Tracked, secondary: str) -> None:
+        identity = Identity(*PLACE, tracked.key[1])
+        self.jobs.watch(tracked, Live(Target(*PLACE), identity, seen(secondary).summary()))
+
+    @asynccontextmanager
+    async def listening(self, leadership: AlwaysLeading | None = None) -> AsyncIterator[None]:
+        listener = EventListener(
+            events=self.events,
+            jobs=self.jobs,
+            queue=self.queue,
+            flow=self.flow,
+            leadership=leadership or AlwaysLeading(),
+            metrics=Metrics(self.registry, "1", lambda: self.now),
+            clocks=Clocks(lambda: self.now, lambda: CREATED, random.Random(1)),
+            tick=self.tick,
+        )
+        task = asyncio.create_task(listener.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    def tick(self) -> None:
+        self.ticks += 1
+
+    async def pass_by(self, seconds: float) -> None:
+        """Let the clock go on, and the listener notice."""
+        self.now += seconds
+        await asyncio.sleep(TICK_SECONDS + 0.1)
+
+    async def woken(self) -> str | None:
+        """The object that is due now, taken from the work queue."""
+        if not self.queue.depth:
+            return None
+        key = await self.queue.take()
+        self.queue.release(key)
+        return key[1]
+
+    def count(self, outcome: str) -> float | None:
+        return self.registry.get_sample_value("trainingjob_event_queue_messages_total", {"outcome": outcome})
+
+
+@pytest.fixture
+async def world() -> World:
+    return World()
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_an_event_wakes_its_job_and_is_deleted(world: World) -> None:
+    job, other = world.track("Job", "Starting"), world.track("other", "Starting")
+    message = event("Job", "Training")
+    async with world.listening():
+        world.events.bring([message])
+        await settle()
+    assert (job.memory.look, other.memory.look) == (True, False)
+    assert job.memory.told is not None
+    assert job.memory.told.secondary_status == "Training"
+    assert await world.woken() == "Job"
+    assert world.events.deleted == [message]
+    assert world.flow.is_flowing(PLACE, 0)
+
+
+@pytest.mark.parametrize(
+    ("message", "outcome"),
+    [
+        pytest.param(event("job", "Training"), "known", id="seen already"),
+        pytest.param(event("job", "Starting"), "known", id="older than what was seen"),
+        pytest.param(event("stranger", "Training"), "foreign", id="of a job that no object claims"),
+        pytest.param('{"poison": ', "unreadable", id="no event"),
+    ],
+)
+async def test_what_is_no_news_wakes_nobody_and_is_deleted(world: World, message: str, outcome: str) -> None:
+    job = world.track("job", "Training")
+    async with world.listening():
+        world.events.bring([message, message])
+        await settle()
+    assert not job.memory.look
+    assert await world.woken() is None
+    assert world.events.deleted == [message, message]
+    assert world.count(outcome) == 2
+    assert not world.flow.is_flowing(PLACE, 0)
+
+
+async def test_an_event_before_its_job_is_followed_waits_for_it(world: World) -> None:
+    job = world.track("job", None)
+    async with world.listening():
+        world.events.bring([event("job", "Downloading")])
+        await settle()
+        assert await world.woken() is None
+        world.follow(job, "Starting")
+        await world.pass_by(PATIENCE[0])
+    assert await world.woken() == "job"
+    assert job.memory.look
+
+
+async def test_a_hint_is_tried_again_until_a_look_confirms_it(world: World) -> None:
+    job = world.track("job", "Starting")
+    async with world.listening():
+        world.events.bring([event("job", "Training"), event("job", "Downloading")])
+        await settle()
+        assert await world.woken() == "job"
+        job.memory.note_found(seen("Starting"), 0)  # Describe is behind the events
+        await world.pass_by(PATIENCE[0])
+        assert await world.woken() == "job"
+        job.memory.note_found(seen("Training"), 0)
+        await world.pass_by(PATIENCE[1])
+        assert await world.woken() is None
+
+
+async def test_a_hint_that_no_look_confirms_is_given_up(world: World) -> None:
+    job = world.track("job", "Starting")
+    woken = []
+    async with world.listening():
+        world.events.bring([event("job", "Training")])
+        await settle()
+        woken.append(await world.woken())
+        for pause in [*PATIENCE, 60.0]:
+            job.memory.note_found(seen("Starting"), 0)
+            await world.pass_by(pause)
+            woken.append(await world.woken())
+    assert woken == ["job"] * (1 + len(PATIENCE)) + [None]
+
+
+async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world.track("job", "Starting")
+    world.flow.note_event((*PLACE, "job"), seen("Starting"), 0, is_news=True)
+    async with world.listening():
+        world.events.bring(GONE)
+        await settle()
+        assert not world.flow.is_flowing(PLACE, 0)
+        world.events.bring(GONE, [event("job", "Training")])
+        await asyncio.sleep(3.2)  # the first pause is a second at most, the next two
+    assert world.count("told") == 1
+    assert world.flow.is_flowing(PLACE, 0)
+    errors = {"kind": GONE.kind.value}
+    assert world.registry.get_sample_value("trainingjob_event_queue_errors_total", errors) == 2
+    assert [record.message for record in caplog.records] == [
+        "The event queue can't be read, the sweep goes on alone: NonExistentQueue: It is gone.",
+        "The event queue can be read again",
+    ]
+
+
+async def test_messages_that_can_t_be_deleted_are_an_error_too_which_no_idle_poll_heals(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    job = world.track("job", "Starting")
+    world.events.keeps = KEPT
+    async with world.listening():
+        world.events.bring([event("job", "Training")])
+        await settle()
+        world.events.bring([])
+        await asyncio.sleep(1.1)
+    assert job.memory.look
+    assert not world.flow.is_flowing(PLACE, 0)
+    assert len(caplog.records) == 1
+
+
+async def test_only_the_leader_reads_the_queue(world: World) -> None:
+    async with world.listening(Follower()):
+        world.events.bring(["message"])
+        await asyncio.sleep(1.2)
+    assert world.events.polls == 0
+    assert world.ticks >= 2
+
+
+async def test_who_no_longer_leads_leaves_the_messages_to_the_next(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.events.keeps = NotLeading()
+    async with world.listening():
+        world.events.bring(["message"])
+        await settle()
+    assert world.events.deleted == []
+    assert caplog.records == []
