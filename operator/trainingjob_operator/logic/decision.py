@@ -171,7 +171,8 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
     trouble = memory.troubles.get(CREATE)
     if trouble is not None:
         # What the service refused for now must not keep the object from being deleted at any time.
-        if trouble.error.kind in (ErrorClass.DENIED, ErrorClass.WAITING) and resource.pending is not None:
+        refused_for_now = trouble.error.kind in (ErrorClass.DENIED, ErrorClass.WAITING)
+        if refused_for_now and resource.pending is not None and not view.own_turn:
             return _settle_attempt(view, resource.pending)
         if trouble.retry_at > view.now and trouble.error.kind is not ErrorClass.WAITING:
             return _explain(trouble, view)
