@@ -1,0 +1,193 @@
+"""SageMaker's training jobs as a gateway shows them, in the event loop's time, with the service's own errors."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.naming import Identity, build_arn
+
+EPOCH = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+STOPPING_SECONDS = 10.0
+PHASES = ((0.0, "Starting"), (10.0, "Downloading"), (20.0, "Training"))
+
+Fault = Literal["before", "after"]
+
+
+def wall() -> datetime:
+    return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+@dataclass
+class Job:
+    request: Mapping[str, Any]
+    identity: Identity
+    created: float
+    seconds: float
+    outcome: str
+    tags: dict[str, str] = field(default_factory=dict)
+    stopped: float | None = None
+
+    def history(self, now: float) -> list[tuple[float, str, str]]:
+        """(since, status, secondary status), up to now."""
+        end = self.created + self.seconds
+        past = [(self.created + after, "InProgress", name) for after, name in PHASES if after < self.seconds]
+        if self.stopped is not None and self.stopped < end:
+            past = [item for item in past if item[0] < self.stopped]
+            past.append((self.stopped, "Stopping", "Stopping"))
+            past.append((self.stopped + STOPPING_SECONDS, "Stopped", "Stopped"))
+        else:
+            past.append((end, self.outcome, self.outcome))
+        return [item for item in past if item[0] <= now]
+
+    def status(self, now: float) -> str:
+        return self.history(now)[-1][1]
+
+    def describe(self, now: float) -> dict[str, Any]:
+        past = self.history(now)
+        shown = {name: value for name, value in self.request.items() if name != "Tags"}
+        return {
+            **shown,
+            **self.summary(now),
+            "SecondaryStatusTransitions": [
+                {"Status": secondary, "StartTime": EPOCH + timedelta(seconds=at), "StatusMessage": secondary}
+                for at, _, secondary in past
+            ],
+        }
+
+    def summary(self, now: float) -> dict[str, Any]:
+        at, status, secondary = self.history(now)[-1]
+        return {
+            "TrainingJobName": self.identity.job_name,
+            "TrainingJobArn": build_arn("aws", self.identity),
+            "CreationTime": EPOCH + timedelta(seconds=self.created),
+            "LastModifiedTime": EPOCH + timedelta(seconds=at),
+            "TrainingJobStatus": status,
+            "SecondaryStatus": secondary,
+        }
+
+
+@dataclass
+class FakeService:
+    """All accounts and regions. `fault` decides on each call: fail before or after it took effect, or not."""
+
+    seconds: float = 60.0
+    outcome: str = "Completed"
+    hidden_seconds: float = 0.0
+    """So long after its creation Describe says NotFound."""
+    capacity: int = 1000
+    refusals: dict[str, AwsError] = field(default_factory=dict)
+    """By operation: what every such call is answered with."""
+    fault: Callable[[str, bool], None] = lambda _operation, _before: None
+    jobs: dict[tuple[str, str, str], Job] = field(default_factory=dict)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    created: list[Job] = field(default_factory=list)
+    stopped: list[tuple[str, float]] = field(default_factory=list)
+
+    def get(self, target: Target) -> "FakeGateway":
+        return FakeGateway(self, target)
+
+    def running(self) -> list[Job]:
+        now = asyncio.get_running_loop().time()
+        return [job for job in self.jobs.values() if job.status(now) in ("InProgress", "Stopping")]
+
+    def put(self, identity: Identity, request: Mapping[str, Any], tags: Mapping[str, str]) -> Job:
+        """A job made by somebody."""
+        now = asyncio.get_running_loop().time()
+        job = Job(request, identity, now, self.seconds, self.outcome, dict(tags))
+        self.jobs[identity.slot] = job
+        return job
+
+
+def failed(operation: str, code: str, kind: ErrorClass, message: str = "words", *, definite: bool = True) -> AwsError:
+    return AwsError(operation, code, message, kind, definite=definite)
+
+
+@dataclass
+class FakeGateway:
+    service: FakeService
+    target: Target
+
+    async def _call(self, operation: str, name: str) -> float:
+        await asyncio.sleep(0.04)
+        self.service.calls.append((operation, name))
+        self.service.fault(operation, True)
+        refusal = self.service.refusals.get(operation)
+        if refusal is not None:
+            raise refusal
+        return asyncio.get_running_loop().time()
+
+    def _find(self, operation: str, name: str, now: float) -> Job:
+        job = self.service.jobs.get((self.target.account, self.target.region, name.lower()))
+        if job is None or now < job.created + self.service.hidden_seconds:
+            raise failed(operation, "ValidationException", ErrorClass.NOT_FOUND, "Requested resource not found.")
+        return job
+
+    async def create(self, request: Mapping[str, Any]) -> str:
+        name = request["TrainingJobName"]
+        await self._call("CreateTrainingJob", name)
+        identity = Identity(self.target.account, self.target.region, name)
+        if identity.slot in self.service.jobs:
+            raise failed("CreateTrainingJob", "ResourceInUse", ErrorClass.IN_USE)
+        if len(self.service.running()) >= self.service.capacity:
+            raise failed("CreateTrainingJob", "ResourceLimitExceeded", ErrorClass.WAITING, "The limit is reached.")
+        self.service.created.append(
+            self.service.put(identity, request, {tag["Key"]: tag["Value"] for tag in request["Tags"]})
+        )
+        self.service.fault("CreateTrainingJob", False)
+        return build_arn("aws", identity)
+
+    async def describe(self, job_name: str) -> dict[str, Any]:
+        now = await self._call("DescribeTrainingJob", job_name)
+        return self._find("DescribeTrainingJob", job_name, now).describe(now)
+
+    async def list_page(self, **filters: Any) -> tuple[list[dict[str, Any]], str | None]:
+        now = await self._call("ListTrainingJobs", "")
+        place = (self.target.account, self.target.region)
+        jobs = [job for slot, job in self.service.jobs.items() if slot[:2] == place]
+        since = {
+            "CreationTime": filters.get("CreationTimeAfter"),
+            "LastModifiedTime": filters.get("LastModifiedTimeAfter"),
+        }
+        shown = [job.summary(now) for job in sorted(jobs, key=lambda job: -job.created)]
+        shown = [one for one in shown if all(after is None or one[name] >= after for name, after in since.items())]
+        start = int(filters.get("NextToken", "0"))
+        rest = start + filters["MaxResults"]
+        return shown[start:rest], str(rest) if len(shown) > rest else None
+
+    async def stop(self, job_name: str) -> None:
+        now = await self._call("StopTrainingJob", job_name)
+        job = self._find("StopTrainingJob", job_name, now)
+        if job.status(now) != "InProgress":
+            raise failed("StopTrainingJob", "ValidationException", ErrorClass.CONFLICT, "Training job is in status X")
+        job.stopped = now
+        self.service.stopped.append((job_name, now))
+        self.service.fault("StopTrainingJob", False)
+
+    async def update(self, request: Mapping[str, Any]) -> None:
+        name = request["TrainingJobName"]
+        now = await self._call("UpdateTrainingJob", name)
+        job = self._find("UpdateTrainingJob", name, now)
+        job.request = {**job.request, **{key: value for key, value in request.items() if key != "TrainingJobName"}}
+        self.service.fault("UpdateTrainingJob", False)
+
+    async def list_tags(self, arn: str) -> dict[str, str]:
+        name = arn.rpartition("/")[2]
+        now = await self._call("ListTags", name)
+        return dict(self._find("ListTags", name, now).tags)
+
+    async def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
+        name = arn.rpartition("/")[2]
+        now = await self._call("AddTags", name)
+        self._find("AddTags", name, now).tags.update(tags)
+        self.service.fault("AddTags", False)
+
+    async def delete_tags(self, arn: str, keys: Collection[str]) -> None:
+        name = arn.rpartition("/")[2]
+        now = await self._call("DeleteTags", name)
+        job = self._find("DeleteTags", name, now)
+        job.tags = {key: value for key, value in job.tags.items() if key not in keys}
+        self.service.fault("DeleteTags", False)

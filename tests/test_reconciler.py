@@ -1,0 +1,615 @@
+"""One object at a time: whole lives against a simulated service and API server, in virtual time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.fakes.api_server import FakeApiServer
+from tests.fakes.service import FakeService, failed
+from tests.fakes.virtual_time import run
+from tests.fakes.world import FakeLeadership, FakeSurroundings, Life
+from tests.logic.objects import ACCOUNT, ARN, JOB, NAME, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
+from trainingjob_operator.kube.errors import Unavailable
+from trainingjob_operator.logic.annotations import (
+    ADOPTED,
+    ADOPTION_POLICY,
+    DEFAULT_REGION,
+    DELETION_POLICY,
+    OWNER_ACCOUNT,
+    READ_ONLY,
+    RECONCILE_REQUESTS,
+)
+from trainingjob_operator.logic.annotations import (
+    REGION as REGION_KEY,
+)
+from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_UID, Identity
+
+KEY = (NAMESPACE, NAME)
+Object = dict[str, Any]
+
+
+class Stage:
+    """An API server, a service and the operator."""
+
+    def __init__(self, *, keeps: frozenset[str] | None = None, **service: Any) -> None:
+        self.api = FakeApiServer(keeps=keeps)
+        self.service = FakeService(**service)
+        self.surroundings = FakeSurroundings()
+        self.life: Life | None = None
+
+    async def start(self, **options: Any) -> Life:
+        if self.life is not None:
+            await self.life.end()
+        self.life = Life(self.api, self.service, surroundings=self.surroundings, **options)
+        return self.life
+
+    async def wait(self, seconds: float) -> None:
+        assert self.life is not None
+        await self.life.settle(seconds)
+
+    @property
+    def object(self) -> Object:
+        return self.api.objects[KEY]
+
+    @property
+    def gone(self) -> bool:
+        return KEY not in self.api.objects
+
+    def condition(self, kind: str, key: tuple[str, str] = KEY) -> tuple[str, str, str]:
+        for condition in self.api.objects[key].get("status", {}).get("conditions", ()):
+            if condition["type"] == kind:
+                return condition["status"], condition["reason"], condition["message"]
+        return "", "", ""
+
+    def count(self, operation: str) -> int:
+        return sum(call == operation for call, _ in self.service.calls)
+
+
+def played(scene: Callable[..., Awaitable[None]], **options: Any) -> None:
+    async def main() -> None:
+        stage = Stage(**options)
+        await stage.start()
+        await scene(stage)
+        if stage.life is not None:
+            await stage.life.end()
+
+    run(main())
+
+
+def test_a_job_is_created_once_followed_and_let_go_at_its_end() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(2.0)
+        assert stage.object["status"]["ackResourceMetadata"]["arn"] == ARN
+        assert stage.object["metadata"]["finalizers"] == [FINALIZER]
+        assert stage.object["metadata"]["annotations"][CREATE_PENDING] == str(WANTED)
+        (job,) = stage.service.created
+        assert job.tags.items() >= OWNER.tags().items()
+        assert job.request["RoleArn"] == SPEC["roleARN"]
+        await stage.wait(90.0)
+        assert stage.condition("Complete")[0] == "True"
+        told = [item["status"] for item in stage.object["status"]["secondaryStatusTransitions"]]
+        assert told == ["Starting", "Downloading", "Training", "Completed"]
+        assert stage.object["metadata"]["finalizers"] == []
+        assert CREATE_PENDING not in stage.object["metadata"]["annotations"]
+        assert stage.count("CreateTrainingJob") == 1
+        assert stage.count("DescribeTrainingJob") <= 6
+        calls, writes = len(stage.service.calls), len(stage.api.writes)
+        await stage.wait(3600.0)
+        assert (len(stage.service.calls), len(stage.api.writes)) == (calls, writes), "silence after the end"
+        stage.api.delete(KEY)
+        await stage.wait(1.0)
+        assert stage.gone
+        assert len(stage.service.calls) == calls
+
+    played(scene)
+
+
+def test_a_failed_job_is_told_as_failed() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(90.0)
+        assert stage.condition("Ready")[:2] == ("False", "JobFailed")
+        assert stage.condition("Stalled")[0] == "True"
+
+    played(scene, outcome="Failed")
+
+
+def test_deletion_stops_a_running_job_once_and_waits_for_its_end() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        stage.api.delete(KEY)
+        await stage.wait(5.0)
+        assert KEY in stage.api.objects
+        await stage.wait(20.0)
+        assert stage.gone
+        assert len(stage.service.stopped) == stage.count("StopTrainingJob") == 1
+
+    played(scene, seconds=10_000.0)
+
+
+@pytest.mark.parametrize("annotations", [{DELETION_POLICY: "retain"}, {DELETION_POLICY: "keep it"}])
+def test_a_retained_job_goes_on_when_its_object_goes(annotations: dict[str, str]) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        stage.api.annotate(KEY, **annotations)
+        stage.api.delete(KEY)
+        await stage.wait(2.0)
+        assert stage.gone
+        assert stage.count("StopTrainingJob") == 0
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_lost_answer_to_create_makes_no_second_job() -> None:
+    async def scene(stage: Stage) -> None:
+        lost = [failed("CreateTrainingJob", "ReadTimeoutError", ErrorClass.RETRY, definite=False)]
+
+        def lose(operation: str, before: bool) -> None:
+            if operation == "CreateTrainingJob" and not before and lost:
+                raise lost.pop()
+
+        stage.service.fault = lose
+        stage.api.apply(body())
+        await stage.wait(20.0)
+        assert len(stage.service.created) == 1
+        assert stage.object["status"]["ackResourceMetadata"]["arn"] == ARN
+        assert stage.condition("ACK.Terminal")[0] == ""
+
+    played(scene)
+
+
+def test_a_name_that_somebody_else_has_is_refused_and_left_alone() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, {"team": "other"})
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        status, reason, message = stage.condition("ACK.Terminal")
+        assert (status, reason) == ("True", "NameClash")
+        assert ARN in message
+        assert "ackResourceMetadata" not in stage.object["status"]
+        calls = len(stage.service.calls)
+        await stage.start()
+        await stage.wait(600.0)
+        assert len(stage.service.calls) == calls, "a restart is no reason to try again"
+        stage.api.delete(KEY)
+        await stage.wait(2.0)
+        assert stage.gone
+        assert stage.count("StopTrainingJob") == stage.count("AddTags") == 0
+
+    played(scene, seconds=10_000.0)
+
+
+def test_two_objects_with_one_name_make_one_job() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        stage.api.apply(body(name="second", uid="2"))
+        await stage.wait(30.0)
+        assert len(stage.service.created) == 1
+        arns = [one["status"].get("ackResourceMetadata") for one in stage.api.objects.values()]
+        assert sum(arn is not None for arn in arns) == 1
+        second = (NAMESPACE, "second")
+        loser = second if stage.object["status"].get("ackResourceMetadata") else KEY
+        assert stage.condition("ACK.Terminal", loser)[1] == "NameClash"
+        stage.api.delete(loser)
+        await stage.wait(5.0)
+        assert loser not in stage.api.objects
+        assert stage.count("StopTrainingJob") == 0
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_refused_spec_is_sent_once_and_again_when_it_changes() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals["CreateTrainingJob"] = failed("CreateTrainingJob", "X", ErrorClass.REFUSED, "no good")
+        stage.api.apply(body())
+        await stage.wait(300.0)
+        assert stage.count("CreateTrainingJob") == 1
+        assert "no good" in stage.condition("ACK.Terminal")[2]
+        assert stage.object["metadata"]["finalizers"] == []
+        await stage.start()
+        await stage.wait(300.0)
+        assert stage.count("CreateTrainingJob") == 1
+        del stage.service.refusals["CreateTrainingJob"]
+        stage.api.edit(KEY, stoppingCondition={"maxRuntimeInSeconds": 60})
+        await stage.wait(5.0)
+        assert stage.object["status"]["ackResourceMetadata"]["arn"] == ARN
+        assert stage.condition("ACK.Terminal")[0] == ""
+
+    played(scene)
+
+
+def test_what_may_heal_is_retried_for_two_minutes_and_seldom_after() -> None:
+    async def scene(stage: Stage) -> None:
+        doubt = failed("CreateTrainingJob", "ValidationException", ErrorClass.DOUBTFUL, "role not assumable")
+        stage.service.refusals["CreateTrainingJob"] = doubt
+        stage.api.apply(body())
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "CreateFailing")
+        await stage.wait(170.0)
+        assert stage.condition("ACK.Terminal")[:2] == ("True", "CreateFailed")
+        tried = stage.count("CreateTrainingJob")
+        await stage.wait(280.0)
+        assert stage.count("CreateTrainingJob") <= tried + 1
+        del stage.service.refusals["CreateTrainingJob"]
+        stage.api.annotate(KEY, **{RECONCILE_REQUESTS[0]: "now"})
+        await stage.wait(5.0)
+        assert len(stage.service.created) == 1
+        assert stage.object["status"]["lastHandledReconcileAt"] == "now"
+
+    played(scene)
+
+
+def test_a_denied_call_is_told_at_once_and_never_keeps_the_object() -> None:
+    async def scene(stage: Stage) -> None:
+        denied = failed("CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED, "role x may not")
+        stage.service.refusals["CreateTrainingJob"] = denied
+        stage.api.apply(body())
+        await stage.wait(5.0)
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccessDenied")
+        stage.api.delete(KEY)
+        await stage.wait(1.0)
+        assert stage.gone
+
+    played(scene)
+
+
+def test_capacity_is_waited_for_in_the_order_of_creation_without_alarm() -> None:
+    async def scene(stage: Stage) -> None:
+        for number in range(4):
+            one = body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"})
+            one["metadata"]["creationTimestamp"] = f"2026-11-21T10:00:0{number}Z"
+            stage.api.apply(one)
+        await stage.wait(50.0)
+        assert len(stage.service.created) == 1
+        last = (NAMESPACE, "o3")
+        status, reason, message = stage.condition("ACK.Recoverable", last)
+        waiting = stage.condition("Ready", last)
+        assert (status, reason) == ("True", "ResourceLimitExceeded") or waiting[1] == "Waiting", message
+        reasons = set()
+        for _ in range(200):
+            await stage.wait(2.0)
+            reasons |= {stage.condition("ACK.Recoverable", key)[1] for key in stage.api.objects}
+        assert reasons <= {"", "ResourceLimitExceeded"}, "waiting is no failure"
+        assert [job.identity.job_name for job in stage.service.created] == [f"job-{number}" for number in range(4)]
+
+    played(scene, capacity=1)
+
+
+def test_an_object_that_waits_for_capacity_goes_at_once_and_holds_nobody_up() -> None:
+    async def scene(stage: Stage) -> None:
+        for number in range(3):
+            one = body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"})
+            one["metadata"]["creationTimestamp"] = f"2026-11-21T10:00:0{number}Z"
+            stage.api.apply(one)
+        await stage.wait(20.0)
+        stage.api.delete((NAMESPACE, "o1"))
+        await stage.wait(1.0)
+        assert (NAMESPACE, "o1") not in stage.api.objects
+        await stage.wait(200.0)
+        assert [job.identity.job_name for job in stage.service.created] == ["job-0", "job-2"]
+
+    played(scene, capacity=1)
+
+
+def test_an_object_whose_annotations_turn_bad_while_it_waits_gives_its_place_up() -> None:
+    async def scene(stage: Stage) -> None:
+        for number in range(3):
+            one = body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"})
+            one["metadata"]["creationTimestamp"] = f"2026-11-21T10:00:0{number}Z"
+            stage.api.apply(one)
+        await stage.wait(20.0)
+        stage.api.annotate((NAMESPACE, "o1"), **{REGION_KEY: "nowhere"})
+        await stage.wait(300.0)
+        assert [job.identity.job_name for job in stage.service.created] == ["job-0", "job-2"]
+        assert stage.condition("ACK.Terminal", (NAMESPACE, "o1"))[1] == "InvalidAnnotation"
+
+    played(scene, capacity=1)
+
+
+def test_an_adopted_job_is_taken_over_and_nothing_is_created() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, {})
+        stage.api.apply(body(annotations={ADOPTION_POLICY: "adopt"}, spec={"trainingJobName": JOB}))
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Adopted")[0] == "True"
+        assert stage.object["metadata"]["finalizers"] == [FINALIZER]
+        assert stage.count("CreateTrainingJob") == 0
+        stage.api.delete(KEY)
+        await stage.wait(30.0)
+        assert stage.gone
+        assert stage.count("StopTrainingJob") == 1
+
+    played(scene, seconds=10_000.0)
+
+
+@pytest.mark.parametrize("annotation", [{ADOPTION_POLICY: "adopt"}, {ADOPTED: "true"}, {READ_ONLY: "true"}])
+def test_what_is_not_there_to_be_adopted_or_read_is_told_and_never_created(annotation: dict[str, str]) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body(annotations=annotation))
+        await stage.wait(120.0)
+        assert stage.condition("ACK.Terminal")[:2] == ("True", "JobNotFound")
+        assert stage.count("CreateTrainingJob") == 0
+        stage.api.delete(KEY)
+        await stage.wait(1.0)
+        assert stage.gone
+
+    played(scene)
+
+
+def test_adopt_or_create_takes_what_is_there_or_creates_it_once() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body(annotations={ADOPTION_POLICY: "adopt-or-create"}))
+        await stage.wait(10.0)
+        assert len(stage.service.created) == 1
+        other = Identity(ACCOUNT, REGION, "there")
+        stage.service.put(other, {"TrainingJobName": "there"}, {})
+        spec = {**SPEC, "trainingJobName": "there"}
+        stage.api.apply(body(name="b", uid="b", annotations={ADOPTION_POLICY: "adopt-or-create"}, spec=spec))
+        await stage.wait(10.0)
+        assert len(stage.service.created) == 1
+        assert stage.condition("ACK.Adopted", (NAMESPACE, "b"))[0] == "True"
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_read_only_object_shows_the_job_and_touches_nothing() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, {})
+        stage.api.apply(body(annotations={READ_ONLY: "true"}, spec={"trainingJobName": JOB}))
+        await stage.wait(70.0)
+        assert stage.object["status"]["trainingJobStatus"] == "Completed"
+        assert set(stage.api.writes) == {"status"}
+        stage.api.delete(KEY)
+        await stage.wait(1.0)
+        assert stage.gone
+        assert {call for call, _ in stage.service.calls} <= {"DescribeTrainingJob", "ListTrainingJobs", "ListTags"}
+
+    played(scene)
+
+
+def test_a_job_that_vanishes_is_told_and_not_made_again() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(60.0)
+        stage.service.jobs.clear()
+        await stage.wait(900.0)
+        assert stage.condition("ACK.Terminal")[:2] == ("True", "JobNotFound")
+        assert stage.count("CreateTrainingJob") == 1
+        stage.api.delete(KEY)
+        await stage.wait(1.0)
+        assert stage.gone
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_stale_not_found_orphans_no_job_on_deletion_after_a_restart() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(2.0)
+        assert stage.object["status"]["ackResourceMetadata"]["arn"] == ARN
+        await stage.start()
+        stage.api.delete(KEY)
+        await stage.wait(120.0)
+        assert stage.gone
+        assert len(stage.service.stopped) == 1
+
+    played(scene, seconds=10_000.0, hidden_seconds=25.0)
+
+
+def test_an_edited_region_leaves_the_job_where_it_is() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        stage.api.annotate(KEY, **{REGION_KEY: "eu-central-1"})
+        await stage.wait(5.0)
+        assert stage.condition("ACK.Advisory")[:2] == ("True", "IdentityDiffers")
+        stage.api.delete(KEY)
+        await stage.wait(30.0)
+        assert stage.gone
+        assert stage.service.stopped
+        assert len(stage.service.created) == 1
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_recorded_job_is_looked_for_where_its_arn_says() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.surroundings.namespace = {DEFAULT_REGION: "eu-central-1"}
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, OWNER.tags())
+        stage.api.apply(body(status=recorded(trainingJobStatus="InProgress")))
+        await stage.wait(60.0)
+        assert stage.object["metadata"]["finalizers"] == [FINALIZER]
+        assert stage.condition("ACK.Terminal")[0] == ""
+        assert stage.count("CreateTrainingJob") == 0
+
+    played(scene, seconds=10_000.0)
+
+
+def test_an_account_without_a_role_is_told_and_heals() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.surroundings.namespace = {OWNER_ACCOUNT: "999999999999"}
+        stage.api.apply(body())
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "RoleUnavailable")
+        assert stage.service.calls == []
+        stage.surroundings.roles = {"999999999999": "arn:aws:iam::999999999999:role/x"}
+        await stage.wait(60.0)
+        assert stage.object["status"]["ackResourceMetadata"]["ownerAccountID"] == "999999999999"
+
+    played(scene)
+
+
+def test_an_attempt_in_an_account_that_lost_its_role_is_told_not_forgotten() -> None:
+    async def scene(stage: Stage) -> None:
+        elsewhere = Identity("999999999999", REGION, JOB)
+        stage.api.apply(body(held=True, pending=elsewhere))
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "RoleUnavailable")
+        assert stage.object["metadata"]["finalizers"] == [FINALIZER]
+        assert stage.service.calls == []
+
+    played(scene)
+
+
+def test_an_attempt_under_an_edited_identity_is_settled_before_another() -> None:
+    async def scene(stage: Stage) -> None:
+        elsewhere = Identity(ACCOUNT, "eu-central-1", JOB)
+        stage.service.put(elsewhere, {"TrainingJobName": JOB}, OWNER.tags())
+        stage.api.apply(body(held=True, pending=elsewhere))
+        await stage.wait(120.0)
+        assert "eu-central-1" in stage.object["status"]["ackResourceMetadata"]["arn"]
+        assert stage.count("CreateTrainingJob") == 0
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_mark_whose_attempt_made_nothing_is_taken_back_after_a_while() -> None:
+    async def scene(stage: Stage) -> None:
+        elsewhere = Identity(ACCOUNT, "eu-central-1", JOB)
+        stage.api.apply(body(held=True, pending=elsewhere))
+        await stage.wait(20.0)
+        assert stage.count("CreateTrainingJob") == 0, "it may still be on its way"
+        await stage.wait(60.0)
+        assert [job.identity for job in stage.service.created] == [WANTED]
+
+    played(scene)
+
+
+def test_an_object_deleted_while_its_mark_is_open_waits_for_the_answer() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body(held=True, pending=WANTED))
+        stage.api.delete(KEY)
+        await stage.wait(20.0)
+        assert KEY in stage.api.objects
+        await stage.wait(20.0)
+        assert stage.gone
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, {**OWNER.tags(), TAG_UID: UID})
+        stage.api.apply(body(held=True, pending=WANTED))
+        stage.api.delete(KEY)
+        await stage.wait(60.0)
+        assert stage.gone
+        assert len(stage.service.stopped) == 1
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_finalizer_taken_away_by_hand_is_put_back_while_the_job_runs() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        current = stage.object["metadata"]
+        await stage.api.patch_metadata(*KEY, uid=UID, resource_version=current["resourceVersion"], finalizers=[])
+        await stage.wait(5.0)
+        assert stage.object["metadata"]["finalizers"] == [FINALIZER]
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_stop_that_is_denied_is_told_and_retain_lets_the_object_go() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        stage.service.refusals["StopTrainingJob"] = failed("StopTrainingJob", "AccessDenied", ErrorClass.DENIED)
+        stage.api.delete(KEY)
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccessDenied")
+        await stage.wait(1200.0)
+        assert stage.condition("ACK.Advisory")[:2] == ("True", "StopStuck")
+        stage.api.annotate(KEY, **{DELETION_POLICY: "retain"})
+        await stage.wait(2.0)
+        assert stage.gone
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_writer_that_comes_first_is_read_before_anything_is_tried_again() -> None:
+    async def scene(stage: Stage) -> None:
+        raced = [True]
+
+        def race(what: str, before: bool) -> None:
+            if before and what == "metadata" and raced:
+                raced.clear()
+                stage.life.take, watch = (lambda *_: None), stage.life.take  # type: ignore[union-attr, method-assign]
+                stage.api.watchers.clear()
+                stage.api.annotate(KEY, somebody="else")
+                stage.life.take = watch  # type: ignore[union-attr, method-assign]
+
+        stage.api.hinder = race
+        stage.api.apply(body())
+        await stage.wait(10.0)
+        assert stage.object["metadata"]["annotations"]["somebody"] == "else"
+        assert len(stage.service.created) == 1
+
+    played(scene)
+
+
+def test_an_api_server_that_is_away_for_a_minute_is_ridden_out() -> None:
+    async def scene(stage: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        back = loop.time() + 60.0
+
+        def be_away(_what: str, before: bool) -> None:
+            if before and loop.time() < back:
+                raise Unavailable("no connection")
+
+        stage.api.hinder = be_away
+        stage.api.apply(body())
+        await asyncio.sleep(59.0)
+        assert stage.service.created == []
+        await asyncio.sleep(60.0)
+        assert len(stage.service.created) == 1
+
+    played(scene)
+
+
+def test_who_does_not_lead_does_nothing_and_a_new_leader_trusts_no_memory() -> None:
+    async def scene(stage: Stage) -> None:
+        leadership = FakeLeadership()
+        leadership.lead(False)
+        await stage.start(leadership=leadership)
+        stage.api.apply(body())
+        await stage.wait(60.0)
+        assert stage.service.calls == []
+        leadership.lead(True)
+        await stage.wait(5.0)
+        assert len(stage.service.created) == 1
+
+    played(scene)
+
+
+def test_under_a_crd_that_drops_our_fields_nothing_is_written_for_ever() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(200.0)
+        assert stage.condition("Complete")[0] == "True"
+        writes = len(stage.api.writes)
+        await stage.wait(3600.0)
+        assert len(stage.api.writes) == writes
+        await stage.start()
+        await stage.wait(600.0)
+        assert len(stage.api.writes) <= writes + 1
+        assert stage.count("CreateTrainingJob") == 1
+
+    acks = {"ackResourceMetadata", "conditions", "creationTime", "lastModifiedTime", "trainingJobStatus"}
+    played(scene, keeps=frozenset(acks | {"secondaryStatus", "failureReason", "debugRuleEvaluationStatuses"}))
+
+
+def test_nothing_of_environment_and_hyperparameters_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        secret = "s3cr3t"
+        spec = {**SPEC, "environment": {"TOKEN": secret}, "hyperParameters": {"key": secret}}
+        stage.api.apply(body(spec=spec))
+        await stage.wait(90.0)
+        assert stage.life is not None
+        assert secret not in str(stage.object["status"])
+        assert secret not in str(stage.life.recorder.events)
+        assert secret not in caplog.text
+
+    caplog.set_level("DEBUG", logger="trainingjob_operator")
+    played(scene)
