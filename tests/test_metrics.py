@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ACCOUNT = {"account": "1", "region": "r"}
+DENIED = AwsError("ReceiveMessage", "AccessDenied", "no", ErrorClass.DENIED, definite=True)
 
 
 class Clock:
@@ -62,6 +63,9 @@ def scrape() -> Scrape:
         (lambda m: m.leading(leads=True), "trainingjob_leading", {}, 1),
         (lambda m: m.sweep_ended("1", "r", 0.5, 3), "trainingjob_sweep_seconds_sum", ACCOUNT, 0.5),
         (lambda m: m.sweep_ended("1", "r", 0.5, 3), "trainingjob_sweep_pages_total", ACCOUNT, 3),
+        (lambda m: m.sweep_interval_is("1", "r", 60), "trainingjob_sweep_interval_seconds", ACCOUNT, 60),
+        (lambda m: m.event_received("told"), "trainingjob_event_queue_messages_total", {"outcome": "told"}, 1),
+        (lambda m: m.event_queue_failed(DENIED), "trainingjob_event_queue_errors_total", {"kind": "denied"}, 1),
     ],
 )  # fmt: skip
 def test_a_fact_moves_its_metric(
@@ -130,9 +134,11 @@ def test_a_sweep_ages_until_the_next_and_has_no_age_while_it_rests(scrape: Scrap
     assert scrape.value("trainingjob_sweep_age_seconds", **ACCOUNT) == 12
     scrape.metrics.sweep_ended("1", "r", 0.5, 1)
     assert scrape.value("trainingjob_sweep_age_seconds", **ACCOUNT) == 0
+    scrape.metrics.sweep_interval_is("1", "r", 5)
     scrape.metrics.sweep_rests("1", "r")
     scrape.metrics.sweep_rests("1", "r")
     assert scrape.value("trainingjob_sweep_age_seconds", **ACCOUNT) is None
+    assert scrape.value("trainingjob_sweep_interval_seconds", **ACCOUNT) is None
 
 
 def test_the_version_and_the_process_are_shown(scrape: Scrape) -> None:
