@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import random
@@ -10,11 +11,12 @@ from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.fakes.virtual_time import run
 from trainingjob_operator.aws.event_queue import Message
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.clocks import Clocks
@@ -30,9 +32,11 @@ from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 
     from trainingjob_operator.logic.resource import Key
+
+P = ParamSpec("P")
 
 PLACE = ("123456789012", "us-east-1")
 CREATED = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -58,6 +62,10 @@ def event(name: str, secondary: str) -> str:
 def seen(secondary: str) -> Observation:
     members = {"TrainingJobStatus": "InProgress", "SecondaryStatus": secondary}
     return Observation.from_describe({**members, "LastModifiedTime": modified(secondary)})
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Queue:
@@ -104,7 +112,6 @@ class World:
     flow: EventFlow = field(default_factory=EventFlow)
     events: Queue = field(default_factory=Queue)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    now: float = 0.0
     ticks: int = 0
 
     def track(self, name: str, secondary: str | None) -> Tracked:
@@ -129,8 +136,8 @@ class World:
             queue=self.queue,
             flow=self.flow,
             leadership=leadership or AlwaysLeading(),
-            metrics=Metrics(self.registry, "1", lambda: self.now),
-            clocks=Clocks(lambda: self.now, lambda: CREATED, random.Random(1)),
+            metrics=Metrics(self.registry, "1", now),
+            clocks=Clocks(now, lambda: CREATED, random.Random(1)),
             tick=self.tick,
         )
         task = asyncio.create_task(listener.run())
@@ -143,11 +150,6 @@ class World:
 
     def tick(self) -> None:
         self.ticks += 1
-
-    async def pass_by(self, seconds: float) -> None:
-        """Let the clock go on, and the listener notice."""
-        self.now += seconds
-        await asyncio.sleep(TICK_SECONDS + 0.1)
 
     async def woken(self) -> str | None:
         """The object that is due now, taken from the work queue."""
@@ -162,8 +164,16 @@ class World:
 
 
 @pytest.fixture
-async def world() -> World:
+def world() -> World:
     return World()
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    @functools.wraps(test)
+    def run_test(*args: P.args, **kwargs: P.kwargs) -> None:
+        run(test(*args, **kwargs))
+
+    return run_test
 
 
 async def settle() -> None:
@@ -171,6 +181,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+@in_virtual_time
 async def test_an_event_wakes_its_job_and_is_deleted(world: World) -> None:
     job, other = world.track("Job", "Starting"), world.track("other", "Starting")
     message = event("Job", "Training")
@@ -182,7 +193,7 @@ async def test_an_event_wakes_its_job_and_is_deleted(world: World) -> None:
     assert job.memory.told.secondary_status == "Training"
     assert await world.woken() == "Job"
     assert world.events.deleted == [message]
-    assert world.flow.is_flowing(PLACE, 0)
+    assert world.flow.is_flowing(PLACE, now())
 
 
 @pytest.mark.parametrize(
@@ -194,6 +205,7 @@ async def test_an_event_wakes_its_job_and_is_deleted(world: World) -> None:
         pytest.param('{"poison": ', "unreadable", id="no event"),
     ],
 )
+@in_virtual_time
 async def test_what_is_no_news_wakes_nobody_and_is_deleted(world: World, message: str, outcome: str) -> None:
     job = world.track("job", "Training")
     async with world.listening():
@@ -203,9 +215,10 @@ async def test_what_is_no_news_wakes_nobody_and_is_deleted(world: World, message
     assert await world.woken() is None
     assert world.events.deleted == [message, message]
     assert world.count(outcome) == 2
-    assert not world.flow.is_flowing(PLACE, 0)
+    assert not world.flow.is_flowing(PLACE, now())
 
 
+@in_virtual_time
 async def test_an_event_before_its_job_is_followed_waits_for_it(world: World) -> None:
     job = world.track("job", None)
     async with world.listening():
@@ -213,25 +226,27 @@ async def test_an_event_before_its_job_is_followed_waits_for_it(world: World) ->
         await settle()
         assert await world.woken() is None
         world.follow(job, "Starting")
-        await world.pass_by(PATIENCE[0])
+        await asyncio.sleep(PATIENCE[0] + TICK_SECONDS)
     assert await world.woken() == "job"
     assert job.memory.look
 
 
+@in_virtual_time
 async def test_a_hint_is_tried_again_until_a_look_confirms_it(world: World) -> None:
     job = world.track("job", "Starting")
     async with world.listening():
         world.events.bring([event("job", "Training"), event("job", "Downloading")])
         await settle()
         assert await world.woken() == "job"
-        job.memory.note_found(seen("Starting"), 0)  # Describe is behind the events
-        await world.pass_by(PATIENCE[0])
+        job.memory.note_found(seen("Starting"), now())  # Describe is behind the events
+        await asyncio.sleep(PATIENCE[0] + TICK_SECONDS)
         assert await world.woken() == "job"
-        job.memory.note_found(seen("Training"), 0)
-        await world.pass_by(PATIENCE[1])
+        job.memory.note_found(seen("Training"), now())
+        await asyncio.sleep(PATIENCE[1] + TICK_SECONDS)
         assert await world.woken() is None
 
 
+@in_virtual_time
 async def test_a_hint_that_no_look_confirms_is_given_up(world: World) -> None:
     job = world.track("job", "Starting")
     woken = []
@@ -240,26 +255,27 @@ async def test_a_hint_that_no_look_confirms_is_given_up(world: World) -> None:
         await settle()
         woken.append(await world.woken())
         for pause in [*PATIENCE, 60.0]:
-            job.memory.note_found(seen("Starting"), 0)
-            await world.pass_by(pause)
+            job.memory.note_found(seen("Starting"), now())
+            await asyncio.sleep(pause + TICK_SECONDS)
             woken.append(await world.woken())
     assert woken == ["job"] * (1 + len(PATIENCE)) + [None]
 
 
+@in_virtual_time
 async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     world.track("job", "Starting")
-    world.flow.note_event((*PLACE, "job"), seen("Starting"), 0, is_news=True)
+    world.flow.note_event((*PLACE, "job"), seen("Starting"), now(), is_news=True)
     async with world.listening():
         world.events.bring(GONE)
         await settle()
-        assert not world.flow.is_flowing(PLACE, 0)
+        assert not world.flow.is_flowing(PLACE, now())
         world.events.bring(GONE, [event("job", "Training")])
         await asyncio.sleep(3.2)  # the first pause is a second at most, the next two
     assert world.count("told") == 1
-    assert world.flow.is_flowing(PLACE, 0)
+    assert world.flow.is_flowing(PLACE, now())
     errors = {"kind": GONE.kind.value}
     assert world.registry.get_sample_value("trainingjob_event_queue_errors_total", errors) == 2
     assert [record.message for record in caplog.records] == [
@@ -268,6 +284,7 @@ async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
     ]
 
 
+@in_virtual_time
 async def test_messages_that_can_t_be_deleted_are_an_error_too_which_no_idle_poll_heals(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -280,10 +297,11 @@ async def test_messages_that_can_t_be_deleted_are_an_error_too_which_no_idle_pol
         world.events.bring([])
         await asyncio.sleep(1.1)
     assert job.memory.look
-    assert not world.flow.is_flowing(PLACE, 0)
+    assert not world.flow.is_flowing(PLACE, now())
     assert len(caplog.records) == 1
 
 
+@in_virtual_time
 async def test_only_the_leader_reads_the_queue(world: World) -> None:
     async with world.listening(Follower()):
         world.events.bring(["message"])
@@ -292,6 +310,7 @@ async def test_only_the_leader_reads_the_queue(world: World) -> None:
     assert world.ticks >= 2
 
 
+@in_virtual_time
 async def test_who_no_longer_leads_leaves_the_messages_to_the_next(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -144,7 +144,8 @@ class EventListener:
                 is_news = is_open = True
                 tracked.memory.note_told(told)
                 self._queue.add(tracked.key)
-        self._flow.note_event(slot, told, now, is_news=is_news)
+        # Only what has just come shows that events flow; the queue may be gone since.
+        self._flow.note_event(slot, told, now, is_news=is_news and tries == 0)
         if is_open and tries < len(PATIENCE):
             self._hints[slot] = _Hint(told, tries + 1, now + PATIENCE[tries])
         else:

@@ -1,0 +1,165 @@
+"""The pace of a sweep beside events: slow while they tell of all changes, its own again when one is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
+
+from prometheus_client import CollectorRegistry
+
+from tests.fakes.virtual_time import run
+from trainingjob_operator.aws.budget import Budgets
+from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.leadership import AlwaysLeading
+from trainingjob_operator.logic.event_flow import DISTRUST_SECONDS, GRACE_SECONDS, EventFlow
+from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.sweeper import EVENTFUL_SECONDS, IDLE_SECONDS, Sweeper
+from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
+from trainingjob_operator.work_queue import WorkQueue
+
+if TYPE_CHECKING:
+    from trainingjob_operator.aws.gateway import Accounts
+    from trainingjob_operator.logic.resource import Key
+
+TARGET = Target("123456789012", "us-east-1")
+PLACE = (TARGET.account, TARGET.region)
+SLOT = (*PLACE, "job")
+CREATED = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SECONDS = 5.0
+PATH = ["Starting", "Downloading", "Training", "Uploading"]
+
+
+def summary(secondary: str) -> dict[str, Any]:
+    return {
+        "TrainingJobName": "job",
+        "TrainingJobArn": "arn:aws:sagemaker:us-east-1:123456789012:training-job/job",
+        "TrainingJobStatus": "InProgress",
+        "SecondaryStatus": secondary,
+        "CreationTime": CREATED,
+        "LastModifiedTime": CREATED + timedelta(seconds=10 * PATH.index(secondary)),
+    }
+
+
+@dataclass
+class Service:
+    """One job, and when it was listed."""
+
+    secondary: str = "Starting"
+    listed: list[float] = field(default_factory=list)
+
+    def get(self, _: Target) -> Service:
+        return self
+
+    async def list_page(self, **_: Any) -> tuple[list[dict[str, Any]], str | None]:
+        self.listed.append(now())
+        return [summary(self.secondary)], None
+
+    def longest_pause(self, since: float) -> float:
+        """Between two lists since then, up to now."""
+        times = [since, *(at for at in self.listed if at >= since), now()]
+        return max(after - before for before, after in pairwise(times))
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@dataclass
+class World:
+    service: Service
+    flow: EventFlow
+    job: Tracked
+    sweeping: asyncio.Task[None]
+
+    def tell(self, secondary: str) -> None:
+        """The listener has heard of it first."""
+        told = Observation.from_summary(summary(secondary))
+        self.job.memory.note_told(told)
+        self.flow.note_event(SLOT, told, now(), is_news=True)
+
+    def look(self) -> None:
+        """The reconciler has looked."""
+        self.job.memory.note_found(Observation.from_describe(summary(self.service.secondary)), now())
+
+
+async def sweep_beside_events() -> World:
+    """A sweep of one followed job, under way."""
+    jobs, service, flow = TrackedJobs("us"), Service(), EventFlow()
+    job = jobs.see({"metadata": {"namespace": "n", "name": "job", "uid": "1", "resourceVersion": "1"}}, now())
+    assert job is not None
+    jobs.watch(job, Live(TARGET, Identity(*SLOT), Observation.from_summary(summary("Starting"))))
+    queue: WorkQueue[Key] = WorkQueue(jitter=random.Random(1))
+    sweeper = Sweeper(
+        seconds=SECONDS,
+        jobs=jobs,
+        queue=queue,
+        accounts=cast("Accounts", service),
+        budgets=Budgets(now, list_tps=100),
+        flow=flow,
+        leadership=AlwaysLeading(),
+        metrics=Metrics(CollectorRegistry(), "1", now),
+        clocks=Clocks(now, lambda: CREATED, random.Random(1)),
+        tick=lambda: None,
+    )
+    sweeping = asyncio.create_task(sweeper.run())
+    await asyncio.sleep(20)
+    assert service.longest_pause(now() - 15) <= SECONDS + IDLE_SECONDS
+    return World(service, flow, job, sweeping)
+
+
+def test_the_sweep_takes_its_time_while_events_tell_of_each_change_first() -> None:
+    async def main() -> None:
+        world = await sweep_beside_events()
+        for secondary in PATH[1:]:
+            world.service.secondary = secondary
+            world.tell(secondary)
+            await asyncio.sleep(1)
+            world.look()
+            began, listed = now(), len(world.service.listed)
+            await asyncio.sleep(600)
+            assert len(world.service.listed) - listed <= 2 * (600 / EVENTFUL_SECONDS + 2)
+            assert world.service.longest_pause(began) <= EVENTFUL_SECONDS + SECONDS + 1
+
+    run(main())
+
+
+def test_a_change_told_and_listed_before_anybody_has_looked_is_no_missing_event() -> None:
+    async def main() -> None:
+        world = await sweep_beside_events()
+        world.service.secondary = "Downloading"
+        world.tell("Downloading")
+        await asyncio.sleep(EVENTFUL_SECONDS * 3)
+        assert world.flow.is_flowing(PLACE, now())
+
+    run(main())
+
+
+def test_one_missing_event_brings_the_sweep_back_to_its_pace_for_a_while() -> None:
+    async def main() -> None:
+        world = await sweep_beside_events()
+        world.service.secondary = "Downloading"
+        world.tell("Downloading")
+        world.look()
+        await asyncio.sleep(100)
+        world.service.secondary = "Training"  # and no event says so
+        missed = now()
+        await asyncio.sleep(EVENTFUL_SECONDS + SECONDS + 1)
+        assert world.job.memory.look, "the sweep has found it"
+        world.look()
+        await asyncio.sleep(GRACE_SECONDS + SECONDS)
+        began = now()
+        await asyncio.sleep(DISTRUST_SECONDS - (began - missed))
+        assert world.service.longest_pause(began) <= SECONDS + 1
+        await asyncio.sleep(2 * EVENTFUL_SECONDS)
+        world.service.secondary = "Uploading"
+        world.tell("Uploading")
+        assert world.flow.is_flowing(PLACE, now())
+
+    run(main())
