@@ -1,0 +1,259 @@
+"""Other accounts: roles from ACK's account map, what is refused there, drift, and credentials that change."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.e2e.objects import training_job
+from tests.e2e.operator_process import OperatorProcess, await_true
+from tests.kube.test_surroundings import SELECTOR_CRD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.controlplane.plane import Cluster
+    from tests.e2e.objects import Jobs
+    from tests.sagemaker.stand_in import StandIn
+
+pytestmark = pytest.mark.e2e
+
+OWN, OTHER, THIRD = "123456789012", "210987654321", "333344445555"
+OWNER = "services.k8s.aws/owner-account-id"
+
+
+def role_of(account: str, name: str = "sagemaker") -> str:
+    return f"arn:aws:iam::{account}:role/{name}"
+
+
+class Run(Protocol):
+    """Starts an operator whose system namespace is the test's."""
+
+    def __call__(self, *flags: str, **environment: str) -> OperatorProcess: ...
+
+
+@pytest.fixture
+def run(crd: None, control_plane: Cluster, sagemaker: StandIn, namespace: str, tmp_path: Path) -> Iterator[Run]:
+    with contextlib.ExitStack() as stack:
+
+        def start(*flags: str, **environment: str) -> OperatorProcess:
+            system = {"ACK_SYSTEM_NAMESPACE": namespace, **environment}
+            watched = f"--watch-namespace={namespace}"
+            return stack.enter_context(
+                OperatorProcess(control_plane, sagemaker, tmp_path, watched, *flags, environment=system)
+            )
+
+        yield start
+
+
+def map_accounts(jobs: Jobs, roles: dict[str, str]) -> None:
+    """The account map as it should be from now on."""
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ack-role-account-map"}, "data": roles}
+    jobs.kubectl("apply", "-f", "-", input=json.dumps(body))
+
+
+def own_namespace(jobs: Jobs, namespace: str, account: str) -> None:
+    jobs.kubectl("annotate", "namespace", namespace, "--overwrite", f"{OWNER}={account}")
+
+
+def wait_told(jobs: Jobs, name: str, *texts: str, seconds: float = 20.0) -> None:
+    """Until ACK.Recoverable says all of this."""
+    jobs.wait(
+        name,
+        f"ACK.Recoverable says {texts}",
+        lambda _: all(text in jobs.condition(name, "ACK.Recoverable").get("message", "") for text in texts),
+        seconds,
+    )
+
+
+def accounts_of(sagemaker: StandIn, operation: str) -> set[str]:
+    return {call["account"] for call in sagemaker.calls(operation)}
+
+
+def test_an_object_of_another_account_waits_for_its_role_and_every_edit_of_the_map_counts_at_once(
+    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+) -> None:
+    own_namespace(jobs, namespace, OTHER)
+    run()
+    sagemaker.plan(seconds=3)
+    jobs.apply(training_job("theirs"))
+    wait_told(jobs, "theirs", f"No role is known for account {OTHER}", "there is no ConfigMap ack-role-account-map")
+    assert jobs.condition("theirs", "Ready")["reason"] == "RoleUnavailable"
+    for roles, texts in (
+        ({}, ("No role is known",)),
+        ({OTHER: "sagemaker"}, ("'sagemaker'", "no role of it")),
+        ({OTHER: role_of(THIRD)}, (THIRD, "no role of it")),
+        ({f"sagemaker.{OTHER}": role_of(OTHER)}, (f"sagemaker.{OTHER}", "not supported")),
+    ):
+        map_accounts(jobs, roles)
+        wait_told(jobs, "theirs", *texts, seconds=8)
+    assert sagemaker.calls(job="theirs") == []
+    map_accounts(jobs, {OTHER: role_of(OTHER)})
+    body = jobs.wait_status("theirs", "Completed")
+    assert body["status"]["ackResourceMetadata"]["ownerAccountID"] == OTHER
+    assert jobs.condition("theirs", "ACK.Recoverable") == {}
+    assert [(job["TrainingJobName"], job["Account"]) for job in sagemaker.jobs()] == [("theirs", OTHER)]
+    assert accounts_of(sagemaker, "CreateTrainingJob") == {OTHER}
+    assert accounts_of(sagemaker, "ListTrainingJobs") == {OTHER}
+
+
+def test_a_role_that_may_not_be_assumed_is_named_and_heals_by_itself(
+    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+) -> None:
+    own_namespace(jobs, namespace, OTHER)
+    map_accounts(jobs, {OTHER: role_of(OTHER)})
+    sagemaker.identity(denied_roles=[role_of(OTHER)])
+    run()
+    sagemaker.plan(seconds=2)
+    jobs.apply(training_job("denied"))
+    wait_told(jobs, "denied", "AccessDenied", role_of(OTHER))
+    assert sagemaker.jobs() == []
+    sagemaker.identity(denied_roles=[])
+    jobs.wait_status("denied", "Completed", 40)
+    assert len(sagemaker.effects("CreateTrainingJob")) == 1
+
+
+def test_an_external_id_goes_with_the_role(run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str) -> None:
+    own_namespace(jobs, namespace, OTHER)
+    map_accounts(jobs, {OTHER: role_of(OTHER)})
+    sagemaker.identity(external_ids={role_of(OTHER): "secret-handshake"})
+    run("--assume-role-external-id=secret-handshake")
+    jobs.apply(training_job("handshake"))
+    jobs.wait_status("handshake", "InProgress")
+
+
+def test_the_own_account_named_by_the_namespace_is_reached_by_the_maps_role_alone(
+    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+) -> None:
+    own_namespace(jobs, namespace, OWN)
+    run()
+    jobs.apply(training_job("confined"))
+    wait_told(jobs, "confined", f"No role is known for account {OWN}")
+    map_accounts(jobs, {OWN: role_of(OWN, "confined")})
+    jobs.wait_status("confined", "InProgress")
+    assert {call["job"] for call in sagemaker.calls("sts:AssumeRole")} == {role_of(OWN, "confined")}
+
+
+def test_sessions_that_expire_are_renewed_without_a_word(
+    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+) -> None:
+    own_namespace(jobs, namespace, OTHER)
+    map_accounts(jobs, {OTHER: role_of(OTHER)})
+    sagemaker.identity(session_seconds=2)
+    operator = run()
+    sagemaker.plan(seconds=6)
+    jobs.apply(training_job("long"))
+    jobs.wait_condition("long", "Complete")
+    assert len(sagemaker.calls("sts:AssumeRole")) > 2
+    assert [line for line in operator.lines() if "Expired" in line.get("msg", "")] == []
+
+
+def test_keys_that_expire_too_soon_are_replaced(run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str) -> None:
+    own_namespace(jobs, namespace, OTHER)
+    map_accounts(jobs, {OTHER: role_of(OTHER)})
+    run()
+    sagemaker.plan(outcome="Running", seconds=1)
+    jobs.apply(training_job("revoked"))
+    jobs.wait_status("revoked", "InProgress")
+    sagemaker.expire_sessions()
+    sagemaker.complete_job("revoked")
+    jobs.wait_condition("revoked", "Complete", seconds=60)
+
+
+def test_a_running_job_stays_where_it_is_when_its_namespace_names_another_account(
+    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+) -> None:
+    run()
+    sagemaker.plan(outcome="Running", seconds=0.5)
+    jobs.apply(training_job("stays"), training_job("kept"))
+    for name in ("stays", "kept"):
+        jobs.wait(name, "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
+    own_namespace(jobs, namespace, OTHER)
+    told = jobs.wait_condition("stays", "ACK.Advisory")
+    assert told["reason"] == "IdentityDiffers"
+    assert OWN in told["message"]
+    assert OTHER in told["message"]
+    jobs.kubectl("annotate", "trainingjob", "kept", "services.k8s.aws/deletion-policy=retain")
+    jobs.kubectl("delete", "trainingjob", "kept", "--timeout=10s")
+    assert sagemaker.calls("StopTrainingJob") == []
+    sagemaker.complete_job("stays")
+    jobs.wait_condition("stays", "Complete")
+    assert accounts_of(sagemaker, "DescribeTrainingJob") == {OWN}
+
+
+def test_each_account_has_a_sweep_and_budgets_of_its_own(
+    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+) -> None:
+    run()
+    sagemaker.plan(outcome="Running", seconds=0.5)
+    map_accounts(jobs, {OTHER: role_of(OTHER)})
+    jobs.apply(training_job("first"))
+    jobs.wait_status("first", "InProgress")
+    own_namespace(jobs, namespace, OTHER)
+    jobs.apply(training_job("second"))
+    jobs.wait_status("second", "InProgress")
+    sagemaker.fault("throttle", "*", account=OTHER)
+    await_true("the other account is throttled", lambda: len(sagemaker.errors()) > 0)
+    sagemaker.complete_job("first")
+    jobs.wait_condition("first", "Complete", seconds=10)
+    assert jobs.status("second")["trainingJobStatus"] == "InProgress"
+    sagemaker.clear_faults()
+    sagemaker.complete_job("second")
+    jobs.wait_condition("second", "Complete", seconds=40)
+    assert accounts_of(sagemaker, "ListTrainingJobs") == {OWN, OTHER}
+
+
+def test_the_file_of_a_web_identity_is_read_anew_when_it_is_rotated(
+    run: Run, jobs: Jobs, sagemaker: StandIn, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("first-token")
+    sagemaker.identity(web_tokens=["first-token"], session_seconds=2)
+    run(
+        AWS_ACCESS_KEY_ID="",
+        AWS_SECRET_ACCESS_KEY="",
+        AWS_ROLE_ARN=role_of(OWN, "operator"),
+        AWS_WEB_IDENTITY_TOKEN_FILE=str(token),
+    )
+    sagemaker.plan(outcome="Running", seconds=0.5)
+    jobs.apply(training_job("by-token"))
+    jobs.wait_status("by-token", "InProgress")
+    token.write_text("second-token")
+    sagemaker.identity(web_tokens=["second-token"])
+    await_true("the second token is used", lambda: "second-token" in sagemaker.seen_web_tokens(), 30.0)
+    sagemaker.complete_job("by-token")
+    jobs.wait_condition("by-token", "Complete", seconds=40)
+    assert jobs.condition("by-token", "ACK.Recoverable") == {}
+
+
+def test_an_object_that_a_role_selector_matches_is_refused(
+    run: Run, jobs: Jobs, control_plane: Cluster, sagemaker: StandIn, namespace: str
+) -> None:
+    control_plane.kubectl("apply", "-f", "-", input=SELECTOR_CRD)
+    control_plane.kubectl("wait", "--for=condition=Established", "crd/iamroleselectors.services.k8s.aws")
+    selector = {
+        "apiVersion": "services.k8s.aws/v1alpha1",
+        "kind": "IAMRoleSelector",
+        "metadata": {"name": "gold"},
+        "spec": {
+            "arn": role_of(OTHER),
+            "namespaceSelector": {"names": [namespace]},
+            "resourceLabelSelector": {"matchLabels": {"tier": "gold"}},
+        },
+    }
+    try:
+        control_plane.kubectl("apply", "-f", "-", input=json.dumps(selector))
+        run()
+        selected = training_job("selected")
+        selected["metadata"]["labels"] = {"tier": "gold"}
+        jobs.apply(selected, training_job("not-selected"))
+        wait_told(jobs, "selected", "IAMRoleSelector gold", "not supported")
+        assert jobs.condition("selected", "Ready")["reason"] == "RoleSelectorNotSupported"
+        jobs.wait_status("not-selected", "InProgress")
+        assert sagemaker.calls(job="selected") == []
+    finally:
+        control_plane.kubectl("delete", "crd", "iamroleselectors.services.k8s.aws")
