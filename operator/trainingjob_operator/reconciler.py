@@ -160,11 +160,14 @@ class Reconciler:
     # -- one pass -----------------------------------------------------------------------------------------------------
 
     async def _pass(self, key: Key) -> None:
+        packed = b""
         for _ in range(MAX_STEPS):
             tracked = self._jobs.get(key)
             if tracked is None:
                 return
-            view, access = await self._observe(tracked)
+            if tracked.packed is not packed:  # most steps leave the object as it is
+                packed, resource = tracked.packed, tracked.resource()
+            view, access = await self._observe(tracked, resource)
             step = decision.decide(view)
             if await self._carry_out(step, Work(tracked, view, access)):
                 if _gives_up_turn(step, view):
@@ -173,8 +176,7 @@ class Reconciler:
         message = f"{MAX_STEPS} steps without an end, the last {step}"
         raise RuntimeError(message)
 
-    async def _observe(self, tracked: Tracked) -> "tuple[View, Access]":
-        resource = tracked.resource()
+    async def _observe(self, tracked: Tracked, resource: Resource) -> "tuple[View, Access]":
         now = self._clocks.monotonic()
         if tracked.memory.term != self._leadership.term:
             tracked.memory = Memory(first_seen=now, term=self._leadership.term)

@@ -88,7 +88,7 @@ class Reporter:
         subject = Subject(resource.namespace, resource.name, resource.uid)
         for draft in events.drafts(resource.status, wanted, report):
             self._recorder.record(subject, draft.type, draft.reason, draft.message, draft.key)
-        before, after = Observation.from_status(resource.status), Observation(wanted)
+        before, after = Observation(resource.status), Observation(wanted)
         if after.is_ended() and not before.is_ended():
             training, billable = (wanted.get(f"{kind}TimeInSeconds", 0) for kind in ("training", "billable"))
             self._metrics.job_ended(after.status, training, billable)

@@ -4,6 +4,7 @@ Shapes of annotations and conditions are elsewhere (annotations.py, conditions.p
 """
 
 import enum
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,12 @@ def build_arn(partition: str, identity: Identity) -> str:
 
 def parse_arn(arn: object) -> tuple[str, Identity] | None:
     """(partition, identity) of a training job's ARN, its name in the ARN's own lower case; None if it is none."""
-    match = _ARN.fullmatch(arn) if isinstance(arn, str) else None
+    return _parse_arn(arn) if isinstance(arn, str) else None
+
+
+@functools.lru_cache(maxsize=1024)  # one look at an object asks for the same one again and again
+def _parse_arn(arn: str) -> tuple[str, Identity] | None:
+    match = _ARN.fullmatch(arn)
     if match is None:
         return None
     return match["partition"], Identity(match["account"], match["region"], match["name"])

@@ -136,7 +136,7 @@ def pruned_paths(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> frozense
 
     `stored` is the status in the answer to that very write. Paths such as `logs` or `conditions[].reason`.
     """
-    return frozenset(_missing(sent, stored, ""))
+    return frozenset() if sent == stored else frozenset(_missing(sent, stored, ""))
 
 
 def _missing(sent: object, stored: object, path: str) -> Iterator[str]:

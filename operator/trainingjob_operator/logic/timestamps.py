@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -12,15 +13,26 @@ _OURS = re.compile(r"[^.]{19}(\.\d{3})?Z", re.ASCII)
 
 def parse_time(value: object) -> datetime | None:
     """An aware datetime or RFC 3339 text, in UTC and cut to milliseconds; None for anything else."""
-    if isinstance(value, str) and _RFC_3339.fullmatch(value):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if not isinstance(value, datetime) or value.utcoffset() is None:
+    if isinstance(value, str):
+        return _parse_text(value)
+    return _to_utc(value) if isinstance(value, datetime) else None
+
+
+@functools.lru_cache(maxsize=4096)  # one look at a job reads the same few texts again and again
+def _parse_text(text: str) -> datetime | None:
+    if not _RFC_3339.fullmatch(text):
         return None
     try:
-        utc = value.astimezone(UTC)
+        return _to_utc(datetime.fromisoformat(text))
+    except ValueError:
+        return None
+
+
+def _to_utc(moment: datetime) -> datetime | None:
+    if moment.utcoffset() is None:
+        return None
+    try:
+        utc = moment.astimezone(UTC)
     except OverflowError:  # within an offset of the first or the last year
         return None
     return utc - timedelta(microseconds=excess) if (excess := utc.microsecond % 1000) else utc
