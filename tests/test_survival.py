@@ -1,0 +1,260 @@
+"""Killed at any call and any write, with lost answers, stale answers and edits meanwhile: nothing is lost or doubled.
+
+Lives are played in virtual time on fakes; the same on real parts is in e2e.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes.api_server import FakeApiServer
+from tests.fakes.service import FakeService, failed
+from tests.fakes.virtual_time import run
+from tests.fakes.world import FakeSurroundings, Life
+from tests.logic.objects import JOB, NAME, NAMESPACE, WANTED, body
+from trainingjob_operator.logic.annotations import ADOPTION_POLICY, DELETION_POLICY, READ_ONLY, REGION
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+
+KEY = (NAMESPACE, NAME)
+LONG = 400.0
+"""Seconds in which everything is settled, whatever happened."""
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+class Trials:
+    """Plays with an operator that is killed at a certain call or write, and started again."""
+
+    def __init__(self, *, kill_at: int | None = None, **service: Any) -> None:
+        self.api = FakeApiServer()
+        self.service = FakeService(**service)
+        self.surroundings = FakeSurroundings()
+        self.points: list[str] = []
+        self.deletions: list[float] = []
+        self._kill_at = kill_at
+        self._dead = asyncio.Event()
+        self.fault: Callable[[str, bool], None] = lambda _operation, _before: None
+        self.service.fault = self._pass_by
+        self.api.hinder = self._pass_by
+
+    def _pass_by(self, what: str, before: bool) -> None:
+        if self._dead.is_set():
+            raise KilledError
+        self.points.append(f"{'before' if before else 'after'} {what}")
+        if len(self.points) - 1 == self._kill_at:
+            self._dead.set()
+            raise KilledError
+        if what.endswith(("Job", "Jobs", "Tags")):
+            self.fault(what, before)
+
+    async def play(self, script: Callable[[int], None], *, steps: int, pause: float, dead_seconds: float = 3.0) -> None:
+        life = Life(self.api, self.service, surroundings=self.surroundings)
+        for step in range(steps):
+            script(step)
+            try:
+                await asyncio.wait_for(self._dead.wait(), pause)
+            except TimeoutError:
+                continue
+            await life.end()
+            await asyncio.sleep(dead_seconds)
+            self._dead.clear()
+            self._kill_at = None
+            life = Life(self.api, self.service, surroundings=self.surroundings, seed=step)
+        await asyncio.sleep(LONG)
+        await life.settle(0.1)
+        self.check()
+        self.api.delete(KEY)
+        self.deletions.append(asyncio.get_running_loop().time())
+        await life.settle(LONG)
+        assert KEY not in self.api.objects, "an object can always be deleted in the end"
+        self.check()
+        await life.end()
+
+    def delete(self) -> None:
+        self.deletions.append(asyncio.get_running_loop().time())
+        self.api.delete(KEY)
+
+    def check(self) -> None:
+        now = asyncio.get_running_loop().time()
+        assert len({job.identity.slot for job in self.service.created}) == len(self.service.created)
+        assert len(self.service.created) <= 1, "at most one job for an object"
+        for _, at in self.service.stopped:
+            assert any(deleted <= at for deleted in self.deletions), "no stop without a deletion"
+        body_now = self.api.objects.get(KEY)
+        for job in self.service.created:
+            if job.status(now) not in ("InProgress", "Stopping"):
+                continue
+            assert body_now is not None or self.retains, "an orphan"
+            if body_now is not None:
+                arn = body_now["status"]["ackResourceMetadata"]["arn"]
+                assert arn.endswith("/" + job.identity.job_name.lower()), "it runs, and its object does not know it"
+                assert job.identity.region in arn
+                assert body_now["status"]["trainingJobStatus"] == job.status(now)
+
+    retains = False
+
+
+def _apply(trials: Trials) -> Callable[[int], None]:
+    return lambda step: trials.api.apply(body()) if step == 0 else None
+
+
+def _apply_and_delete(trials: Trials) -> Callable[[int], None]:
+    return lambda step: trials.api.apply(body()) if step == 0 else trials.delete() if step == 25 else None
+
+
+def _apply_and_move(trials: Trials) -> Callable[[int], None]:
+    def script(step: int) -> None:
+        if step == 0:
+            trials.api.apply(body())
+        elif step == 1 and KEY in trials.api.objects:
+            trials.api.annotate(KEY, **{REGION: "eu-central-1"})
+
+    return script
+
+
+SCRIPTS = {"a life": _apply, "a life that is cut short": _apply_and_delete, "a region edited": _apply_and_move}
+
+
+def _points(name: str) -> list[str]:
+    """All calls and writes of an undisturbed play, found by counting."""
+
+    async def main() -> list[str]:
+        trials = Trials(seconds=40.0)
+        await trials.play(SCRIPTS[name](trials), steps=60, pause=1.0)
+        return trials.points
+
+    return run(main())
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("hidden", [0.0, 20.0])
+def test_a_death_at_any_call_or_write_loses_and_doubles_nothing(name: str, hidden: float) -> None:
+    points = _points(name)
+    assert len(points) > 10
+    for kill_at, point in enumerate(points):
+
+        async def main(kill_at: int = kill_at) -> Trials:
+            trials = Trials(kill_at=kill_at, seconds=40.0, hidden_seconds=hidden)
+            await trials.play(SCRIPTS[name](trials), steps=60, pause=1.0)
+            return trials
+
+        try:
+            trials = run(main())
+            assert len(trials.service.created) == 1
+        except AssertionError as error:
+            raise AssertionError(f"killed {point} ({kill_at}): {error}") from error
+
+
+ERRORS: list[tuple[ErrorClass, str, bool]] = [
+    (ErrorClass.RETRY, "InternalFailure", False),
+    (ErrorClass.RETRY, "ReadTimeoutError", False),
+    (ErrorClass.THROTTLED, "ThrottlingException", True),
+    (ErrorClass.DENIED, "AccessDeniedException", True),
+    (ErrorClass.CREDENTIALS, "ExpiredTokenException", True),
+    (ErrorClass.DOUBTFUL, "ValidationException", True),
+    (ErrorClass.WAITING, "ResourceLimitExceeded", True),
+]
+
+ACTIONS: dict[str, Callable[[Trials], None]] = {
+    "nothing": lambda _trials: None,
+    "delete": lambda trials: trials.delete(),
+    "edit": lambda trials: trials.api.edit(KEY, stoppingCondition={"maxRuntimeInSeconds": 60}),
+    "region": lambda trials: trials.api.annotate(KEY, **{REGION: "eu-central-1"}),
+    "bad region": lambda trials: trials.api.annotate(KEY, **{REGION: "nowhere"}),
+    "good region": lambda trials: trials.api.annotate(KEY, **{REGION: None}),
+    "adopt": lambda trials: trials.api.annotate(KEY, **{ADOPTION_POLICY: "adopt-or-create"}),
+    "read only": lambda trials: trials.api.annotate(KEY, **{READ_ONLY: "true"}),
+    "read and write": lambda trials: trials.api.annotate(KEY, **{READ_ONLY: None}),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    actions=st.lists(st.sampled_from(sorted(ACTIONS)), min_size=1, max_size=6),
+    pauses=st.lists(st.sampled_from([0.03, 0.1, 0.5, 3.0, 20.0]), min_size=6, max_size=6),
+    kill_at=st.none() | st.integers(0, 40),
+    hidden=st.sampled_from([0.0, 5.0, 25.0]),
+    errors=st.integers(0, 60),
+    seconds=st.sampled_from([15.0, 60.0, 5000.0]),
+)
+def test_whatever_happens_there_is_one_job_at_most_and_every_object_goes_in_the_end(
+    seed: int,
+    actions: list[str],
+    pauses: list[float],
+    kill_at: int | None,
+    hidden: float,
+    errors: int,
+    seconds: float,
+) -> None:
+    async def main() -> None:
+        trials = Trials(kill_at=kill_at, seconds=seconds, hidden_seconds=hidden)
+        chance = random.Random(seed)
+        until = asyncio.get_running_loop().time() + 100.0
+
+        def fail(operation: str, before: bool) -> None:
+            if chance.randrange(100) >= errors or asyncio.get_running_loop().time() > until:
+                return
+            kind, code, definite = chance.choice(ERRORS)
+            if kind is ErrorClass.DOUBTFUL and operation != "CreateTrainingJob":
+                return
+            if before or not definite:
+                raise AwsError(operation, code, "words", kind, definite=definite)
+
+        trials.fault = fail
+        plan = [(sum(pauses[: index + 1]), action) for index, action in enumerate(actions)]
+        began = asyncio.get_running_loop().time()
+        trials.api.apply(body())
+
+        def script(_step: int) -> None:
+            now = asyncio.get_running_loop().time() - began
+            while plan and plan[0][0] <= now:
+                action = plan.pop(0)[1]
+                if KEY in trials.api.objects:
+                    ACTIONS[action](trials)
+
+        await trials.play(script, steps=150, pause=1.0)
+
+    run(main())
+
+
+def test_a_retained_job_outlives_its_object_through_any_death() -> None:
+    for kill_at in range(12):
+
+        async def main(kill_at: int = kill_at) -> None:
+            trials = Trials(kill_at=kill_at, seconds=5000.0)
+            trials.retains = True
+            script = _apply(trials)
+            trials.surroundings.namespace = {f"sagemaker.{DELETION_POLICY}": "retain"}
+            await trials.play(script, steps=20, pause=1.0)
+            assert trials.service.stopped == []
+            assert len(trials.service.created) == 1
+
+        run(main())
+
+
+def test_a_foreign_job_is_never_touched_whatever_dies() -> None:
+    for kill_at in range(12):
+
+        async def main(kill_at: int = kill_at) -> None:
+            trials = Trials(kill_at=kill_at, seconds=5000.0)
+            job = trials.service.put(WANTED, {"TrainingJobName": JOB}, {"team": "other"})
+            lost = [failed("CreateTrainingJob", "ReadTimeoutError", ErrorClass.RETRY, definite=False)]
+
+            def lose(operation: str, before: bool) -> None:
+                if operation == "CreateTrainingJob" and before and lost:
+                    raise lost.pop()
+
+            trials.fault = lose
+            await trials.play(_apply(trials), steps=60, pause=1.0)
+            assert job.stopped is None
+            assert job.tags == {"team": "other"}
+
+        run(main())
