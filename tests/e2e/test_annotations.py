@@ -38,7 +38,7 @@ REFUSED = {
     "two-at-once": ({f"{ACK}region": "mars", f"{ACK}read-only": "1"}, ("'mars'", "'1'")),
 }
 
-NAMESPACE_REFUSED = {
+NAMESPACE_REFUSED: dict[str, dict[str, tuple[str, ...]]] = {
     f"{ACK}default-region": {"mars": ("'mars'", "us-west-2"), "": ("default-region",)},
     f"{ACK}owner-account-id": {"12345": ("'12345'", "12 digits"), "": ("12 digits",)},
     f"{ACK}team-id": {"vision": ("team-id", "not supported", "owner-account-id")},

@@ -252,6 +252,19 @@ def test_ack_would_do_no_harm_if_it_came_back_now(world: World) -> None:
         )  # what it did before, too
 
 
+def test_acks_crd_can_be_put_back_and_ack_finds_what_it_goes_by(world: World, control_plane: Cluster) -> None:
+    install_crd(control_plane, ACKS)
+    try:
+        for name, body in read_all(world.jobs).items():
+            before = world.later[name]
+            assert body["spec"] == before["spec"]
+            assert body["metadata"].get("finalizers") == before["metadata"].get("finalizers")
+            assert body["status"].get("ackResourceMetadata") == before["status"].get("ackResourceMetadata")
+            assert set(body["status"]).isdisjoint(NEW_FIELDS)
+    finally:
+        install_crd(control_plane, OURS if world.ours else ACKS)
+
+
 # The tests from here on change the world; each touches objects of its own.
 
 

@@ -14,7 +14,8 @@ from tests.kube.proxy import Relay
 from tests.kube.test_client import through
 from trainingjob_operator.kube.client import ApiServer, Login
 from trainingjob_operator.kube.errors import Unavailable
-from trainingjob_operator.kube.surroundings import ACCOUNT_MAP, Surroundings
+from trainingjob_operator.kube.surroundings import Surroundings
+from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,0 +1,84 @@
+"""After a job's end: its warm pool and its rules are followed until they end too, and then nobody is asked any more."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tests.e2e.objects import training_job
+from tests.e2e.operator_process import await_true
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Shared
+
+RESOURCES = {"instanceType": "ml.m5.large", "instanceCount": 1, "volumeSizeInGB": 5, "keepAlivePeriodInSeconds": 600}
+RULE = {"ruleConfigurationName": "Watch", "ruleEvaluatorImage": "rules", "ruleParameters": {"rule_to_invoke": "Watch"}}
+FOLLOW = 30.0
+"""Seconds between two looks at an ended job."""
+
+
+def total(shared: Shared) -> int:
+    """All calls so far but those of STS."""
+    return sum(count for name, count in shared.sagemaker.counts().items() if not name.startswith("sts:"))
+
+
+def test_warm_pool_and_rules_are_followed_to_their_end_and_then_there_is_silence(shared: Shared) -> None:
+    shared.sagemaker.plan("pool", seconds=1)
+    shared.sagemaker.plan("rules", seconds=1, rule_seconds=12)
+    shared.sagemaker.plan("plain", seconds=1)
+    shared.jobs.apply(
+        training_job("pool", resourceConfig=RESOURCES),
+        training_job("rules", debugRuleConfigurations=[RULE]),
+        training_job("plain"),
+    )
+    pool = shared.jobs.wait(
+        "pool", "is kept", lambda body: body.get("status", {}).get("warmPoolStatus", {}).get("status") == "Available"
+    )
+    rules = shared.jobs.wait("rules", "run on", lambda _: shared.jobs.condition("rules", "Finished"))
+    shared.jobs.wait_condition("plain", "Complete")
+    for body in (pool, rules):
+        name = body["metadata"]["name"]
+        assert shared.jobs.condition(name, "Ready")["status"] == "True"
+        shared.jobs.wait(name, "nothing holds it", lambda body: "finalizers" not in body["metadata"])
+    synced = shared.jobs.condition("rules", "ACK.ResourceSynced")
+    assert (synced["status"], synced["reason"]) == ("False", "RulesRunning")
+    assert synced["message"] == "DebugRule is in InProgress status."
+    assert shared.jobs.condition("pool", "ACK.ResourceSynced")["status"] == "True"
+
+    # A job of somebody else takes the pool; the rule ends by itself.
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5, "KeepAlivePeriodInSeconds": 60}
+    shared.sagemaker.create_job("next", ResourceConfig=resources)
+    shared.jobs.wait(
+        "pool", "is reused", lambda body: body["status"]["warmPoolStatus"]["status"] == "Reused", FOLLOW + 8
+    )
+    assert shared.jobs.status("pool")["warmPoolStatus"]["reusedByJob"] == "next"
+    synced = shared.jobs.wait_condition("rules", "ACK.ResourceSynced", seconds=FOLLOW + 8)
+    assert synced["message"] == "TrainingJob is in Completed status."
+    assert shared.jobs.status("rules")["debugRuleEvaluationStatuses"][0]["ruleEvaluationStatus"] == "NoIssuesFound"
+
+    calls = total(shared)
+    time.sleep(FOLLOW + 2)
+    assert total(shared) == calls
+
+
+def test_a_pool_is_left_to_its_keep_alive_when_its_object_goes(shared: Shared) -> None:
+    shared.sagemaker.plan("left", seconds=1)
+    shared.jobs.apply(training_job("left", resourceConfig=RESOURCES))
+    shared.jobs.wait_condition("left", "Complete")
+    calls = len(shared.sagemaker.calls(job="left"))
+    shared.jobs.kubectl("delete", "trainingjob", "left", "--timeout=10s")
+    assert len(shared.sagemaker.calls(job="left")) == calls
+    job = shared.sagemaker.job("left")
+    assert job is not None
+    assert job["description"]["WarmPoolStatus"]["Status"] == "Available"
+
+
+def test_a_pool_that_appears_late_is_found(shared: Shared) -> None:
+    shared.sagemaker.plan("late", seconds=1, pool_delay=3)
+    shared.jobs.apply(training_job("late", resourceConfig=RESOURCES))
+    shared.jobs.wait_condition("late", "Complete")
+    await_true(
+        "the pool is shown",
+        lambda: shared.jobs.status("late").get("warmPoolStatus", {}).get("status") == "Available",
+        FOLLOW + 8,
+    )

@@ -1,0 +1,90 @@
+"""Two controllers at once: who finds another one writing the status of an object leaves that object to it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from tests.e2e.objects import training_job
+from tests.e2e.operator_process import await_true
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import NewOperator
+    from tests.e2e.objects import Jobs
+    from tests.sagemaker.stand_in import StandIn
+
+ACK = "controller"
+"""The field manager of ACK's controllers."""
+
+
+def write_as_ack(jobs: Jobs, name: str, failure: str) -> None:
+    """A write of the status by another controller."""
+    patch = json.dumps({"status": {"failureReason": failure}})
+    jobs.kubectl(
+        "patch", "trainingjob", name, "--subresource=status", f"--field-manager={ACK}", "--type=merge", "-p", patch
+    )
+
+
+def version(jobs: Jobs, name: str) -> str:
+    body = jobs.get(name)
+    assert body is not None
+    return str(body["metadata"]["resourceVersion"])
+
+
+def start_training(jobs: Jobs, sagemaker: StandIn, *names: str) -> None:
+    sagemaker.plan(outcome="Running", seconds=0.5)
+    jobs.apply(*[training_job(name) for name in names])
+    for name in names:
+        jobs.wait(name, "trains", lambda body: body.get("status", {}).get("secondaryStatus") == "Training")
+
+
+def test_an_object_that_another_controller_writes_is_left_to_it_and_everybody_is_told(
+    new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn
+) -> None:
+    operator = new_operator()
+    operator.start()
+    start_training(jobs, sagemaker, "shared", "alone", "leaving")
+    for name in ("shared", "leaving"):
+        write_as_ack(jobs, name, "as ACK sees it")
+        told = jobs.wait_condition(name, "ACK.Advisory")
+        assert told["reason"] == "Passive"
+        assert f"Another controller, {ACK}," in told["message"]
+        await_true(
+            "an Event",
+            lambda name=name: [e for e in jobs.events(name) if e["reason"] == "Passive" and e["type"] == "Warning"],  # type: ignore[misc]
+        )
+    assert [line for line in operator.lines() if ACK in line.get("msg", "") and line.get("name") == "shared"]
+    await_true("the metric", lambda: list(operator.metric("trainingjob_passive_objects").values()) == [2.0], 15.0)
+
+    asked = {name: len(sagemaker.calls(job=name)) for name in ("shared", "leaving")}
+    versions = {name: version(jobs, name) for name in ("shared", "leaving")}
+    sagemaker.complete_job("shared")
+    sagemaker.complete_job("alone")
+    jobs.wait_condition("alone", "Complete")
+    write_as_ack(jobs, "shared", "another word")
+    time.sleep(2)
+    assert jobs.status("shared")["failureReason"] == "another word"
+    assert jobs.status("shared")["trainingJobStatus"] == "InProgress"
+    assert version(jobs, "leaving") == versions["leaving"]
+    jobs.delete("leaving")
+    time.sleep(1.5)
+    assert jobs.get("leaving") is not None
+    assert {name: len(sagemaker.calls(job=name)) for name in asked} == asked
+
+    # What was written before the operator's own start does not count.
+    operator.restart()
+    jobs.wait_condition("shared", "Complete")
+    jobs.wait_gone("leaving")
+    assert jobs.condition("shared", "ACK.Advisory") == {}
+    assert len(sagemaker.calls("StopTrainingJob", job="leaving")) == 1
+
+
+def test_a_flag_overrides_it(new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn) -> None:
+    new_operator("--override-passive").start()
+    start_training(jobs, sagemaker, "mine")
+    write_as_ack(jobs, "mine", "as ACK sees it")
+    jobs.wait("mine", "is corrected", lambda body: "failureReason" not in body["status"])
+    sagemaker.complete_job("mine")
+    jobs.wait_condition("mine", "Complete")
+    assert jobs.condition("mine", "ACK.Advisory") == {}
