@@ -17,10 +17,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.virtual_time import run
-from trainingjob_operator.aws.event_queue import Message
+from trainingjob_operator.aws.event_queue import BATCH, Message
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.event_listener import PATIENCE, TICK_SECONDS, EventListener
+from trainingjob_operator.event_listener import GATHER_SECONDS, PATIENCE, TICK_SECONDS, EventListener
 from trainingjob_operator.leadership import AlwaysLeading, NotLeading
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.event_flow import EventFlow
@@ -216,6 +216,17 @@ async def test_what_is_no_news_wakes_nobody_and_is_deleted(world: World, message
     assert world.events.deleted == [message, message]
     assert world.count(outcome) == 2
     assert not world.flow.is_flowing(PLACE, now())
+
+
+@in_virtual_time
+async def test_single_messages_are_gathered_and_full_batches_are_not_waited_for(world: World) -> None:
+    full = [event("stranger", "Training")] * BATCH
+    async with world.listening():
+        world.events.bring(full, full, full[:1], full[:1], full[:1])
+        await settle()
+        assert len(world.events.deleted) == 2 * BATCH + 1
+        await asyncio.sleep(GATHER_SECONDS * 1.5)
+        assert len(world.events.deleted) == 2 * BATCH + 2
 
 
 @in_virtual_time

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from trainingjob_operator.aws.event_queue import Message
+from trainingjob_operator.aws.event_queue import BATCH, Message
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.logic.errors import AwsError
@@ -29,6 +29,9 @@ BACKOFF_LIMIT = 60.0
 
 IDLE_SECONDS = 0.5
 """How often it is checked whether this replica leads."""
+
+GATHER_SECONDS = 0.2
+"""Pause after a batch that was not full: a call for each single message would cost more than its job."""
 
 PATIENCE = (0.5, 2.0, 5.0)
 """Seconds after which a hint is tried again that no look at the job has confirmed: Describe may be behind the events,
@@ -113,6 +116,8 @@ class EventListener:
             if trouble is not None and (messages or trouble.operation != "DeleteMessageBatch"):
                 log.info("The event queue can be read again")
                 trouble, failures = None, 0
+            if len(messages) < BATCH:
+                await asyncio.sleep(GATHER_SECONDS)
 
     def _pause(self, failures: int) -> float:
         return min(BACKOFF_LIMIT, 2.0 ** min(failures - 1, 8)) * self._clocks.jitter.uniform(0.5, 1.0)
