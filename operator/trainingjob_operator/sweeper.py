@@ -71,12 +71,19 @@ class Sweeper:
                 for target in wanted - self._loops.keys():
                     self._loops[target] = asyncio.create_task(self._sweep(target), name=f"sweep of {target.region}")
                 for target in [target for target, loop in self._loops.items() if target not in wanted or loop.done()]:
-                    self._loops.pop(target).cancel()
-                    self._metrics.sweep_rests(target.account, target.region)
+                    self._end(target)
                 await asyncio.sleep(IDLE_SECONDS)
         finally:
             for loop in self._loops.values():
                 loop.cancel()
+
+    def _end(self, target: Target) -> None:
+        loop = self._loops.pop(target)
+        if loop.done() and not loop.cancelled():  # it never ends by itself; the next round starts it again
+            where = {"account": target.account, "region": target.region}
+            log.error("A defect ended the sweep", exc_info=loop.exception(), extra=where)
+        loop.cancel()
+        self._metrics.sweep_rests(target.account, target.region)
 
     async def _sweep(self, target: Target) -> None:
         sweep, failures = Sweep(self._seconds), 0
