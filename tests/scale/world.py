@@ -56,6 +56,8 @@ class Parameters:
     """A command to measure in place of this operator."""
     flags: tuple[str, ...] = ()
     """Further flags of this operator."""
+    push: bool = False
+    """Whether this operator is told of changes by events."""
     window: float = 60.0
     """Seconds for which something that lasts is watched."""
 
@@ -257,6 +259,13 @@ async def side_by_side(act: Callable[[str], Awaitable[object]], names: Iterable[
     await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
 
 
+def _push(sagemaker: Control) -> list[str]:
+    """Every change becomes an event; the flag that lets the operator read them."""
+    queue = sagemaker.create_queue()
+    sagemaker.send_events(queue, delay=0.1, spread=0.2, twice=0.1)
+    return [f"--event-queue-url={queue}"]
+
+
 @contextlib.asynccontextmanager
 async def open_world(parameters: Parameters) -> AsyncIterator[World]:
     """Everything up and the controller running; everything down at the end."""
@@ -273,7 +282,8 @@ async def open_world(parameters: Parameters) -> AsyncIterator[World]:
         if parameters.controller:
             controller = OtherController(parameters.controller, cluster, sagemaker, folder)
         else:
-            controller = OwnOperator(cluster, sagemaker, folder, parameters.flags)
+            flags = (*parameters.flags, *_push(sagemaker)) if parameters.push else parameters.flags
+            controller = OwnOperator(cluster, sagemaker, folder, flags)
         api = ApiServer(Login({"KUBECONFIG": str(cluster.kubeconfig)}), "trainingjob-scale")
         world = World(parameters, sagemaker, stand_in_pid, controller, api)
         parts.callback(controller.kill)
