@@ -1,0 +1,82 @@
+"""Started as ACK's chart starts its controller: its flags, variables, metrics and health paths."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.objects import training_job
+from tests.e2e.operator_process import OperatorProcess, await_true
+from trainingjob_operator.settings import IGNORED_FLAGS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.controlplane.plane import Cluster
+    from tests.e2e.conftest import NewOperator
+    from tests.e2e.objects import Jobs
+    from tests.sagemaker.stand_in import StandIn
+
+ACKS_TAGS = (
+    "services.k8s.aws/controller-version=%CONTROLLER_SERVICE%-%CONTROLLER_VERSION%,"
+    "services.k8s.aws/namespace=%K8S_NAMESPACE%,"
+    "app.kubernetes.io/managed-by=%MANAGED_BY%,"
+    "kro.run/kro-version=%KRO_VERSION%"
+)
+ACKS_ARGUMENTS = [
+    "--enable-development-logging=false",
+    f"--resource-tags={ACKS_TAGS}",
+    "--watch-selectors=",
+    "--deletion-policy=delete",
+    "--enable-leader-election=true",
+    "--reconcile-default-max-concurrent-syncs=3",
+    "--enable-carm=true",
+    "--reconcile-default-resync-seconds=36000",
+    "--reconcile-resource-resync-seconds=TrainingJob=60",
+    "--reconcile-resource-max-concurrent-syncs=TrainingJob=3",
+    "--reconcile-resources=Endpoint,TrainingJob",
+    "--enable-cross-namespace=true",
+    "--enable-field-export-reconciler=true",
+    "--feature-gates=ReadOnlyResources=true,ResourceAdoption=true,ServiceLevelCARM=false",
+    "--enable-webhook-server=false",
+    "--webhook-server-addr=0.0.0.0:9433",
+    "--aws-endpoint-use-path-style=false",
+]
+
+
+def test_it_takes_what_acks_chart_gives_with_one_line_for_what_means_nothing_here(
+    new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
+) -> None:
+    operator = new_operator(*ACKS_ARGUMENTS, f"--leader-election-namespace={namespace}")
+    operator.start()
+    sagemaker.plan(seconds=1)
+    jobs.apply(training_job("as-ever"))
+    jobs.wait_condition("as-ever", "Complete")
+    warned = [line["msg"] for line in operator.lines() if "is accepted and ignored" in line.get("msg", "")]
+    assert sorted(line.partition(" ")[0] for line in warned) == sorted(IGNORED_FLAGS)
+    leases = json.loads(jobs.kubectl("get", "leases", "-o", "json"))["items"]
+    assert [lease["metadata"]["name"] for lease in leases] == ["trainingjob-operator.sagemaker.services.k8s.aws"]
+    assert operator.ask("healthz")[0] == operator.ask("readyz")[0] == 200
+    requests = operator.metric("ack_outbound_api_requests_total")
+    created = [
+        count for labels, count in requests.items() if 'op_id="CreateTrainingJob"' in labels and "CREATE" in labels
+    ]
+    assert created == [1.0]
+    assert any('op_id="DescribeTrainingJob"' in labels and "READ_ONE" in labels for labels in requests)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("variables", [("ACK_SYSTEM_NAMESPACE",), ("K8S_NAMESPACE",)])
+def test_the_system_namespace_comes_from_acks_variables(
+    jobs: Jobs, control_plane: Cluster, sagemaker: StandIn, namespace: str, tmp_path: Path, variables: tuple[str, ...]
+) -> None:
+    account, role = "210987654321", "arn:aws:iam::210987654321:role/sagemaker"
+    jobs.kubectl("annotate", "namespace", namespace, f"services.k8s.aws/owner-account-id={account}")
+    jobs.kubectl("create", "configmap", "ack-role-account-map", f"--from-literal={account}={role}")
+    environment = {"K8S_NAMESPACE": "elsewhere", **dict.fromkeys(variables, namespace)}
+    watched = f"--watch-namespace={namespace}"
+    with OperatorProcess(control_plane, sagemaker, tmp_path, watched, environment=environment):
+        jobs.apply(training_job("theirs"))
+        await_true("it is created there", lambda: sagemaker.job("theirs", account=account))
