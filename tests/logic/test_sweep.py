@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.sweep import (
     DISTRUST_SECONDS,
+    NEWBORN_PAGES,
     PAGE_SIZE,
     SCAN_SECONDS,
     STRAGGLER_SECONDS,
@@ -255,13 +256,17 @@ def test_where_all_jobs_are_old_the_account_is_not_walked_through_for_ever(quirk
     assert run.looks <= 3 * (1500 / STRAGGLER_SECONDS_ALONE + 2)
 
 
-def test_a_job_of_which_nothing_is_known_yet_does_not_widen_the_scan() -> None:
-    sweep = Sweep(SWEEP_SECONDS)
-    assert sweep.next_request({"newborn": Observation()}, 0.0) is None
-    old = Observation.from_summary(Job("old", -100.0).summary(0.0))
-    request = sweep.next_request({"newborn": Observation(), "old": old}, sweep.pause(0.0))
-    assert request is not None
-    assert request.filters["CreationTimeAfter"] < EPOCH - timedelta(seconds=100)
+def test_a_job_of_which_nothing_is_known_yet_is_sought_on_the_newest_pages_only() -> None:
+    service = Service([Job("Newborn", 0.0), *strangers(5000)])
+    sweep, live, pages = Sweep(SWEEP_SECONDS), {"newborn": Observation()}, 0
+    found: dict[str, Observation] = {}
+    while (request := sweep.next_request(live, 0.0)) is not None:
+        assert "CreationTimeAfter" not in request.filters
+        shown, token = service.list_page(request.filters, 0.0)
+        found |= sweep.take_page(request, shown, token, live, 0.0)
+        pages += not request.is_recent
+    assert set(found) == {"newborn"}
+    assert pages == NEWBORN_PAGES
 
 
 def test_a_crowd_that_changes_all_the_time_does_not_keep_the_scan_from_its_end() -> None:

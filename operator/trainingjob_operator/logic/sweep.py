@@ -36,6 +36,9 @@ STRAGGLER_SECONDS, STRAGGLER_SECONDS_ALONE = 300.0, 60.0
 PAGES_PER_STRAGGLER = 3
 """So many pages of each scan a straggler has to save: its changes are noticed later than the others'."""
 
+NEWBORN_PAGES = 3
+"""So many of the newest pages are read for jobs of which nothing is known yet, not even their age."""
+
 ABSENT_SECONDS = 60.0
 """So long a job may be missing from scans for no reason: it is young, or was made while one went on."""
 
@@ -90,8 +93,8 @@ class Sweep:
         if self._scan.is_open or now >= self._next_scan:
             if not self._scan.is_open:
                 self._open_scan(live, now)
-            if self._since is None:
-                return None  # nothing but stragglers and newborns: a scan would walk through the whole account
+            if not self._scan.is_open:
+                return None  # nothing but stragglers: a scan would walk through the whole account
             return Request(False, self._filters(self._scan, CreationTimeAfter=self._since))
         return None
 
@@ -172,7 +175,7 @@ class Sweep:
             if seen.creation_time is not None and name not in self.stragglers
         ]
         self._since = min(created) - OVERLAP if created else None
-        self._scan = _Pass(began=now, is_open=bool(created))
+        self._scan = _Pass(began=now, is_open=bool(live.keys() - self.stragglers))
 
     def _end_recent(self, state: _Pass, now: float) -> None:
         as_long_as_a_scan = state.is_open and 0 < self.scan_pages <= state.pages and state.pages > 1
@@ -185,10 +188,13 @@ class Sweep:
             self._next_recent = max(self._next_recent, now + (now - state.began))  # half of the time is the scan's
 
     def _end_scan(self, state: _Pass, live: Mapping[str, Observation], now: float) -> None:
-        if state.is_open and state.empty < EMPTY_PAGES:
+        is_whole = self._since is not None
+        goes_on = state.empty < EMPTY_PAGES if is_whole else state.pages < NEWBORN_PAGES
+        if state.is_open and goes_on:
             return
         state.is_open = False
-        self.scan_pages = state.pages
+        if is_whole:
+            self.scan_pages = state.pages
         absent = live.keys() - self._seen - self.stragglers
         self._absent_since = {name: self._absent_since.get(name, now) for name in absent}
         self.missing = frozenset(name for name, since in self._absent_since.items() if now - since >= ABSENT_SECONDS)

@@ -1,0 +1,131 @@
+"""All jobs at a time: one loop for each account and region with live jobs, through errors and losses of rights."""
+
+import asyncio
+
+from tests.fakes.service import failed
+from tests.fakes.virtual_time import run
+from tests.fakes.world import FakeLeadership
+from tests.logic.objects import ACCOUNT, JOB, SPEC, body
+from tests.test_reconciler import Stage, played
+from trainingjob_operator.logic.annotations import REGION
+from trainingjob_operator.logic.errors import ErrorClass
+
+
+def test_without_live_jobs_nothing_is_listed() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.wait(600.0)
+        assert stage.service.calls == []
+        stage.api.apply(body())
+        await stage.wait(100.0)
+        listed = stage.count("ListTrainingJobs")
+        assert listed > 0
+        await stage.wait(600.0)
+        assert stage.count("ListTrainingJobs") == listed
+
+    played(scene)
+
+
+def test_each_region_is_swept_for_itself() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        spec = {**SPEC, "trainingJobName": "there"}
+        stage.api.apply(body(name="b", uid="b", spec=spec, annotations={REGION: "eu-central-1"}))
+        await stage.wait(20.0)
+        assert stage.life is not None
+        targets = stage.life.jobs.live_targets()
+        assert {(target.account, target.region) for target in targets} == {
+            (ACCOUNT, "us-west-2"),
+            (ACCOUNT, "eu-central-1"),
+        }
+        await stage.wait(80.0)
+        ends = [one["status"]["trainingJobStatus"] for one in stage.api.objects.values()]
+        assert ends == ["Completed", "Completed"]
+
+    played(scene)
+
+
+def test_where_lists_are_denied_every_job_is_looked_at_within_the_budget() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals["ListTrainingJobs"] = failed("ListTrainingJobs", "AccessDenied", ErrorClass.DENIED)
+        stage.api.apply(body())
+        await stage.wait(200.0)
+        assert stage.object["status"]["trainingJobStatus"] == "Completed"
+        assert stage.count("ListTrainingJobs") <= 5
+
+    played(scene)
+
+
+def test_where_describe_is_denied_what_a_list_tells_is_told() -> None:
+    async def scene(stage: Stage) -> None:
+        denied = failed("DescribeTrainingJob", "AccessDenied", ErrorClass.DENIED, "role x may not")
+        stage.service.refusals["DescribeTrainingJob"] = denied
+        stage.api.apply(body())
+        await stage.wait(15.0)
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccessDenied")
+        await stage.wait(600.0)
+        assert stage.object["status"]["trainingJobStatus"] == "Completed"
+        assert stage.object["status"]["ackResourceMetadata"]["arn"].endswith(JOB.lower())
+
+    played(scene)
+
+
+def test_a_storm_of_throttles_is_ridden_out_with_pauses() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(5.0)
+        before = stage.count("ListTrainingJobs")
+        throttled = failed("ListTrainingJobs", "ThrottlingException", ErrorClass.THROTTLED)
+        stage.service.refusals["ListTrainingJobs"] = throttled
+        await stage.wait(120.0)
+        assert stage.count("ListTrainingJobs") - before <= 40
+        assert stage.object["status"]["trainingJobStatus"] == "InProgress"
+        del stage.service.refusals["ListTrainingJobs"]
+        await stage.wait(20.0)
+        assert stage.object["status"]["trainingJobStatus"] == "Completed"
+
+    played(scene)
+
+
+def test_only_the_leader_sweeps_and_a_standby_ticks_all_the_same() -> None:
+    async def scene(stage: Stage) -> None:
+        leadership = FakeLeadership()
+        life = await stage.start(leadership=leadership)
+        stage.api.apply(body())
+        await stage.wait(20.0)
+        leadership.lead(leads=False)
+        await stage.wait(2.0)
+        calls, ticks = len(stage.service.calls), life.ticks
+        await stage.wait(60.0)
+        assert len(stage.service.calls) == calls
+        assert life.ticks > ticks
+        leadership.lead(leads=True)
+        await stage.wait(90.0)
+        assert stage.object["status"]["trainingJobStatus"] == "Completed"
+
+    played(scene)
+
+
+def test_a_stopped_sweeper_leaves_no_loop_behind() -> None:
+    async def main() -> None:
+        stage = Stage(seconds=5000.0)
+        life = await stage.start()
+        stage.api.apply(body())
+        await stage.wait(20.0)
+        await life.end()
+        await asyncio.sleep(0)
+        assert [task for task in asyncio.all_tasks() if "sweep" in task.get_name()] == []
+
+    run(main())
+
+
+def test_two_hundred_jobs_are_followed_with_shared_pages() -> None:
+    async def scene(stage: Stage) -> None:
+        for number in range(200):
+            spec = {**SPEC, "trainingJobName": f"job-{number}"}
+            stage.api.apply(body(name=f"o{number}", uid=str(number), spec=spec))
+        await stage.wait(150.0)
+        ends = [one["status"]["trainingJobStatus"] for one in stage.api.objects.values()]
+        assert ends == ["Completed"] * 200
+        assert len(stage.service.calls) <= 9 * 200
+
+    played(scene)
