@@ -22,7 +22,7 @@ class FakeApiServer:
         self.watchers: list[Watch] = []
         self.writes: list[str] = []
         self.hinder: Callable[[str, bool], None] = lambda _operation, _before: None
-        self._keeps = keeps
+        self.keeps = keeps
         self._versions = itertools.count(1)
 
     # -- as a user ----------------------------------------------------------------------------------------------------
@@ -96,8 +96,8 @@ class FakeApiServer:
     ) -> Object:
         def change(body: Object) -> None:
             _merge(body.setdefault("status", {}), patch)
-            if self._keeps is not None:
-                body["status"] = {name: value for name, value in body["status"].items() if name in self._keeps}
+            if self.keeps is not None:
+                body["status"] = {name: value for name, value in body["status"].items() if name in self.keeps}
             body["metadata"]["managedFields"] = [
                 {"manager": FIELD_MANAGER, "subresource": "status", "time": "2026-11-21T12:00:00Z"}
             ]

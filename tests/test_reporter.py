@@ -1,0 +1,79 @@
+"""The road to `.status`: written when something differs, told once, and never against a lost leadership."""
+
+from tests.fakes.world import FakeLeadership
+from tests.logic.objects import body
+from tests.test_reconciler import Stage, played
+from trainingjob_operator.logic.annotations import RECONCILE_REQUESTS
+
+
+def test_each_piece_of_news_is_one_event() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(100.0)
+        assert stage.life is not None
+        reasons = [reason for _, reason, _ in stage.life.recorder.events]
+        assert reasons == ["Created", "Starting", "Downloading", "Training", "Completed", "JobCompleted"]
+
+    played(scene)
+
+
+def test_the_end_is_counted_once_with_its_outcome() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(100.0)
+        life = stage.life
+        assert life is not None
+        assert life.registry.get_sample_value("trainingjob_ended_total", {"outcome": "Failed"}) == 1.0
+
+    played(scene, outcome="Failed")
+
+
+def test_a_look_that_shows_nothing_new_writes_only_that_it_was_asked_for() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(40.0)
+        writes = len(stage.api.writes)
+        stage.api.annotate(("team-a", "churn"), **{RECONCILE_REQUESTS[1]: "1"})
+        await stage.wait(5.0)
+        assert len(stage.api.writes) == writes + 1
+
+    played(scene, seconds=5000.0)
+
+
+def test_a_status_is_not_written_after_the_leadership_is_lost() -> None:
+    async def scene(stage: Stage) -> None:
+        leadership = FakeLeadership()
+        await stage.start(leadership=leadership)
+        lost: list[int] = []
+
+        def lose(operation: str, before: bool) -> None:
+            if operation == "CreateTrainingJob" and not before:
+                leadership.lead(leads=False)
+                lost.append(len(stage.api.writes))
+
+        stage.service.fault = lose
+        stage.api.apply(body())
+        await stage.wait(20.0)
+        assert lost == [len(stage.api.writes)]
+        leadership.lead(leads=True)
+        await stage.wait(50.0)
+        assert len(stage.service.created) == 1
+        assert stage.object["status"]["ackResourceMetadata"]["arn"]
+
+    played(scene, seconds=5000.0)
+
+
+def test_a_crd_that_learned_new_fields_is_told_them_after_the_pruning_is_forgotten() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(40.0)
+        assert "logs" not in stage.object["status"]
+        stage.api.keeps = None
+        assert stage.life is not None
+        stage.life.reporter.forget_pruning()
+        stage.api.annotate(("team-a", "churn"), **{RECONCILE_REQUESTS[1]: "1"})
+        await stage.wait(5.0)
+        assert stage.object["status"]["logs"]["streamPrefix"] == "Churn-2026/"
+
+    known = {"ackResourceMetadata", "conditions", "trainingJobStatus", "secondaryStatus", "creationTime"}
+    played(scene, seconds=5000.0, keeps=frozenset(known))
