@@ -12,6 +12,7 @@ import yaml
 from codegen.ack import ack_definition
 from codegen.definition import training_job_definition
 from codegen.model import read_model
+from codegen.service_model import render_service_model
 from codegen.table import render_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -35,6 +36,7 @@ def generate() -> dict[str, str]:
         "crds/sagemaker.services.k8s.aws_trainingjobs.yaml": render_yaml(training_job_definition(model)),
         "crds/kustomization.yaml": NOTICE + KUSTOMIZATION,
         "operator/trainingjob_operator/logic/members.py": render_table(model),
+        "operator/trainingjob_operator/aws/models/sagemaker/2017-07-24/service-2.json": render_service_model(),
         "tests/data/ack-crd.yaml": render_yaml(ack_definition(ACK_LISTING.read_text())),
     }
 
@@ -54,7 +56,9 @@ def render_yaml(document: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None, repository: Path = REPOSITORY) -> int:
     """Write or check; the exit code is 1 when a check finds a difference."""
-    parser = argparse.ArgumentParser(prog="codegen", description="Writes the CRD and the field table.")
+    parser = argparse.ArgumentParser(
+        prog="codegen", description="Writes the CRD, the field table and the service model."
+    )
     parser.add_argument("what", nargs="?", choices=["crds"], default="crds")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
     options = parser.parse_args(arguments)

@@ -12,13 +12,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.loaders import Loader
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json
-from trainingjob_operator.aws.credentials import RENEWAL_SECONDS
-from trainingjob_operator.aws.gateway import CallerIdentity, Gateway, Target
+from trainingjob_operator.aws.credentials import MODELS, RENEWAL_SECONDS
+from trainingjob_operator.aws.gateway import METHODS, CallerIdentity, Gateway, Target
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ async def failure_of(call: Awaitable[object]) -> AwsError:
 
 def jobs_of_other(bench: Bench, **target: str) -> Gateway:
     return bench.gateways().get(Target(OTHER, REGION, role_arn=ROLE, **target))
+
+
+def test_the_model_beside_the_code_is_found_first_and_holds_every_operation_that_is_called() -> None:
+    model = Loader(extra_search_paths=[str(MODELS)]).load_service_model("sagemaker", "service-2")
+    assert set(model["operations"]) == set(METHODS)
 
 
 # -- the operator's own account ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@ made one at a time, and the settings that all of them share. What is called is g
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ from botocore.credentials import (
     DeferredRefreshableCredentials,
 )
 from botocore.exceptions import NoCredentialsError
+from botocore.loaders import Loader
 from botocore.session import Session
 from botocore.utils import parse_timestamp
 
@@ -40,6 +42,8 @@ READING_TIMEOUTS: Final = Timeouts(5, 15)
 MUTATING_TIMEOUTS: Final = Timeouts(2, 8)
 """Short enough for a call to end before a Lease of 15 s can be lost."""
 
+MODELS: Final = Path(__file__).with_name("models")
+"""SageMaker's model with the operations that are called alone (codegen), found before botocore's whole one."""
 
 RENEWAL_SECONDS: Final = 30.0
 """A session is made anew at most this often."""
@@ -82,7 +86,7 @@ class Sessions:
             user_agent=f"{Session().user_agent()} trainingjob-operator/{version}",
         )
         self._lock = RLock()
-        self._loader: Any = None
+        self._loader = Loader(extra_search_paths=[str(MODELS)])
         self._sessions: dict[_Principal, _Session] = {}
         self._clients: dict[_ClientKey, Any] = {}
 
@@ -170,8 +174,6 @@ class Sessions:
         session = _Session(self._lock, self._clock())
         session.set_config_variable("region", self._region)
         session.set_default_client_config(self._config)
-        if self._loader is None:
-            self._loader = session.get_component("data_loader")
         session.register_component("data_loader", self._loader)
         session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
         return session

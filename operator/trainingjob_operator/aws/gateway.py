@@ -183,7 +183,7 @@ class Gateways:
         self._sessions.close()
 
 
-_METHODS: Final = {
+METHODS: Final = {
     "CreateTrainingJob": "create_training_job",
     "DescribeTrainingJob": "describe_training_job",
     "ListTrainingJobs": "list_training_jobs",
@@ -193,6 +193,7 @@ _METHODS: Final = {
     "AddTags": "add_tags",
     "DeleteTags": "delete_tags",
 }
+"""The operations that are called, and botocore's names for them."""
 
 
 class BotoGateway:
@@ -299,7 +300,7 @@ class BotoGateway:
             external_id=self._target.external_id,
             endpoint_url=self._target.endpoint_url,
         )
-        answer: dict[str, Any] = getattr(client, _METHODS[operation])(**request)
+        answer: dict[str, Any] = getattr(client, METHODS[operation])(**request)
         return answer
 
     def _learn(self, failure: AwsError, operation: str, budget: Budget) -> None:
