@@ -1,0 +1,149 @@
+"""What exists: read by pages, told by the watch, repaired by lists."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.fakes.api_server import FakeApiServer
+from tests.fakes.service import FakeService, wall
+from tests.fakes.virtual_time import run
+from tests.fakes.world import Life
+from tests.logic.objects import NAME, NAMESPACE, UID, body
+from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.kube.client import Login
+from trainingjob_operator.kube.errors import Unavailable
+from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.watcher import RELIST_SECONDS, Watcher
+
+KEY = (NAMESPACE, NAME)
+
+
+async def watcher(api: FakeApiServer, life: Life, *, namespaces: tuple[str, ...] = ()) -> Watcher:
+    return Watcher(
+        login=Login.__new__(Login),  # only Kopf's thread asks it, which these tests do not start
+        lists=api,
+        namespaces=namespaces,
+        label_selector="",
+        jobs=life.jobs,
+        queue=life.queue,
+        reconciler=life.reconciler,
+        reporter=life.reporter,
+        metrics=Metrics(CollectorRegistry(), "0", lambda: 0.0),
+        clocks=Clocks(asyncio.get_running_loop().time, wall, random.Random(7)),
+        tick=lambda: None,
+    )
+
+
+async def quiet(api: FakeApiServer) -> Life:
+    """An operator whose watch tells nothing and whose workers do nothing."""
+    life = Life(api, FakeService())
+    await life.end()
+    return life
+
+
+def test_a_list_finds_what_the_watch_did_not_tell_and_queues_it() -> None:
+    async def main() -> None:
+        api = FakeApiServer()
+        life = await quiet(api)
+        api.apply(body())
+        api.apply(body(name="b", uid="b"))
+        watch = await watcher(api, life)
+        assert await watch.list_all() == 2
+        assert life.queue.depth == 2
+        assert await watch.list_all() == 0, "nothing is news twice"
+
+    run(main())
+
+
+def test_what_vanished_unseen_is_forgotten_only_when_the_api_server_says_so() -> None:
+    async def main() -> None:
+        api = FakeApiServer()
+        life = await quiet(api)
+        api.apply(body())
+        watch = await watcher(api, life)
+        await watch.list_all()
+        hidden, api.list_pages = api.list_pages, nothing  # type: ignore[method-assign]
+        assert await watch.list_all() == 0
+        assert life.jobs.get(KEY) is not None, "a list leaves out what was made while it was read"
+        api.delete(KEY)
+        assert await watch.list_all() == 1
+        assert life.jobs.get(KEY) is None
+        api.apply(body(uid="new"))
+        api.list_pages = hidden  # type: ignore[method-assign]
+        assert await watch.list_all() == 1
+
+    run(main())
+
+
+async def nothing(namespace: str | None = None, label_selector: str = "") -> AsyncIterator[list[dict[str, Any]]]:
+    yield []
+
+
+def test_an_object_made_anew_while_nobody_told_is_taken_as_the_new_one() -> None:
+    async def main() -> None:
+        api = FakeApiServer()
+        life = await quiet(api)
+        api.apply(body())
+        watch = await watcher(api, life)
+        await watch.list_all()
+        api.delete(KEY)
+        api.apply(body(uid="new"))
+        api.list_pages = nothing  # type: ignore[method-assign]
+        assert await watch.list_all() == 1
+        known = life.jobs.get(KEY)
+        assert known is not None
+        assert known.uid == "new"
+
+    run(main())
+
+
+def test_an_object_is_forgotten_by_its_own_end_only_and_old_news_are_none() -> None:
+    async def main() -> None:
+        api = FakeApiServer()
+        life = await quiet(api)
+        watch = await watcher(api, life)
+        for kind, one in ((None, body()), ("ADDED", body(name="b", uid="b", version=2))):
+            watch.take(kind, one)
+        assert life.queue.depth == 2
+        watch.take("DELETED", body(uid="another"))
+        assert life.jobs.get(KEY) is not None
+        watch.take("DELETED", body(uid=UID))
+        assert life.jobs.get(KEY) is None
+        assert life.queue.depth == 1
+        watch.take("DELETED", body(name="unheard-of"))
+        life.queue.release(await life.queue.take())
+        watch.take("MODIFIED", body(name="b", uid="b", version=2))
+        assert life.queue.depth == 0, "old news"
+
+    run(main())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_lists_repair_every_few_minutes_whatever_a_single_one_comes_to(fails: bool) -> None:
+    async def main() -> None:
+        api = FakeApiServer()
+        life = await quiet(api)
+        watch = await watcher(api, life)
+        task = asyncio.ensure_future(watch.relist())
+        if fails:
+            whole, api.list_pages = api.list_pages, away  # type: ignore[method-assign]
+            await asyncio.sleep(1.2 * RELIST_SECONDS)
+            api.list_pages = whole  # type: ignore[method-assign]
+        api.apply(body())
+        await asyncio.sleep(1.2 * RELIST_SECONDS)
+        assert life.jobs.get(KEY) is not None
+        task.cancel()
+
+    run(main())
+
+
+async def away(namespace: str | None = None, label_selector: str = "") -> AsyncIterator[list[dict[str, Any]]]:
+    pages: tuple[list[dict[str, Any]] | None, ...] = ([], None)
+    for page in pages:
+        if page is None:
+            raise Unavailable("no connection")
+        yield page
