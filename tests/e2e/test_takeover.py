@@ -160,9 +160,8 @@ def world(request: pytest.FixtureRequest, control_plane: Cluster, tmp_path_facto
         with OperatorProcess(
             control_plane, sagemaker, folder, f"--watch-namespace={namespace}", environment=recorded.ENVIRONMENT
         ) as operator:
-            unsettled = partial(_find_unsettled, jobs)
             with contextlib.suppress(TimeoutError):  # the tests tell which are not
-                await_true("all are taken over", lambda: not unsettled(), 30.0)
+                await_true("all are taken over", lambda: _is_settled(jobs, sagemaker, since), 30.0)
             settled = read_all(jobs)
             calls = {name: calls_about(sagemaker, name, since) for name in PHASES}
             sweeps = sagemaker.counts()[SWEEP]
@@ -183,9 +182,16 @@ def world(request: pytest.FixtureRequest, control_plane: Cluster, tmp_path_facto
     control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
-def _find_unsettled(jobs: Jobs) -> list[str]:
+def _is_settled(jobs: Jobs, sagemaker: StandIn, since: int) -> bool:
+    """Whether every object is as expected, and stays so for a moment."""
     found = read_all(jobs)
-    return [name for name, expected in EXPECTED.items() if show(found[name]) != expected.conditions]
+    if any(
+        show(found[name]) != expected.conditions or calls_about(sagemaker, name, since) != list(expected.calls)
+        for name, expected in EXPECTED.items()
+    ):
+        return False
+    time.sleep(1)
+    return read_all(jobs) == found
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -274,6 +280,22 @@ def test_a_running_job_is_followed_to_its_end(world: World) -> None:
     world.jobs.wait("running", "it is released", lambda body: "finalizers" not in body["metadata"])
     assert show(body)["Ready"] == "True Completed"
     assert calls_about(world.sagemaker, "running", 0).count(DESCRIBE) == 2
+
+
+def test_an_edit_of_a_job_that_ack_made_is_sent_but_never_its_tags(world: World) -> None:
+    for name, spec in (
+        ("warm-pool", {"resourceConfig": {"keepAlivePeriodInSeconds": 900}}),
+        ("retain", {"profilerConfig": {"s3OutputPath": "s3://bucket/profile"}, "tags": [{"key": "new", "value": "x"}]}),
+    ):
+        patch = json.dumps({"spec": spec})
+        world.jobs.kubectl("patch", "trainingjob", name, "--type=merge", "-p", patch)
+        await_true(f"{name} is updated", lambda name=name: world.sagemaker.calls("UpdateTrainingJob", job=name))  # type: ignore[misc]
+    time.sleep(1)
+    for name in ("warm-pool", "retain"):
+        made = calls_about(world.sagemaker, name, 0)
+        assert made.count("UpdateTrainingJob") == 1
+        assert not {"AddTags", "DeleteTags"} & set(made)
+        assert world.jobs.condition(name, "ACK.Advisory") == {}
 
 
 def test_a_deletion_that_waits_for_its_job_finishes_without_another_stop(world: World) -> None:
