@@ -176,11 +176,8 @@ class Life:
                 self.queue.add(key)
             return
         tracked = self.jobs.get(key)
-        slot = None if tracked is None else tracked.slot
         if tracked is not None and self.jobs.forget(key, body["metadata"]["uid"]):
             self.reconciler.forget(tracked)
-            for other in () if slot is None else self.jobs.claimants(slot):
-                self.queue.add(other.key)
 
     async def settle(self, seconds: float) -> None:
         """Let it work that long; a defect that it swallowed is none the less one."""
