@@ -254,8 +254,11 @@ class Reconciler:
             case Look(identity):
                 if not await self._calls.look(identity, work):
                     return False
+                # What is known is not held back for the budget.
                 if work.view.memory.arn is not None and work.view.resource.arn is None:
-                    await self._report(Say(), work)  # what is known is not held back for the budget
+                    await self._report(Say(), work)
+                elif work.view.is_inherited and work.tracked.live is None:
+                    await self._report(Say(unfinished=True), work)
                 return True
             case ReadTags(_, arn):
                 return await self._calls.read_tags(arn, work)
@@ -339,6 +342,9 @@ class Reconciler:
         tracked = self._jobs.get(work.key)
         if say.release and tracked is not None and tracked.uid == work.tracked.uid:
             await self._patch_finalizer(tracked.resource(), hold=False)
+        if say.again is None and Observation(wanted).is_ended():
+            # The status tells all of it, and finished objects are the most in a cluster.
+            work.tracked.memory = Memory(first_seen=memory.first_seen, term=memory.term)
 
     def _follow(self, work: Work, wanted: Mapping[str, Any]) -> None:
         """Let the sweep watch the job while it runs."""
