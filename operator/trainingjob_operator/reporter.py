@@ -124,5 +124,4 @@ def _compose(view: View, say: Say) -> Report:
 
 def _decided_generation(view: View, say: Say) -> int:
     """An edit that is not dealt with yet must be found again after a restart."""
-    known = view.decided_generation
-    return known if say.unfinished and known is not None else view.resource.generation
+    return view.decided_generation or 0 if say.unfinished else view.resource.generation

@@ -53,20 +53,25 @@ NOT_BY_ACK = frozenset({"adopted", "name-clash", "read-only"})
 LIVE = tuple(name for name, phase in PHASES.items() if phase in ("Training", "Stopping"))
 
 
-def read_object(name: str) -> Body:
+def read_object(name: str, renamed: str | None = None) -> Body:
+    """The object, with its job, perhaps under another name."""
     body: Body = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    if renamed is not None:
+        body["metadata"]["name"] = body["spec"]["trainingJobName"] = renamed
+        metadata = body["status"]["ackResourceMetadata"]
+        metadata["arn"] = metadata["arn"].replace(f"/{name}", f"/{renamed}")
     return body
 
 
-def make_job(name: str, sagemaker: StandIn, namespace: str) -> None:
-    """The job of a recorded object, as it was then."""
-    body, phase = read_object(name), PHASES[name]
+def make_job(name: str, sagemaker: StandIn, namespace: str, renamed: str | None = None) -> None:
+    """The job of a recorded object, as it was then, perhaps under another name."""
+    body, phase = read_object(name, renamed), PHASES[name]
     if phase is None:
         return
     request = to_request(body["spec"])
+    job = request.pop("TrainingJobName")
     if name == "illegal-edit":  # made before the edit
         request["HyperParameters"]["num_round"] = "10"
-    request.pop("TrainingJobName")
     if name in NOT_BY_ACK:
         request.pop("Tags", None)
     else:
@@ -76,17 +81,20 @@ def make_job(name: str, sagemaker: StandIn, namespace: str) -> None:
             {"Key": "services.k8s.aws/namespace", "Value": namespace},
         ]
     region = body["status"]["ackResourceMetadata"]["region"]
-    sagemaker.plan(name, rule_seconds=86400)
-    sagemaker.create_job(name, account=ACCOUNT, region=region, **request)
+    sagemaker.plan(job, rule_seconds=86400)
+    sagemaker.create_job(job, account=ACCOUNT, region=region, **request)
     if phase == "Failed":
-        sagemaker.fail_job(name, body["status"]["failureReason"].partition(": ")[2])
+        sagemaker.fail_job(job, body["status"]["failureReason"].partition(": ")[2])
     else:
-        sagemaker.enter(name, phase)
+        sagemaker.enter(job, phase)
 
 
-def put_objects(names: tuple[str, ...], sagemaker: StandIn, kubectl: Any) -> None:
-    """The objects as ACK wrote them, in the namespace of `kubectl`; their times are those of the jobs."""
-    recorded = {name: read_object(name) for name in names}
+def put_objects(names: tuple[str, ...], sagemaker: StandIn, kubectl: Any, *, like: str | None = None) -> None:
+    """The objects as ACK wrote them, in the namespace of `kubectl`; their times are those of the jobs.
+
+    With `like`, all are copies of that one under their own names.
+    """
+    recorded = {name: read_object(name) if like is None else read_object(like, name) for name in names}
     kubectl("create", f"--field-manager={MANAGER}", "-f", "-", input=_list([_bare(body) for body in recorded.values()]))
     stored = json.loads(kubectl("get", "trainingjobs", "-o", "json"))["items"]
     for body in stored:

@@ -350,3 +350,25 @@ def ask_ack(body: Body, job_exists: bool) -> set[str]:
     if any(annotations.get(f"services.k8s.aws/{name}", "").lower() == "true" for name in followed):
         return set()
     return {CREATE}
+
+
+def test_a_thousand_running_jobs_need_not_wait_for_their_describe_to_be_known(
+    crd: None, control_plane: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    names = [f"running-{number}" for number in range(30)]
+    kubectl = partial(control_plane.kubectl, "--namespace", namespace)
+    with StandIn(recorded.STAND_IN) as sagemaker:
+        for name in names:
+            recorded.make_job("running", sagemaker, namespace, name)
+        recorded.put_objects(tuple(names), sagemaker, kubectl, like="running")
+        flags = (f"--watch-namespace={namespace}", "--describe-tps=0.1")
+        with OperatorProcess(control_plane, sagemaker, tmp_path, *flags, environment=recorded.ENVIRONMENT):
+            jobs = Jobs(kubectl)
+            await_true(
+                "all are known",
+                lambda: all(show(body) == _running() for body in read_all(jobs).values()),
+                10.0,
+            )
+            assert len(sagemaker.calls(DESCRIBE)) < len(names) / 2
+            found = [body["status"].get("observedGeneration") for body in read_all(jobs).values()]
+            assert sorted(set(found)) == [0, 1]  # not compared yet, and compared

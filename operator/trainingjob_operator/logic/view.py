@@ -55,8 +55,8 @@ class View:
 
     @property
     def decided_generation(self) -> int | None:
-        """The generation that was reported on last."""
-        return self.resource.observed_generation or self.memory.decided_generation
+        """The generation that was decided on last; None before the first."""
+        return self.resource.observed_generation or self.memory.decided_generation or None
 
     @property
     def is_adopting(self) -> bool:
