@@ -149,9 +149,16 @@ def _decide_birth(view: View) -> Step:
         step = _decide_adoption(view, wanted)
         if step is not None:
             return step
-    elif resource.recorded is not None:
-        return _prove_recorded(view, resource.recorded)
+    else:
+        recorded = resource.recorded or (wanted if _is_known_foreign(view.memory) else None)
+        if recorded is not None:
+            return _prove_recorded(view, recorded)
     return _decide_creation(view, wanted)
+
+
+def _is_known_foreign(memory: Memory) -> bool:
+    """Whether the job of that name was proved to be somebody else's: the ARN is gone from the status since."""
+    return memory.ownership is Ownership.FOREIGN and not (memory.in_use or memory.absent or memory.asked)
 
 
 def _decide_creation(view: View, wanted: Identity) -> Step:
