@@ -34,6 +34,7 @@ PUSHED_BEHIND = 1.5
 """Seconds that the status may be behind with events, for 99 of 100 changes."""
 
 BUILD = Path(__file__).parents[2] / "build"
+PROGRESS_SECONDS = 15.0
 
 
 async def measure(
@@ -41,7 +42,9 @@ async def measure(
 ) -> Result:
     """All steps in one world, one after the other."""
     whole = Result()
-    async with open_world(parameters) as world:
+    print("Starting the control plane, the stand-in and the controller …", file=sys.stderr, flush=True)
+    async with open_world(parameters) as world, asyncio.TaskGroup() as tasks:
+        progress = tasks.create_task(tell_progress(world))
         whole.figures += await scenarios.measure_stand_in(world)
         world.make_like_aws()
         if quirk is not None:
@@ -51,7 +54,23 @@ async def measure(
             print("", *compose_table(result.figures), sep="\n", flush=True)
             whole.figures += result.figures
             whole.panels += result.panels
+        progress.cancel()
     return whole
+
+
+async def tell_progress(world: World) -> None:
+    """A line on stderr every now and then."""
+    began, sights = time.monotonic(), world.follower.seen
+    while True:
+        await asyncio.sleep(PROGRESS_SECONDS)
+        parts = [
+            f"{time.monotonic() - began:4.0f} s",
+            f"{len(sights):,} objects",
+            f"{world.follower.count(lambda sight: sight.arn):,} with an ARN",
+            f"{world.follower.count(lambda sight: sight.ended):,} ended",
+            f"{world.follower.count(lambda sight: sight.gone):,} gone",
+        ]
+        print(", ".join(parts), file=sys.stderr, flush=True)
 
 
 def write(name: str, parameters: Parameters, result: Result) -> None:
