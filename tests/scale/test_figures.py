@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -52,7 +52,5 @@ def test_a_figure_is_held_against_its_target(value: float | None, target: float 
 @pytest.mark.parametrize("is_logarithmic", [False, True])
 def test_a_plot_is_svg_with_a_line_for_each_series(is_logarithmic: bool) -> None:
     series = {"one": [(1.0, 2.0), (10.0, 20.0)], "two": [(1.0, 1.0), (100.0, 5.0)]}
-    root = ElementTree.fromstring(
-        draw([Panel("A & B", "x", "y", series, is_logarithmic), Panel("empty", "x", "y", {})])
-    )
+    root = ET.fromstring(draw([Panel("A & B", "x", "y", series, is_logarithmic), Panel("empty", "x", "y", {})]))
     assert len(list(root.iter("{http://www.w3.org/2000/svg}polyline"))) == 2
