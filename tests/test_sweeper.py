@@ -5,7 +5,7 @@ import asyncio
 from tests.fakes.service import failed
 from tests.fakes.virtual_time import run
 from tests.fakes.world import FakeLeadership
-from tests.logic.objects import ACCOUNT, JOB, SPEC, body
+from tests.logic.objects import ACCOUNT, JOB, NAME, NAMESPACE, SPEC, body
 from tests.test_reconciler import Stage, played
 from trainingjob_operator.logic.annotations import REGION
 from trainingjob_operator.logic.errors import ErrorClass
@@ -127,5 +127,37 @@ def test_two_hundred_jobs_are_followed_with_shared_pages() -> None:
         ends = [one["status"]["trainingJobStatus"] for one in stage.api.objects.values()]
         assert ends == ["Completed"] * 200
         assert len(stage.service.calls) <= 9 * 200
+
+    played(scene)
+
+
+def test_an_end_that_only_a_list_has_told_is_looked_at_once_describe_is_allowed() -> None:
+    async def scene(stage: Stage) -> None:
+        denied = failed("DescribeTrainingJob", "AccessDenied", ErrorClass.DENIED, "role x may not")
+        stage.api.apply(body())
+        await stage.wait(10.0)
+        stage.service.refusals["DescribeTrainingJob"] = denied
+        await stage.wait(600.0)
+        assert stage.object["status"]["trainingJobStatus"] == "Completed"
+        assert stage.object["status"]["secondaryStatusTransitions"][-1]["status"] != "Completed"
+        del stage.service.refusals["DescribeTrainingJob"]
+        await stage.wait(400.0)
+        assert stage.object["status"]["secondaryStatusTransitions"][-1]["status"] == "Completed"
+
+    played(scene)
+
+
+def test_when_the_service_answers_again_what_its_errors_put_off_is_done_at_once() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(5.0)
+        for operation in ("ListTrainingJobs", "StopTrainingJob", "DescribeTrainingJob"):
+            stage.service.refusals[operation] = failed(operation, "InternalFailure", ErrorClass.RETRY)
+        stage.api.delete((NAMESPACE, NAME))
+        await stage.wait(120.0)
+        assert (NAMESPACE, NAME) in stage.api.objects
+        stage.service.refusals.clear()
+        await stage.wait(12.0)
+        assert stage.service.stopped
 
     played(scene)

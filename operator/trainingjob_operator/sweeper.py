@@ -16,7 +16,7 @@ from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.resource import Key
-from trainingjob_operator.logic.sweep import STRAGGLER_SECONDS_ALONE, Sweep
+from trainingjob_operator.logic.sweep import Sweep
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.tracked_jobs import Tracked, TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
@@ -28,6 +28,9 @@ BACKOFF_LIMIT = 10.0
 
 EVENTFUL_SECONDS = 60.0
 """Time between two sweeps where events tell of changes first."""
+
+DENIED_SECONDS = 60.0
+"""How often List is tried again where it is denied."""
 
 IDLE_SECONDS = 0.5
 """How often it is checked whether a target has live jobs at all."""
@@ -109,6 +112,8 @@ class Sweeper:
                 sweep.abandon(self._clocks.monotonic())
                 await self._ride_out(target, error, failures)
                 continue
+            if failures:
+                self._forgive(target)
             failures, pages = 0, pages + 1
             # What is live now, not before the call: a job that was reported meanwhile is no news.
             changed = sweep.take_page(request, summaries, token, self._live(target), self._clocks.monotonic())
@@ -157,13 +162,28 @@ class Sweeper:
                     tracked.memory.look = True
                     self._queue.add(key)
 
+    def _forgive(self, target: Target) -> None:
+        """The service answers again: what its errors have put off is done now, as fast as the budgets let it."""
+        now = self._clocks.monotonic()
+        for tracked in self._jobs:
+            is_here = tracked.slot is not None and tracked.slot[:2] == (target.account, target.region)
+            if is_here and tracked.memory.forgive(now):
+                self._queue.add(tracked.key)
+
+    async def _look_at_each(self, target: Target) -> None:
+        """Without List every job is looked at on its own, with half of what Describe may be asked."""
+        budget = self._budgets.of(target.account, target.region).describe
+        retry_at = self._clocks.monotonic() + DENIED_SECONDS
+        while (now := self._clocks.monotonic()) < retry_at:
+            live = frozenset(self._jobs.live_jobs(target))
+            self._look_at(target, live)
+            await asyncio.sleep(min(retry_at - now, max(self._seconds, 2 * len(live) / budget.rate)))
+
     async def _ride_out(self, target: Target, error: AwsError, failures: int) -> None:
         where = {"account": target.account, "region": target.region}
         log.warning("The jobs can't be listed: %s: %s", error.code, error.message, extra=where)
         if error.kind is ErrorClass.DENIED:
-            # Without List every job is looked at on its own, within the budget of Describe.
-            self._look_at(target, frozenset(self._jobs.live_jobs(target)))
-            await asyncio.sleep(STRAGGLER_SECONDS_ALONE)
+            await self._look_at_each(target)
             return
         ceiling = min(BACKOFF_LIMIT, 2.0 ** min(failures - 1, 8))
         await asyncio.sleep(ceiling * self._clocks.jitter.uniform(0.5, 1.0))

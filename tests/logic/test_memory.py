@@ -12,6 +12,7 @@ from trainingjob_operator.logic.memory import (
     PASSIVE_SECONDS,
     RETRY_FIRST,
     RETRY_SECONDS,
+    THROTTLED_RETRY_SECONDS,
     Memory,
 )
 from trainingjob_operator.logic.naming import Ownership
@@ -37,7 +38,7 @@ def test_the_first_not_found_is_remembered_until_the_job_is_found() -> None:
     ("kind", "first", "longest"),
     [
         (ErrorClass.RETRY, RETRY_FIRST, RETRY_SECONDS),
-        (ErrorClass.THROTTLED, RETRY_FIRST, RETRY_SECONDS),
+        (ErrorClass.THROTTLED, RETRY_FIRST, THROTTLED_RETRY_SECONDS),
         (ErrorClass.DENIED, DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS),
     ],
 )
@@ -68,9 +69,7 @@ def test_what_was_learned_of_another_job_is_forgotten() -> None:
     memory.turn_to(WANTED.slot)
     assert memory.observation is RUNS
     memory.turn_to((*WANTED.slot[:2], "other"))
-    assert memory.observation is None
-    assert memory.ownership is None
-    assert not memory.in_use
+    assert memory == Memory(first_seen=0.0, slot=(*WANTED.slot[:2], "other"))
 
 
 def test_a_request_ends_every_delay_but_not_the_doubt_about_an_attempt() -> None:
@@ -94,8 +93,7 @@ def test_an_attempt_that_is_over_leaves_nothing_behind() -> None:
     memory.note_absent(2.0)
     memory.ownership = Ownership.FOREIGN
     memory.forget_attempt()
-    assert (memory.in_use, memory.unsettled, memory.absent) == (False, False, False)
-    assert (memory.ownership, memory.observation, memory.looked_at, memory.absent_since) == (None,) * 4
+    assert memory == Memory(first_seen=0.0)
 
 
 def test_another_writer_is_left_alone_for_ten_minutes_after_its_last_write_and_told_of_once() -> None:
@@ -116,3 +114,13 @@ def test_news_of_a_job_is_a_reason_to_look() -> None:
     memory.note_told(RUNS)
     assert memory.look
     assert memory.told is RUNS
+
+
+def test_what_waits_for_the_service_is_due_when_it_answers_again_and_a_missing_right_is_not() -> None:
+    memory = Memory(first_seen=0.0)
+    memory.note_trouble("Passing", error(ErrorClass.RETRY), 0.0, 1.0)
+    memory.note_trouble("Denied", error(ErrorClass.DENIED), 0.0, 1.0)
+    assert memory.forgive(0.5)
+    assert memory.troubles["Passing"].retry_at == 0.5
+    assert memory.troubles["Denied"].retry_at == DENIED_RETRY_FIRST
+    assert not memory.forgive(0.5)

@@ -383,7 +383,8 @@ def _decide_life(view: View, identity: Identity) -> Step:
     unseen = memory.compared_generation != resource.generation and _may_differ(view, ended=ended)
     following = known.needs_following(view.wall, keep_alive_seconds(resource)) if ended else False
     due = following and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
-    if waited is None and (memory.look or not known.status or unseen or due):
+    untold = ended and known.is_hearsay() and memory.looked_at is None
+    if waited is None and (memory.look or not known.status or unseen or due or untold):
         return Look(identity)
     if not (ended or resource.holds_finalizer or view.policy.read_only):
         return TakeOver(view.arn or "", finalizer=True)  # it was taken away by hand
@@ -395,8 +396,14 @@ def _decide_life(view: View, identity: Identity) -> Step:
         advisories=_advise(view, identity),
         pending_edit=_name_pending(memory.plan),
         release=ended and resource.holds_finalizer,
-        again=FOLLOW_SECONDS if following else None if edit is None else edit.again,
+        again=_look_later(view, waited, untold=untold)
+        or (FOLLOW_SECONDS if following else None if edit is None else edit.again),
     )
+
+
+def _look_later(view: View, waited: Say | None, *, untold: bool) -> float | None:
+    """An end that only a list has told is looked at as soon as that is possible."""
+    return waited.again if waited is not None and (view.memory.look or untold) else None
 
 
 def told_difference(resource: Resource) -> Finding | None:

@@ -5,7 +5,7 @@ from it is decision.py's to say.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
@@ -21,8 +21,20 @@ RETRY_FIRST, RETRY_SECONDS = 1.0, 30.0
 DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS = 15.0, 300.0
 """The same where the credentials are not allowed to do it: people change that, not time."""
 
+THROTTLED_RETRY_SECONDS = 2.0
+"""The longest pause after a throttle: the budget is what slows down, for all jobs together and in their order."""
+
+PASSING = frozenset({ErrorClass.RETRY, ErrorClass.THROTTLED, ErrorClass.CREDENTIALS})
+"""Errors of the service rather than of one job: when it answers again, they are over for all."""
+
 PASSIVE_SECONDS = 600.0
 """How long another controller must have been quiet before its object is touched again."""
+
+
+_PAUSES = {
+    ErrorClass.DENIED: (DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS),
+    ErrorClass.THROTTLED: (RETRY_FIRST, THROTTLED_RETRY_SECONDS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +150,19 @@ class Memory:
         """
         known = self.troubles.get(operation)
         failures = 1 if known is None else known.failures + 1
-        limit = DENIED_RETRY_SECONDS if error.kind is ErrorClass.DENIED else RETRY_SECONDS
-        first = DENIED_RETRY_FIRST if error.kind is ErrorClass.DENIED else RETRY_FIRST
+        first, limit = _PAUSES.get(error.kind, (RETRY_FIRST, RETRY_SECONDS))
         pause = min(limit, first * 2.0 ** min(failures - 1, 16)) * spread
         self.troubles[operation] = Trouble(error, now if known is None else known.since, failures, now + pause)
+
+    def forgive(self, now: float) -> bool:
+        """The service answers again: what waits for that is due at once; whether anything was."""
+        waiting = {
+            operation: replace(trouble, retry_at=now)
+            for operation, trouble in self.troubles.items()
+            if trouble.error.kind in PASSING and trouble.retry_at > now
+        }
+        self.troubles.update(waiting)
+        return bool(waiting)
 
     def turn_to(self, slot: tuple[str, str, str]) -> None:
         """What was learned of another job says nothing about this one."""

@@ -230,6 +230,11 @@ class Observation:
     def is_ended(self) -> bool:
         return self.status in ENDED
 
+    def is_hearsay(self) -> bool:
+        """Whether the newest state is known from a list alone, which tells no transitions."""
+        transitions = self.transitions
+        return bool(transitions) and transitions[-1]["status"] != self.secondary_status
+
     def rules_running(self) -> bool:
         return self.running_rule is not None
 
