@@ -274,6 +274,14 @@ def test_acks_crd_can_be_put_back_and_ack_finds_what_it_goes_by(world: World, co
 # The tests from here on change the world; each touches objects of its own.
 
 
+def test_another_look_at_a_name_clash_creates_nothing(world: World) -> None:
+    before = calls_about(world.sagemaker, "name-clash", 0)
+    world.jobs.kubectl("annotate", "trainingjob", "name-clash", "example.com/touched=1")
+    time.sleep(1)
+    assert calls_about(world.sagemaker, "name-clash", 0) == before
+    assert show(read_all(world.jobs)["name-clash"]) == EXPECTED["name-clash"].conditions
+
+
 def test_a_running_job_is_followed_to_its_end(world: World) -> None:
     world.sagemaker.complete_job("running")
     body = world.jobs.wait_status("running", "Completed")
