@@ -149,6 +149,7 @@ def test_an_end_that_only_a_list_has_told_is_looked_at_once_describe_is_allowed(
 
 def test_when_the_service_answers_again_what_its_errors_put_off_is_done_at_once() -> None:
     async def scene(stage: Stage) -> None:
+        stage.service.seconds = 1000.0
         stage.api.apply(body())
         await stage.wait(5.0)
         for operation in ("ListTrainingJobs", "StopTrainingJob", "DescribeTrainingJob"):
