@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.chaos import crash_points
+from tests.chaos import crash_points, kubernetes_side, lost_answers, storms
 from tests.chaos.ledger import Ledger
 from tests.chaos.world import World
 from tests.chaos.zygote import Zygote
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SCENARIOS: dict[str, Callable[[World], Awaitable[None]]] = {
     "crash_points": crash_points.run,
     "random": crash_points.run_random,
+    "lost_answers": lost_answers.run,
+    "storms": storms.run,
+    "kubernetes": kubernetes_side.run,
 }
 
 

@@ -25,8 +25,11 @@ class Ledger:
     def say(self, text: str) -> None:
         print(f"[{time.monotonic() - self.began:6.1f} s] {text}", flush=True)
 
-    def enter(self, fault: str, invariant: str, *, injected: int, jobs: int, problems: list[str]) -> None:
-        if not injected:
+    def enter(
+        self, fault: str, invariant: str, *, injected: int, jobs: int, problems: list[str], needed: bool = True
+    ) -> None:
+        """One row; a fault that was needed and never injected proves nothing."""
+        if needed and not injected:
             problems = [*problems, "the fault was never injected"]
         self.rows.append(Row(fault, injected, jobs, invariant, tuple(problems)))
         self.say(f"{fault}: {injected} injected, {jobs} jobs, {'NOT held' if problems else 'held'}")

@@ -88,6 +88,7 @@ class Zygote:
 
     def fork(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Child:
         """Start `trainingjob-operator` with these arguments; everything it writes is appended to the log."""
+        log.touch()  # who reads it need not wait for the fork
         order = {"arguments": list(arguments), "environment": dict(environment), "log": str(log)}
         assert self._process is not None, "not entered"
         assert self._process.stdin is not None

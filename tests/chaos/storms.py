@@ -1,0 +1,231 @@
+"""The service at its worst, with hundreds of jobs: throttling, errors, credentials that end, rights that are missing.
+
+One population of jobs lives through one storm after the other. In each, some jobs end, some objects are deleted and
+some are new; when it is over, everything must be true again within two sweeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.chaos.invariants import ENDED, check, delete_everything
+from tests.chaos.world import arn_of, condition_of, status_of, until
+from tests.e2e.objects import training_job
+from tests.sagemaker.stand_in import stand_in_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.chaos.world import Body, Case, World
+
+OPERATIONS = ("CreateTrainingJob", "DescribeTrainingJob", "ListTrainingJobs", "StopTrainingJob")
+WHOLE = "no job lost, doubled or stopped; calls within budget; true within two sweeps after"
+SLACK = 5.0
+"""Seconds for what is no fault of the operator: this machine's, the API server's and the harness's own."""
+DENIED_PAUSE = 30.0
+"""Seconds until a missing right is tried again, after a denial of some seconds: people grant it, not time."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Storm:
+    """What the service does for a while."""
+
+    title: str
+    seconds: float
+    quota: float | None = None
+    """Calls a second that it takes of each of the operations."""
+    operations: tuple[str, ...] = OPERATIONS
+    error: tuple[str, int] | None = None
+    """Code and HTTP status of every answer to them."""
+
+    @property
+    def is_denial(self) -> bool:
+        return self.error is not None and self.error[0] == "AccessDeniedException"
+
+    def budget(self) -> float:
+        """Calls to one of the operations that are in order in its second half."""
+        return 12 + 3 * (self.quota or 0) * self.seconds / 2
+
+
+def _storms(quick: bool) -> Iterator[Storm]:
+    short = 8.0 if quick else 20.0
+    if quick:
+        yield Storm("List throttled at 1/s", short, 1, ("ListTrainingJobs",))
+        yield Storm("everything throttled at 2/s", short, 2)
+    else:
+        for rate in (1, 2, 10):
+            for operation in OPERATIONS:
+                yield Storm(f"{operation.removesuffix('TrainingJob')} throttled at {rate}/s", short, rate, (operation,))
+            yield Storm(f"everything throttled at {rate}/s", short, rate)
+    yield Storm("5xx", 10 if quick else 60, error=("InternalFailure", 500))
+    yield Storm("credentials expired", 5 if quick else short, error=("ExpiredTokenException", 400))
+    for operation in OPERATIONS:
+        title = f"{operation} denied"
+        yield Storm(title, 6 if quick else short, operations=(operation,), error=("AccessDeniedException", 400))
+
+
+class Population:
+    """Objects and their jobs, and which of them are still to be used in a storm."""
+
+    def __init__(self, case: Case, size: int) -> None:
+        self._case = case
+        self.size = size
+        self._numbers = itertools.count()
+        self.alive: list[str] = []
+        self.deleted: set[str] = set()
+
+    async def grow(self, count: int) -> list[str]:
+        """Apply so many objects more; their names."""
+        names = [f"j{next(self._numbers)}" for _ in range(count)]
+        gate = asyncio.Semaphore(20)
+
+        async def apply(name: str) -> None:
+            async with gate:
+                body = training_job(self._case.job_name(name)) | {"metadata": {"name": name}}
+                await self._case.create(body)
+
+        await asyncio.gather(*map(apply, names))
+        self.alive += names
+        return names
+
+    def take(self, count: int) -> list[str]:
+        """The names of the oldest of those that run."""
+        taken, self.alive = self.alive[:count], self.alive[count:]
+        return taken
+
+    async def backlog(self) -> list[str]:
+        """What is not true yet, by name."""
+        jobs = {job["TrainingJobArn"]: job for job in await self._case.jobs()}
+        behind = []
+        for body in await self._case.objects():
+            name, arn = body["metadata"]["name"], arn_of(body)
+            if (
+                not arn
+                or arn not in jobs
+                or jobs[arn]["TrainingJobStatus"] != status_of(body)
+                or "deletionTimestamp" in body["metadata"]
+            ):
+                behind.append(name)
+            jobs.pop(arn, None)
+        return behind + [name for name, job in jobs.items() if job["TrainingJobStatus"] not in ENDED]
+
+
+async def run(world: World) -> None:
+    """All storms, or those whose title contains `world.only`."""
+    with stand_in_process("--fast") as sagemaker:
+        async with dataclasses.replace(world, sagemaker=sagemaker) as own:
+            await _run(own)
+
+
+async def _run(world: World) -> None:
+    sweep = 1.0 if world.quick else 5.0
+    pace = (f"--sweep-seconds={sweep}", "--create-tps=50", "--describe-tps=50", "--list-tps=5")
+    size = 60 if world.quick else 500
+    async with world.case("storms", pace=pace) as case:
+        await world.command("plan", name="*", phases="Starting:0.2,Training:inf")
+        people = Population(case, size)
+        await people.grow(size)
+        case.operator.start(wait=False)
+        await until("all jobs run", lambda: _none_behind(people), 240, 1.0)
+        for storm in _storms(world.quick):
+            if world.only.lower() in storm.title.lower():
+                await _weather(world, case, people, storm, sweep)
+        problems = await check(case, good=people.alive, stopped={case.job_name(name) for name in people.deleted})
+        problems += await delete_everything(case, seconds=180)
+        title = "after all storms together"
+        world.ledger.enter(title, "one job each, status true, deletable", injected=1, jobs=size, problems=problems)
+
+
+async def _none_behind(people: Population) -> bool:
+    return not await people.backlog()
+
+
+async def _weather(world: World, case: Case, people: Population, storm: Storm, sweep: float) -> None:
+    few = max(2, people.size // 50)
+    counted = await world.command("counts")
+    faults = await _begin(world, storm)
+    ended, deleted = people.take(few), people.take(few)
+    for name in ended:
+        await case.console("complete", case.job_name(name))
+    for name in deleted:
+        await case.delete(name)
+    people.deleted.update(deleted)
+    await people.grow(few)
+    await asyncio.sleep(storm.seconds / 2)
+    half = await world.command("counts")
+    await asyncio.sleep(storm.seconds / 2)
+    problems = await _look_within(case, storm, ended, deleted)
+    whole = await world.command("counts")
+    await _end(world, storm, faults)
+    began, behind = time.monotonic(), len(await people.backlog())
+    limit = 2 * sweep + SLACK + (DENIED_PAUSE if storm.is_denial else 0)
+    try:
+        await until("all is true", lambda: _none_behind(people), 400, 0.5)
+    except TimeoutError:
+        problems.append(f"still behind: {(await people.backlog())[:10]}")
+    took = time.monotonic() - began
+    if took > limit:
+        problems.append(f"{behind} objects were behind, and it took {took:.0f} s to catch up, not {limit:.0f} s")
+    late = {op: whole["operations"].get(op, 0) - half["operations"].get(op, 0) for op in storm.operations}
+    problems += [
+        f"{count} calls of {operation} in the second half of a storm of {storm.seconds:.0f} s"
+        for operation, count in late.items()
+        if storm.quota is not None and count > storm.budget()
+    ]
+    hits = sum(whole["errors"].values()) - sum(counted["errors"].values())
+    world.ledger.say(f"{storm.title}: {behind} behind, caught up in {took:.1f} s, calls in its second half: {late}")
+    invariant = f"{WHOLE} ({took:.0f} s)"
+    problems = [f"    {problem}" for problem in problems]
+    if problems:
+        problems = ["\n".join([f"  storms:{storm.title}", *problems, case.report().splitlines()[-1]])]
+    # A quota that the operator does not use up is no fault, and held all the same.
+    world.ledger.enter(
+        storm.title, invariant, injected=hits, jobs=people.size, problems=problems, needed=storm.quota is None
+    )
+
+
+async def _begin(world: World, storm: Storm) -> list[int]:
+    if storm.error is not None:
+        code, status = storm.error
+        every = ("*",) if storm.operations == OPERATIONS else storm.operations
+        fault: dict[str, Any] = {"kind": "error", "code": code, "status": status, "message": "The storm says no."}
+        return [await world.command("fault", operation=operation, **fault) for operation in every]
+    for operation in storm.operations:
+        await world.command("quota", operation=operation, rate=storm.quota, burst=storm.quota)
+    return []
+
+
+async def _end(world: World, storm: Storm, faults: list[int]) -> None:
+    for number in faults:
+        await world.command("clear_faults", number=number)
+    for operation in storm.operations if storm.quota is not None else ():
+        await world.command("quota", operation=operation, rate=None)
+
+
+async def _look_within(case: Case, storm: Storm, ended: list[str], deleted: list[str]) -> list[str]:
+    """What users must be able to see while it lasts, where a right is missing."""
+    if not storm.is_denial:
+        return []
+    match storm.operations:
+        case ("ListTrainingJobs",) | ("DescribeTrainingJob",):
+            untold = [name for name in ended if status_of(await case.get(name)) != "Completed"]
+            return [f"{name} has completed and does not say so, while {storm.title}" for name in untold]
+        case ("StopTrainingJob",):
+            told = [condition_of(await case.get(name), "ACK.Recoverable") for name in deleted]
+        case _:
+            told = [condition_of(await case.get(name), "ACK.Recoverable") for name in await _uncreated(case)]
+    if not told or any(_is_silent(condition) for condition in told):
+        return [f"nothing says that {storm.title}: {told}"]
+    return []
+
+
+async def _uncreated(case: Case) -> list[str]:
+    return [body["metadata"]["name"] for body in await case.objects() if not arn_of(body)]
+
+
+def _is_silent(condition: Body) -> bool:
+    return condition.get("status") != "True" or condition.get("reason") != "AccessDenied"
