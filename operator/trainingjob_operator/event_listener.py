@@ -16,10 +16,11 @@ from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.logic.errors import AwsError
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.job_events import read_event
+from trainingjob_operator.logic.naming import Slot
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.tracked_jobs import Slot, TrackedJobs
+from trainingjob_operator.tracked_jobs import TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,9 @@ from typing import Any
 
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.logic.memory import Memory
-from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.naming import Identity, Slot
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.resource import Key, Resource
-
-Slot = tuple[str, str, str]
-"""(account, region, job name in lower case)"""
 
 
 @dataclass(frozen=True, slots=True)

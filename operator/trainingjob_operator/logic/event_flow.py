@@ -6,12 +6,11 @@ that they do not. `now` is monotonic seconds.
 
 from dataclasses import dataclass, field
 
+from trainingjob_operator.logic.naming import Slot
 from trainingjob_operator.logic.observation import Observation
 
 Place = tuple[str, str]
 """(account, region)"""
-Slot = tuple[str, str, str]
-"""(account, region, job name in lower case)"""
 
 GRACE_SECONDS = 10.0
 """An event may come that much later than the sweep saw the same."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.naming import Identity, Ownership
+from trainingjob_operator.logic.naming import Identity, Ownership, Slot
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding
 from trainingjob_operator.logic.updates import UpdatePlan
@@ -64,7 +64,7 @@ class Memory:
     first_seen: float
     term: int = 0
     """The term of leadership in which it was learned: what happened since another replica led is unknown."""
-    slot: tuple[str, str, str] | None = None
+    slot: Slot | None = None
     """The job that observations and answers are about."""
     arn: str | None = None
     """Of a job that this process created or took over, before the status shows it."""
@@ -164,7 +164,7 @@ class Memory:
         self.troubles.update(waiting)
         return bool(waiting)
 
-    def turn_to(self, slot: tuple[str, str, str]) -> None:
+    def turn_to(self, slot: Slot) -> None:
         """What was learned of another job says nothing about this one."""
         if self.slot not in (None, slot):
             self.observation = self.told = self.plan = self.tags = self.ownership = None

@@ -33,6 +33,9 @@ _ARN = re.compile(
 )
 _PENDING = re.compile(r"(?P<account>\d{12})/(?P<region>[a-z0-9-]+)/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})")
 
+Slot = tuple[str, str, str]
+"""(account, region, job name in lower case)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -43,7 +46,7 @@ class Identity:
     job_name: str
 
     @property
-    def slot(self) -> tuple[str, str, str]:
+    def slot(self) -> Slot:
         """The key under which two spellings of one name meet (an ARN's name is lower-cased)."""
         return self.account, self.region, self.job_name.lower()
 
