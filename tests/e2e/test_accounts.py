@@ -207,18 +207,21 @@ def test_each_account_has_a_sweep_and_budgets_of_its_own(
     assert accounts_of(sagemaker, "ListTrainingJobs") == {OWN, OTHER}
 
 
-def test_the_file_of_a_web_identity_is_read_anew_when_it_is_rotated(
-    run: Run, jobs: Jobs, sagemaker: StandIn, tmp_path: Path
+@pytest.mark.parametrize("kind", ["web identity", "Pod Identity"])
+def test_the_token_file_is_read_anew_when_it_is_rotated(
+    run: Run, jobs: Jobs, sagemaker: StandIn, tmp_path: Path, kind: str
 ) -> None:
-    token = tmp_path / "token"
+    token, role = tmp_path / "token", role_of(OWN, "operator")
     token.write_text("first-token")
     sagemaker.identity(web_tokens=["first-token"], session_seconds=2)
-    run(
-        AWS_ACCESS_KEY_ID="",
-        AWS_SECRET_ACCESS_KEY="",
-        AWS_ROLE_ARN=role_of(OWN, "operator"),
-        AWS_WEB_IDENTITY_TOKEN_FILE=str(token),
-    )
+    variables = {
+        "web identity": {"AWS_ROLE_ARN": role, "AWS_WEB_IDENTITY_TOKEN_FILE": str(token)},
+        "Pod Identity": {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{sagemaker.url}/credentials?role={role}",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token),
+        },
+    }
+    run(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", **variables[kind])
     sagemaker.plan(outcome="Running", seconds=0.5)
     jobs.apply(training_job("by-token"))
     jobs.wait_status("by-token", "InProgress")

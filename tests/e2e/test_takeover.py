@@ -360,6 +360,24 @@ def ask_ack(body: Body, job_exists: bool) -> set[str]:
     return {CREATE}
 
 
+def test_a_deletion_that_ack_had_not_begun_with_stops_the_job_once(
+    crd: None, control_plane: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    kubectl = partial(control_plane.kubectl, "--namespace", namespace)
+    with StandIn(recorded.STAND_IN) as sagemaker:
+        sagemaker.plan("running", stop_seconds=0.5)
+        recorded.make_job("running", sagemaker, namespace)
+        recorded.put_objects(("running",), sagemaker, kubectl)
+        kubectl("delete", "trainingjob", "running", "--wait=false")
+        watched = f"--watch-namespace={namespace}"
+        with OperatorProcess(control_plane, sagemaker, tmp_path, watched, environment=recorded.ENVIRONMENT):
+            Jobs(kubectl).wait_gone("running")
+        assert [call["operation"] for call in sagemaker.effects()] == ["StopTrainingJob"]
+        job = sagemaker.job("running")
+        assert job is not None
+        assert job["description"]["TrainingJobStatus"] == "Stopped"
+
+
 def test_a_thousand_running_jobs_need_not_wait_for_their_describe_to_be_known(
     crd: None, control_plane: Cluster, namespace: str, tmp_path: Path
 ) -> None:
