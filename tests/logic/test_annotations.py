@@ -145,9 +145,11 @@ def test_what_an_annotation_may_not_say_is_refused_by_name_with_what_it_may(
         ({DELETION_POLICY: "Delete"}, {}),
         ({DELETION_POLICY: ""}, {NAMESPACE_DELETION_POLICY: "delete"}),
         ({}, {NAMESPACE_DELETION_POLICY: "remove"}),
+        ({READ_ONLY: "yes"}, {}),
+        ({DELETION_POLICY: "delete", READ_ONLY: ""}, {}),
     ],
 )
-def test_a_bad_deletion_policy_counts_as_retain(own: Annotations, namespace: Annotations) -> None:
+def test_what_may_have_been_meant_to_spare_the_job_spares_it(own: Annotations, namespace: Annotations) -> None:
     assert policy(own, namespace).deletion is Deletion.RETAIN
 
 

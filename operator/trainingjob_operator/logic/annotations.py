@@ -19,11 +19,12 @@ REGION = f"{PREFIX}region"
 DEFAULT_REGION = f"{PREFIX}default-region"
 DELETION_POLICY = f"{PREFIX}deletion-policy"
 NAMESPACE_DELETION_POLICY = f"sagemaker.{PREFIX}deletion-policy"
-DELETION_KEYS = (DELETION_POLICY, NAMESPACE_DELETION_POLICY)
 ADOPTION_POLICY = f"{PREFIX}adoption-policy"
 ADOPTION_FIELDS = f"{PREFIX}adoption-fields"
 ADOPTED = f"{PREFIX}adopted"
 READ_ONLY = f"{PREFIX}read-only"
+SPARING_KEYS = (DELETION_POLICY, NAMESPACE_DELETION_POLICY, READ_ONLY)
+"""Annotations that keep a job from being stopped with its object; so does a value that can't be understood."""
 OWNER_ACCOUNT = f"{PREFIX}owner-account-id"
 ENDPOINT_URL = f"{PREFIX}endpoint-url"
 TEAM = f"{PREFIX}team-id"
@@ -107,11 +108,11 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         reader.refuse(OWNER_ACCOUNT, "needs --enable-carm, which is off. Remove the annotation or turn it on.")
     endpoint = reader.read(None, ENDPOINT_URL, _endpoint_parser(unsafe=defaults.allow_unsafe_endpoints))
     deletion = reader.read(DELETION_POLICY, NAMESPACE_DELETION_POLICY, _choice(Deletion))
-    bad_deletion = any(p.annotation in DELETION_KEYS for p in reader.problems)
     adoption = reader.read(ADOPTION_POLICY, None, _choice(Adoption))
     fields = reader.read(ADOPTION_FIELDS, None, _parse_adoption_fields)
     adopted = reader.read(ADOPTED, None, _parse_flag) or False
     read_only = reader.read(READ_ONLY, None, _parse_flag) or False
+    is_unclear = any(problem.annotation in SPARING_KEYS for problem in reader.problems)
     if TEAM in namespace:
         reader.refuse(
             TEAM,
@@ -130,7 +131,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         account=account,
         region=region,
         endpoint_url=endpoint or defaults.endpoint_url,
-        deletion=Deletion.RETAIN if bad_deletion else deletion or defaults.deletion,
+        deletion=Deletion.RETAIN if is_unclear else deletion or defaults.deletion,
         adoption=adoption,
         adopted=adopted,
         read_only=read_only,
