@@ -132,7 +132,7 @@ def test_deletion_stops_a_running_job_once_and_waits_for_its_end() -> None:
     played(scene, seconds=10_000.0)
 
 
-@pytest.mark.parametrize("annotations", [{DELETION_POLICY: "retain"}, {DELETION_POLICY: "keep it"}])
+@pytest.mark.parametrize("annotations", [{DELETION_POLICY: "retain"}, {DELETION_POLICY: "keep it"}, {READ_ONLY: "yes"}])
 def test_a_retained_job_goes_on_when_its_object_goes(annotations: dict[str, str]) -> None:
     async def scene(stage: Stage) -> None:
         stage.api.apply(body())
@@ -241,6 +241,26 @@ def test_what_may_heal_is_retried_for_two_minutes_and_seldom_after() -> None:
         await stage.wait(5.0)
         assert len(stage.service.created) == 1
         assert stage.object["status"]["lastHandledReconcileAt"] == "now"
+
+    played(scene)
+
+
+def test_an_edited_spec_has_its_own_two_minutes_to_heal_and_is_sent_at_once() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals["CreateTrainingJob"] = failed(
+            "CreateTrainingJob", "ValidationException", ErrorClass.DOUBTFUL, "Could not assume role"
+        )
+        stage.api.apply(body())
+        await stage.wait(100.0)
+        tried = stage.count("CreateTrainingJob")
+        stage.api.edit(KEY, roleARN="arn:aws:iam::123456789012:role/other")
+        await stage.wait(1.0)
+        assert stage.count("CreateTrainingJob") == tried + 1, "what another spec met is no reason to wait"
+        await stage.wait(90.0)
+        assert stage.condition("ACK.Recoverable")[0] == "True"
+        assert stage.condition("Stalled")[0] == "", "the time of the spec before does not count"
+        await stage.wait(90.0)
+        assert stage.condition("Stalled")[0] == "True"
 
     played(scene)
 

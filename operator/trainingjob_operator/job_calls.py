@@ -162,6 +162,7 @@ class JobCalls:
 
     async def create(self, identity: Identity, work: Work) -> None:
         memory, resource = work.view.memory, work.view.resource
+        memory.note_attempt(resource.generation, work.view.policy)
         request = fields.to_request(resource.spec)
         request["TrainingJobName"] = identity.job_name
         request["Tags"] = self._tags(resource)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.logic.objects import WANTED
+from tests.logic.objects import ACCOUNT, REGION, WANTED, resource
+from trainingjob_operator.logic.annotations import Defaults, resolve
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import (
     DENIED_RETRY_FIRST,
@@ -124,3 +127,16 @@ def test_what_waits_for_the_service_is_due_when_it_answers_again_and_a_missing_r
     assert memory.troubles["Passing"].retry_at == 0.5
     assert memory.troubles["Denied"].retry_at == DENIED_RETRY_FIRST
     assert not memory.forgive(0.5)
+
+
+def test_the_time_to_heal_in_is_that_of_one_spec_under_one_set_of_annotations() -> None:
+    policy = resolve(resource(), {}, Defaults(ACCOUNT, REGION))
+    memory = Memory(first_seen=0.0)
+    memory.note_attempt(1, policy)
+    memory.doubtful_since, memory.doubtful_rounds = 5.0, 2
+    memory.note_attempt(1, policy)
+    assert (memory.doubtful_since, memory.doubtful_rounds) == (5.0, 2)
+    for generation, asked in ((2, policy), (2, replace(policy, region="eu-west-1"))):
+        memory.note_attempt(generation, asked)
+        assert (memory.doubtful_since, memory.doubtful_rounds) == (None, 0)
+        memory.doubtful_since = 7.0

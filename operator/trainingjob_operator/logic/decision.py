@@ -20,8 +20,8 @@ from typing import Any
 
 from trainingjob_operator.logic.annotations import (
     ADOPTION_POLICY,
-    DELETION_KEYS,
     DELETION_POLICY,
+    SPARING_KEYS,
     Deletion,
 )
 from trainingjob_operator.logic.conditions import ADVISORY, recorded_vanishing
@@ -175,7 +175,7 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
         return _refuse(view, _clash(view, wanted, f"belongs to the object {view.rival}"))
     if memory.in_use:
         return _decide_in_use(view, wanted)
-    trouble = memory.troubles.get(CREATE)
+    trouble = memory.troubles.get(CREATE) if memory.tried == (resource.generation, policy) else None
     if trouble is not None:
         # What the service refused for now must not keep the object from being deleted at any time.
         refused_for_now = trouble.error.kind in (ErrorClass.DENIED, ErrorClass.WAITING)
@@ -238,8 +238,8 @@ def _settle_attempt(view: View, pending: Identity) -> Step:
     found = _find_attempt(view, pending)
     if found is not None:
         return found
-    if memory.absent or not (memory.ownership and memory.ownership.is_ours):
-        return Unmark()
+    if memory.absent or memory.ownership is not Ownership.SAME_OBJECT:
+        return Unmark()  # a job of an earlier life is none of this attempt's making
     return TakeOver(build_arn(view.partition, pending), finalizer=True)
 
 
@@ -529,7 +529,7 @@ def _decide_deletion(view: View) -> Step:
     resource, policy = view.resource, view.policy
     if not resource.holds_finalizer:
         return Rest()
-    unclear = tuple(Finding(INVALID_ANNOTATION, p.message) for p in policy.problems if p.annotation in DELETION_KEYS)
+    unclear = tuple(Finding(INVALID_ANNOTATION, p.message) for p in policy.problems if p.annotation in SPARING_KEYS)
     if unclear:  # what can't be understood never stops a job, and is said
         return Say(advisories=unclear, release=True)
     if policy.deletion is Deletion.RETAIN or policy.read_only:

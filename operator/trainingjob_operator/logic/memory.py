@@ -101,6 +101,8 @@ class Memory:
     marked: Identity | None = None
     """What this process has marked the object with: that mark tells of no attempt before its own."""
     attempted_at: float | None = None
+    tried: tuple[int, Policy] | None = None
+    """The generation and the annotations of the last attempt: its errors say nothing about other ones."""
     unsettled: bool = False
     """An attempt may have made a job: one without a definite answer, or one marked in an earlier life of the process.
 
@@ -188,6 +190,12 @@ class Memory:
         self.doubtful_since, self.doubtful_rounds = None, 0
         self.in_use = self.in_use and self.unsettled
         self.troubles.clear()
+
+    def note_attempt(self, generation: int, policy: Policy) -> None:
+        """Another spec, or other annotations, have their own time to heal in."""
+        if self.tried != (generation, policy):
+            self.tried = (generation, policy)
+            self.doubtful_since, self.doubtful_rounds = None, 0
 
     def forget_attempt(self) -> None:
         """Nothing is on its way any more under the name that was tried."""
