@@ -129,14 +129,16 @@ def test_what_waits_for_the_service_is_due_when_it_answers_again_and_a_missing_r
     assert not memory.forgive(0.5)
 
 
-def test_the_time_to_heal_in_is_that_of_one_spec_under_one_set_of_annotations() -> None:
+@pytest.mark.parametrize(
+    ("generation", "region", "kept"), [(1, REGION, 5.0), (2, REGION, None), (1, "eu-west-1", None)]
+)
+def test_the_time_to_heal_in_is_that_of_one_spec_under_one_set_of_annotations(
+    generation: int, region: str, kept: float | None
+) -> None:
     policy = resolve(resource(), {}, Defaults(ACCOUNT, REGION))
     memory = Memory(first_seen=0.0)
     memory.note_attempt(1, policy)
     memory.doubtful_since, memory.doubtful_rounds = 5.0, 2
-    memory.note_attempt(1, policy)
-    assert (memory.doubtful_since, memory.doubtful_rounds) == (5.0, 2)
-    for generation, asked in ((2, policy), (2, replace(policy, region="eu-west-1"))):
-        memory.note_attempt(generation, asked)
-        assert (memory.doubtful_since, memory.doubtful_rounds) == (None, 0)
-        memory.doubtful_since = 7.0
+    memory.note_attempt(generation, replace(policy, region=region))
+    assert memory.doubtful_since == kept
+    assert memory.doubtful_rounds == (0 if kept is None else 2)

@@ -1,0 +1,872 @@
+"""Situation by situation, which step comes next: never two jobs, never somebody else's job, nothing without an end."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.logic.objects import ACCOUNT, ARN, JOB, REGION, SPEC, WANTED, recorded, resource
+from trainingjob_operator.logic import decision
+from trainingjob_operator.logic.annotations import (
+    ADOPTION_POLICY,
+    ALLOWED_ROLES,
+    DELETION_POLICY,
+    NAMESPACE_DELETION_POLICY,
+    READ_ONLY,
+    Defaults,
+    Policy,
+    resolve,
+)
+from trainingjob_operator.logic.annotations import REGION as REGION_KEY
+from trainingjob_operator.logic.decision import ADD_TAGS, CREATE, DESCRIBE, LIST_TAGS, STOP, UPDATE, decide
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.memory import Memory, Refusal, Trouble
+from trainingjob_operator.logic.naming import Identity, Ownership, build_arn
+from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.report import Finding, Hindrance
+from trainingjob_operator.logic.steps import (
+    Create,
+    Look,
+    Mark,
+    ReadTags,
+    Release,
+    Rest,
+    Say,
+    SetTags,
+    Step,
+    Stop,
+    TakeOver,
+    TakeTurn,
+    Unmark,
+    Update,
+    Wait,
+)
+from trainingjob_operator.logic.turns import Place
+from trainingjob_operator.logic.updates import TagChange, UpdatePlan
+from trainingjob_operator.logic.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOW = 1000.0
+WALL = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+DEFAULTS = Defaults(ACCOUNT, REGION)
+
+ELSEWHERE = Identity(ACCOUNT, "eu-central-1", JOB)
+ARN_ELSEWHERE = build_arn("aws", ELSEWHERE)
+RIVAL = "team-a/rival"
+
+
+def job(status: str, **told: Any) -> Observation:
+    return Observation({"trainingJobStatus": status, "secondaryStatus": status, **told})
+
+
+RUNS, ENDED, STOPPING, STOPPED = job("InProgress"), job("Completed"), job("Stopping"), job("Stopped")
+POOL: dict[str, Any] = {"trainingEndTime": "2026-11-21T11:59:00Z"}
+POOLED = {**SPEC, "resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSeconds": 600}}
+HEARSAY = job("Completed", secondaryStatusTransitions=[{"status": "Training", "startTime": "2026-11-21T11:00:00Z"}])
+NAMELESS = {name: value for name, value in SPEC.items() if name != "trainingJobName"}
+
+MEMBERS = {"ProfilerConfig": {"DisableProfiler": True}}
+TO_SEND = UpdatePlan(members=MEMBERS)
+TO_WAIT = UpdatePlan(waiting={"profilerConfig": "the job to have started"})
+NEVER = UpdatePlan(impossible=("roleARN", "stoppingCondition.maxRuntimeInSeconds"))
+NO_ACCESS = Hindrance("RoleUnavailable", "There is no role.")
+BAD_SPEC = Finding("InvalidSpec", "spec.tags is odd.")
+REFUSED = Finding("Refused", "CreateTrainingJob was answered with no.")
+CLASH = Finding("NameClash", "It is there.")
+
+
+def condition(kind: str, reason: str, message: object = "Words.") -> dict[str, Any]:
+    return {"type": kind, "status": "True", "reason": reason, "message": message}
+
+
+def own(observed: Observation | None = RUNS, *, of: int = 1, arn: str = ARN, **status: Any) -> dict[str, Any]:
+    """The status of an object whose job was last reported so, when its generation was `of`."""
+    told = {} if observed is None else observed.fields
+    return recorded(arn, observedGeneration=of, **told, **status)
+
+
+def trouble(operation: str, kind: ErrorClass, *, again: float = 10.0, lasts: float = 5.0) -> dict[str, Trouble]:
+    error = AwsError(operation, "Code", "words", kind, definite=True)
+    return {operation: Trouble(error, NOW - lasts, 1, NOW + again)}
+
+
+def look_at(
+    object: Mapping[str, Any],  # noqa: A002  so that the rows below read well
+    known: Mapping[str, Any],
+    namespace: Mapping[str, str],
+    view: Mapping[str, Any],
+) -> View:
+    """What is decided on. In `known`, `tried` is a generation and `refused` what Refusal takes but the policy."""
+    seen = resource(**object)
+    policy = resolve(seen, namespace, DEFAULTS)
+    memory = Memory(first_seen=NOW - 100.0)
+    for name, value in known.items():
+        setattr(memory, name, _remember(name, value, policy))
+    return View(seen, policy, memory, NOW, WALL, "aws", **view)
+
+
+def _remember(name: str, value: Any, policy: Policy) -> Any:
+    match name:
+        case "tried":
+            return value, policy
+        case "refused":
+            generation, finding, retry_at = value
+            return Refusal(generation, policy, finding, retry_at)
+    return value
+
+
+def shown(step: Step) -> Step | dict[str, Any]:
+    """A step as it is; of what is said the reasons, and what else is not as usual."""
+    if not isinstance(step, Say):
+        return step
+    said = {field.name: getattr(step, field.name) for field in fields(Say)}
+    usual = {field.name: field.default for field in fields(Say)}
+    return {name: _reasons(value) for name, value in said.items() if value != usual[name]}
+
+
+def _reasons(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(finding.reason for finding in value)
+    if isinstance(value, float):
+        return pytest.approx(value)
+    return value.reason if isinstance(value, Finding | Hindrance) else value
+
+
+def says(**members: Any) -> dict[str, Any]:
+    return members
+
+
+def when(
+    sentence: str,
+    step: Step | dict[str, Any],
+    object: Mapping[str, Any] | None = None,  # noqa: A002  as above
+    known: Mapping[str, Any] | None = None,
+    namespace: Mapping[str, str] | None = None,
+    **view: Any,
+) -> Any:
+    """A row: in this situation that step comes next."""
+    return pytest.param(look_at(object or {}, known or {}, namespace or {}, view), step, id=sentence)
+
+
+def of(**annotations: str) -> dict[str, str]:
+    """Annotations, by the names that the tables use."""
+    keys = {"region": REGION_KEY, "adoption": ADOPTION_POLICY, "read_only": READ_ONLY, "deletion": DELETION_POLICY}
+    return {keys[name]: value for name, value in annotations.items()}
+
+
+ADOPT, READS = {"annotations": of(adoption="adopt")}, {"annotations": of(read_only="true")}
+ADOPT_OR_CREATE = {"annotations": of(adoption="adopt-or-create")}
+NOWHERE = {"annotations": of(region="nowhere")}
+MARKED = {"held": True, "pending": WANTED}
+MARKED_ELSEWHERE = {"held": True, "pending": ELSEWHERE}
+RECORDED = {"status": recorded()}
+OWNED = {"held": True, "status": own()}
+EDITED = {**OWNED, "generation": 2}
+DELETED = {**OWNED, "deleting": True}
+DELETED_EARLY = {**MARKED, "deleting": True}
+
+FOUND_ABSENT = {"absent": True, "absent_since": NOW - 60, "looked_at": NOW - 10}
+FOUND_FOREIGN = {"observation": RUNS, "looked_at": NOW, "ownership": Ownership.FOREIGN}
+FOUND_OURS = {"observation": RUNS, "looked_at": NOW, "ownership": Ownership.SAME_OBJECT}
+COMPARED = {"observation": RUNS, "looked_at": NOW, "compared_generation": 2, "tags_generation": 2}
+
+PASSIVITY = [
+    when(
+        "another controller writes the object: say so once, and leave it alone",
+        says(advisories=("Passive",), passive=True, again=50.0),
+        known={"passive_until": NOW + 50, "foreign_writer": "controller"},
+    ),
+    when("it was said", Wait(50.0), known={"passive_until": NOW + 50, "passive_shown": True}),
+    when("the other one has been quiet for long enough", TakeTurn(WANTED), known={"passive_until": NOW}),
+    when(
+        "the operator was told to act all the same",
+        TakeTurn(WANTED),
+        known={"passive_until": NOW + 50},
+        overrides_passive=True,
+    ),
+]
+
+BIRTH = [
+    when("a new object stands in line", TakeTurn(WANTED)),
+    when("a turn that may come within a second is no news", Wait(1.05), place=Place(3, None)),
+    when("nor half a second later", Wait(0.55), known={"waiting_since": NOW - 0.5}, place=Place(3, None)),
+    when(
+        "after that its place is told",
+        says(waiting="Waiting", place="3 come before it", again=60.0),
+        known={"waiting_since": NOW - 2},
+        place=Place(3, None),
+    ),
+    when(
+        "the first in line is told so",
+        says(waiting="Waiting", place="it is next", again=60.0),
+        known={"waiting_since": NOW - 2},
+        place=Place(0, "ml.p4d.24xlarge"),
+    ),
+    when(
+        "a place is rewritten once a minute at most",
+        says(waiting="Waiting", place="9 come before it", again=60.0),
+        known={"waiting_since": NOW - 90, "place_shown": ("9 come before it", NOW - 59)},
+        place=Place(3, None),
+    ),
+    when(
+        "after a minute it is",
+        says(waiting="Waiting", place="3 come before it", again=60.0),
+        known={"waiting_since": NOW - 90, "place_shown": ("9 come before it", NOW - 60)},
+        place=Place(3, None),
+    ),
+    when(
+        "what waits for capacity says so in the service's words",
+        says(hindrance="Code", place="it is next", again=60.0),
+        known={"tried": 1, "troubles": trouble(CREATE, ErrorClass.WAITING)},
+        place=Place(0, "ml.p4d.24xlarge"),
+    ),
+    when("its turn has come: mark it before anything is sent", Mark(WANTED), own_turn=True),
+    when("a mark without the finalizer is none", Mark(WANTED), {"pending": WANTED}, own_turn=True),
+    when("a finalizer without the mark is none", Mark(WANTED), {"held": True}, own_turn=True),
+    when("it is marked", Create(WANTED), MARKED, own_turn=True),
+    when(
+        "a mark of an earlier life of the process stands in line like all",
+        TakeTurn(WANTED),
+        MARKED,
+        {"unsettled": True},
+    ),
+    when("an unusable annotation", says(terminal="InvalidAnnotation", disowned=True), NOWHERE),
+    when(
+        "an unusable annotation on a marked object that was refused: let go first",
+        Unmark(Finding("InvalidAnnotation", look_at(NOWHERE, {}, {}, {}).policy.problems[0].message)),
+        {**MARKED, **NOWHERE},
+        {"attempted_at": NOW - 1},
+    ),
+    when(
+        "an unusable annotation while an attempt is open: settle it first",
+        Look(WANTED),
+        {**MARKED, **NOWHERE},
+        {"unsettled": True},
+    ),
+    when("no name", says(terminal="InvalidSpec", disowned=True), {"spec": NAMELESS}),
+    when(
+        "no name, and a finalizer",
+        Unmark(Finding("InvalidSpec", "spec.trainingJobName is missing. Give the job a name.")),
+        {"spec": NAMELESS, "held": True},
+    ),
+    when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), no_access=NO_ACCESS),
+    when("a spec that makes no request", says(terminal="InvalidSpec", disowned=True), request_problem=BAD_SPEC),
+    when(
+        "a role that the namespace does not allow",
+        says(terminal="RoleNotAllowed", disowned=True),
+        namespace={ALLOWED_ROLES: "arn:aws:iam::123456789012:role/other"},
+    ),
+    when("a job that another object has proof of", says(terminal="NameClash", disowned=True), rival=RIVAL),
+]
+
+REFUSALS = [
+    when(
+        "a refused spec is not sent again",
+        says(terminal="Refused", disowned=True),
+        known={"refused": (1, REFUSED, None)},
+    ),
+    when(
+        "one that may heal is, later",
+        says(terminal="Refused", disowned=True, again=60.0),
+        known={"refused": (1, REFUSED, NOW + 60)},
+    ),
+    when("its time has come", TakeTurn(WANTED), known={"refused": (1, REFUSED, NOW)}),
+    when("it was edited", TakeTurn(WANTED), {"generation": 2}, {"refused": (1, REFUSED, None)}),
+    when(
+        "a refused object is let go, so that it can be deleted at any time",
+        Unmark(REFUSED),
+        MARKED,
+        {"refused": (1, REFUSED, NOW + 60), "attempted_at": NOW - 1},
+    ),
+    when(
+        "refused in an earlier life of the process",
+        Rest(),
+        {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
+    ),
+    when(
+        "refused in an earlier life, and edited since",
+        TakeTurn(WANTED),
+        {"generation": 2, "status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
+    ),
+    when(
+        "refused in an earlier life, and somebody asks",
+        TakeTurn(WANTED),
+        {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
+        {"asked": True},
+    ),
+]
+
+CREATE_FAILS = [
+    when(
+        "what usually passes is waited out in silence",
+        says(again=10.0),
+        MARKED,
+        {"tried": 1, "troubles": trouble(CREATE, ErrorClass.THROTTLED)},
+    ),
+    when(
+        "what lasts is told",
+        says(hindrance="Throttled", again=10.0),
+        MARKED,
+        {"tried": 1, "troubles": trouble(CREATE, ErrorClass.THROTTLED, lasts=60.0)},
+    ),
+    when(
+        "its time has come",
+        Create(WANTED),
+        MARKED,
+        {"tried": 1, "troubles": trouble(CREATE, ErrorClass.THROTTLED, again=0.0)},
+        own_turn=True,
+    ),
+    when(
+        "what the spec before the edit met is no reason to wait",
+        TakeTurn(WANTED),
+        {"generation": 2},
+        {"tried": 1, "troubles": trouble(CREATE, ErrorClass.DENIED)},
+    ),
+    when(
+        "a denied object is let go, so that it can be deleted at any time",
+        Unmark(),
+        MARKED,
+        {"tried": 1, "attempted_at": NOW - 1, "troubles": trouble(CREATE, ErrorClass.DENIED)},
+    ),
+    when(
+        "a denied object that holds nothing says who must act",
+        says(hindrance="AccessDenied", again=10.0),
+        known={"tried": 1, "attempted_at": NOW - 1, "troubles": trouble(CREATE, ErrorClass.DENIED)},
+    ),
+    when(
+        "an object that waits for capacity is let go too",
+        Unmark(),
+        MARKED,
+        {"tried": 1, "attempted_at": NOW - 1, "troubles": trouble(CREATE, ErrorClass.WAITING)},
+    ),
+    when(
+        "a probe for capacity goes when its turn comes, not when the clock says so",
+        Create(WANTED),
+        MARKED,
+        {"tried": 1, "attempted_at": NOW - 1, "troubles": trouble(CREATE, ErrorClass.WAITING)},
+        own_turn=True,
+    ),
+]
+
+IN_USE = [
+    when("somebody has the name: who?", Look(WANTED), MARKED, {"in_use": True}),
+    when(
+        "a job is there: whose?",
+        ReadTags(WANTED, ARN),
+        MARKED,
+        {"in_use": True, "observation": RUNS},
+    ),
+    when(
+        "the tags can't be read now",
+        says(hindrance="AccessDenied", again=10.0),
+        MARKED,
+        {"in_use": True, "observation": RUNS, "troubles": trouble(LIST_TAGS, ErrorClass.DENIED)},
+    ),
+    when("taken and not shown: wait", Wait(1.0), MARKED, {"in_use": True, "absent": True, "looked_at": NOW - 1}),
+    when("taken and not shown: again", Look(WANTED), MARKED, {"in_use": True, "absent": True, "looked_at": NOW - 2}),
+    when("this object's own lost attempt", TakeOver(ARN, finalizer=True), MARKED, {"in_use": True, **FOUND_OURS}),
+    when(
+        "its own lost attempt with the spec before an edit",
+        TakeOver(ARN, finalizer=True),
+        MARKED,
+        {"in_use": True, **FOUND_OURS, "differences": ("roleARN",)},
+    ),
+    when(
+        "somebody else's: what it holds is let go first",
+        Unmark(
+            Finding(
+                "NameClash",
+                f"The training job {ARN} exists already and was not created for this object. Use another "
+                f"spec.trainingJobName, or adopt it with the annotation {ADOPTION_POLICY}: adopt.",
+            )
+        ),
+        MARKED,
+        {"in_use": True, **FOUND_FOREIGN},
+    ),
+    when("somebody else's", says(terminal="NameClash", disowned=True), known={"in_use": True, **FOUND_FOREIGN}),
+    *(
+        when(
+            f"of an earlier life, and the fields that are set equal it, by {proof.name}",
+            TakeOver(ARN, finalizer=True),
+            known={"in_use": True, **FOUND_OURS, "ownership": proof},
+        )
+        for proof in (Ownership.SAME_NAME, Ownership.ACK)
+    ),
+    when(
+        "of an earlier life, with another spec",
+        says(terminal="NameClash", disowned=True),
+        known={"in_use": True, **FOUND_OURS, "ownership": Ownership.SAME_NAME, "differences": ("roleARN",)},
+    ),
+    *(
+        when(
+            f"of an earlier life, and {observed.status}",
+            says(terminal="NameClash", disowned=True),
+            known={"in_use": True, **FOUND_OURS, "ownership": Ownership.SAME_NAME, "observation": observed},
+        )
+        for observed in (STOPPING, STOPPED)
+    ),
+]
+
+ATTEMPTS = [
+    when("an attempt elsewhere is settled first", Look(ELSEWHERE), MARKED_ELSEWHERE),
+    when("one of an object that only adopts by now too", Look(WANTED), {**MARKED, **ADOPT}),
+    when("it was definitely refused", Unmark(), MARKED_ELSEWHERE, {"attempted_at": NOW - 5}),
+    when("it has made a job: whose?", ReadTags(ELSEWHERE, ARN_ELSEWHERE), MARKED_ELSEWHERE, {"observation": RUNS}),
+    when("ours", TakeOver(ARN_ELSEWHERE, finalizer=True), MARKED_ELSEWHERE, FOUND_OURS),
+    when("not ours", Unmark(), MARKED_ELSEWHERE, FOUND_FOREIGN),
+    when("it can't be reached", says(hindrance="RoleUnavailable", again=30.0), MARKED_ELSEWHERE, no_access=NO_ACCESS),
+    when(
+        "Describe does not answer",
+        says(again=10.0),
+        MARKED_ELSEWHERE,
+        {"troubles": trouble(DESCRIBE, ErrorClass.RETRY)},
+    ),
+    when(
+        "NotFound soon after the last attempt means nothing",
+        Wait(20.1),
+        MARKED_ELSEWHERE,
+        {"unsettled": True, "attempted_at": NOW - 10, "absent": True, "looked_at": NOW - 1},
+    ),
+    when(
+        "so look again when it does",
+        Look(ELSEWHERE),
+        MARKED_ELSEWHERE,
+        {"unsettled": True, "attempted_at": NOW - 31, "absent": True, "looked_at": NOW - 5},
+    ),
+    when(
+        "then it is believed",
+        Unmark(),
+        MARKED_ELSEWHERE,
+        {"unsettled": True, "attempted_at": NOW - 40, "absent": True, "looked_at": NOW - 10},
+    ),
+    when(
+        "an attempt of an earlier life of the process may be as young as this one",
+        Wait(25.1),
+        MARKED_ELSEWHERE,
+        {"first_seen": NOW - 5, "unsettled": True, "absent": True, "looked_at": NOW - 1},
+    ),
+]
+
+ADOPTION = [
+    when("a job to be adopted is looked for", Look(WANTED), ADOPT),
+    when("and again when something says so", Look(WANTED), ADOPT, {**FOUND_FOREIGN, "look": True}),
+    when(
+        "Describe is denied",
+        says(hindrance="AccessDenied", again=10.0),
+        ADOPT,
+        {"troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+    ),
+    when("it runs", TakeOver(ARN, finalizer=True), ADOPT, FOUND_FOREIGN),
+    when(
+        "it has ended: there is nothing to stop",
+        TakeOver(ARN, finalizer=False),
+        ADOPT,
+        {**FOUND_OURS, "observation": ENDED},
+    ),
+    when("a read-only object holds nothing", TakeOver(ARN, finalizer=False), READS, FOUND_FOREIGN),
+    when("another object owns it", says(terminal="NameClash", disowned=True), ADOPT, FOUND_FOREIGN, rival=RIVAL),
+    when("and may be read all the same", TakeOver(ARN, finalizer=False), READS, FOUND_FOREIGN, rival=RIVAL),
+    when("it is not there", says(terminal="JobNotFound", disowned=True, again=50.0), ADOPT, FOUND_ABSENT),
+    when("it is not there to be read", says(terminal="JobNotFound", disowned=True, again=50.0), READS, FOUND_ABSENT),
+    when("it is looked for once a minute", Look(WANTED), ADOPT, {**FOUND_ABSENT, "looked_at": NOW - 60}),
+    when(
+        "it is not there, and the object holds a finalizer",
+        Unmark(
+            Finding(
+                "JobNotFound",
+                f"There is no job {WANTED} to be adopted. Correct its name, region or account, or create it.",
+            )
+        ),
+        {**ADOPT, "held": True},
+        FOUND_ABSENT,
+    ),
+    when("it is not there, and may be created", TakeTurn(WANTED), ADOPT_OR_CREATE, FOUND_ABSENT),
+]
+
+RECORDED_WITHOUT_FINALIZER = [
+    when("an ARN alone proves nothing, and is no reason to create", Look(WANTED), RECORDED),
+    when("it is looked for where the ARN says", Look(ELSEWHERE), {"status": recorded(ARN_ELSEWHERE)}),
+    when("whose is it?", ReadTags(WANTED, ARN), RECORDED, {"observation": RUNS}),
+    when(
+        "somebody else's, as ACK records it on a clash",
+        says(terminal="NameClash", disowned=True),
+        RECORDED,
+        FOUND_FOREIGN,
+    ),
+    when(
+        "still so when the ARN is gone from the status", says(terminal="NameClash", disowned=True), known=FOUND_FOREIGN
+    ),
+    when("until somebody asks", TakeTurn(WANTED), known={**FOUND_FOREIGN, "asked": True}),
+    when("another object has proof", says(terminal="NameClash", disowned=True), RECORDED, FOUND_OURS, rival=RIVAL),
+    when("ours", TakeOver(ARN, finalizer=True), RECORDED, FOUND_OURS),
+    when("ours, and over", TakeOver(ARN, finalizer=False), RECORDED, {**FOUND_OURS, "observation": ENDED}),
+    when("Describe does not answer", says(again=10.0), RECORDED, {"troubles": trouble(DESCRIBE, ErrorClass.RETRY)}),
+    when(
+        "it is gone, and is not made again",
+        says(vanished="JobNotFound"),
+        RECORDED,
+        {"absent": True, "absent_since": NOW - 30, "looked_at": NOW},
+    ),
+]
+
+LIFE = [
+    when("a job of which nothing is known yet", Look(WANTED), {"held": True, "status": own(None)}),
+    when("a job that this process has just created", Look(WANTED), MARKED, {"arn": ARN, "look": True}),
+    when("nothing new: nothing to do", says(), OWNED),
+    when("something has changed", Look(WANTED), OWNED, {"look": True}),
+    when(
+        "a job that ACK followed: was the spec edited since?",
+        Look(WANTED),
+        {"held": True, "status": recorded(**RUNS.fields)},
+    ),
+    when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), OWNED, no_access=NO_ACCESS),
+    when(
+        "Describe is denied, and an annotation is wrong",
+        says(hindrance="AccessDenied", advisories=("InvalidAnnotation",), again=10.0),
+        {**OWNED, **NOWHERE},
+        {"look": True, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+    ),
+    when(
+        "another region is asked for: it stays where it is",
+        says(advisories=("IdentityDiffers",)),
+        {**OWNED, "annotations": of(region="eu-central-1")},
+    ),
+    when("the finalizer was taken away by hand", TakeOver(ARN, finalizer=True), {"status": own()}, {"arn": ARN}),
+    when("a read-only object needs none", says(), {"status": own(), **READS}),
+    when("it has ended: report it, and let the object go", says(release=True), {"held": True, "status": own(ENDED)}),
+    when(
+        "it has ended, and everything was said",
+        says(),
+        {"status": own(ENDED, conditions=[condition("Complete", "Completed")])},
+    ),
+    when(
+        "an end is an end, whatever can't be reached or found now",
+        says(release=True),
+        {"held": True, "status": own(ENDED)},
+        {"absent": True, "looked_at": NOW, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+        no_access=NO_ACCESS,
+    ),
+    when(
+        "an end that only a list has told is looked at",
+        Look(WANTED),
+        OWNED,
+        {"observation": HEARSAY},
+    ),
+    when(
+        "as soon as that is possible",
+        says(release=True, again=10.0),
+        OWNED,
+        {"observation": HEARSAY, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+    ),
+    when(
+        "a warm pool is looked at",
+        Look(WANTED),
+        {"held": True, "spec": POOLED, "status": own(job("Completed", **POOL))},
+    ),
+    when(
+        "every half minute",
+        says(release=True, again=30.0),
+        {"held": True, "spec": POOLED, "status": own(job("Completed", **POOL))},
+        {"looked_at": NOW - 10},
+    ),
+]
+
+ABSENCE = [
+    when(
+        "NotFound once is not believed",
+        says(again=25.1),
+        OWNED,
+        {"absent": True, "absent_since": NOW - 5, "looked_at": NOW - 5},
+    ),
+    when(
+        "it is looked for again",
+        Look(WANTED),
+        OWNED,
+        {"absent": True, "absent_since": NOW - 30, "looked_at": NOW - 30},
+    ),
+    when(
+        "twice, well apart, is",
+        says(vanished="JobNotFound", release=True),
+        OWNED,
+        {"absent": True, "absent_since": NOW - 30, "looked_at": NOW},
+    ),
+    when(
+        "NotFound for what was just created means nothing",
+        says(again=1.1),
+        MARKED,
+        {"arn": ARN, "created_at": NOW - 10, "absent": True, "absent_since": NOW - 9, "looked_at": NOW - 1},
+    ),
+    when(
+        "so it is looked for at once",
+        Look(WANTED),
+        MARKED,
+        {"arn": ARN, "created_at": NOW - 10, "absent": True, "absent_since": NOW - 9, "looked_at": NOW - 2},
+    ),
+    when(
+        "the second look fails",
+        says(again=10.0),
+        OWNED,
+        {
+            "absent": True,
+            "absent_since": NOW - 30,
+            "looked_at": NOW - 30,
+            "troubles": trouble(DESCRIBE, ErrorClass.RETRY),
+        },
+    ),
+    when(
+        "a job that was told to be gone stays so",
+        says(vanished="JobNotFound", release=True),
+        {"held": True, "status": own(conditions=[condition("Failed", "JobNotFound")])},
+    ),
+]
+
+EDITS = [
+    when("an edit is compared with what runs", Look(WANTED), EDITED),
+    when("and the tags", ReadTags(WANTED, ARN), EDITED, {**COMPARED, "tags_generation": 1}),
+    when(
+        "tags are set",
+        SetTags(ARN, TagChange({"team": "new"}, ("gone",))),
+        {
+            **EDITED,
+            "spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]},
+            "status": own(appliedTagKeys=["team", "gone"]),
+        },
+        {**COMPARED, "tags": {"team": "old", "gone": "x"}, "ownership": Ownership.SAME_OBJECT},
+    ),
+    when(
+        "tags of a job that it did not create are left",
+        says(),
+        {**EDITED, "spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]}},
+        {**COMPARED, "tags": {"team": "old"}, "ownership": Ownership.ACK},
+    ),
+    when("an update is sent", Update(WANTED, MEMBERS), EDITED, {**COMPARED, "plan": TO_SEND}),
+    when(
+        "and not again because an answer does not show it yet",
+        says(),
+        EDITED,
+        {**COMPARED, "plan": TO_SEND, "updated": (MEMBERS, NOW - 29)},
+    ),
+    when(
+        "unless it never does",
+        Update(WANTED, MEMBERS),
+        EDITED,
+        {**COMPARED, "plan": TO_SEND, "updated": (MEMBERS, NOW - 30)},
+    ),
+    when("an edit waits for its phase", says(pending_edit="EditPending"), EDITED, {**COMPARED, "plan": TO_WAIT}),
+    when("an edit comes too late", says(advisories=("EditNotPossible",)), EDITED, {**COMPARED, "plan": NEVER}),
+    when(
+        "the service refused it",
+        says(advisories=("EditNotPossible",)),
+        EDITED,
+        {**COMPARED, "plan": TO_SEND, "edit_refused": (2, Finding("EditNotPossible", "no"))},
+    ),
+    when(
+        "the service refused the one before it",
+        Update(WANTED, MEMBERS),
+        EDITED,
+        {**COMPARED, "plan": TO_SEND, "edit_refused": (1, Finding("EditNotPossible", "no"))},
+    ),
+    *(
+        when(
+            f"{operation} is waited out, and the edit is not done",
+            says(again=10.0, unfinished=True),
+            EDITED,
+            {**COMPARED, "troubles": trouble(operation, ErrorClass.THROTTLED)},
+        )
+        for operation in (UPDATE, ADD_TAGS)
+    ),
+    when(
+        "an adopted job is never changed",
+        says(advisories=("SpecDiffers",)),
+        {**EDITED, **ADOPT},
+        {**COMPARED, "plan": TO_SEND, "differences": ("roleARN",)},
+    ),
+    when(
+        "what an earlier life of the process told of an edit is looked into",
+        Look(WANTED),
+        {"held": True, "status": own(conditions=[condition("ACK.Advisory", "EditNotPossible")])},
+    ),
+    when(
+        "and stays as long as that is not possible",
+        says(advisories=("EditNotPossible",), again=10.0),
+        {"held": True, "status": own(conditions=[condition("ACK.Advisory", "EditNotPossible")])},
+        {"troubles": trouble(DESCRIBE, ErrorClass.RETRY)},
+    ),
+    when(
+        "an advisory that nobody can have written so is none",
+        says(),
+        {"held": True, "status": own(conditions=[condition("ACK.Advisory", "EditNotPossible", 7)])},
+    ),
+    when(
+        "after the end an edit that came too late is no reason to look",
+        says(advisories=("EditNotPossible",)),
+        {
+            "status": own(
+                ENDED,
+                conditions=[condition("Complete", "Completed"), condition("ACK.Advisory", "EditNotPossible")],
+            )
+        },
+    ),
+    when(
+        "after the end one that waited for it is",
+        Look(WANTED),
+        {
+            "status": own(
+                ENDED, conditions=[condition("Complete", "Completed"), condition("ACK.Advisory", "EditPending")]
+            )
+        },
+    ),
+    when(
+        "after the end the object holds no proof: whose is the job?",
+        ReadTags(WANTED, ARN),
+        {"status": own(ENDED, conditions=[condition("Complete", "Completed")])},
+        {"plan": TO_SEND, "looked_at": NOW, "observation": ENDED},
+    ),
+    when(
+        "not ours: it is left",
+        says(),
+        {"status": own(ENDED, conditions=[condition("Complete", "Completed")])},
+        {"plan": TO_SEND, "looked_at": NOW, "observation": ENDED, "ownership": Ownership.FOREIGN},
+    ),
+]
+
+DELETION = [
+    when("nothing is held", Rest(), {"deleting": True, "status": own()}),
+    when("the job is stopped", Stop(WANTED), DELETED),
+    when("it is to be retained", Release(), {**DELETED, "annotations": of(deletion="retain")}),
+    when("the namespace wants it retained", Release(), DELETED, namespace={NAMESPACE_DELETION_POLICY: "retain"}),
+    when("it is only read", Release(), {**DELETED, **READS}),
+    *(
+        when(
+            f"a {name} that can't be understood never stops a job",
+            says(advisories=("InvalidAnnotation",), release=True),
+            {**DELETED, "annotations": of(**{name: "keep"})},
+        )
+        for name in ("deletion", "read_only")
+    ),
+    when("another unusable annotation does not save it", Stop(WANTED), {**DELETED, **NOWHERE}),
+    when("it has ended and that was told", Release(), {**DELETED, "status": own(ENDED)}),
+    when("it has ended: tell it first", says(release=True), DELETED, {"observation": ENDED}),
+    when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), DELETED, no_access=NO_ACCESS),
+    when("an attempt may have made a job", Look(WANTED), DELETED_EARLY),
+    when("one elsewhere may", Look(ELSEWHERE), {**DELETED_EARLY, **MARKED_ELSEWHERE}),
+    when("a finalizer without ARN and mark: look", Look(WANTED), {"held": True, "deleting": True}),
+    when("nobody knows what to look for", Release(), {"held": True, "deleting": True, **NOWHERE}),
+    when("the attempt was definitely refused", Release(), DELETED_EARLY, {"attempted_at": NOW - 1}),
+    when("the attempt has made none", Release(), DELETED_EARLY, FOUND_ABSENT),
+    when("the job of that name is not ours", Release(), DELETED_EARLY, FOUND_FOREIGN),
+    when("it is ours", TakeOver(ARN, finalizer=True), DELETED_EARLY, FOUND_OURS),
+    when("whether it has ended is looked at first when something says so", Look(WANTED), DELETED, {"look": True}),
+    when(
+        "the job is gone already: it is looked for twice",
+        Look(WANTED),
+        DELETED,
+        {"absent": True, "absent_since": NOW - 30, "looked_at": NOW - 30},
+    ),
+    when("somebody else stops it already", says(again=900.0), {**DELETED, "status": own(STOPPING)}),
+    when(
+        "it is stopped once",
+        says(again=840.0),
+        DELETED,
+        {"stop_sent_at": NOW - 60, "stopping_since": NOW - 60},
+    ),
+    when(
+        "it does not stop",
+        says(advisories=("StopStuck",)),
+        {**DELETED, "status": own(STOPPING)},
+        {"stop_sent_at": NOW - 900, "stopping_since": NOW - 900},
+    ),
+    when(
+        "it may not be stopped",
+        says(hindrance="AccessDenied", again=10.0),
+        DELETED,
+        {"stopping_since": NOW - 60, "troubles": trouble(STOP, ErrorClass.DENIED)},
+    ),
+    when(
+        "for long",
+        says(hindrance="AccessDenied", advisories=("StopStuck",), again=10.0),
+        DELETED,
+        {"stopping_since": NOW - 900, "troubles": trouble(STOP, ErrorClass.DENIED)},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("view", "step"),
+    [
+        *PASSIVITY,
+        *BIRTH,
+        *REFUSALS,
+        *CREATE_FAILS,
+        *IN_USE,
+        *ATTEMPTS,
+        *ADOPTION,
+        *RECORDED_WITHOUT_FINALIZER,
+        *LIFE,
+        *ABSENCE,
+        *EDITS,
+        *DELETION,
+    ],
+)
+def test_in_this_situation_comes_that_step(view: View, step: Step | dict[str, Any]) -> None:
+    assert shown(decide(view)) == step
+
+
+@pytest.mark.parametrize(
+    ("kind", "at_once", "reason"),
+    [
+        (ErrorClass.DENIED, True, "AccessDenied"),
+        (ErrorClass.DOUBTFUL, True, "CreateFailing"),
+        (ErrorClass.THROTTLED, False, "Throttled"),
+        (ErrorClass.CREDENTIALS, False, "CredentialsInvalid"),
+        (ErrorClass.RETRY, False, "ServiceUnavailable"),
+    ],
+)
+def test_what_people_must_act_on_is_told_at_once_and_what_passes_when_it_lasts(
+    kind: ErrorClass, *, at_once: bool, reason: str
+) -> None:
+    for lasts, is_told in ((0.0, at_once), (59.0, at_once), (60.0, True)):
+        known = {"tried": 1, "troubles": trouble(CREATE, kind, lasts=lasts)}
+        step = decide(look_at({}, known, {}, {}))
+        assert shown(step) == (says(hindrance=reason, again=10.0) if is_told else says(again=10.0))
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (Place(3, None), "Waiting for its turn to be created: 3 come before it."),
+        (Place(0, "ml.p5.48xlarge"), "Waiting for capacity of ml.p5.48xlarge: it is next."),
+    ],
+)
+def test_a_place_is_told_with_what_is_waited_for(place: Place, words: str) -> None:
+    step = decide(look_at({}, {"waiting_since": NOW - 5}, {}, {"place": place}))
+    assert isinstance(step, Say)
+    assert step.waiting == Finding(decision.WAITING, words)
+
+
+def test_a_clash_names_the_job_and_what_to_do() -> None:
+    step = decide(
+        look_at({}, {"in_use": True, **FOUND_OURS, "ownership": Ownership.SAME_NAME, "differences": ("a", "b")}, {}, {})
+    )
+    assert isinstance(step, Say)
+    assert step.terminal is not None
+    for words in (ARN, "differs in spec.a, spec.b", "another spec.trainingJobName", f"{ADOPTION_POLICY}: adopt"):
+        assert words in step.terminal.message
+
+
+def test_an_edit_that_waits_says_for_what() -> None:
+    step = decide(look_at(EDITED, {**COMPARED, "plan": TO_WAIT}, {}, {}))
+    assert isinstance(step, Say)
+    assert step.pending_edit is not None
+    assert "spec.profilerConfig waits for the job to have started" in step.pending_edit.message
+
+
+def test_a_job_that_does_not_stop_says_how_to_let_the_object_go() -> None:
+    step = decide(look_at(DELETED, {"stop_sent_at": NOW - 900, "stopping_since": NOW - 900}, {}, {}))
+    assert isinstance(step, Say)
+    assert f"{DELETION_POLICY}: retain" in step.advisories[0].message
