@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.chaos import crash_points, kubernetes_side, lost_answers, storms
+from tests.chaos import availability, capacity, crash_points, health, kubernetes_side, lost_answers, out_of_band, storms
 from tests.chaos.ledger import Ledger
 from tests.chaos.world import World
 from tests.chaos.zygote import Zygote
@@ -29,6 +29,10 @@ SCENARIOS: dict[str, Callable[[World], Awaitable[None]]] = {
     "lost_answers": lost_answers.run,
     "storms": storms.run,
     "kubernetes": kubernetes_side.run,
+    "health": health.run,
+    "availability": availability.run,
+    "capacity": capacity.run,
+    "out_of_band": out_of_band.run,
 }
 
 

@@ -47,6 +47,9 @@ class Hooks:
     after: Callable[[Passage], Awaitable[None]] | None = None
     """After the service has answered, before the answer is passed on."""
 
+    read: Callable[[web.BaseRequest], Awaitable[web.Response | None]] | None = None
+    """The same for reading from Kubernetes, which is not counted."""
+
 
 @dataclass
 class Trace:
@@ -76,6 +79,7 @@ class Road:
         self._open = asyncio.Event()
         self._open.set()
         self._runner: web.ServerRunner | None = None
+        self._watches: set[asyncio.Transport] = set()
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -100,13 +104,19 @@ class Road:
     def resume(self) -> None:
         self._open.set()
 
+    def cut(self) -> None:
+        """End every watch that is open."""
+        for transport in set(self._watches):
+            transport.abort()
+
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
         what = self._name_passage(request, body)
         hooks = self._trace.hooks
         try:
             if what is None:
-                return await self._forward(request, body, None)
+                answer = None if hooks.read is None else await hooks.read(request)
+                return answer or await self._forward(request, body, None)
             passage = self._trace.begin(self._name, what)
             if hooks.before is not None:
                 answer = await hooks.before(passage)
@@ -156,9 +166,14 @@ class Road:
                 return web.Response(status=upstream.status, headers=kept, body=text)
             response = web.StreamResponse(status=upstream.status, headers=kept)
             await response.prepare(request)
-            async for chunk in upstream.content.iter_any():
-                await self._open.wait()
-                await response.write(chunk)
+            assert request.transport is not None
+            self._watches.add(request.transport)
+            try:
+                async for chunk in upstream.content.iter_any():
+                    await self._open.wait()
+                    await response.write(chunk)
+            finally:
+                self._watches.discard(request.transport)
             return response
 
 

@@ -112,6 +112,8 @@ class World:
             Road(AWS, self.sagemaker.url, self.aws, case.trace) as case.aws_road,
             Road(KUBERNETES, self.cluster.url, self.kube, case.trace) as case.kube_road,
         ):
+            if "--enable-leader-election" in flags:
+                flags += (f"--leader-election-namespace={case.namespace}",)
             case.operator = case.new_operator(*flags, pace=pace)
             try:
                 yield case
@@ -132,15 +134,21 @@ class ForkedOperator(OperatorProcess):
         return self._zygote.fork(command[command.index("run") :], environment, log)
 
     def complaints(self) -> list[str]:
-        """What no fault may lead to: a defect in a pass, a loop that ended, words that are no log line."""
+        """What no fault may lead to: a defect in a pass, a loop that ended, words that are no log line.
+
+        Kopf's own tracebacks, when the API server ends its watch, are not ours.
+        """
         found = []
         for log in self.logs:
-            for line in log.read_text().splitlines():
-                if "A defect" in line or "unexpected error" in line or ' has ended"' in line or "Traceback" in line:
-                    found.append(line[:1500])
-                elif not line.startswith("{"):
+            for line in log.read_text().splitlines(keepends=True):
+                if not line.startswith("{"):
                     found.append(f"not JSON: {line[:300]}")
+                elif '"logger": "kopf' not in line and any(sign in line for sign in _SIGNS):
+                    found.append(line[:1500])
         return found
+
+
+_SIGNS = ("A defect", "unexpected error", 'has ended"', "Traceback")
 
 
 class Case:

@@ -1,0 +1,129 @@
+"""The truth about its own health: alive whatever AWS and the API server do, dead when a loop stands still."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from tests.chaos.invariants import check, delete_everything
+from tests.chaos.road import CutError
+from tests.chaos.trials import Trial, apply, run_trials, start_running, wait_training
+from tests.chaos.world import status_of, until
+
+if TYPE_CHECKING:
+    from tests.chaos.road import Passage
+    from tests.chaos.world import Case, World
+
+ALIVE = "/healthz stays good, all is true afterwards"
+BEAT_SECONDS = 30.0
+"""After so long a silence of a loop /healthz must fail."""
+
+
+async def run(world: World) -> None:
+    await run_trials(world, "health", TRIALS)
+
+
+async def _ask(case: Case, path: str) -> int:
+    return (await asyncio.to_thread(case.operator.ask, path))[0]
+
+
+async def _stays_alive(case: Case, seconds: float) -> list[str]:
+    problems = []
+    for _ in range(int(seconds)):
+        if (status := await _ask(case, "healthz")) != 200:
+            problems.append(f"/healthz said {status}")
+        if (status := await _ask(case, "readyz")) != 200:
+            problems.append(f"/readyz said {status}, although the first list was done")
+        await asyncio.sleep(1)
+    return sorted(set(problems))
+
+
+async def _without(case: Case, road: str) -> list[str]:
+    await start_running(case, "ends", "stays")
+
+    async def before(passage: Passage) -> None:
+        if passage.road == road:
+            case.injected += 1
+            raise CutError
+
+    case.hooks.before = before
+    if road == "kubernetes":
+        case.hooks.read = lambda _request: _cut()
+    await case.console("complete", case.job_name("ends"))
+    problems = await _stays_alive(case, BEAT_SECONDS + 10)
+    case.hooks.before = case.hooks.read = None
+    await case.wait_status("ends", "Completed", 60)
+    problems += await check(case, good=["ends", "stays"])
+    return problems + await delete_everything(case)
+
+
+async def _cut() -> web.Response:
+    raise CutError
+
+
+async def _without_aws(case: Case) -> list[str]:
+    return await _without(case, "aws")
+
+
+async def _without_api_server(case: Case) -> list[str]:
+    return await _without(case, "kubernetes")
+
+
+async def _end_kopf(case: Case) -> list[str]:
+    """A watch that is answered 403 ends kopf.operator(): it is started again, and told what it missed."""
+    await start_running(case, "old")
+
+    async def refuse(request: web.BaseRequest) -> web.Response | None:
+        if "watch=true" not in request.query_string or "trainingjobs" not in request.path:
+            return None
+        case.injected += 1
+        body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403}
+        return web.json_response(body, status=403)
+
+    case.hooks.read = refuse
+    case.kube_road.cut()
+
+    async def restarted() -> bool:
+        return sum(case.operator.metric("trainingjob_watch_restarts_total").values()) >= 1
+
+    await until("the watch was started again", restarted, 60, 0.5)
+    case.hooks.read = None
+    await apply(case, "new")
+    await wait_training(case, "new", 60)
+    problems = await check(case, good=["old", "new"])
+    return problems + await delete_everything(case)
+
+
+async def _wait_for_the_first_list(case: Case) -> list[str]:
+    """Not ready before the first list is done, and alive all the same."""
+    gate = asyncio.Event()
+
+    async def hold(request: web.BaseRequest) -> web.Response | None:
+        if request.path.endswith("/trainingjobs") and "limit=500" in request.query_string and not gate.is_set():
+            case.injected += 1
+            await gate.wait()
+        return None
+
+    case.hooks.read = hold
+    await apply(case, "job")
+    case.operator.start(wait=False)
+    await until("it lives", lambda: _is_good(case, "healthz"), 30)
+    problems = [] if await _ask(case, "readyz") == 503 else ["/readyz was good before the first list"]
+    gate.set()
+    await case.ready()
+    await case.wait("job", "has a job", lambda body: bool(status_of(body)))
+    return problems + await delete_everything(case)
+
+
+async def _is_good(case: Case, path: str) -> bool:
+    return await _ask(case, path) == 200
+
+
+TRIALS = (
+    Trial("AWS can't be reached for 40 s", ALIVE, _without_aws, jobs=2),
+    Trial("the API server can't be reached for 40 s", ALIVE, _without_api_server, jobs=2),
+    Trial("kopf.operator() ends", "started again; nothing missed", _end_kopf, jobs=2),
+    Trial("the first list hangs", "/readyz waits for it, /healthz does not", _wait_for_the_first_list),
+)
