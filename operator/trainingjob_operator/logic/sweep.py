@@ -57,6 +57,11 @@ class _Pass:
     token: str | None = None
     pages: int = 0
     empty: int = 0
+    """The last pages in a row that showed nothing."""
+    sparse: int = 0
+    """Pages that were not full although there are more."""
+    seen_until: datetime | None = None
+    """The newest time that the service had shown when the first page came."""
     is_open: bool = False
 
 
@@ -139,7 +144,10 @@ class Sweep:
             newest = max(modified)
             self.newest = newest if self.newest is None else max(self.newest, newest)
         state = self._recent if request.is_recent else self._scan
+        if state.pages == 0:
+            state.seen_until = self.newest
         state.pages += 1
+        state.sparse += token is not None and len(shown) < PAGE_SIZE
         state.token = token
         state.empty = 0 if shown else state.empty + 1
         state.is_open = token is not None
@@ -178,14 +186,16 @@ class Sweep:
         self._scan = _Pass(began=now, is_open=bool(live.keys() - self.stragglers))
 
     def _end_recent(self, state: _Pass, now: float) -> None:
-        as_long_as_a_scan = state.is_open and 0 < self.scan_pages <= state.pages and state.pages > 1
-        if state.empty >= EMPTY_PAGES or as_long_as_a_scan:
+        # Full pages are an honest answer, however many: then that much has changed.
+        is_no_shorter = state.is_open and 0 < self.scan_pages <= state.pages < 2 * state.sparse
+        if state.empty >= EMPTY_PAGES or is_no_shorter:
             self._distrusted_until = now + DISTRUST_SECONDS
             state.is_open = False
             self._next_scan = min(self._next_scan, now + self.seconds)
         if not state.is_open:
-            self.watermark = self.newest
-            self._next_recent = max(self._next_recent, now + (now - state.began))  # half of the time is the scan's
+            self.watermark = state.seen_until  # what changed on a page behind the pass is the next one's
+            if now > self._next_scan + SCAN_SECONDS:  # the scan has waited long enough: half of the time is its own
+                self._next_recent = max(self._next_recent, now + (now - state.began))
 
     def _end_scan(self, state: _Pass, live: Mapping[str, Observation], now: float) -> None:
         is_whole = self._since is not None
