@@ -67,6 +67,7 @@ def main(arguments: list[str] | None = None, repository: Path = REPOSITORY) -> i
         if options.check:
             print(f"{path} differs from what the API model says; run make crds")
         else:
+            (repository / path).parent.mkdir(parents=True, exist_ok=True)
             (repository / path).write_text(text)
             print(f"wrote {path}")
     return 1 if stale and options.check else 0

@@ -71,9 +71,6 @@ def test_the_generated_files_are_what_the_api_model_says(capsys: pytest.CaptureF
 def test_the_check_names_files_that_differ_and_crds_writes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for folder in ("crds", "operator/trainingjob_operator/logic", "tests/data"):
-        (tmp_path / folder).mkdir(parents=True)
-
     assert main(["--check"], tmp_path) == 1
     assert "crds/kustomization.yaml differs" in capsys.readouterr().out
     assert main(["crds"], tmp_path) == 0
