@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from tests.chaos.invariants import check, delete_everything
@@ -11,6 +12,8 @@ from tests.chaos.world import condition_of, status_of, until
 if TYPE_CHECKING:
     from tests.chaos.world import Body, Case, World
 
+MISSED_SECONDS = 420.0
+"""A job that scans no longer show is looked at in so long a time at the latest, twice."""
 WHOLE = "never made again, never adopted unasked, always said; deletable"
 
 
@@ -50,12 +53,12 @@ async def _failed(case: Case) -> list[str]:
 async def _vanished(case: Case) -> list[str]:
     """Ended and deleted while nobody looked."""
     await start_running(case, "job")
-    case.operator.kill()
+    await asyncio.to_thread(case.operator.kill)
     await case.console("complete", case.job_name("job"))
     await case.console("delete", case.job_name("job"))
     case.injected += 1
     case.operator.start(wait=False)
-    await case.wait("job", "says that it vanished", lambda body: _terminal(body, "JobNotFound"), 90)
+    await case.wait("job", "says that it vanished", lambda body: _terminal(body, "JobNotFound"), MISSED_SECONDS)
     return await _once(case, "job") + await delete_everything(case, seconds=10)
 
 
@@ -69,7 +72,7 @@ async def _deleted_after_its_end(case: Case) -> list[str]:
     await case.console("create", name)
     case.injected += 1
     await case.patch("job", {"metadata": {"annotations": {"services.k8s.aws/reconcile-requested-at": "now"}}})
-    case.operator.restart()
+    await case.restart()
     await apply(case, "other")
     await wait_training(case, "other")
     problems = [] if status_of(await case.get("job")) == "Completed" else ["it forgot how it ended"]
@@ -86,7 +89,7 @@ async def _untagged(case: Case) -> list[str]:
     await start_running(case, "job")
     await case.console("untag", case.job_name("job"))
     case.injected += 1
-    case.operator.restart()
+    await case.restart()
     problems = await check(case, good=["job"])
     problems += await delete_everything(case)
     job = await case.job(case.job_name("job"))
@@ -129,7 +132,7 @@ async def _edited_elsewhere(case: Case) -> list[str]:
 TRIALS = (
     Trial("stopped in the console", WHOLE, _stopped),
     Trial("failed by the service", WHOLE, _failed),
-    Trial("gone while nobody looked", WHOLE, _vanished),
+    Trial("gone while nobody looked", WHOLE, _vanished, slow=True),
     Trial("deleted after its end, the name used again", WHOLE, _deleted_after_its_end, jobs=2),
     Trial("all tags removed", "the deletion stops the job all the same", _untagged),
     Trial("a foreign job of that name first", WHOLE, _foreign_first),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import traceback
 from typing import TYPE_CHECKING, Any
 
-from tests.chaos.world import Refused
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import QUICK
 from tests.sagemaker.stand_in import stand_in_process
@@ -71,8 +71,8 @@ async def _carry_out(world: World, scenario: str, trial: Trial) -> None:
     async with world.case(trial.title, *trial.flags, pace=trial.pace) as case:
         try:
             problems = await trial.act(case)
-        except (TimeoutError, Refused, AssertionError) as error:
-            problems = [f"{type(error).__name__}: {error}"]
+        except Exception as error:  # noqa: BLE001  whatever it is, it is this trial's, and the others go on
+            problems = ["".join(traceback.format_exception(error))]
         problems += [problem for operator in case.others for problem in operator.complaints()]
         if problems:
             lines = [f"  {scenario}:{trial.title}", *(f"    {problem}" for problem in problems), case.report()]

@@ -238,6 +238,11 @@ class Case:
             self.supervisor_error = error
             raise
 
+    async def restart(self) -> None:
+        """kill -9 and a new life."""
+        await asyncio.to_thread(self.operator.kill)
+        self.operator.start(wait=False)
+
     async def close(self) -> None:
         if self._supervisor is not None:
             self._supervisor.cancel()
