@@ -279,6 +279,29 @@ def test_a_crowd_that_changes_all_the_time_does_not_keep_the_scan_from_its_end()
     assert max(run.unnoticed(), default=0.0) <= 2 * 1900 / PAGE_SIZE
 
 
+def test_many_changes_at_once_are_no_reason_to_leave_the_filter_alone() -> None:
+    jobs = [Job(f"herd-{number}", -600.0 + number * 0.01, [100.0]) for number in range(1000)]
+    run = Run(Service(jobs), jobs).go(200)
+    assert run.sweep.trusts_recent(run.now)
+    assert max(run.late) <= 1000 / PAGE_SIZE * PAGE_SECONDS + SWEEP_SECONDS + PAGE_SECONDS
+
+
+def test_a_change_on_a_page_that_was_read_is_the_next_pass_s() -> None:
+    sweep = Sweep(SWEEP_SECONDS)
+    page = [Job("other", -50.0).summary(0.0)]
+    sweep.take_page(Request(False, {}), page, None, {}, 0.0)
+    first = sweep.next_request({}, 1.0)
+    assert first is not None
+    assert first.is_recent
+    sweep.take_page(first, [Job("a", 0.0).summary(0.0)], "more", {}, 2.0)
+    second = sweep.next_request({}, 2.0)
+    assert second is not None
+    sweep.take_page(second, [Job("b", 60.0).summary(60.0)], None, {}, 60.0)
+    third = sweep.next_request({}, 120.0)
+    assert third is not None
+    assert third.filters["LastModifiedTimeAfter"] < moment(0.0)
+
+
 @pytest.mark.parametrize("others", [[], [Job("here", -100.0)]])
 def test_what_scans_do_not_show_for_a_while_is_looked_at_but_is_no_outcome(others: list[Job]) -> None:
     gone = Job("Gone", -90.0)
