@@ -1,16 +1,13 @@
 """One object at a time: whole lives against a simulated service and API server, in virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
-from tests.fakes.api_server import FakeApiServer
-from tests.fakes.service import FakeService, failed
-from tests.fakes.virtual_time import run
-from tests.fakes.world import FakeLeadership, FakeSurroundings, Life
-from tests.logic.objects import ACCOUNT, ARN, JOB, NAME, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
+from tests.fakes.service import failed
+from tests.fakes.stage import KEY, Stage, played
+from tests.fakes.world import FakeLeadership
+from tests.logic.objects import ACCOUNT, ARN, JOB, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
 from trainingjob_operator.kube.errors import Unavailable
 from trainingjob_operator.logic.annotations import (
     ADOPTED,
@@ -26,57 +23,6 @@ from trainingjob_operator.logic.annotations import (
 )
 from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_UID, Identity
-
-KEY = (NAMESPACE, NAME)
-Object = dict[str, Any]
-
-
-class Stage:
-    """An API server, a service and the operator."""
-
-    def __init__(self, *, keeps: frozenset[str] | None = None, **service: Any) -> None:
-        self.api = FakeApiServer(keeps=keeps)
-        self.service = FakeService(**service)
-        self.surroundings = FakeSurroundings()
-        self.life: Life | None = None
-
-    async def start(self, **options: Any) -> Life:
-        if self.life is not None:
-            await self.life.end()
-        self.life = Life(self.api, self.service, surroundings=self.surroundings, **options)
-        return self.life
-
-    async def wait(self, seconds: float) -> None:
-        assert self.life is not None
-        await self.life.settle(seconds)
-
-    @property
-    def object(self) -> Object:
-        return self.api.objects[KEY]
-
-    @property
-    def gone(self) -> bool:
-        return KEY not in self.api.objects
-
-    def condition(self, kind: str, key: tuple[str, str] = KEY) -> tuple[str, str, str]:
-        for condition in self.api.objects[key].get("status", {}).get("conditions", ()):
-            if condition["type"] == kind:
-                return condition["status"], condition["reason"], condition["message"]
-        return "", "", ""
-
-    def count(self, operation: str) -> int:
-        return sum(call == operation for call, _ in self.service.calls)
-
-
-def played(scene: Callable[..., Awaitable[None]], **options: Any) -> None:
-    async def main() -> None:
-        stage = Stage(**options)
-        await stage.start()
-        await scene(stage)
-        if stage.life is not None:
-            await stage.life.end()
-
-    run(main())
 
 
 def test_a_job_is_created_once_followed_and_let_go_at_its_end() -> None:
