@@ -1,14 +1,17 @@
 """One object at a time: whole lives against a simulated service and API server, in virtual time."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
+from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import failed
 from tests.fakes.stage import KEY, Stage, played
-from tests.fakes.world import FakeLeadership
+from tests.fakes.world import FakeLeadership, FakeSurroundings
 from tests.logic.objects import ACCOUNT, ARN, JOB, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
-from trainingjob_operator.kube.errors import Unavailable
+from trainingjob_operator.kube.errors import Conflict, Unavailable
 from trainingjob_operator.logic.annotations import (
     ADOPTED,
     ADOPTION_POLICY,
@@ -578,4 +581,141 @@ def test_nothing_of_environment_and_hyperparameters_is_said(caplog: pytest.LogCa
         assert secret not in caplog.text
 
     caplog.set_level("DEBUG", logger="trainingjob_operator")
+    played(scene)
+
+
+def test_an_object_that_another_controller_writes_is_left_to_it_until_it_is_quiet() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        assert stage.life is not None
+        stage.api.write_status_as("controller", KEY, trainingJobStatus="InProgress")
+        await stage.wait(1.0)
+        assert stage.condition("ACK.Advisory")[:2] == ("True", "Passive")
+        assert stage.life.reconciler.passive() == 1
+        calls, writes = len(stage.service.calls), len(stage.api.writes)
+        stage.api.write_status_as("controller", KEY, trainingJobStatus="Stopping")
+        await stage.wait(500.0)
+        assert (len(stage.service.calls), len(stage.api.writes)) == (calls, writes)
+        await stage.wait(200.0)
+        assert stage.object["status"]["trainingJobStatus"] == "InProgress", "it is followed again"
+        assert stage.life.reconciler.passive() == 0
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_defect_is_logged_tried_again_and_keeps_nobody_else_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(FakeSurroundings):
+        async def account_roles(self) -> Mapping[str, str] | None:
+            raise ValueError("odd")
+
+    async def scene(stage: Stage) -> None:
+        stage.surroundings = Odd({OWNER_ACCOUNT: ACCOUNT})
+        life = await stage.start()
+        stage.api.apply(body())
+        await asyncio.sleep(60.0)
+        told = [record for record in caplog.records if "A defect" in record.message]
+        assert 2 <= len(told) <= 10
+        assert life.registry.get_sample_value("trainingjob_reconcile_seconds_count", {"outcome": "error"}) == len(told)
+        life.surroundings.namespace.clear()
+        await asyncio.sleep(300.0)
+        assert len(stage.service.created) == 1
+
+    played(scene)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({name: value for name, value in SPEC.items() if name != "trainingJobName"}, "trainingJobName is missing"),
+        ({**SPEC, "tags": [{"key": TAG_UID, "value": "forged"}]}, f"prove whose job it is: {TAG_UID}"),
+        ({**SPEC, "stoppingCondition": "soon"}, "stoppingCondition must be an object"),
+    ],
+)
+def test_a_spec_that_makes_no_request_is_refused_without_a_call(spec: dict[str, Any], words: str) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body(spec=spec))
+        await stage.wait(5.0)
+        status, reason, message = stage.condition("ACK.Terminal")
+        assert (status, reason) == ("True", "InvalidSpec")
+        assert words in message
+        assert stage.service.calls == []
+
+    played(scene)
+
+
+def test_an_object_that_a_role_selector_matches_is_not_served_by_another_role() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.surroundings.selectors = {"gpu": {"namespaceSelector": {"names": [NAMESPACE]}}}
+        stage.api.apply(body())
+        await stage.wait(5.0)
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "RoleSelectorNotSupported")
+        assert stage.service.calls == []
+        stage.surroundings.selectors = {"gpu": {"namespaceSelector": {"names": ["other"]}}}
+        await stage.wait(40.0)
+        assert len(stage.service.created) == 1
+
+    played(scene)
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_what_is_known_is_not_held_back_for_the_budget(*, inherited: bool) -> None:
+    async def scene(stage: Stage) -> None:
+        assert stage.life is not None
+        for other in range(1000):
+            stage.life.budgets.of(ACCOUNT, REGION).describe.claim(other)
+        if inherited:
+            stage.service.put(WANTED, {"TrainingJobName": JOB}, OWNER.tags())
+            stage.api.apply(body(held=True, status=recorded(trainingJobStatus="InProgress")))
+        else:
+            stage.api.apply(body())
+        await stage.wait(1.0)
+        assert stage.count("DescribeTrainingJob") == 0
+        assert stage.object["status"]["ackResourceMetadata"]["arn"] == ARN
+        assert stage.condition("Ready")[0] == "False"
+
+    played(scene, seconds=10_000.0)
+
+
+@pytest.mark.parametrize("ends", ["gone", "away"])
+def test_after_a_conflict_the_object_may_be_gone_or_out_of_reach(ends: str) -> None:
+    async def scene(stage: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        back = loop.time() + 20.0
+
+        class Api(FakeApiServer):
+            async def get(self, namespace: str, name: str) -> dict[str, Any]:
+                if ends == "away" and loop.time() < back:
+                    raise Unavailable("no connection")
+                return await super().get(namespace, name)
+
+        def race(what: str, before: bool) -> None:
+            if before and what == "metadata" and loop.time() < back:
+                if ends == "gone":
+                    stage.api.objects.pop(KEY, None)
+                raise Conflict("the object has been modified")
+
+        stage.api = Api()
+        stage.api.hinder = race
+        await stage.start()
+        stage.api.apply(body())
+        await stage.wait(60.0)
+        assert len(stage.service.created) == (0 if ends == "gone" else 1)
+
+    played(scene)
+
+
+def test_what_is_gone_when_its_turn_comes_is_nobodys_business() -> None:
+    async def scene(stage: Stage) -> None:
+        def vanish(_what: str, _before: bool) -> None:
+            stage.api.objects.pop(KEY, None)
+
+        stage.api.hinder = vanish
+        stage.api.apply(body())
+        assert stage.life is not None
+        stage.life.queue.add((NAMESPACE, "never-seen"))
+        await stage.wait(60.0)
+        assert stage.service.calls == []
+        assert stage.api.writes == []
+
     played(scene)

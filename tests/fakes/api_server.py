@@ -54,6 +54,14 @@ class FakeApiServer:
         body["metadata"]["generation"] += 1
         self._store(key, body)
 
+    def write_status_as(self, manager: str, key: Key, **status: Any) -> None:
+        """As another controller does."""
+        body = copy.deepcopy(self.objects[key])
+        body.setdefault("status", {}).update(status)
+        now = f"2026-11-21T13:00:{int(body['metadata']['resourceVersion']) % 60:02}Z"
+        body["metadata"]["managedFields"] = [{"manager": manager, "subresource": "status", "time": now}]
+        self._store(key, body)
+
     def _edit(self, key: Key, *, spec: Object, annotations: Mapping[str, Any]) -> None:
         body = copy.deepcopy(self.objects[key])
         if body["spec"] != spec:
