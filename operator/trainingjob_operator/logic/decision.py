@@ -380,7 +380,8 @@ def _decide_life(view: View, identity: Identity) -> Step:
     waited = _wait_out(view, DESCRIBE)
     if waited is not None and not ended:
         return replace(waited, advisories=_advise(view, identity))
-    unseen = memory.compared_generation != resource.generation and _may_differ(view, ended=ended)
+    is_compared = memory.compared_generation == resource.generation or memory.absent
+    unseen = not is_compared and _may_differ(view, ended=ended)
     following = known.needs_following(view.wall, keep_alive_seconds(resource)) if ended else False
     due = following and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
     untold = ended and known.is_hearsay() and memory.looked_at is None
@@ -427,7 +428,7 @@ def _decide_edit(view: View, identity: Identity) -> Step | None:
     """The next step of bringing an edit to the job; None when there is none to bring."""
     resource, memory = view.resource, view.memory
     refused = memory.edit_refused is not None and memory.edit_refused[0] == resource.generation
-    if refused or not (view.is_edited or memory.plan):
+    if refused or memory.absent or not (view.is_edited or memory.plan):
         return None
     waited = _wait_out(view, UPDATE, LIST_TAGS, ADD_TAGS, DELETE_TAGS)
     if waited is not None:
