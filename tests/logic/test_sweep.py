@@ -389,3 +389,11 @@ def test_every_change_is_noticed_within_one_scan_or_one_round_of_looks(
     assert not run.unnoticed()
     assert max(run.late, default=0.0) <= bound
     assert len(run.requests) <= 900 / PAGE_SECONDS + 1
+
+
+def test_the_next_page_of_an_open_pass_is_due_at_once() -> None:
+    sweep, live = Sweep(SWEEP_SECONDS), {"job": Observation()}
+    request = sweep.next_request(live, 0.0)
+    assert request is not None
+    sweep.take_page(request, [], "more", live, 0.0)
+    assert sweep.pause(0.0) == 0.0
