@@ -289,6 +289,21 @@ REFUSALS = [
         {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
     ),
     when(
+        "the name was taken in an earlier life of the process",
+        Rest(),
+        {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "NameClash", f"{ARN} exists.")]}},
+    ),
+    when(
+        "the name was taken in another region, which an annotation has left meanwhile",
+        TakeTurn(WANTED),
+        {
+            "status": {
+                "observedGeneration": 1,
+                "conditions": [condition("ACK.Terminal", "NameClash", f"{ARN_ELSEWHERE} exists.")],
+            }
+        },
+    ),
+    when(
         "refused in an earlier life, and edited since",
         TakeTurn(WANTED),
         {"generation": 2, "status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},

@@ -163,7 +163,7 @@ def _is_known_foreign(memory: Memory) -> bool:
 
 def _decide_creation(view: View, wanted: Identity) -> Step:
     resource, policy, memory = view.resource, view.policy, view.memory
-    standing = _standing_refusal(view)
+    standing = _standing_refusal(view, wanted)
     if standing is not None:
         return standing
     if view.request_problem is not None:
@@ -321,7 +321,7 @@ def _decide_in_use(view: View, wanted: Identity) -> Step:
     return TakeOver(arn, finalizer=True)
 
 
-def _standing_refusal(view: View) -> Step | None:
+def _standing_refusal(view: View, wanted: Identity) -> Step | None:
     """A refusal that still holds, because nothing that led to it has changed."""
     resource, memory = view.resource, view.memory
     refusal = memory.refused
@@ -334,15 +334,14 @@ def _standing_refusal(view: View) -> Step | None:
         if isinstance(step, Say) and refusal.retry_at is not None:
             return replace(step, again=refusal.retry_at - view.now)
         return step
+    if memory.asked or memory.attempted_at is not None or resource.observed_generation != resource.generation:
+        return None
+    # Refused in an earlier life of the process: a restart is no reason to send it again. Annotations may have moved
+    # the job meanwhile, which no generation tells: a clash names the job that it was about.
     terminal = resource.condition("ACK.Terminal")
-    refused_before = (
-        terminal.get("status") == "True"
-        and terminal.get("reason") in (REFUSED, NAME_CLASH)
-        and resource.observed_generation == resource.generation
-        and memory.attempted_at is None
-        and not memory.asked
-    )
-    # Refused in an earlier life of the process: a restart is no reason to send it again.
+    arn = build_arn(view.partition, wanted)
+    is_same_clash = terminal.get("reason") == NAME_CLASH and arn in str(terminal.get("message"))
+    refused_before = terminal.get("status") == "True" and (terminal.get("reason") == REFUSED or is_same_clash)
     return Rest() if refused_before else None
 
 
@@ -385,7 +384,8 @@ def _decide_life(view: View, identity: Identity) -> Step:
     following = known.needs_following(view.wall, keep_alive_seconds(resource)) if ended else False
     due = following and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
     untold = ended and known.is_hearsay() and memory.looked_at is None
-    if waited is None and (memory.look or not known.status or unseen or due or untold):
+    unknown = not known.status and memory.observation is None
+    if waited is None and (memory.look or unknown or unseen or due or untold):
         return Look(identity)
     if not (ended or resource.holds_finalizer or view.policy.read_only):
         return TakeOver(view.arn or "", finalizer=True)  # it was taken away by hand

@@ -278,6 +278,8 @@ class Observation:
 
     def updated_by(self, answer: Observation) -> Observation:
         """What is known after another answer: stale ones and those about another run change nothing."""
+        if not self.status and answer.status:
+            return answer  # without a status the rest tells of no run
         if self.is_newer_than(answer) or not answer.is_same_run_as(self):
             return self
         known = dict(answer.fields) if answer.whole else {**self.fields, **answer.fields}

@@ -74,7 +74,9 @@ class Resource:
 
     @property
     def arn(self) -> str | None:
-        return string(mapping(self.status.get("ackResourceMetadata")).get("arn"))
+        """The recorded ARN; what is no training job's ARN counts as none."""
+        arn = string(mapping(self.status.get("ackResourceMetadata")).get("arn"))
+        return arn if parse_arn(arn) is not None else None
 
     @property
     def partition(self) -> str | None:
