@@ -12,7 +12,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.chaos import availability, capacity, crash_points, health, kubernetes_side, lost_answers, out_of_band, storms
+from tests.chaos import (
+    availability,
+    capacity,
+    crash_points,
+    fuzz,
+    health,
+    kubernetes_side,
+    lost_answers,
+    out_of_band,
+    storms,
+)
 from tests.chaos.ledger import Ledger
 from tests.chaos.world import World
 from tests.chaos.zygote import Zygote
@@ -33,6 +43,8 @@ SCENARIOS: dict[str, Callable[[World], Awaitable[None]]] = {
     "availability": availability.run,
     "capacity": capacity.run,
     "out_of_band": out_of_band.run,
+    "fuzz": fuzz.run,
+    "fuzz_real": fuzz.run_on_real_parts,
 }
 
 

@@ -1,0 +1,239 @@
+"""Bad input: objects, answers and annotations that are wrong in parts, thousands of them beside one that is right.
+
+Mostly in virtual time on fakes, where a case costs milliseconds; a few hundred through a real API server and process.
+"""
+
+import asyncio
+import copy
+import functools
+import json
+import logging
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.chaos.invariants import delete_everything
+from tests.chaos.trials import Trial, apply, plan, run_trials
+from tests.chaos.world import Body, Case, Refused, World
+from tests.crds.installation import ACKS, OURS, install_crd
+from tests.fakes.api_server import FakeApiServer
+from tests.fakes.service import FakeGateway, FakeService, failed
+from tests.fakes.virtual_time import run as run_virtually
+from tests.fakes.world import Life
+from tests.logic.objects import NAMESPACE, SPEC, body
+from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.logic import annotations
+from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER
+
+DATA = Path(__file__).parents[1] / "data"
+GOOD = "good"
+CROWD = 40
+"""Bad objects in one world, beside a good one."""
+CASES, QUICK_CASES = 10_000, 400
+WHOLE = "no defect, no stuck object, the good one served"
+
+JSON_NONSENSE: tuple[Any, ...] = (
+    None, True, False, 0, -1, 2**31, 2**63, 1.5, 1e308, "", " ", "x", "ü☃", "\x00", "x" * 10_000, [], {}, [None], [[]],
+    [{}], {"a": None}, {"a": {"b": [1]}}, "InProgress", "Completed", "Stopped", "Novel", "2026-13-45T99:99:99Z",
+    "2026-11-21T10:00:00Z", "arn:aws:sagemaker:us-west-2:123456789012:training-job/x",
+)  # fmt: skip
+ANSWER_NONSENSE = (
+    *JSON_NONSENSE, float("nan"), float("inf"), b"x", datetime(1, 1, 1), datetime(9999, 12, 31, tzinfo=UTC),  # noqa: DTZ001
+)  # fmt: skip
+ANNOTATIONS = (
+    annotations.REGION, annotations.DELETION_POLICY, annotations.ADOPTION_POLICY, annotations.ADOPTION_FIELDS,
+    annotations.ADOPTED, annotations.READ_ONLY, annotations.ENDPOINT_URL, CREATE_PENDING,
+    *annotations.RECONCILE_REQUESTS,
+)  # fmt: skip
+VALUES = (
+    "", " ", "true", "false", "True", "nope", "us-west-2", "eu-west-1", "mars-1", "delete", "retain", "adopt",
+    "adopt-or-create", "{", "{}", '{"trainingJobName": "x"}', '{"trainingJobName": 7}', "[]", "null", "https://x",
+    "http://", "x" * 5000, "123456789012/us-west-2/x", "123456789012/us-west-2", "//", "☃",
+)  # fmt: skip
+
+
+def distort(value: Any, chance: random.Random, nonsense: tuple[Any, ...], odds: float) -> Any:
+    """The value with a part here and there replaced, left out or added."""
+    if chance.random() < odds:
+        return copy.deepcopy(chance.choice(nonsense))
+    if isinstance(value, dict):
+        kept = {key: item for key, item in value.items() if chance.random() > odds / 2}
+        if chance.random() < odds:
+            kept[chance.choice(["x", "", "TrainingJobStatus", "status", "☃"])] = copy.deepcopy(chance.choice(nonsense))
+        return {key: distort(item, chance, nonsense, odds) for key, item in kept.items()}
+    if isinstance(value, list):
+        return [distort(item, chance, nonsense, odds) for item in value for _ in range(chance.choice([1, 1, 1, 2]))]
+    return value
+
+
+@functools.cache
+def _every_field() -> Body:
+    return dict(yaml.safe_load((DATA / "every-field.yaml").read_text())["spec"])
+
+
+@functools.cache
+def _statuses() -> list[Body]:
+    return [yaml.safe_load(path.read_text()) for path in sorted(DATA.glob("golden/*/status.yaml"))]
+
+
+def _as_the_crd_has_it(status: object) -> Body:
+    """An object stays an object in every CRD: a merge patch could not be applied to anything else."""
+    objects = ("ackResourceMetadata", "modelArtifacts", "logs", "progressInfo", "warmPoolStatus")
+    kept = status if isinstance(status, dict) else {}
+    return {key: item for key, item in kept.items() if key not in objects or isinstance(item, dict)}
+
+
+def bad_object(name: str, chance: random.Random) -> Body:
+    """An object that is wrong here and there, in spec, annotations, status or marks."""
+    spec = copy.deepcopy(chance.choice([SPEC, _every_field()])) | {"trainingJobName": name}
+    spec = distort(spec, chance, JSON_NONSENSE, chance.choice([0.0, 0.02, 0.1]))
+    asked = {chance.choice(ANNOTATIONS): chance.choice(VALUES) for _ in range(chance.choice([0, 0, 1, 2, 4]))}
+    status = copy.deepcopy(chance.choice([{}, {}, *_statuses()]))
+    made = body(name=name, uid=f"uid-{name}", spec=spec, annotations=asked, held=chance.random() < 0.2)
+    status = distort(status, chance, JSON_NONSENSE, chance.choice([0.0, 0.05]))
+    return made | {"status": _as_the_crd_has_it(status)}
+
+
+@dataclass
+class BadService(FakeService):
+    """Answers about all but the good job that are wrong here and there, until it is honest again."""
+
+    chance: random.Random = field(default_factory=lambda: random.Random(0))
+    honest: bool = False
+
+    def get(self, target: Target) -> FakeGateway:
+        return BadGateway(self, target)
+
+
+@dataclass
+class BadGateway(FakeGateway):
+    """What aws/gateway.py lets through: at least an ARN and a status, both text."""
+
+    service: BadService
+
+    async def describe(self, job_name: str) -> Body:
+        answer = self._spoil(await super().describe(job_name))
+        if not all(isinstance(answer.get(name), str) for name in ("TrainingJobArn", "TrainingJobStatus")):
+            raise failed("DescribeTrainingJob", "Unreadable", ErrorClass.RETRY)
+        return answer
+
+    async def list_page(self, **filters: Any) -> tuple[list[Body], str | None]:
+        summaries, token = await super().list_page(**filters)
+        spoiled = [self._spoil(summary) for summary in summaries]
+        if not all(isinstance(summary.get("TrainingJobArn"), str) for summary in spoiled):
+            raise failed("ListTrainingJobs", "Unreadable", ErrorClass.RETRY)
+        return spoiled, token
+
+    def _spoil(self, answer: Body) -> Body:
+        chance = self.service.chance
+        if self.service.honest or answer["TrainingJobName"] == GOOD or chance.random() < 0.5:
+            return answer
+        needed = {name: answer[name] for name in ("TrainingJobArn", "TrainingJobStatus")}
+        spoiled = distort(answer, chance, ANSWER_NONSENSE, 0.05)
+        whole = spoiled if isinstance(spoiled, dict) else {}
+        return whole | (needed if chance.random() < 0.95 else {})
+
+
+def play(seed: str, count: int) -> list[str]:
+    """One world of bad objects in virtual time; what does not hold."""
+    chance = random.Random(seed)
+    api, service = FakeApiServer(), BadService(chance=random.Random(f"{seed}/service"))
+
+    async def scene() -> None:
+        life = Life(api, service)
+        api.apply(body(name=GOOD, uid=GOOD, spec=SPEC | {"trainingJobName": GOOD}))
+        names = [f"bad-{number}" for number in range(count)]
+        for name in names:
+            api.apply(bad_object(name, chance))
+        await life.settle(200.0)
+        good = api.objects[NAMESPACE, GOOD]["status"]
+        assert good.get("trainingJobStatus") == "Completed", f"the good object was not served: {good}"
+        creates = [job for job in service.created if job.identity.job_name == GOOD]
+        assert len(creates) == 1, f"the good object got {len(creates)} jobs"
+        service.honest = True
+        for key in list(api.objects):
+            api.delete(key)
+        await life.settle(700.0)
+        for key in list(
+            api.objects
+        ):  # what can't be stopped, because it runs where nobody may go, is let go on request
+            api.annotate(key, **{annotations.DELETION_POLICY: "retain", annotations.READ_ONLY: None})
+        await life.settle(60.0)
+        stuck = [json.dumps(one)[:800] for one in api.objects.values() if FINALIZER in one["metadata"]["finalizers"]]
+        assert not stuck, f"stuck: {stuck}"
+        await life.end()
+
+    try:
+        run_virtually(scene())
+    except Exception as error:  # noqa: BLE001  whatever it is, it is what the fuzz looks for
+        return [f"  fuzz:{seed}\n    {type(error).__name__}: {str(error)[:2000]}"]
+    return []
+
+
+async def run(world: World) -> None:
+    """`world.only` may be the seed of one world."""
+    logging.getLogger("trainingjob_operator").setLevel(logging.CRITICAL)
+    if world.only:
+        problems = await asyncio.to_thread(play, world.only, CROWD)
+        world.ledger.enter(f"fuzz {world.only}", WHOLE, injected=CROWD, jobs=CROWD, problems=problems)
+        return
+    count = QUICK_CASES if world.quick else CASES
+    problems = []
+    for number in range(count // CROWD):
+        problems += await asyncio.to_thread(play, f"{world.seed}/{number}", CROWD)
+    title = "bad objects, answers and annotations, in virtual time"
+    world.ledger.enter(title, WHOLE, injected=count, jobs=count, problems=problems)
+
+
+async def run_on_real_parts(world: World) -> None:
+    """Under ACK's CRD, which lets more through."""
+    await asyncio.to_thread(install_crd, world.cluster, ACKS)
+    try:
+        await run_trials(world, "fuzz_real", TRIALS)
+    finally:
+        await asyncio.to_thread(install_crd, world.cluster, OURS)
+
+
+async def _crowd(case: Case) -> list[str]:
+    chance = case.world.chance("fuzz_real")
+    await plan(case, seconds=3)
+    wanted = 60 if case.world.quick else 400
+    for operation in ("DescribeTrainingJob", "ListTrainingJobs"):
+        await case.fault("garbage", operation, after=True, rate=0.1, seconds=20)
+    patches = [{"TrainingJobStatus": "Novel"}, {"SecondaryStatusTransitions": None}, {"CreationTime": None}]
+    patches += [{"FailureReason": "x" * 100_000}, {"ModelArtifacts": {"S3ModelArtifacts": ""}}]
+    for number, patch in enumerate(patches):
+        job = f"{case.namespace}-bad-*{number}"
+        await case.fault("answer", "DescribeTrainingJob", job=job, patch=patch, seconds=20)
+    while case.injected < wanted:
+        made = bad_object(f"bad-{case.injected}", chance)
+        spec = made["spec"] if isinstance(made["spec"], dict) else {}
+        spec["trainingJobName"] = (
+            case.job_name(f"bad-{case.injected}") if chance.random() < 0.9 else chance.choice(VALUES)
+        )
+        metadata = {"name": made["metadata"]["name"], "annotations": _reachable(made["metadata"]["annotations"])}
+        head = {"apiVersion": "sagemaker.services.k8s.aws/v1alpha1", "kind": "TrainingJob"}
+        case.injected += 1
+        try:
+            await case.create({**head, "metadata": metadata, "spec": spec})
+        except Refused as error:
+            if error.status not in (400, 422):
+                raise
+    await apply(case, GOOD)
+    case.operator.start(wait=False)
+    await case.wait_status(GOOD, "Completed", 120)
+    await asyncio.sleep(20)
+    return await delete_everything(case, seconds=120)
+
+
+def _reachable(asked: dict[str, str]) -> dict[str, str]:
+    """Not to endpoints that nobody serves: those wait, and are another test's matter."""
+    return {key: value for key, value in asked.items() if key != annotations.ENDPOINT_URL}
+
+
+TRIALS = (Trial("bad objects and answers, on real parts", WHOLE, _crowd, jobs=400),)
