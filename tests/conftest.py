@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from hypothesis import settings
+
 if TYPE_CHECKING:
     import pytest
+
+# A slow machine is no defect. What else hypothesis chooses for CI or at home stays.
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 pytest_plugins = ["tests.controlplane.fixtures", "tests.sagemaker.fixtures"]
 
