@@ -1,8 +1,8 @@
 """The road to `.status`: written when something differs, told once, and never against a lost leadership."""
 
+from tests.fakes.stage import Stage, played
 from tests.fakes.world import FakeLeadership
 from tests.logic.objects import body
-from tests.test_reconciler import Stage, played
 from trainingjob_operator.logic.annotations import RECONCILE_REQUESTS
 
 

@@ -3,10 +3,10 @@
 import asyncio
 
 from tests.fakes.service import failed
+from tests.fakes.stage import Stage, played
 from tests.fakes.virtual_time import run
 from tests.fakes.world import FakeLeadership
 from tests.logic.objects import ACCOUNT, JOB, NAME, NAMESPACE, SPEC, body
-from tests.test_reconciler import Stage, played
 from trainingjob_operator.logic.annotations import REGION
 from trainingjob_operator.logic.errors import ErrorClass
 
