@@ -11,6 +11,7 @@ from typing import Any
 from trainingjob_operator.logic.fields import UPDATABLE
 from trainingjob_operator.logic.naming import TAG_PREFIX
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.resource import mapping
 
 KEEP_ALIVE = "resourceConfig.keepAlivePeriodInSeconds"
 PROFILER, RULES, REMOTE_DEBUG = "profilerConfig", "profilerRuleConfigurations", "remoteDebugConfig"
@@ -105,7 +106,7 @@ def _is_profiled(answer: Mapping[str, Any]) -> bool:
 def _change(part: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any] | None:
     """The members to send for one part; None when the service can't bring it about."""
     if part == KEEP_ALIVE:
-        had = (answer.get("ResourceConfig") or {}).get("KeepAlivePeriodInSeconds")
+        had = mapping(answer.get("ResourceConfig")).get("KeepAlivePeriodInSeconds")
         if had is None:  # a warm pool exists from the job's creation or never
             return None
         return {"ResourceConfig": {"KeepAlivePeriodInSeconds": request["ResourceConfig"]["KeepAlivePeriodInSeconds"]}}
@@ -114,7 +115,9 @@ def _change(part: str, request: Mapping[str, Any], answer: Mapping[str, Any]) ->
         return {"ProfilerConfig": {"DisableProfiler": True}}
     if part != RULES:
         return {name: request[name]}
-    known = {rule.get("RuleConfigurationName"): rule for rule in answer.get(name) or ()}
+    told = answer.get(name)
+    rules = [rule for rule in told if isinstance(rule, Mapping)] if isinstance(told, list) else []
+    known = {str(rule.get("RuleConfigurationName")): rule for rule in rules}
     wanted = {rule.get("RuleConfigurationName"): rule for rule in request[name]}
     added = [rule for key, rule in wanted.items() if key not in known]
     kept = all(key in wanted and _holds(wanted[key], rule) for key, rule in known.items())
