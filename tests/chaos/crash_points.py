@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from tests.chaos.lives import LIVES, WHOLE, Life, live
 from tests.chaos.plans import AFTER, BEFORE, Dice, Plan, carry_out, carry_out_each, read_plan
-from tests.crds.installation import ACKS, OURS, install_crd
 
 if TYPE_CHECKING:
     from tests.chaos.world import World
@@ -38,14 +37,13 @@ async def run(world: World) -> None:
         for meanwhile in ("spec", "region", "delete"):
             for when in (BEFORE, AFTER):
                 group.create_task(_enumerate(world, LIVES[0], when, meanwhile))
-    # ACK's CRD neither keeps our status fields nor refuses another name.
-    await asyncio.to_thread(install_crd, world.cluster, ACKS)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for when in (BEFORE, AFTER):
-                group.create_task(_enumerate(world, LIVES[0], when, "name"))
-    finally:
-        await asyncio.to_thread(install_crd, world.cluster, OURS)
+
+
+async def run_under_acks_crd(world: World) -> None:
+    """The one installed neither keeps our status fields nor refuses another name."""
+    async with asyncio.TaskGroup() as group:
+        for when in (BEFORE, AFTER):
+            group.create_task(_enumerate(world, LIVES[0], when, "name"))
 
 
 async def _enumerate(world: World, life: Life, when: str, meanwhile: str) -> None:
@@ -53,15 +51,14 @@ async def _enumerate(world: World, life: Life, when: str, meanwhile: str) -> Non
     if world.quick:
         numbers = sorted(world.chance(life.name, when, meanwhile).sample(range(1, 10), SAMPLE))
     plans = [Plan(life, "kill", when, number, meanwhile) for number in numbers]
-    injected, lived, problems = await carry_out_each(world, SCENARIO, plans, until_missed=not world.quick)
+    scenario = "acks_crd" if meanwhile == "name" else SCENARIO
+    injected, lived, problems = await carry_out_each(world, scenario, plans, until_missed=not world.quick)
     fault = f"kill -9 {when} each call: {life.name}{SAID[meanwhile]}"
     world.ledger.enter(fault, WHOLE, injected=injected, jobs=lived, problems=problems)
 
 
 async def _repeat(world: World) -> None:
     plan = read_plan(world.only, LIVES)
-    if plan.meanwhile == "name":
-        await asyncio.to_thread(install_crd, world.cluster, ACKS)
     outcome = await carry_out(world, SCENARIO, plan)
     world.ledger.enter(str(plan), WHOLE, injected=outcome.injected, jobs=1, problems=outcome.problems)
 

@@ -121,6 +121,12 @@ class World:
                 await case.close()
 
 
+async def run(world: World, scenario: Callable[[World], Awaitable[None]]) -> None:
+    """One scenario in the world."""
+    async with world:
+        await scenario(world)
+
+
 class ForkedOperator(OperatorProcess):
     """The operator as a fork of the zygote."""
 

@@ -1,0 +1,67 @@
+"""All scenarios by name, and which of them can be run side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tests.chaos import (
+    availability,
+    capacity,
+    crash_points,
+    fuzz,
+    health,
+    kubernetes_side,
+    lost_answers,
+    out_of_band,
+    storms,
+)
+from tests.crds.installation import ACKS, OURS, install_crd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from tests.chaos.world import World
+
+    Scenario = Callable[[World], Coroutine[Any, Any, None]]
+
+SIDE_BY_SIDE: dict[str, Scenario] = {
+    "availability": availability.run,
+    "health": health.run,
+    "capacity": capacity.run,
+    "out_of_band": out_of_band.run,
+    "kubernetes": kubernetes_side.run,
+    "lost_answers": lost_answers.run,
+    "crash_points": crash_points.run,
+    "random": crash_points.run_random,
+}
+
+
+async def run_under_acks_crd(world: World) -> None:
+    """What only its looser CRD lets happen."""
+    await asyncio.to_thread(install_crd, world.cluster, ACKS)
+    try:
+        if world.only.count("/") == 4:
+            await crash_points.run(world)
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(crash_points.run_under_acks_crd(world))
+            group.create_task(fuzz.run_under_acks_crd(world))
+    finally:
+        await asyncio.to_thread(install_crd, world.cluster, OURS)
+
+
+BY_ITSELF: dict[str, Scenario] = {
+    "storms": storms.run,
+    "acks_crd": run_under_acks_crd,
+    "api_server": kubernetes_side.run_without_api_server,
+    "fuzz": fuzz.run,
+}
+
+
+async def run_side_by_side(world: World) -> None:
+    """All that disturb nobody else."""
+    async with asyncio.TaskGroup() as group:
+        for scenario in SIDE_BY_SIDE.values():
+            group.create_task(scenario(world))

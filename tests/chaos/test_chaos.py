@@ -1,0 +1,43 @@
+"""A quick run of all faults: a sample of the passages, and every scenario once. `make chaos` runs the whole."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.ledger import Ledger
+from tests.chaos.scenarios import BY_ITSELF, run_side_by_side
+from tests.chaos.world import World, run
+from tests.chaos.zygote import Zygote
+from tests.crds.installation import install_crd
+from tests.sagemaker.stand_in import stand_in_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.chaos.scenarios import Scenario
+    from tests.controlplane.plane import ControlPlane
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def world(own_control_plane: ControlPlane, tmp_path: Path) -> Iterator[World]:
+    install_crd(own_control_plane)
+    seed = secrets.randbelow(10**6)
+    with stand_in_process("--fast") as sagemaker, Zygote() as zygote:
+        yield World(own_control_plane, sagemaker, zygote, tmp_path, Ledger(), seed, quick=True)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(one, id=name) for name, one in {"side_by_side": run_side_by_side, **BY_ITSELF}.items()],
+)
+def test_every_invariant_holds(world: World, scenario: Scenario) -> None:
+    asyncio.run(run(world, scenario))
+    assert world.ledger.rows
+    assert not world.ledger.problems, "\n".join(["", *world.ledger.problems])
