@@ -84,9 +84,15 @@ async def _count_probes(case: Case, names: list[str]) -> list[str]:
 async def _crash_while_waiting(case: Case) -> list[str]:
     """The line is in memory alone: after a kill it stands again, in the same order."""
     names = await _lack(case, 2)
+    refused = len(await case.calls(case.job_name(names[2]), "CreateTrainingJob"))
     await case.restart()
     case.injected += 1
-    await case.wait(names[2], "waits", _is_waiting)
+
+    async def stands_again() -> bool:
+        return len(await case.calls(case.job_name(names[2]), "CreateTrainingJob")) > refused
+
+    await until("the first in line has tried again", stands_again, 30)
+    await asyncio.sleep(2)
     await case.console("complete", case.job_name("job0"))
     await case.wait("job2", "has its job", lambda body: bool(arn_of(body)), PROBE_SECONDS + 15)
     problems = ["job3 has one too"] if arn_of(await case.get("job3")) else []

@@ -256,6 +256,9 @@ class Case:
                 await self._supervisor
         for operator in self.others:
             await asyncio.to_thread(operator.kill)
+        for body in await self.objects():  # nobody is left to let them go, and they would hold up their kind's end
+            await self.patch(body["metadata"]["name"], {"metadata": {"finalizers": []}})
+            await self.delete(body["metadata"]["name"])
 
     async def ready(self, seconds: float = 30.0) -> None:
         """Until /readyz is good."""

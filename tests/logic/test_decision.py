@@ -51,6 +51,7 @@ from trainingjob_operator.logic.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NO_NAME = "spec.trainingJobName is missing or no job's name. Give one of up to 63 letters, digits and inner '-'."
 NOW = 1000.0
 WALL = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DEFAULTS = Defaults(ACCOUNT, REGION)
@@ -251,7 +252,7 @@ BIRTH = [
     when("no name", says(terminal="InvalidSpec", disowned=True), {"spec": NAMELESS}),
     when(
         "no name, and a finalizer",
-        Unmark(Finding("InvalidSpec", "spec.trainingJobName is missing. Give the job a name.")),
+        Unmark(Finding("InvalidSpec", NO_NAME)),
         {"spec": NAMELESS, "held": True},
     ),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), no_access=NO_ACCESS),

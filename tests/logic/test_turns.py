@@ -143,13 +143,20 @@ def test_probes_come_one_at_a_time_further_and_further_apart_up_to_a_minute() ->
     assert pauses[-1] == PROBE_SECONDS
 
 
-def test_a_probe_that_succeeds_opens_the_lane() -> None:
+def test_after_a_probe_that_succeeds_the_others_go_one_by_one_and_then_the_lane_is_open() -> None:
     turns = line("a", "b", "c")
     turns.grant(0.0, iter([0.0, 1.0]).__next__)
     refused(turns, "a", SMALL, 0.0)
     assert turns.grant(5.0, at_once).keys == ["a"]
     turns.created("a", SMALL)
-    assert turns.grant(5.0, at_once).keys == ["b", "c"]
+    assert turns.grant(5.0, at_once).keys == ["b"]
+    assert turns.grant(5.0, at_once).keys == []
+    turns.created("b", SMALL)
+    assert turns.grant(5.0, at_once).keys == ["c"]
+    turns.created("c", SMALL)
+    for name in ("d", "e"):
+        turns.join(name, lane=SMALL, created="2", uid=name)
+    assert turns.grant(5.0, at_once).keys == ["d", "e"]
     turns.created("b", SMALL)
     turns.refused_for_capacity("c", SMALL, 5.0)
     turns.join("c", lane=SMALL, created="c", uid="c")

@@ -142,7 +142,10 @@ def _decide_birth(view: View) -> Step:
     if policy.problems:
         return _refuse(view, Finding(INVALID_ANNOTATION, " ".join(problem.message for problem in policy.problems)))
     if wanted is None:
-        return _refuse(view, Finding(INVALID_SPEC, "spec.trainingJobName is missing. Give the job a name."))
+        message = (
+            "spec.trainingJobName is missing or no job's name. Give one of up to 63 letters, digits and inner '-'."
+        )
+        return _refuse(view, Finding(INVALID_SPEC, message))
     if view.no_access is not None:
         return Say(hindrance=view.no_access, again=RETRY_SECONDS)
     if policy.observes_only or policy.adoption is not None:

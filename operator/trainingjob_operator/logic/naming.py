@@ -31,6 +31,7 @@ _ARN = re.compile(
     r"arn:(?P<partition>[a-z0-9-]+):sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
     r"training-job/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})"
 )
+_NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 _PENDING = re.compile(r"(?P<account>\d{12})/(?P<region>[a-z0-9-]+)/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})")
 
 Slot = tuple[str, str, str]
@@ -69,6 +70,11 @@ def _parse_arn(arn: str) -> tuple[str, Identity] | None:
     if match is None:
         return None
     return match["partition"], Identity(match["account"], match["region"], match["name"])
+
+
+def is_job_name(name: str) -> bool:
+    """Whether the service takes it as a training job's name; a CRD may be installed that does not check it."""
+    return _NAME.fullmatch(name) is not None
 
 
 def parse_pending(value: object) -> Identity | None:

@@ -1,10 +1,11 @@
 """Who may create next: one line per account and region, first come first served by the object's creation time.
 
 The line holds back what the service has no capacity for, one lane per instance type: after a refusal for capacity the
-lane waits, one probe at a time, and opens as soon as a probe succeeds. Time is an argument (monotonic seconds); the
-rate is asked of a budget that is passed in.
+lane waits, one probe at a time, and goes on one by one as long as they succeed, until nobody waits. Time is an argument
+(monotonic seconds); the rate is asked of a budget that is passed in.
 """
 
+import math
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,8 +27,11 @@ class _Lane(Generic[K]):
     pause: float = 0.0
     probing: K | None = None
 
-    def open(self) -> None:
-        self.held_until, self.pause, self.probing = None, 0.0, None
+    def relax(self) -> None:
+        """There is capacity: who waits goes on at once, but one by one, since it may be for one alone."""
+        self.pause = 0.0
+        if self.held_until is not None:
+            self.held_until = -math.inf if self.waiting else None
 
     def is_ready(self, now: float) -> bool:
         """Whether its first may go, as far as capacity is concerned."""
@@ -104,10 +108,10 @@ class Turns(Generic[K]):
                 lane.probing = key
 
     def created(self, key: K, lane: str) -> None:
-        """The create was taken: the turn is used, and the lane is open again."""
+        """The create was taken: the turn is used, and the next one of the lane may try."""
         self._use(key)
         if lane in self._lanes:
-            self._lanes[lane].open()
+            self._lanes[lane].relax()
             self._tidy()
 
     def refused_for_capacity(self, key: K, lane: str, now: float) -> None:

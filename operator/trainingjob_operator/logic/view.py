@@ -5,7 +5,7 @@ from datetime import datetime
 
 from trainingjob_operator.logic.annotations import Policy
 from trainingjob_operator.logic.memory import Memory
-from trainingjob_operator.logic.naming import Identity, parse_arn
+from trainingjob_operator.logic.naming import Identity, is_job_name, parse_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Resource
@@ -101,7 +101,8 @@ class View:
     def wanted(self) -> Identity | None:
         """The job that spec and annotations name."""
         policy = self.policy
-        return None if policy.job_name is None else Identity(policy.account, policy.region, policy.job_name)
+        name = policy.job_name
+        return None if name is None or not is_job_name(name) else Identity(policy.account, policy.region, name)
 
 
 def has_recorded_end(resource: Resource) -> bool:
