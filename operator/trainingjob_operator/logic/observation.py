@@ -278,12 +278,11 @@ class Observation:
 
     def updated_by(self, answer: Observation) -> Observation:
         """What is known after another answer: stale ones and those about another run change nothing."""
-        if not self.status and answer.status:
-            return answer  # without a status the rest tells of no run
-        if self.is_newer_than(answer) or not answer.is_same_run_as(self):
+        before = self if self.status else Observation(job_name=self.job_name, arn=self.arn)  # it tells of no run
+        if before.is_newer_than(answer) or not answer.is_same_run_as(before):
             return self
-        known = dict(answer.fields) if answer.whole else {**self.fields, **answer.fields}
-        if transitions := _joined(self.transitions, answer.transitions):
+        known = dict(answer.fields) if answer.whole else {**before.fields, **answer.fields}
+        if transitions := _joined(before.transitions, answer.transitions):
             known[_TRANSITIONS] = transitions
         return Observation(known, answer.job_name or self.job_name, answer.arn or self.arn)
 
