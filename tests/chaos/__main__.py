@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from tests.chaos.ledger import Ledger
-from tests.chaos.scenarios import BY_ITSELF, SIDE_BY_SIDE, run_side_by_side
+from tests.chaos.scenarios import BY_ITSELF, SIDE_BY_SIDE, choose_all
 from tests.chaos.world import World, run
 from tests.chaos.zygote import Zygote
 from tests.controlplane.plane import ControlPlane, choose_cluster
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--lanes", type=int, default=8, help="cases side by side")
     options = parser.parse_args()
     chosen, _, case = options.only.partition(":")
-    scenarios = {"all that go side by side": run_side_by_side, **BY_ITSELF}
+    scenarios = choose_all(quick=options.quick)
     if chosen:
         scenarios = {name: one for name, one in {**SIDE_BY_SIDE, **BY_ITSELF}.items() if name == chosen}
     if not scenarios:

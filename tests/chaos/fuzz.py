@@ -33,7 +33,7 @@ DATA = Path(__file__).parents[1] / "data"
 GOOD = "good"
 CROWD = 40
 """Bad objects in one world, beside a good one."""
-CASES, QUICK_CASES = 10_000, 400
+CASES, QUICK_CASES = 10_000, 2_000
 WHOLE = "no defect, no stuck object, the good one served"
 
 JSON_NONSENSE: tuple[Any, ...] = (

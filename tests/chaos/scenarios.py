@@ -61,7 +61,13 @@ BY_ITSELF: dict[str, Scenario] = {
 
 
 async def run_side_by_side(world: World) -> None:
-    """All that disturb nobody else."""
+    """All that disturb nobody else; small storms too, large ones would take the machine from the others."""
     async with asyncio.TaskGroup() as group:
-        for scenario in SIDE_BY_SIDE.values():
+        for scenario in (*SIDE_BY_SIDE.values(), *([storms.run] if world.quick else [])):
             group.create_task(scenario(world))
+
+
+def choose_all(*, quick: bool) -> dict[str, Scenario]:
+    """Everything, in the order in which it is run."""
+    alone = {name: scenario for name, scenario in BY_ITSELF.items() if not (quick and scenario is storms.run)}
+    return {"side_by_side": run_side_by_side, **alone}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.ledger import Ledger
-from tests.chaos.scenarios import BY_ITSELF, run_side_by_side
+from tests.chaos.scenarios import choose_all
 from tests.chaos.world import World, run
 from tests.chaos.zygote import Zygote
 from tests.crds.installation import install_crd
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.chaos.scenarios import Scenario
     from tests.controlplane.plane import ControlPlane
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.chaos, pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -33,10 +33,7 @@ def world(own_control_plane: ControlPlane, tmp_path: Path) -> Iterator[World]:
         yield World(own_control_plane, sagemaker, zygote, tmp_path, Ledger(), seed, quick=True)
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [pytest.param(one, id=name) for name, one in {"side_by_side": run_side_by_side, **BY_ITSELF}.items()],
-)
+@pytest.mark.parametrize("scenario", [pytest.param(one, id=name) for name, one in choose_all(quick=True).items()])
 def test_every_invariant_holds(world: World, scenario: Scenario) -> None:
     asyncio.run(run(world, scenario))
     assert world.ledger.rows
