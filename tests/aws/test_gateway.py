@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "123456789012"
 SHORT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5))
-IMPATIENT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5), patience=0.5)
+IMPATIENT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5), patience=2.5)
 """Making a client takes as long on a loaded machine: only where that is what is tested."""
 
 
@@ -341,7 +341,7 @@ async def test_an_answer_that_trickles_in_ends_at_the_deadline(bench: Bench) -> 
         return 200, b"{}"
 
     async with RawServer(behave, pause_seconds=0.1) as server:
-        timeouts = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5), patience=3.0)
+        timeouts = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5), patience=1.0)
         failure = await failure_of(gateway_to(server.url, bench, timeouts=timeouts).stop("job"))
     assert (failure.code, failure.definite) == ("DeadlineExceeded", False)
 
