@@ -134,8 +134,11 @@ def test_the_objects_region_wins_over_the_namespaces_and_that_over_the_flag(shar
     assert [places[name] for name in ("by-flag", "by-namespace", "by-object")] == [
         "us-east-1", "eu-west-3", "sa-east-1",
     ]  # fmt: skip
-    swept = {call["region"] for call in shared.sagemaker.calls("ListTrainingJobs")}
-    assert {"us-east-1", "eu-west-3", "sa-east-1"} <= swept
+
+    def all_swept() -> bool:
+        return set(places.values()) <= {call["region"] for call in shared.sagemaker.calls("ListTrainingJobs")}
+
+    await_true("a sweep of each region", all_swept)
 
 
 def test_the_objects_deletion_policy_wins_over_the_namespaces_and_that_over_the_flag(
