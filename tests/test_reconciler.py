@@ -371,6 +371,19 @@ def test_a_stale_not_found_orphans_no_job_on_deletion_after_a_restart() -> None:
     played(scene, seconds=10_000.0, hidden_seconds=25.0)
 
 
+def test_an_object_of_a_restored_backup_gets_its_running_job_back() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        restore = stage.api.back_up()
+        await stage.wait(15.0)
+        restore()
+        await stage.wait(90.0)
+        assert stage.condition("Complete")[0] == "True"
+        assert len(stage.service.created) == 1
+
+    played(scene)
+
+
 def test_an_edited_region_leaves_the_job_where_it_is() -> None:
     async def scene(stage: Stage) -> None:
         stage.api.apply(body())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.logic.objects import ACCOUNT, NAME, NAMESPACE, REGION, UID, WANTED, body
+from tests.logic.objects import ACCOUNT, ARN, NAME, NAMESPACE, REGION, UID, WANTED, body
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.observation import Observation
@@ -66,6 +66,21 @@ def test_a_late_word_about_an_object_that_was_made_anew_is_no_news() -> None:
     new = seen(known, version=12, uid="another")
     assert known.see(body(version=11), 2.0) is None
     assert known.get(KEY) is new
+
+
+@pytest.mark.parametrize(("known_before", "is_taken"), [(12, True), (11, False), (0, False)])
+def test_an_older_state_is_taken_only_from_an_answer_that_was_asked_for_after_the_newer_one(
+    known_before: int, *, is_taken: bool
+) -> None:
+    known = jobs()
+    seen(known, version=12, held=True).memory.arn = ARN
+    assert known.versions() == {KEY: 12}
+    restored = known.see(body(version=10), 2.0, known_before=known_before)
+    assert (restored is not None) is is_taken
+    tracked = known.get(KEY)
+    assert tracked is not None
+    assert tracked.resource().holds_finalizer is not is_taken
+    assert (tracked.memory.arn is None) is is_taken, "what was learned since the backup may not be so any more"
 
 
 def test_an_object_is_forgotten_by_its_own_uid_only() -> None:

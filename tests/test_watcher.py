@@ -79,6 +79,27 @@ def test_what_vanished_unseen_is_forgotten_only_when_the_api_server_says_so() ->
     run(main())
 
 
+def test_a_list_after_a_backup_was_restored_is_believed() -> None:
+    async def main() -> None:
+        api = FakeApiServer()
+        life = await quiet(api)
+        api.apply(body())
+        restore = api.back_up()
+        api.edit(KEY, stoppingCondition={"maxRuntimeInSeconds": 60})
+        api.apply(body(name="younger", uid="y"))
+        watch = await watcher(api, life)
+        await watch.list_all()
+        restore()
+        assert await watch.list_all() == 2, "one is as it was, one is gone"
+        known = life.jobs.get(KEY)
+        assert known is not None
+        assert known.resource().spec == body()["spec"]
+        assert len(life.jobs) == 1
+        assert await watch.list_all() == 0
+
+    run(main())
+
+
 async def nothing(namespace: str | None = None, label_selector: str = "") -> AsyncIterator[list[dict[str, Any]]]:
     yield []
 

@@ -358,6 +358,8 @@ class Reconciler:
 
     async def _refresh(self, key: Key) -> None:
         """Somebody else has written the object: read it and look again."""
+        tracked = self._jobs.get(key)
+        known = 0 if tracked is None else tracked.version
         try:
             body = await self._objects.get(*key)
         except NotFound:
@@ -365,7 +367,7 @@ class Reconciler:
         except KubeError:
             self._queue.retry(key, RETRY_SECONDS)
             return
-        self._jobs.see(body, self._clocks.monotonic())
+        self._jobs.see(body, self._clocks.monotonic(), known_before=known)
         self._queue.retry(key, RETRY_SECONDS)
 
 

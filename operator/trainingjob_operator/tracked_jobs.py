@@ -70,18 +70,27 @@ class TrackedJobs:
     def get(self, key: Key) -> Tracked | None:
         return self._objects.get(key)
 
-    def see(self, body: Mapping[str, Any], now: float) -> Tracked | None:
-        """Take note of an object as the API server gave it; None when a newer state of it is known already."""
+    def versions(self) -> dict[Key, int]:
+        """What is known of each object: a read that is sent from now on shows nothing older."""
+        return {tracked.key: tracked.version for tracked in self}
+
+    def see(self, body: Mapping[str, Any], now: float, *, known_before: int = 0) -> Tracked | None:
+        """Take note of an object as the API server gave it; None when a newer state of it is known already.
+
+        :param known_before: the version that was known when this answer was asked for. An older one tells that the
+            API server was restored from a backup; of such an object nothing is remembered.
+        """
         metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
         key = (metadata["namespace"], metadata["name"])
         version = _comparable(metadata.get("resourceVersion"))
         tracked = self._objects.get(key)
-        if tracked is not None and tracked.version >= version:
+        is_restored = tracked is not None and version < tracked.version == known_before
+        if tracked is not None and tracked.version >= version and not is_restored:
             return None
         kept = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status")}
         written = _find_foreign_write(body["metadata"], self._own_manager)
         packed = zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), level=1)
-        if tracked is None or tracked.uid != metadata["uid"]:
+        if tracked is None or tracked.uid != metadata["uid"] or is_restored:
             if tracked is not None:
                 self.forget(key, tracked.uid)
             tracked = Tracked(key, metadata["uid"], version, packed, Memory(first_seen=now))

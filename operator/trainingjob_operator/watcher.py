@@ -85,10 +85,12 @@ class Watcher:
         shown: set[Key] = set()
         news = 0
         for namespace in self._namespaces or (None,):
+            known = self._jobs.versions()
             async for page in self._lists.list_pages(namespace, self._label_selector):
                 for body in page:
-                    tracked = self._jobs.see(body, self._clocks.monotonic())
-                    shown.add((body["metadata"]["namespace"], body["metadata"]["name"]))
+                    key = (body["metadata"]["namespace"], body["metadata"]["name"])
+                    tracked = self._jobs.see(body, self._clocks.monotonic(), known_before=known.get(key, 0))
+                    shown.add(key)
                     if tracked is not None:
                         news += 1
                         self._queue.add(tracked.key)

@@ -54,6 +54,15 @@ class FakeApiServer:
         body["metadata"]["generation"] += 1
         self._store(key, body)
 
+    def back_up(self) -> Callable[[], None]:
+        """What puts everything back as it is now, versions and all; no watch tells of it."""
+        objects, version = copy.deepcopy(self.objects), next(self._versions)
+
+        def restore() -> None:
+            self.objects, self._versions = objects, itertools.count(version)
+
+        return restore
+
     def write_status_as(self, manager: str, key: Key, **status: Any) -> None:
         """As another controller does."""
         body = copy.deepcopy(self.objects[key])
