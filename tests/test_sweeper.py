@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.fakes.hanging import hang
 from tests.fakes.service import failed
 from tests.fakes.stage import Stage, played
 from tests.fakes.virtual_time import run
@@ -9,6 +10,7 @@ from tests.fakes.world import FakeLeadership
 from tests.logic.objects import ACCOUNT, JOB, NAME, NAMESPACE, SPEC, body
 from trainingjob_operator.logic.annotations import REGION
 from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.sweeper import STUCK_SECONDS
 
 
 def test_without_live_jobs_nothing_is_listed() -> None:
@@ -101,6 +103,24 @@ def test_only_the_leader_sweeps_and_a_standby_ticks_all_the_same() -> None:
         leadership.lead(leads=True)
         await stage.wait(90.0)
         assert stage.object["status"]["trainingJobStatus"] == "Completed"
+
+    played(scene)
+
+
+def test_a_loop_that_hangs_ends_the_ticks() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(20.0)
+        assert stage.life is not None
+        [loop] = [task for task in asyncio.all_tasks() if task.get_name().startswith("sweep of")]
+        ticks = stage.life.ticks
+        await stage.wait(5.0)
+        assert stage.life.ticks > ticks
+        hang(loop)
+        await stage.wait(STUCK_SECONDS + 10.0)
+        ticks = stage.life.ticks
+        await stage.wait(60.0)
+        assert stage.life.ticks == ticks
 
     played(scene)
 

@@ -41,7 +41,7 @@ from trainingjob_operator.reporter import Reporter
 from trainingjob_operator.settings import Settings
 from trainingjob_operator.sweeper import Sweeper
 from trainingjob_operator.tracked_jobs import TrackedJobs
-from trainingjob_operator.watcher import Watcher
+from trainingjob_operator.watcher import BACKOFF_LIMIT, Watcher
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ FINISH_SECONDS = 1.0
 GAUGE_SECONDS = 5.0
 LISTEN_SECONDS = 120.0
 """A round of the event listener takes less: half a minute for messages, a minute's pause after errors."""
+WATCH_SECONDS = BACKOFF_LIMIT + 30.0
+"""A watch that the API server ends again and again pauses so long, and no restart would help."""
 STUCK_SECONDS = 120.0
 """Every worker is stuck when nothing was taken up for so long; a call of AWS may take half a minute."""
 
@@ -175,7 +177,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             reporter=reporter,
             metrics=metrics,
             clocks=clocks,
-            tick=heartbeats.expect("watch", 30.0).tick,
+            tick=heartbeats.expect("watch", WATCH_SECONDS).tick,
         )
         flow = EventFlow()
         sweeper = Sweeper(

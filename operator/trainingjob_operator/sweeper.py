@@ -35,6 +35,9 @@ DENIED_SECONDS = 60.0
 IDLE_SECONDS = 0.5
 """How often it is checked whether a target has live jobs at all."""
 
+STUCK_SECONDS = 120.0
+"""Longer than this beyond its pace no target's loop takes to go round; a call of AWS may take half a minute."""
+
 
 class Sweeper:
     """Watches the jobs of all targets."""
@@ -64,14 +67,17 @@ class Sweeper:
         self._clocks = clocks
         self._tick = tick
         self._loops: dict[Target, asyncio.Task[None]] = {}
+        self._turned: dict[Target, float] = {}
 
     async def run(self) -> None:
-        """Keep one loop for each target with live jobs, while leading; never returns."""
+        """Keep one loop for each target with live jobs, while leading; never returns. Ticks while all of them turn."""
         try:
             while True:
-                self._tick()
+                if not self._is_stuck():
+                    self._tick()
                 wanted = set(self._jobs.live_targets()) if self._leadership.is_leading() else set()
                 for target in wanted - self._loops.keys():
+                    self._turned[target] = self._clocks.monotonic()
                     self._loops[target] = asyncio.create_task(self._sweep(target), name=f"sweep of {target.region}")
                 for target in [target for target, loop in self._loops.items() if target not in wanted or loop.done()]:
                     self._end(target)
@@ -80,8 +86,13 @@ class Sweeper:
             for loop in self._loops.values():
                 loop.cancel()
 
+    def _is_stuck(self) -> bool:
+        oldest = self._clocks.monotonic() - STUCK_SECONDS - self._seconds
+        return any(turned < oldest for turned in self._turned.values())
+
     def _end(self, target: Target) -> None:
         loop = self._loops.pop(target)
+        del self._turned[target]
         if loop.done() and not loop.cancelled():  # it never ends by itself; the next round starts it again
             where = {"account": target.account, "region": target.region}
             log.error("A defect ended the sweep", exc_info=loop.exception(), extra=where)
@@ -93,7 +104,7 @@ class Sweeper:
         began, pages = self._clocks.monotonic(), 0
         while True:
             live = self._live(target)
-            now = self._clocks.monotonic()
+            now = self._turned[target] = self._clocks.monotonic()
             self._pace(sweep, target, now)
             if sweep.is_straggling_due(now):
                 self._look_at(target, sweep.stragglers | sweep.missing)
@@ -175,6 +186,7 @@ class Sweeper:
         budget = self._budgets.of(target.account, target.region).describe
         retry_at = self._clocks.monotonic() + DENIED_SECONDS
         while (now := self._clocks.monotonic()) < retry_at:
+            self._turned[target] = now
             live = frozenset(self._jobs.live_jobs(target))
             self._look_at(target, live)
             await asyncio.sleep(min(retry_at - now, max(self._seconds, 2 * len(live) / budget.rate)))

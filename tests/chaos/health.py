@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -11,6 +12,8 @@ from tests.chaos.invariants import check, delete_everything
 from tests.chaos.road import CutError
 from tests.chaos.trials import Trial, apply, run_trials, start_running, wait_training
 from tests.chaos.world import status_of, until
+from trainingjob_operator.assembly import STUCK_SECONDS, WATCH_SECONDS
+from trainingjob_operator.sweeper import STUCK_SECONDS as SWEEP_STUCK_SECONDS
 
 if TYPE_CHECKING:
     from tests.chaos.road import Passage
@@ -71,18 +74,20 @@ async def _without_api_server(case: Case) -> list[str]:
     return await _without(case, "kubernetes")
 
 
+async def _forbid(case: Case, request: web.BaseRequest) -> web.Response | None:
+    """403 for a watch of our kind."""
+    if "watch=true" not in request.query_string or "trainingjobs" not in request.path:
+        return None
+    case.injected += 1
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403}
+    return web.json_response(body, status=403)
+
+
 async def _end_kopf(case: Case) -> list[str]:
     """A watch that is answered 403 ends kopf.operator(): it is started again, and told what it missed."""
     await start_running(case, "old")
 
-    async def refuse(request: web.BaseRequest) -> web.Response | None:
-        if "watch=true" not in request.query_string or "trainingjobs" not in request.path:
-            return None
-        case.injected += 1
-        body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403}
-        return web.json_response(body, status=403)
-
-    case.hooks.read = refuse
+    case.hooks.read = functools.partial(_forbid, case)
     case.kube_road.cut()
 
     async def restarted() -> bool:
@@ -94,6 +99,40 @@ async def _end_kopf(case: Case) -> list[str]:
     await wait_training(case, "new", 60)
     problems = await check(case, good=["old", "new"])
     return problems + await delete_everything(case)
+
+
+async def _refuse_watch(case: Case) -> list[str]:
+    """Kopf ends again and again, and is started again later and later: no restart of the pod would help."""
+    await start_running(case, "old")
+    case.hooks.read = functools.partial(_forbid, case)
+    case.kube_road.cut()
+    problems = await _stays_alive(case, 90)
+    case.hooks.read = None
+    await apply(case, "new")
+    await wait_training(case, "new", 60)
+    return problems + await check(case, good=["old", "new"]) + await delete_everything(case)
+
+
+async def _hang(case: Case, loop: str, said: str, seconds: float) -> list[str]:
+    """One loop stands still, and a pod of a new life goes on where it did."""
+    await start_running(case, "old")
+    problems = [] if await _is_good(case, "healthz") else ["/healthz was bad before"]
+    case.operator.hang(loop)
+    case.injected += 1
+    for number in range(4):  # more than there are workers
+        await apply(case, f"new{number}")
+
+    async def told() -> bool:
+        status, text = await asyncio.to_thread(case.operator.ask, "healthz")
+        return status == 503 and text.startswith(said)
+
+    await until(f"/healthz tells that the {said} stands still", told, seconds + 30, 1)
+    if await _ask(case, "readyz") != 200:
+        problems.append("/readyz was bad")
+    await case.restart()
+    for number in range(4):
+        await wait_training(case, f"new{number}")
+    return problems + await check(case, good=["old", "new0", "new3"]) + await delete_everything(case)
 
 
 async def _wait_for_the_first_list(case: Case) -> list[str]:
@@ -125,5 +164,23 @@ TRIALS = (
     Trial("AWS can't be reached for 40 s", ALIVE, _without_aws, jobs=2),
     Trial("the API server can't be reached for 40 s", ALIVE, _without_api_server, jobs=2),
     Trial("kopf.operator() ends", "started again; nothing missed", _end_kopf, jobs=2),
+    Trial("the watch is refused for 90 s", ALIVE, _refuse_watch, jobs=2, slow=True),
     Trial("the first list hangs", "/readyz waits for it, /healthz does not", _wait_for_the_first_list),
+    *(
+        Trial(
+            f"a loop hangs: {loop}",
+            "/healthz fails and names it; a new life goes on",
+            functools.partial(_hang, loop=loop, said=said, seconds=seconds),
+            jobs=5,
+            flags=("--enable-leader-election", "--max-concurrent-reconciles=2"),
+            slow=True,
+        )
+        for loop, said, seconds in (
+            ("kopf", "watch", WATCH_SECONDS),
+            ("sweep", "sweep", 30.0),
+            ("sweep of *", "sweep", 30.0 + SWEEP_STUCK_SECONDS),
+            ("worker *", "queue", STUCK_SECONDS),
+            ("leader election", "elector", 30.0),
+        )
+    ),
 )

@@ -15,6 +15,7 @@ from tests.chaos import (
     lost_answers,
     out_of_band,
     storms,
+    tenancy,
 )
 from tests.crds.installation import ACKS, OURS, install_crd
 
@@ -31,6 +32,7 @@ SIDE_BY_SIDE: dict[str, Scenario] = {
     "health": health.run,
     "capacity": capacity.run,
     "out_of_band": out_of_band.run,
+    "tenancy": tenancy.run,
     "kubernetes": kubernetes_side.run,
     "lost_answers": lost_answers.run,
     "crash_points": crash_points.run,
@@ -48,6 +50,7 @@ async def run_under_acks_crd(world: World) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(crash_points.run_under_acks_crd(world))
             group.create_task(fuzz.run_under_acks_crd(world))
+            group.create_task(tenancy.run_under_acks_crd(world))
     finally:
         await asyncio.to_thread(install_crd, world.cluster, OURS)
 

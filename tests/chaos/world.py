@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.chaos.road import AWS, KUBERNETES, Hooks, Passage, Road, Trace, open_session
+from tests.chaos.zygote import Child
 from tests.controlplane.plane import write_kubeconfig
 from tests.e2e.operator_process import QUICK, OperatorProcess, Running
 from tests.sagemaker.stand_in import Control
@@ -138,6 +139,11 @@ class ForkedOperator(OperatorProcess):
     def _spawn(self, command: list[str], environment: dict[str, str], log: Path) -> Running:
         self.logs.append(log)
         return self._zygote.fork(command[command.index("run") :], environment, log)
+
+    def hang(self, loop: str) -> None:
+        """One of its loops goes round no more, while the process lives."""
+        assert isinstance(self.process, Child)
+        self.process.hang(loop)
 
     def complaints(self) -> list[str]:
         """What no fault may lead to: a defect in a pass, a loop that ended, words that are no log line.

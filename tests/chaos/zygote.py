@@ -6,7 +6,9 @@ by JSON lines what to start; `Zygote` is the side that asks. Every fork dies wit
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import fnmatch
 import gc
 import importlib
 import json
@@ -16,9 +18,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from tests.fakes.hanging import hang
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,13 +31,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PRELOADED = ("trainingjob_operator.cli", "trainingjob_operator.assembly", "botocore.session", "kubernetes.aio", "kopf")
 PR_SET_PDEATHSIG = 1
+HANG = signal.SIGUSR1
 
 
 class Child:
     """One forked process; the part of subprocess.Popen that is needed of somebody else's child."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, folder: Path) -> None:
         self.pid = pid
+        self._folder = folder
         self._fd: int | None = os.pidfd_open(pid)
         self.returncode: int | None = None
 
@@ -52,6 +59,11 @@ class Child:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+    def hang(self, loop: str) -> None:
+        """One of its loops goes round no more: the tasks of that name, or the thread `kopf`."""
+        (self._folder / f"hang-{self.pid}").write_text(loop)
+        self.send_signal(HANG)
 
     def _wait(self, seconds: float) -> int | None:
         if self._fd is not None:
@@ -96,7 +108,7 @@ class Zygote:
         with self._lock:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
-            return Child(int(self._process.stdout.readline()))
+            return Child(int(self._process.stdout.readline()), log.parent)
 
 
 def _serve() -> None:
@@ -111,6 +123,20 @@ def _serve() -> None:
         print(pid, flush=True)
 
 
+def _hang_loops(name: str) -> None:
+    """In the main thread, at any time."""
+    main = asyncio.get_running_loop()
+    if name == "kopf":
+        others = [one for one in gc.get_objects() if isinstance(one, asyncio.AbstractEventLoop) and one is not main]
+        for loop in others:
+            if loop.is_running():
+                loop.call_soon_threadsafe(time.sleep, 3600)
+        return
+    for task in asyncio.all_tasks(main):
+        if fnmatch.fnmatchcase(task.get_name(), name):
+            main.call_soon_threadsafe(hang, task)
+
+
 def _live(order: dict[str, Any]) -> None:
     """The life of a fork; never returns."""
     code = 70
@@ -123,6 +149,8 @@ def _live(order: dict[str, Any]) -> None:
         os.dup2(log, 2)
         os.environ.clear()
         os.environ.update(order["environment"])
+        folder = Path(order["log"]).parent
+        signal.signal(HANG, lambda *_: _hang_loops((folder / f"hang-{os.getpid()}").read_text()))
         from trainingjob_operator.cli import main
 
         code = main(order["arguments"])
