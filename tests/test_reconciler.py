@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import failed
 from tests.fakes.stage import KEY, Stage, played
-from tests.fakes.world import FakeLeadership, FakeSurroundings
+from tests.fakes.world import STANDING, FakeLeadership, FakeSurroundings
 from tests.logic.objects import ACCOUNT, ARN, JOB, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
 from trainingjob_operator.kube.errors import Conflict, Unavailable
 from trainingjob_operator.logic.annotations import (
@@ -25,7 +26,7 @@ from trainingjob_operator.logic.annotations import (
     REGION as REGION_KEY,
 )
 from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_UID, Identity
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_UID, Identity, build_arn
 
 
 def test_a_job_is_created_once_followed_and_let_go_at_its_end() -> None:
@@ -113,7 +114,12 @@ def test_a_lost_answer_to_create_makes_no_second_job() -> None:
     played(scene)
 
 
-def test_a_name_that_somebody_else_has_is_refused_and_left_alone() -> None:
+ACKS_STATUS = frozenset({"ackResourceMetadata", "conditions", "trainingJobStatus", "secondaryStatus", "creationTime"})
+"""Some of the fields that ACK's CRD keeps."""
+
+
+@pytest.mark.parametrize("keeps", [None, ACKS_STATUS], ids=["our CRD", "ACK's CRD"])
+def test_a_name_that_somebody_else_has_is_refused_and_left_alone(keeps: frozenset[str] | None) -> None:
     async def scene(stage: Stage) -> None:
         stage.service.put(WANTED, {"TrainingJobName": JOB}, {"team": "other"})
         stage.api.apply(body())
@@ -131,7 +137,7 @@ def test_a_name_that_somebody_else_has_is_refused_and_left_alone() -> None:
         assert stage.gone
         assert stage.count("StopTrainingJob") == stage.count("AddTags") == 0
 
-    played(scene, seconds=10_000.0)
+    played(scene, seconds=10_000.0, keeps=keeps)
 
 
 def test_two_objects_with_one_name_make_one_job() -> None:
@@ -427,6 +433,26 @@ def test_an_account_without_a_role_is_told_and_heals() -> None:
     played(scene)
 
 
+def test_a_recorded_job_of_another_account_is_out_of_reach_while_other_accounts_are_switched_off() -> None:
+    async def scene(stage: Stage) -> None:
+        elsewhere = "999999999999"
+        stage.surroundings.roles = {elsewhere: f"arn:aws:iam::{elsewhere}:role/x"}
+        await stage.start(standing=replace(STANDING, defaults=replace(STANDING.defaults, carm_enabled=False)))
+        arn = build_arn("aws", Identity(elsewhere, REGION, JOB))
+        stage.api.apply(body(held=True, status=recorded(arn, trainingJobStatus="InProgress")))
+        await stage.wait(30.0)
+        status, reason, message = stage.condition("ACK.Recoverable")
+        assert (status, reason) == ("True", "RoleUnavailable")
+        assert "--enable-carm is off" in message
+        assert stage.service.calls == []
+        stage.api.annotate(KEY, **{DELETION_POLICY: "retain"})
+        stage.api.delete(KEY)
+        await stage.wait(2.0)
+        assert stage.gone
+
+    played(scene)
+
+
 def test_an_attempt_in_an_account_that_lost_its_role_is_told_not_forgotten() -> None:
     async def scene(stage: Stage) -> None:
         elsewhere = Identity("999999999999", REGION, JOB)
@@ -613,6 +639,22 @@ def test_an_object_that_another_controller_writes_is_left_to_it_until_it_is_quie
         await stage.wait(200.0)
         assert stage.object["status"]["trainingJobStatus"] == "InProgress", "it is followed again"
         assert stage.life.reconciler.passive() == 0
+
+    played(scene, seconds=10_000.0)
+
+
+def test_an_object_that_is_left_to_another_controller_is_let_go_when_its_job_is_to_be_retained() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        stage.api.write_status_as("dashboard", KEY, trainingJobStatus="InProgress")
+        stage.api.delete(KEY)
+        await stage.wait(60.0)
+        assert KEY in stage.api.objects, "who stops the job is not clear"
+        stage.api.annotate(KEY, **{DELETION_POLICY: "retain"})
+        await stage.wait(1.0)
+        assert stage.gone
+        assert stage.count("StopTrainingJob") == 0
 
     played(scene, seconds=10_000.0)
 

@@ -16,7 +16,7 @@ from trainingjob_operator.job_calls import Access, JobCalls, Standing, Work, nam
 from trainingjob_operator.kube.errors import Conflict, KubeError, NotFound
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.logic import conditions, decision, fields
-from trainingjob_operator.logic.accounts import find_role, find_selector
+from trainingjob_operator.logic.accounts import find_role, find_selector, forbid_account
 from trainingjob_operator.logic.annotations import Policy, read_request, resolve
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_PREFIX, Identity, Ownership
@@ -229,6 +229,8 @@ class Reconciler:
                 return Access(None, selected)
         role = None
         is_own = identity.account == self._standing.defaults.account
+        if not is_own and not self._standing.defaults.carm_enabled:
+            return Access(None, forbid_account(identity.account))
         if not is_own or (policy.names_account and policy.account == identity.account):
             found = find_role(identity.account, await self._surroundings.account_roles())
             if isinstance(found, Hindrance):

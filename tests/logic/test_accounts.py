@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from trainingjob_operator.logic.accounts import ROLE_SELECTED, ROLE_UNAVAILABLE, find_role, find_selector
+from trainingjob_operator.logic.accounts import (
+    ROLE_SELECTED,
+    ROLE_UNAVAILABLE,
+    find_role,
+    find_selector,
+    forbid_account,
+)
 from trainingjob_operator.logic.report import Hindrance
 from trainingjob_operator.logic.resource import Resource
 
@@ -40,6 +46,13 @@ def test_an_account_without_a_usable_role_is_told_with_what_to_add(roles: dict[s
     assert (found.reason, found.waiting) == (ROLE_UNAVAILABLE, False)
     assert why in found.message
     assert f'"{ACCOUNT}": "<ARN of a role' in found.message
+
+
+def test_an_account_that_may_not_be_served_is_told_with_what_to_turn_on() -> None:
+    forbidden = forbid_account(ACCOUNT)
+    assert (forbidden.reason, forbidden.waiting) == (ROLE_UNAVAILABLE, False)
+    for words in (ACCOUNT, "--enable-carm is off", "ack-role-account-map"):
+        assert words in forbidden.message
 
 
 def _resource(**labels: str) -> Resource:

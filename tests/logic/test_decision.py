@@ -190,6 +190,24 @@ PASSIVITY = [
         known={"passive_until": NOW + 50},
         overrides_passive=True,
     ),
+    when(
+        "a job that is to be stopped is left to the other one too",
+        Wait(50.0),
+        {"held": True, "deleting": True, "status": own()},
+        {"passive_until": NOW + 50, "passive_shown": True},
+    ),
+    when(
+        "an object that was told to retain its job goes all the same",
+        Release(),
+        {"held": True, "deleting": True, "status": own(), "annotations": of(deletion="retain")},
+        {"passive_until": NOW + 50},
+    ),
+    when(
+        "and one whose job has ended, told or not",
+        Release(),
+        {"held": True, "deleting": True, "status": own()},
+        {"passive_until": NOW + 50, "observation": ENDED},
+    ),
 ]
 
 BIRTH = [
@@ -291,8 +309,24 @@ REFUSALS = [
     ),
     when(
         "the name was taken in an earlier life of the process",
-        Rest(),
+        says(terminal="NameClash", disowned=True),
         {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "NameClash", f"{ARN} exists.")]}},
+    ),
+    when(
+        "so under a CRD that does not keep the generation",
+        says(terminal="NameClash", disowned=True),
+        {"status": {"conditions": [condition("ACK.Terminal", "NameClash", f"{ARN} exists.")]}},
+    ),
+    when(
+        "there too, an edit may have healed it",
+        TakeTurn(WANTED),
+        {"generation": 2, "status": {"conditions": [condition("ACK.Terminal", "NameClash", f"{ARN} exists.")]}},
+        {"decided_generation": 1},
+    ),
+    when(
+        "a refused spec under such a CRD may have been edited meanwhile",
+        TakeTurn(WANTED),
+        {"status": {"conditions": [condition("ACK.Terminal", "Refused")]}},
     ),
     when(
         "the name was taken in another region, which an annotation has left meanwhile",
@@ -804,6 +838,12 @@ DELETION = [
         {"stopping_since": NOW - 60, "troubles": trouble(STOP, ErrorClass.DENIED)},
     ),
     when(
+        "a quota keeps it from being stopped",
+        says(hindrance="Code", again=10.0),
+        DELETED,
+        {"stopping_since": NOW - 60, "troubles": trouble(STOP, ErrorClass.WAITING)},
+    ),
+    when(
         "for long",
         says(hindrance="AccessDenied", advisories=("StopStuck",), again=10.0),
         DELETED,
@@ -841,6 +881,8 @@ def test_in_this_situation_comes_that_step(view: View, step: Step | dict[str, An
         (ErrorClass.THROTTLED, False, "Throttled"),
         (ErrorClass.CREDENTIALS, False, "CredentialsInvalid"),
         (ErrorClass.RETRY, False, "ServiceUnavailable"),
+        (ErrorClass.CONFLICT, False, "Code"),
+        (ErrorClass.REFUSED, True, "Code"),
     ],
 )
 def test_what_people_must_act_on_is_told_at_once_and_what_passes_when_it_lasts(

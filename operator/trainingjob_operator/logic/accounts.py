@@ -44,6 +44,15 @@ def find_role(account: str, roles: Mapping[str, str] | None) -> str | Hindrance:
     return role
 
 
+def forbid_account(account: str) -> Hindrance:
+    """Why a job that is in another account is out of reach while other accounts are switched off."""
+    return Hindrance(
+        ROLE_UNAVAILABLE,
+        f"The job is in account {account}, and other accounts than the operator's own are not served, because "
+        f'--enable-carm is off. Turn it on, with a role for "{account}" in the ConfigMap {ACCOUNT_MAP}.',
+    )
+
+
 def find_selector(
     selectors: Mapping[str, Mapping[str, Any]], resource: Resource, namespace_labels: Mapping[str, str]
 ) -> Hindrance | None:

@@ -24,9 +24,9 @@ from trainingjob_operator.logic.annotations import (
     SPARING_KEYS,
     Deletion,
 )
-from trainingjob_operator.logic.conditions import ADVISORY, recorded_vanishing
+from trainingjob_operator.logic.conditions import ADVISORY, TERMINAL, recorded_vanishing
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory, Trouble
+from trainingjob_operator.logic.memory import PASSING, RETRY_SECONDS, Memory, Trouble
 from trainingjob_operator.logic.naming import Identity, Ownership, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -93,7 +93,6 @@ IDENTITY_DIFFERS = "IdentityDiffers"
 STOP_STUCK = "StopStuck"
 WAITING = "Waiting"
 PASSIVE = "Passive"
-UNAVAILABLE = "ServiceUnavailable"
 
 CREATE, DESCRIBE, STOP, UPDATE = "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "UpdateTrainingJob"
 LIST_TAGS, ADD_TAGS, DELETE_TAGS = "ListTags", "AddTags", "DeleteTags"
@@ -103,7 +102,12 @@ _REASONS = {
     ErrorClass.DOUBTFUL: "CreateFailing",
     ErrorClass.THROTTLED: "Throttled",
     ErrorClass.CREDENTIALS: "CredentialsInvalid",
+    ErrorClass.RETRY: "ServiceUnavailable",
 }
+"""Of an error of another class its own code is the reason."""
+
+_SHOWN_LATE = PASSING | {ErrorClass.CONFLICT}
+"""Errors that pass by themselves; they are shown when they last."""
 
 
 def decide(view: View) -> Step:
@@ -119,8 +123,14 @@ def decide(view: View) -> Step:
 
 
 def _stay_passive(view: View) -> Step:
-    """Say so once, and do nothing else: the other controller rewrites what it finds."""
+    """Say so once, and do nothing else: the other controller rewrites what it finds.
+
+    Only what holds an object back in vain is let go: that calls nobody, and either controller would do it.
+    """
     memory = view.memory
+    step = _decide_deletion(view) if view.resource.deleting else None
+    if isinstance(step, Release) or (isinstance(step, Say) and step.release):
+        return Release()
     quiet_in = (memory.passive_until or view.now) - view.now
     if memory.passive_shown:
         return Wait(quiet_in)
@@ -337,15 +347,18 @@ def _standing_refusal(view: View, wanted: Identity) -> Step | None:
         if isinstance(step, Say) and refusal.retry_at is not None:
             return replace(step, again=refusal.retry_at - view.now)
         return step
-    if memory.asked or memory.attempted_at is not None or resource.observed_generation != resource.generation:
+    if memory.asked or memory.attempted_at is not None:
         return None
     # Refused in an earlier life of the process: a restart is no reason to send it again. Annotations may have moved
     # the job meanwhile, which no generation tells: a clash names the job that it was about.
-    terminal = resource.condition("ACK.Terminal")
-    arn = build_arn(view.partition, wanted)
-    is_same_clash = terminal.get("reason") == NAME_CLASH and arn in str(terminal.get("message"))
-    refused_before = terminal.get("status") == "True" and (terminal.get("reason") == REFUSED or is_same_clash)
-    return Rest() if refused_before else None
+    terminal, decided = resource.condition(TERMINAL), view.decided_generation
+    if terminal.get("status") != "True":
+        return None
+    reason, message = terminal.get("reason"), str(terminal.get("message"))
+    is_same_clash = reason == NAME_CLASH and build_arn(view.partition, wanted) in message
+    if is_same_clash and decided in (None, resource.generation):  # None: ACK's CRD does not keep it
+        return _refuse(view, Finding(NAME_CLASH, message))
+    return Rest() if reason == REFUSED and decided == resource.generation else None
 
 
 def _refuse(view: View, finding: Finding) -> Step:
@@ -603,10 +616,10 @@ def _wait_out(view: View, *operations: str) -> Say | None:
 def _explain(trouble: Trouble, view: View) -> Say:
     """At once where people must act; what usually passes only when it lasts."""
     error, again = trouble.error, trouble.retry_at - view.now
-    shown_at_once = error.kind in (ErrorClass.DENIED, ErrorClass.DOUBTFUL)
-    if not shown_at_once and view.now - trouble.since < LASTING_SECONDS:
+    if error.kind in _SHOWN_LATE and view.now - trouble.since < LASTING_SECONDS:
         return Say(again=again)
-    return Say(hindrance=Hindrance(_REASONS.get(error.kind, UNAVAILABLE), _words(error), waiting=False), again=again)
+    reason, waiting = _REASONS.get(error.kind, error.code), error.kind is ErrorClass.WAITING
+    return Say(hindrance=Hindrance(reason, _words(error), waiting), again=again)
 
 
 def _words(error: AwsError) -> str:
