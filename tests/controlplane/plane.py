@@ -5,6 +5,7 @@ Where the programs of the own one come from is programs.py's matter; nothing her
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -247,6 +248,20 @@ class ControlPlane(Cluster):
         self._ask_etcd("/v3/kv/compaction", {"revision": revision, "physical": True})
         return revision
 
+    @property
+    def database_bytes(self) -> int:
+        """What etcd's database holds: all objects, and their history since the last compaction."""
+        return int(self._ask_etcd("/v3/maintenance/status", {})["dbSizeInUse"])
+
+    def stored_bytes(self, resource: str, sample: int = 200) -> tuple[int, float]:
+        """How many keys etcd has of a resource, such as `events`; of the first, the mean bytes of key and value."""
+        first, last = f"/registry/{resource}/", f"/registry/{resource}0"  # "0" comes right after "/"
+        span = {"key": _base64(first), "range_end": _base64(last), "limit": sample}
+        answer = self._ask_etcd("/v3/kv/range", span)
+        sizes = [len(base64.b64decode(entry[part])) for entry in answer.get("kvs", ()) for part in ("key", "value")]
+        count = int(answer.get("count", 0))
+        return count, sum(sizes) / min(count, sample) if count else 0.0
+
     def _ask_etcd(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """One call of etcd's JSON gateway."""
         request = urllib.request.Request(
@@ -336,6 +351,7 @@ class Process:
     """One program of the control plane; it may be started again after kill()."""
 
     def __init__(self, command: Sequence[str], log: Path, forker: ThreadPoolExecutor) -> None:
+        self.name = Path(command[0]).name
         self._command = command
         self._log = log
         self._forker = forker
@@ -404,6 +420,10 @@ class HeldPorts:
         """Give the ports back."""
         for held in self._sockets:
             held.close()
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def write_kubeconfig(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Path:

@@ -127,6 +127,16 @@ def test_after_compaction_and_restart_old_versions_are_gone(
         kubectl("get", "--raw", past)
 
 
+def test_what_objects_take_in_etcd_is_told_by_kind(own_control_plane: ControlPlane, kubectl: Kubectl) -> None:
+    count, _ = own_control_plane.stored_bytes("configmaps")
+    before = own_control_plane.database_bytes
+    kubectl("create", "configmap", "large", f"--from-literal=text={'x' * 100_000}")
+    assert own_control_plane.stored_bytes("configmaps")[0] == count + 1
+    assert own_control_plane.stored_bytes("configmaps")[1] > 100_000 / (count + 1)
+    assert own_control_plane.database_bytes > before + 100_000
+    assert own_control_plane.stored_bytes("nothings") == (0, 0.0)
+
+
 def test_two_run_side_by_side_and_one_that_stops_leaves_nothing(own_control_plane: ControlPlane) -> None:
     with ControlPlane(find_programs(os.environ), apiserver_flags=["--watch-cache=false"]) as second:
         assert second.url != own_control_plane.url

@@ -1,7 +1,9 @@
 """`python -m tests.scale`: what the operator costs and how quick it is, beside the targets.
 
-Without arguments a thousand jobs of one or two minutes; `--full` ten thousand that live long. Writes a table to stdout,
-and bench.json and bench.svg (or bench-full.…, bench-<quirk>.…) into the folder build. Exit code 1: a target is missed.
+Without arguments a thousand jobs of one or two minutes. `--full` ten thousand that live long, and the thousand again
+with late filters and with events; `--growth` only how the cost grows with their number; `--fairness` what a long line
+of creates does to others; `--soak MINUTES` a thousand that come and go. Prints a table, and writes bench.json and
+bench.svg (or bench-full.…, and so on) into the folder build. Exit code 1: a target is missed.
 """
 
 from __future__ import annotations
@@ -14,15 +16,19 @@ import os
 import signal
 import sys
 import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.scale import scenarios
 from tests.scale.chart import draw
+from tests.scale.fairness import FLAGS, fairness
 from tests.scale.figures import Figure, compose_table
 from tests.scale.processes import memory_gigabytes
-from tests.scale.quirks import QUIRKS, Quirk
+from tests.scale.quirks import QUIRKS
 from tests.scale.scenarios import Result
+from tests.scale.soak import soak
 from tests.scale.world import Parameters, open_world
 
 if TYPE_CHECKING:
@@ -30,67 +36,144 @@ if TYPE_CHECKING:
 
     from tests.scale.world import World
 
-PUSHED_BEHIND = 1.5
-"""Seconds that the status may be behind with events, for 99 of 100 changes."""
+    Step = Callable[[World], Awaitable[Result]]
+
+BEHIND, PUSHED_BEHIND = 8.0, 1.5
+"""Seconds that the status may be behind for 99 of 100 changes, without events and with them."""
 
 BUILD = Path(__file__).parents[2] / "build"
 PROGRESS_SECONDS = 15.0
 
 
-async def measure(
-    parameters: Parameters, steps: Sequence[Callable[[World], Awaitable[Result]]], quirk: Quirk | None
-) -> Result:
-    """All steps in one world, one after the other."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One world and what is measured in it, one step after the other."""
+
+    title: str
+    parameters: Parameters
+    steps: Sequence[Step]
+    quirk: str | None = None
+
+
+def plan_runs(options: argparse.Namespace) -> tuple[str, list[Run]]:
+    """What the options ask for, and the name of the files that will hold it."""
+    if options.soak:
+        parameters = read_parameters(options, jobs=1000)
+        return "bench-soak", [Run("soak", parameters, [partial(soak, minutes=options.soak)])]
+    if options.growth:
+        return "bench-growth", [Run("growth", read_parameters(options, jobs=10_000), [scenarios.growth])]
+    if options.fairness:
+        parameters = read_parameters(options, jobs=5000)
+        parameters = dataclasses.replace(parameters, flags=(*parameters.flags, *FLAGS))
+        return "bench-fairness", [Run("fairness", parameters, [fairness])]
+    churning = read_parameters(options, jobs=1000)
+    if options.full:
+        living = read_parameters(options, jobs=10_000)
+        steps = [scenarios.growth, scenarios.after_paging, scenarios.restart, scenarios.rest, scenarios.deletion]
+        late = "filters-after-paging"
+        return "bench-full", [
+            Run("jobs that live long", living, steps),
+            Run("filters after paging", dataclasses.replace(churning, jobs=1000), [churn_under(late)], late),
+            Run("events", dataclasses.replace(churning, jobs=1000, push=True), [churn_with_events]),
+        ]
+    variants = ["push" if options.push else "", options.quirk or ""]
+    step = churn_with_events if options.push else churn_under(options.quirk)
+    return "-".join(["bench", *filter(None, variants)]), [Run("churn", churning, [step], options.quirk)]
+
+
+def churn_under(quirk: str | None) -> Step:
+    return partial(scenarios.churn, behind=QUIRKS[quirk].behind if quirk else BEHIND)
+
+
+churn_with_events = partial(scenarios.churn, behind=PUSHED_BEHIND)
+
+
+async def measure(run: Run) -> Result:
     whole = Result()
-    print("Starting the control plane, the stand-in and the controller …", file=sys.stderr, flush=True)
-    async with open_world(parameters) as world, asyncio.TaskGroup() as tasks:
+    report("Starting the control plane, the stand-in and the controller …")
+    async with open_world(run.parameters) as world, asyncio.TaskGroup() as tasks:
         progress = tasks.create_task(tell_progress(world))
         whole.figures += await scenarios.measure_stand_in(world)
         world.make_like_aws()
-        if quirk is not None:
-            quirk.apply(world.sagemaker)
-        for step in steps:
+        if run.quirk is not None:
+            QUIRKS[run.quirk].apply(world.sagemaker)
+        for step in run.steps:
             result = await step(world)
             print("", *compose_table(result.figures), sep="\n", flush=True)
             whole.figures += result.figures
             whole.panels += result.panels
+        whole.figures += scenarios.tell_loads(world)
         progress.cancel()
     return whole
 
 
 async def tell_progress(world: World) -> None:
-    """A line on stderr every now and then."""
-    began, sights = time.monotonic(), world.follower.seen
+    """A line every now and then."""
+    began, follower = time.monotonic(), world.follower
     while True:
         await asyncio.sleep(PROGRESS_SECONDS)
         parts = [
             f"{time.monotonic() - began:4.0f} s",
-            f"{len(sights):,} objects",
-            f"{world.follower.count(lambda sight: sight.arn):,} with an ARN",
-            f"{world.follower.count(lambda sight: sight.ended):,} ended",
-            f"{world.follower.count(lambda sight: sight.gone):,} gone",
+            f"{len(follower.seen):,} objects",
+            f"{follower.count(lambda sight: sight.arn):,} with an ARN",
+            f"{follower.count(lambda sight: sight.ended):,} ended",
+            f"{follower.count(lambda sight: sight.gone):,} gone",
         ]
-        print(", ".join(parts), file=sys.stderr, flush=True)
+        shares = ", ".join(f"{part} {share:.0%}" for part, share in world.shares.items())
+        report(f"{', '.join(parts)}; of a core: {shares}")
 
 
-def write(name: str, parameters: Parameters, result: Result) -> None:
+def report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def write(name: str, results: Sequence[tuple[Run, Result]]) -> None:
     """The JSON and the plot."""
     BUILD.mkdir(exist_ok=True)
-    machine = {"cores": os.cpu_count(), "memory_gb": round(memory_gigabytes())}
     document: dict[str, Any] = {
-        "machine": machine,
-        "parameters": dataclasses.asdict(parameters),
-        "figures": [dataclasses.asdict(figure) | {"met": figure.is_met} for figure in result.figures],
-        "series": [{"title": panel.title, "series": panel.series} for panel in result.panels],
+        "machine": {"cores": os.cpu_count(), "memory_gb": round(memory_gigabytes())},
+        "runs": [
+            {
+                "title": run.title,
+                "parameters": dataclasses.asdict(run.parameters),
+                "quirk": run.quirk,
+                "figures": [dataclasses.asdict(figure) | {"met": figure.is_met} for figure in result.figures],
+                "series": [{"title": panel.title, "series": panel.series} for panel in result.panels],
+            }
+            for run, result in results
+        ],
     }
     (BUILD / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
-    (BUILD / f"{name}.svg").write_text(draw(result.panels))
+    panels = [
+        dataclasses.replace(panel, title=f"{panel.title}: {run.title}") if len(results) > 1 else panel
+        for run, result in results
+        for panel in result.panels
+    ]
+    (BUILD / f"{name}.svg").write_text(draw(panels))
+
+
+def read_parameters(options: argparse.Namespace, jobs: int) -> Parameters:
+    """:param jobs: how many where the options do not say"""
+    return Parameters(
+        jobs=options.jobs or jobs,
+        seconds=options.seconds,
+        latency=options.latency,
+        list_rate=options.list_rate,
+        controller=options.controller,
+        flags=tuple(options.flag),
+        push=options.push,
+        window=options.window,
+    )
 
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.scale", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="many jobs that live long: growth, restart, rest, deletion")
-    parser.add_argument("--jobs", type=int, help="how many (default 1000, with --full 10000)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--full", action="store_true", help="10,000 jobs that live long, and 1,000 under two conditions")
+    what.add_argument("--growth", action="store_true", help="what 100, 300, … 10,000 live jobs cost")
+    what.add_argument("--fairness", action="store_true", help="whether 5,000 that wait keep others waiting")
+    what.add_argument("--soak", type=float, metavar="MINUTES", help="whether memory and descriptors stay flat")
+    parser.add_argument("--jobs", type=int, help="how many (default 1000; 10000 where jobs live long)")
     parser.add_argument("--seconds", default="60-120", metavar="FROM-TO", help="how long a job lives (default 60-120)")
     parser.add_argument("--latency", type=float, default=0.04, help="seconds that each AWS call takes (default 0.04)")
     parser.add_argument("--list-rate", type=float, default=2.0, help="List calls a second let through (default 2)")
@@ -103,31 +186,19 @@ def read_options() -> argparse.Namespace:
 
 
 def main() -> int:
-    options = read_options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    parameters = Parameters(
-        jobs=options.jobs or (10_000 if options.full else 1000),
-        seconds=options.seconds,
-        latency=options.latency,
-        list_rate=options.list_rate,
-        controller=options.controller,
-        flags=tuple(options.flag),
-        push=options.push,
-        window=options.window,
-    )
-    quirk = QUIRKS.get(options.quirk)
-    behind = quirk.behind if quirk else PUSHED_BEHIND if options.push else 8.0
-    steps: list[Callable[[World], Awaitable[Result]]] = [lambda world: scenarios.churn(world, behind)]
-    if options.full:
-        steps = [scenarios.growth, scenarios.restart, scenarios.rest, scenarios.deletion]
-    began = time.monotonic()
-    result = asyncio.run(measure(parameters, steps, quirk))
-    result.figures.append(Figure("All of it took", time.monotonic() - began, "s"))
-    variants = ["full" if options.full else "", "push" if options.push else "", options.quirk or ""]
-    name = "-".join(["bench", *filter(None, variants)])
-    write(name, parameters, result)
-    print("", *compose_table(result.figures), "", f"build/{name}.json and build/{name}.svg hold it.", sep="\n")
-    return 1 if any(figure.is_met is False for figure in result.figures) else 0
+    name, runs = plan_runs(read_options())
+    results = []
+    for run in runs:
+        began = time.monotonic()
+        result = asyncio.run(measure(run))
+        result.figures.append(Figure("All of it took", time.monotonic() - began, "s"))
+        results.append((run, result))
+        write(name, results)  # what there is, should a later one fail
+    for run, result in results:
+        print("", f"{run.title}:", *compose_table(result.figures), sep="\n")
+    print("", f"build/{name}.json and build/{name}.svg hold it.", sep="\n")
+    return 1 if any(figure.is_met is False for _, result in results for figure in result.figures) else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Line charts as SVG, by hand: panels side by side, each with its axes and series."""
+"""Line charts as SVG, by hand: panels in rows, each with its axes and series."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 420, 300, 64, 16, 40, 64
+COLUMNS = 2
 COLOURS = ("#0b6e99", "#c4471d", "#3b7d3b", "#7a4fa0")
 
 
@@ -31,10 +32,12 @@ def draw(panels: Sequence[Panel]) -> str:
     """The SVG document; panels without any point are left out."""
     shown = [panel for panel in panels if any(panel.series.values())]
     body = "".join(
-        f'<g transform="translate({index * WIDTH},0)">{_panel(panel)}</g>' for index, panel in enumerate(shown)
+        f'<g transform="translate({index % COLUMNS * WIDTH},{index // COLUMNS * HEIGHT})">{_panel(panel)}</g>'
+        for index, panel in enumerate(shown)
     )
+    columns, rows = max(1, min(COLUMNS, len(shown))), max(1, math.ceil(len(shown) / COLUMNS))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * max(1, len(shown))} {HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * columns} {HEIGHT * rows}" '
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>{body}</svg>\n'
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,15 @@ def descendants(pid: int) -> set[int]:
     for child in children:
         found |= {child, *descendants(child)}
     return found
+
+
+def count_descriptors(pid: int) -> int:
+    """Open files, sockets and pipes of the tree below `pid`."""
+    count = 0
+    for each in (pid, *descendants(pid)):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            count += len(list(Path(f"/proc/{each}/fd").iterdir()))
+    return count
 
 
 def memory_gigabytes() -> float:

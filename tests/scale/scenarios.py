@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 from tests.scale.chart import Panel
 from tests.scale.figures import Figure, percentile
 from tests.scale.follower import count_missing
-from tests.scale.processes import read_usage
-from tests.scale.world import OwnOperator, World, probe
+from tests.scale.quirks import filter_after_paging, filter_before_paging
+from tests.scale.world import STAND_IN, OwnOperator, World, probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.scale.follower import Moment, Sight
 
+LINEAR = 1.05
+"""A power up to which growth counts as in proportion: both ends are measured once, on a machine with other noise."""
+PAGE_SIZE = 100
 PATIENCE = 600.0
 """Seconds for something that has to come true; what has not by then is told as it is."""
 SETTLING = 2.0
@@ -27,6 +30,13 @@ REST = 10.0
 """Seconds of watching that nothing happens any more."""
 EVENTS_PER_JOB = 8
 """Created, one for each of six transitions, and the end."""
+SIZES = (100, 300, 1000, 3000, 10_000)
+"""Live jobs at which the cost of more is looked at."""
+LATER = (
+    "Restarting", "Updating", "Uploading", "Downloading", "Pending", "LaunchingMLInstances", "PreparingTrainingStack",
+    "DownloadingTrainingImage",
+)  # fmt: skip
+"""Statuses that jobs are put into while they run, each once, so that what is shown tells when it changed."""
 
 
 @dataclass
@@ -53,6 +63,14 @@ async def measure_stand_in(world: World) -> list[Figure]:
     return figures
 
 
+def tell_loads(world: World) -> list[Figure]:
+    """Who kept the machine busy: the stand-in must be far from its limit."""
+    return [
+        Figure(f"Busiest seconds of {part}", share * 100, "% of a core", 80 if part == STAND_IN else None)
+        for part, share in sorted(world.busiest.items())
+    ]
+
+
 # -- churn ------------------------------------------------------------------------------------------------------------
 
 
@@ -63,14 +81,14 @@ async def churn(world: World, behind: float = 8.0) -> Result:
     """
     follower, count = world.follower, world.parameters.jobs
     names = [f"job-{number:05d}" for number in range(count)]
-    begin, driver = await world.mark(), read_driver()
+    empty = await world.read_storage(compacted=True)
+    begin = await world.mark()
     await world.create(names)
     applied = time.time()
     await follower.until(lambda: follower.count(lambda sight: sight.arn) == count, PATIENCE)
     await follower.until(lambda: follower.count(lambda sight: sight.ended) == count, PATIENCE)
     await asyncio.sleep(SETTLING)
     end = await world.mark()
-    driver = read_driver() - driver
     rest = await watch_rest(world)
     lives = await world.read_moments(names)
     lags = read_lags(follower.seen, lives)
@@ -98,8 +116,9 @@ async def churn(world: World, behind: float = 8.0) -> Result:
         Figure("Resident memory, at most", world.peak / 1e6, "MB", 125 if count <= 1000 else 250),
         Figure("Writes of objects a job", end.writes / count),
         *(await count_events(world, EVENTS_PER_JOB * count)),
+        *(await count_bytes(world, empty)),
         Figure("Applied within", applied - begin.at, "s"),
-        Figure("CPU of the driver, a job", driver / count * 1000, "ms"),
+        *(Figure(f"CPU of {part}, a job", cpu / count * 1000, "ms") for part, cpu in end.others_since(begin).items()),
     ]
     panels = [
         Panel("CR to ARN", "seconds", "share of jobs, %", {"jobs": distribution(arns)}),
@@ -117,64 +136,97 @@ async def churn(world: World, behind: float = 8.0) -> Result:
 
 
 async def growth(world: World) -> Result:
-    """From a hundred live jobs to all: what a new job costs, what many cost at rest, and how late changes are told."""
+    """From a hundred live jobs to all: what a new one costs, what all cost at rest, and how late changes are told."""
     world.sagemaker.plan(phases="Starting:2,Training:1000000")
     result = Result()
-    curves: dict[str, list[tuple[float, float]]] = {"cpu": [], "memory": [], "quiet": [], "calls": []}
+    cpu, memory, calls, quiet = ({}, {}, {}, {})  # type: dict[int, float], dict[int, float], dict[int, float], dict[int, float]
     live = 0
-    for count in [size for size in (100, 1000, 10_000) if size < world.parameters.jobs] + [world.parameters.jobs]:
+    for count in [size for size in SIZES if size < world.parameters.jobs] + [world.parameters.jobs]:
+        has_target = count in {1000, 10_000}
         names = [f"long-{number:05d}" for number in range(live, count)]
-        added, live = count - live, count
         begin = await world.mark()
         await world.create(names)
         await _until_training(world, count)
         created = await world.mark()
         await asyncio.sleep(REST)
-        quiet = await watch_rest(world, world.parameters.window)
-        calls_an_hour = sum(quiet.calls.values()) / world.parameters.window * 3600 / count
-        lags = await change_some(world, live, per_second=max(1.0, count / 1000))
-        memory = read_usage(world.controller.pid).resident / 1e6
-        curves["cpu"].append((count, created.cpu_since(begin) / added * 1000))
-        curves["memory"].append((count, memory))
-        curves["quiet"].append((count, max(0.01, quiet.cores * 100)))
-        curves["calls"].append((count, max(0.01, calls_an_hour)))
+        rest = await watch_rest(world, world.parameters.window / (1 if has_target else 2))
+        cpu[count] = cpu.get(live, 0.0) + created.cpu_since(begin)
+        calls[count] = calls.get(live, 0.0) + sum(created.calls_since(begin).values())
+        memory[count] = rest.resident / 1e6
+        quiet[count] = rest.cores * 100
+        calls_an_hour = sum(rest.calls.values()) / rest.seconds * 3600 / count
         at = f"at {count:,} live jobs"
         result.figures += [
-            Figure(f"CPU of a new job, {at}", curves["cpu"][-1][1], "ms"),
-            Figure(f"All had begun to train, {at}", created.at - begin.at, "s"),
-            Figure(f"Calls per job and hour without a change, {at}", calls_an_hour, "", 4 if count == 1000 else None),
-            Figure(f"CPU without a change, {at}", quiet.cores * 100, "% of a core"),
-            Figure(f"Status behind SageMaker, p50, {at}", percentile(lags, 0.5), "s"),
-            Figure(f"Status behind SageMaker, p99, {at}", percentile(lags, 0.99), "s", 20 if count == 10_000 else 8),
-            Figure(f"Resident memory, {at}", memory, "MB", 250 if count == 10_000 else 125),
+            Figure(f"CPU of a new job, {at}", created.cpu_since(begin) / (count - live) * 1000, "ms"),
+            Figure("  all had begun to train within", created.at - begin.at, "s"),
+            Figure("  calls per job and hour without a change", calls_an_hour, "", 4 if count == 1000 else None),
+            Figure("  CPU without a change", rest.cores * 100, "% of a core"),
+            Figure("  resident memory", memory[count], "MB", 250 if count > 1000 else 125),
         ]
-    axes = {
-        "cpu": ("CPU of a new job", "ms"),
-        "memory": ("Resident memory", "MB"),
-        "quiet": ("CPU without a change", "% of a core"),
-        "calls": ("AWS calls without a change", "per job and hour"),
-    }
+        live = count
+        if has_target:
+            lags = await change_some(world, live, world.parameters.window)
+            result.figures += tell_lags(f"Status behind SageMaker, {at}", lags, 20 if count > 1000 else 8)
+    result.figures += [
+        Figure(f"{what} grow with the power of the number of jobs", power, "", LINEAR)
+        for what, curve in (("CPU seconds", cpu), ("Bytes of memory", memory), ("AWS calls", calls))
+        if (power := measure_power(curve)) is not None
+    ]
     result.panels = [
-        Panel(title, "live jobs", up, {"measured": curves[name]}, is_logarithmic=True)
-        for name, (title, up) in axes.items()
+        _panel("CPU until all jobs train", "seconds", cpu, is_proportional=True),
+        _panel("AWS calls until all jobs train", "calls", calls, is_proportional=True),
+        _panel("Resident memory", "MB", memory),
+        _panel("CPU without a change", "% of a core", quiet),
     ]
     return result
 
 
-async def change_some(world: World, live: int, per_second: float) -> list[float]:
-    """Let so many jobs a second go to another status; how late the status of each was, in seconds."""
-    seconds, follower = world.parameters.window, world.follower
-    # Each job in turn, each time to a status that it has not been in, so that what is shown tells when it changed.
-    count = round(seconds * per_second)
-    names = [f"long-{number * 7919 % live:05d}" for number in range(min(count, live))]
-    status = next(each for each in ("Restarting", "Updating", "Uploading") if not _has_shown(follower.seen, each))
-    begin = time.time()
+def _panel(title: str, up: str, curve: Mapping[int, float], *, is_proportional: bool = False) -> Panel:
+    points = [(float(count), max(0.01, value)) for count, value in curve.items()]
+    series = {"measured": points}
+    if is_proportional:
+        (first, value), (last, _) = points[0], points[-1]
+        series["in proportion"] = [(first, value), (last, value * last / first)]
+    return Panel(title, "live jobs", up, series, is_logarithmic=True)
+
+
+def measure_power(curve: Mapping[int, float]) -> float | None:
+    """By which power of the number of jobs a cost grows, from the first number to the last; 1 is in proportion."""
+    (first, least), (last, most) = min(curve.items()), max(curve.items())
+    if first == last or not least or not most:
+        return None
+    return math.log(most / least) / math.log(last / first)
+
+
+async def change_some(world: World, live: int, seconds: float, patience: float = 60.0) -> list[float]:
+    """Let one of a thousand jobs go to another status each second, or at least one; how late it was told, in seconds.
+
+    A change that is not told within `patience` seconds after the last counts as that late.
+    """
+    follower, per_second = world.follower, max(1.0, live / 1000)
+    names = [f"long-{number * 7919 % live:05d}" for number in range(min(round(seconds * per_second), live))]
+    status = next(each for each in LATER if not any(each in sight.shown for sight in follower.seen.values()))
+    began = time.time()
     for index, name in enumerate(names):
-        await asyncio.sleep(max(0.0, begin + index / per_second - time.time()))
+        await asyncio.sleep(max(0.0, began + index / per_second - time.time()))
         await asyncio.to_thread(world.sagemaker.enter, name, status)
-    await follower.until(lambda: all(status in follower.seen[name].shown for name in names), 2 * REST + seconds)
-    lives = await world.read_moments(names)
-    return read_lags(follower.seen, lives, first=-1)
+    await follower.until(lambda: all(status in follower.seen[name].shown for name in names), patience)
+    lags = read_lags(follower.seen, await world.read_moments(names), first=-1)
+    return lags + [patience] * (len(names) - len(lags))
+
+
+async def after_paging(world: World) -> Result:
+    """The same changes where the service applies its time filter to pages that it has cut already."""
+    live = world.parameters.jobs
+    filter_after_paging(world.sagemaker)
+    begin = await world.mark()
+    lags = await change_some(world, live, world.parameters.window / 2, patience=PATIENCE / 2)
+    end = await world.mark()
+    filter_before_paging(world.sagemaker)
+    pages = end.calls_since(begin).get("ListTrainingJobs", 0)
+    scan = live / PAGE_SIZE * (end.at - begin.at) / pages if pages else 0.0
+    what = f"Status behind SageMaker, filters after paging, at {live:,} live jobs"
+    return Result([*tell_lags(what, lags, scan + 10), Figure("  one full scan takes", scan, "s")])
 
 
 async def restart(world: World) -> Result:
@@ -204,7 +256,7 @@ async def restart(world: World) -> Result:
             Figure("  CPU of each", ended.cpu_since(before) / len(ending) * 1000, "ms"),
             Figure(f"{what}: in step within", in_step, "s", 60),
             Figure("  Describe calls for each job that changed", described / len(changing), "", 1),
-            Figure("  CPU until then", end.usage.cpu, "s"),
+            Figure("  CPU of the controller until then", end.usage.cpu, "s"),
             Figure("  resident memory then", end.usage.resident / 1e6, "MB", 250),
         ]
     )
@@ -216,7 +268,7 @@ async def rest(world: World) -> Result:
     names = [name for name, sight in follower.seen.items() if not sight.ended]
     await world.command(names, world.sagemaker.complete_job)
     await follower.until(lambda: follower.count(lambda sight: not sight.ended) == 0, PATIENCE)
-    await asyncio.sleep(2 * REST)
+    await asyncio.sleep(REST)
     quiet = await watch_rest(world, world.parameters.window)
     what = f"{len(follower.seen):,} finished objects at rest"
     return Result(
@@ -224,7 +276,7 @@ async def rest(world: World) -> Result:
             Figure(f"{what}: AWS calls", sum(quiet.calls.values()), "", 0),
             Figure("  writes", quiet.writes, "", 0),
             Figure("  CPU", quiet.cores * 100, "% of a core", 1),
-            Figure("  resident memory", read_usage(world.controller.pid).resident / 1e6, "MB", 250),
+            Figure("  resident memory", quiet.resident / 1e6, "MB", 250),
         ]
     )
 
@@ -235,7 +287,7 @@ async def deletion(world: World) -> Result:
     names = [f"doomed-{number:05d}" for number in range(count)]
     world.sagemaker.plan("doomed-*", phases="Starting:2,Training:1000000")
     await world.create(names)
-    await follower.until(lambda: all(_is_training(follower.seen.get(name)) for name in names), PATIENCE)
+    await follower.until(lambda: all(is_training(follower.seen.get(name)) for name in names), PATIENCE)
     began = time.time()
     await world.delete(names)
     await follower.until(lambda: all(follower.seen[name].gone for name in names), PATIENCE)
@@ -259,14 +311,25 @@ class Quiet:
 
     calls: Mapping[str, int]
     writes: int
+    seconds: float
     cores: float
+    resident: int
 
 
 async def watch_rest(world: World, seconds: float = REST) -> Quiet:
     begin = await world.mark()
     await asyncio.sleep(seconds)
     end = await world.mark()
-    return Quiet(end.calls_since(begin), end.writes - begin.writes, end.cpu_since(begin) / (end.at - begin.at))
+    took = end.at - begin.at
+    cores = end.cpu_since(begin) / took
+    return Quiet(end.calls_since(begin), end.writes - begin.writes, took, cores, end.usage.resident)
+
+
+def tell_lags(what: str, lags: Sequence[float], target: float) -> list[Figure]:
+    return [
+        Figure(f"{what}, p50", percentile(lags, 0.5), "s"),
+        Figure(f"{what}, p99", percentile(lags, 0.99), "s", target),
+    ]
 
 
 def read_lags(seen: Mapping[str, Sight], lives: Mapping[str, Sequence[Moment]], first: int = 0) -> list[float]:
@@ -293,23 +356,31 @@ async def count_events(world: World, expected: int) -> list[Figure]:
     return figures
 
 
+async def count_bytes(world: World, empty: int | None) -> list[Figure]:
+    """What the objects take in etcd, where `empty` is what its database took before."""
+    if world.control_plane is None or empty is None:
+        return []
+    figures = []
+    for what, resource in (("object", "sagemaker.services.k8s.aws/trainingjobs"), ("Event", "events")):
+        _, size = await asyncio.to_thread(world.control_plane.stored_bytes, resource)
+        figures.append(Figure(f"Bytes of an {what} in etcd", size / 1e3, "kB"))
+    for what, compacted in (("with all history", False), ("after compaction", True)):
+        database = await world.read_storage(compacted=compacted)
+        if database is not None:
+            figures.append(
+                Figure(f"  of its database a job, {what}", (database - empty) / world.parameters.jobs / 1e3, "kB")
+            )
+    return figures
+
+
 def distribution(values: Sequence[float]) -> list[tuple[float, float]]:
     """Which share in percent of the values each value does not exceed, at a hundred places."""
     return [(percentile(values, share / 100) or 0.0, share) for share in range(1, 101)] if values else []
 
 
-def read_driver() -> float:
-    """CPU seconds of this process alone."""
-    return sum(os.times()[:2])
-
-
 async def _until_training(world: World, count: int) -> None:
-    await world.follower.until(lambda: world.follower.count(_is_training) >= count, PATIENCE)
+    await world.follower.until(lambda: world.follower.count(is_training) >= count, PATIENCE)
 
 
-def _is_training(sight: Sight | None) -> bool:
+def is_training(sight: Sight | None) -> bool:
     return sight is not None and "Training" in sight.shown
-
-
-def _has_shown(seen: Mapping[str, Sight], status: str) -> bool:
-    return any(status in sight.shown for sight in seen.values())

@@ -9,6 +9,8 @@ import pytest
 from tests.scale.chart import Panel, draw
 from tests.scale.figures import Figure, compose_table, percentile
 from tests.scale.follower import Sight, count_missing
+from tests.scale.scenarios import measure_power
+from tests.scale.soak import fit_slope
 
 LIFE = [("Starting", 10_000), ("Training", 20_000), ("Completed", 30_000)]
 
@@ -54,3 +56,29 @@ def test_a_plot_is_svg_with_a_line_for_each_series(is_logarithmic: bool) -> None
     series = {"one": [(1.0, 2.0), (10.0, 20.0)], "two": [(1.0, 1.0), (100.0, 5.0)]}
     root = ET.fromstring(draw([Panel("A & B", "x", "y", series, is_logarithmic), Panel("empty", "x", "y", {})]))
     assert len(list(root.iter("{http://www.w3.org/2000/svg}polyline"))) == 2
+
+
+def test_the_panels_of_a_plot_stand_in_rows_of_two() -> None:
+    root = ET.fromstring(draw([Panel(name, "x", "y", {"one": [(1.0, 2.0)]}) for name in "ABC"]))
+    places = [group.get("transform") for group in root.iter("{http://www.w3.org/2000/svg}g")]
+    assert places == ["translate(0,0)", "translate(420,0)", "translate(0,300)"]
+    assert root.get("viewBox") == "0 0 840 600"
+
+
+@pytest.mark.parametrize(
+    ("curve", "power"),
+    [({100: 2.0, 1000: 20.0}, 1.0), ({100: 2.0, 300: 99.0, 10_000: 2.0}, 0.0), ({10: 1.0, 100: 100.0}, 2.0),
+     ({100: 2.0}, None), ({100: 0.0, 1000: 1.0}, None)],
+)  # fmt: skip
+def test_growth_is_told_as_a_power_from_the_first_number_to_the_last(
+    curve: dict[int, float], power: float | None
+) -> None:
+    assert measure_power(curve) == pytest.approx(power)
+
+
+@pytest.mark.parametrize(
+    ("points", "slope"),
+    [([(0.0, 5.0)], 0.0), ([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)], 2.0), ([(0.0, 1.0), (1.0, 4.0), (2.0, 1.0)], 0.0)],
+)
+def test_the_slope_is_that_of_the_line_through_all_samples(points: list[tuple[float, float]], slope: float) -> None:
+    assert fit_slope(points) == pytest.approx(slope)

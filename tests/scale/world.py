@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 
-from tests.controlplane.plane import choose_cluster
+from tests.controlplane.plane import ControlPlane, choose_cluster
 from tests.crds.installation import install_crd
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import OperatorProcess
@@ -29,7 +29,7 @@ from tests.scale.processes import Usage, descendants, read_usage
 from trainingjob_operator.kube.client import ApiServer, Login
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from tests.controlplane.plane import Cluster
     from tests.scale.follower import Moment
@@ -39,6 +39,9 @@ CONNECTIONS = 8
 """Over which objects are written and the stand-in is told what to do."""
 PROBE_SECONDS = 2.0
 """How long the stand-in's own speed is measured."""
+SHARE_SAMPLES, SAMPLE_SECONDS = 10, 0.5
+"""Memory is looked at so often for each look at the shares of the processor."""
+CONTROLLER, STAND_IN, DRIVER = "controller", "stand-in", "driver"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +141,9 @@ class Mark:
 
     at: float
     usage: Usage
+    """Of the controller."""
+    cpu: Mapping[str, float]
+    """Seconds, by part of the world."""
     calls: dict[str, int]
     writes: int
 
@@ -147,22 +153,38 @@ class Mark:
         return {name: count for name, count in counts.items() if count and ":" not in name}
 
     def cpu_since(self, earlier: Mark) -> float:
+        """The controller's."""
         return self.usage.cpu - earlier.usage.cpu
+
+    def others_since(self, earlier: Mark) -> dict[str, float]:
+        """CPU seconds of every part but the controller."""
+        return {part: self.cpu[part] - cpu for part, cpu in earlier.cpu.items() if part != CONTROLLER}
 
 
 class World:
     """The parts, and what is done with them."""
 
     def __init__(
-        self, parameters: Parameters, sagemaker: Control, stand_in_pid: int, controller: Controller, api: ApiServer
+        self,
+        parameters: Parameters,
+        cluster: Cluster,
+        sagemaker: Control,
+        stand_in_pid: int,
+        controller: Controller,
+        api: ApiServer,
     ) -> None:
         self.parameters = parameters
         self.sagemaker = sagemaker
         self.stand_in_pid = stand_in_pid
         self.controller = controller
+        self.control_plane = cluster if isinstance(cluster, ControlPlane) else None
         self.follower = Follower(api)
         self.peak = 0
         """Bytes: the most that the controller was seen to hold."""
+        self.shares: dict[str, float] = {}
+        """Of one core, by part, lately."""
+        self.busiest: dict[str, float] = {}
+        """The greatest of those shares."""
         self._api = api
 
     def make_like_aws(self) -> None:
@@ -179,13 +201,35 @@ class World:
 
     async def mark(self) -> Mark:
         counts = await asyncio.to_thread(self.sagemaker.counts)
-        return Mark(time.time(), read_usage(self.controller.pid), counts, self.follower.writes)
+        usage = read_usage(self.controller.pid)
+        return Mark(time.time(), usage, self._read_cpu(), counts, self.follower.writes)
 
     async def sample(self) -> None:
-        """Keep `peak` up to date until cancelled."""
+        """Keep `peak`, `shares` and `busiest` up to date until cancelled."""
         while True:
-            self.peak = max(self.peak, read_usage(self.controller.pid).resident)
-            await asyncio.sleep(0.5)
+            before, began = self._read_cpu(), time.monotonic()
+            for _ in range(SHARE_SAMPLES):
+                await asyncio.sleep(SAMPLE_SECONDS)
+                self.peak = max(self.peak, read_usage(self.controller.pid).resident)
+            seconds = time.monotonic() - began
+            for part, cpu in self._read_cpu().items():  # less than before: it was restarted
+                self.shares[part] = max(0.0, cpu - before[part]) / seconds
+                self.busiest[part] = max(self.busiest.get(part, 0.0), self.shares[part])
+
+    def _read_cpu(self) -> dict[str, float]:
+        pids = {CONTROLLER: self.controller.pid, STAND_IN: self.stand_in_pid}
+        if self.control_plane is not None:
+            pids |= {process.name: process.pid for process in self.control_plane.processes if process.pid}
+        return {part: read_usage(pid).cpu for part, pid in pids.items()} | {DRIVER: sum(os.times()[:2])}
+
+    async def read_storage(self, *, compacted: bool) -> int | None:
+        """Bytes in etcd's database, as it is or with all history taken out; None where the cluster is not ours."""
+        if self.control_plane is None:
+            return None
+        if compacted:
+            await asyncio.to_thread(self.control_plane.compact)
+            await asyncio.sleep(1)  # the pages that it freed are counted as such with the next commits
+        return await asyncio.to_thread(lambda plane: plane.database_bytes, self.control_plane)
 
     async def read_moments(self, names: Iterable[str]) -> dict[str, list[Moment]]:
         """The lives of jobs as SageMaker tells them; jobs that never were are left out."""
@@ -209,12 +253,12 @@ class World:
 
     # -- objects ------------------------------------------------------------------------------------------------------
 
-    async def create(self, names: Iterable[str]) -> None:
-        """Objects of such jobs, all at once."""
+    async def create(self, names: Iterable[str], region: str | None = None) -> None:
+        """Objects of such jobs, all at once; in the controller's region unless another is named."""
 
         async def post(name: str) -> None:
             path = PATH.replace("/trainingjobs", f"/namespaces/{NAMESPACE}/trainingjobs")
-            await self._api.call("POST", path, seconds=60, body=_job(name))
+            await self._api.call("POST", path, seconds=60, body=_job(name, region))
 
         await side_by_side(post, names)
 
@@ -230,10 +274,11 @@ class World:
         await side_by_side(lambda name: asyncio.to_thread(act, name), names)
 
 
-def _job(name: str) -> dict[str, Any]:
+def _job(name: str, region: str | None) -> dict[str, Any]:
     """An object of an ordinary size."""
     return training_job(
         name,
+        annotations={"services.k8s.aws/region": region} if region else None,
         inputDataConfig=[
             {
                 "channelName": channel,
@@ -285,7 +330,7 @@ async def open_world(parameters: Parameters) -> AsyncIterator[World]:
             flags = (*parameters.flags, *_push(sagemaker)) if parameters.push else parameters.flags
             controller = OwnOperator(cluster, sagemaker, folder, flags)
         api = ApiServer(Login({"KUBECONFIG": str(cluster.kubeconfig)}), "trainingjob-scale")
-        world = World(parameters, sagemaker, stand_in_pid, controller, api)
+        world = World(parameters, cluster, sagemaker, stand_in_pid, controller, api)
         parts.callback(controller.kill)
         await asyncio.to_thread(controller.start)
         tasks = [asyncio.create_task(world.follower.run()), asyncio.create_task(world.sample())]
