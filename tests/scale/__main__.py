@@ -93,7 +93,6 @@ async def measure(run: Run) -> Result:
     report("Starting the control plane, the stand-in and the controller …")
     async with open_world(run.parameters) as world, asyncio.TaskGroup() as tasks:
         progress = tasks.create_task(tell_progress(world))
-        whole.figures += await scenarios.measure_stand_in(world)
         world.make_like_aws()
         if run.quirk is not None:
             QUIRKS[run.quirk].apply(world.sagemaker)
@@ -102,8 +101,9 @@ async def measure(run: Run) -> Result:
             print("", *compose_table(result.figures), sep="\n", flush=True)
             whole.figures += result.figures
             whole.panels += result.panels
-        whole.figures += scenarios.tell_loads(world)
         progress.cancel()
+        whole.figures += scenarios.tell_loads(world)
+        whole.figures += await scenarios.measure_stand_in(world)
     return whole
 
 

@@ -48,7 +48,8 @@ class Result:
 
 
 async def measure_stand_in(world: World) -> list[Figure]:
-    """How much of what is measured later could be the stand-in's own."""
+    """How much of what was measured could be the stand-in's own; comes last, for it lifts what makes it like AWS."""
+    world.make_quick()
     world.sagemaker.create_foreign_jobs(200, prefix="probe", oldest=3600)
     figures = []
     for operation, request in (
@@ -58,8 +59,6 @@ async def measure_stand_in(world: World) -> list[Figure]:
         speed = await probe(world, operation, request)
         figures.append(Figure(f"The stand-in serves {operation}", speed.per_second, "calls/s"))
         figures.append(Figure(f"  of its own CPU a {operation}", speed.cpu * 1000, "ms"))
-    for number in range(200):
-        world.sagemaker.delete_job(f"probe-{number:06d}")
     return figures
 
 

@@ -30,7 +30,7 @@ WARM_SHARE = 1 / 3
 """So much of the time is for warming up: caches fill, and the allocator finds its size."""
 MOST_GROWTH = 3.0
 """Percent by which memory may grow after that, on the straight line through all samples."""
-MOST_DESCRIPTORS = 2.0
+MOST_DESCRIPTORS = 4.0
 """The same of descriptors, in descriptors: connections come and go."""
 
 Points = list[tuple[float, float]]
