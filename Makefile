@@ -29,11 +29,11 @@ test: $(READY) ## every test, with the coverage that must be
 e2e: $(READY) ## the tests that run the operator as its own process; CLUSTER=kind uses kind
 	CLUSTER=$(CLUSTER) $(RUN) -m pytest $(if $(CLUSTER),,$(SIDE_BY_SIDE)) -m "e2e and not chaos"
 
-bench: $(READY) ## 1,000 jobs of a minute or two against the targets; build/bench.json and .svg, about 3 minutes
-	$(RUN) -m tests.scale
+bench: $(READY) ## 1,000 jobs of a minute or two against the targets; build/bench.json and .svg, about 3 minutes; ARGS="--help"
+	$(RUN) -m tests.scale $(ARGS)
 
-bench-full: $(READY) ## 10,000 jobs that live long, restart, rest, deletion; build/bench-full.json and .svg
-	$(RUN) -m tests.scale --full
+bench-full: $(READY) ## 100 to 10,000 jobs that live long, restart, rest, deletion, late filters, events; build/bench-full.json and .svg
+	$(RUN) -m tests.scale --full $(ARGS)
 
 chaos: $(READY) ## every fault at every step of a job's life, and a table of what held; ARGS="--quick --seed 7" as tests.chaos takes them
 	$(RUN) -m tests.chaos $(ARGS)

@@ -69,12 +69,13 @@ def plan_runs(options: argparse.Namespace) -> tuple[str, list[Run]]:
     churning = read_parameters(options, jobs=1000)
     if options.full:
         living = read_parameters(options, jobs=10_000)
+        churning = dataclasses.replace(churning, jobs=min(1000, living.jobs))
         steps = [scenarios.growth, scenarios.after_paging, scenarios.restart, scenarios.rest, scenarios.deletion]
         late = "filters-after-paging"
         return "bench-full", [
             Run("jobs that live long", living, steps),
-            Run("filters after paging", dataclasses.replace(churning, jobs=1000), [churn_under(late)], late),
-            Run("events", dataclasses.replace(churning, jobs=1000, push=True), [churn_with_events]),
+            Run("filters after paging", churning, [churn_under(late)], late),
+            Run("events", dataclasses.replace(churning, push=True), [churn_with_events]),
         ]
     variants = ["push" if options.push else "", options.quirk or ""]
     step = churn_with_events if options.push else churn_under(options.quirk)
