@@ -61,7 +61,7 @@ def plan_runs(options: argparse.Namespace) -> tuple[str, list[Run]]:
         parameters = read_parameters(options, jobs=1000)
         return "bench-soak", [Run("soak", parameters, [partial(soak, minutes=options.soak)])]
     if options.growth:
-        return "bench-growth", [Run("growth", read_parameters(options, jobs=10_000), [scenarios.growth])]
+        return "bench-growth", [Run("growth", read_parameters(options, jobs=10_000), [every_size])]
     if options.fairness:
         parameters = read_parameters(options, jobs=5000)
         parameters = dataclasses.replace(parameters, flags=(*parameters.flags, *FLAGS))
@@ -80,6 +80,9 @@ def plan_runs(options: argparse.Namespace) -> tuple[str, list[Run]]:
     variants = ["push" if options.push else "", options.quirk or ""]
     step = churn_with_events if options.push else churn_under(options.quirk)
     return "-".join(["bench", *filter(None, variants)]), [Run("churn", churning, [step], options.quirk)]
+
+
+every_size = partial(scenarios.growth, sizes=scenarios.ALL_SIZES)
 
 
 def churn_under(quirk: str | None) -> Step:
@@ -178,7 +181,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", default="60-120", metavar="FROM-TO", help="how long a job lives (default 60-120)")
     parser.add_argument("--latency", type=float, default=0.04, help="seconds that each AWS call takes (default 0.04)")
     parser.add_argument("--list-rate", type=float, default=2.0, help="List calls a second let through (default 2)")
-    parser.add_argument("--window", type=float, default=60.0, help="seconds for which what lasts is watched")
+    parser.add_argument(
+        "--window", type=float, default=30.0, help="seconds for which what lasts is watched (default 30)"
+    )
     parser.add_argument("--controller", default="", metavar="CMD", help="another controller to measure")
     parser.add_argument("--flag", action="append", default=[], help="a further flag of the operator, --flag=--x=y")
     parser.add_argument("--push", action="store_true", help="give the operator an event queue")

@@ -30,8 +30,8 @@ REST = 10.0
 """Seconds of watching that nothing happens any more."""
 EVENTS_PER_JOB = 8
 """Created, one for each of six transitions, and the end."""
-SIZES = (100, 300, 1000, 3000, 10_000)
-"""Live jobs at which the cost of more is looked at."""
+SIZES, ALL_SIZES = (100, 1000, 10_000), (100, 300, 1000, 3000, 10_000)
+"""Live jobs at which the cost of more is looked at: in passing, and where that is all that is wanted."""
 LATER = (
     "Restarting", "Updating", "Uploading", "Downloading", "Pending", "LaunchingMLInstances", "PreparingTrainingStack",
     "DownloadingTrainingImage",
@@ -134,21 +134,22 @@ async def churn(world: World, behind: float = 8.0) -> Result:
 # -- ten thousand that live long --------------------------------------------------------------------------------------
 
 
-async def growth(world: World) -> Result:
+async def growth(world: World, sizes: Sequence[int] = SIZES) -> Result:
     """From a hundred live jobs to all: what a new one costs, what all cost at rest, and how late changes are told."""
     world.sagemaker.plan(phases="Starting:2,Training:1000000")
     result = Result()
     cpu, memory, calls, quiet = ({}, {}, {}, {})  # type: dict[int, float], dict[int, float], dict[int, float], dict[int, float]
     live = 0
-    for count in [size for size in SIZES if size < world.parameters.jobs] + [world.parameters.jobs]:
-        has_target = count in {1000, 10_000}
+    for count in [size for size in sizes if size < world.parameters.jobs] + [world.parameters.jobs]:
+        # A target needs more than one scan in the window, of those that come every 30 seconds.
+        window = world.parameters.window * (2 if count == 1000 else 1)
         names = [f"long-{number:05d}" for number in range(live, count)]
         begin = await world.mark()
         await world.create(names)
         await _until_training(world, count)
         created = await world.mark()
         await asyncio.sleep(REST)
-        rest = await watch_rest(world, world.parameters.window / (1 if has_target else 2))
+        rest = await watch_rest(world, window)
         cpu[count] = cpu.get(live, 0.0) + created.cpu_since(begin)
         calls[count] = calls.get(live, 0.0) + sum(created.calls_since(begin).values())
         memory[count] = rest.resident / 1e6
@@ -163,8 +164,8 @@ async def growth(world: World) -> Result:
             Figure("  resident memory", memory[count], "MB", 250 if count > 1000 else 125),
         ]
         live = count
-        if has_target:
-            lags = await change_some(world, live, world.parameters.window)
+        if count in {1000, 10_000}:
+            lags = await change_some(world, live, window)
             result.figures += tell_lags(f"Status behind SageMaker, {at}", lags, 20 if count > 1000 else 8)
     result.figures += [
         Figure(f"{what} grow with the power of the number of jobs", power, "", LINEAR)
@@ -219,7 +220,7 @@ async def after_paging(world: World) -> Result:
     live = world.parameters.jobs
     filter_after_paging(world.sagemaker)
     begin = await world.mark()
-    lags = await change_some(world, live, world.parameters.window / 2, patience=PATIENCE / 2)
+    lags = await change_some(world, live, world.parameters.window, patience=PATIENCE / 2)
     end = await world.mark()
     filter_before_paging(world.sagemaker)
     pages = end.calls_since(begin).get("ListTrainingJobs", 0)

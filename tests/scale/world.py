@@ -61,7 +61,7 @@ class Parameters:
     """Further flags of this operator."""
     push: bool = False
     """Whether this operator is told of changes by events."""
-    window: float = 60.0
+    window: float = 30.0
     """Seconds for which something that lasts is watched."""
 
 
