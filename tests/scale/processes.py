@@ -48,6 +48,12 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def read_machine() -> float:
+    """CPU seconds that all processes of this machine have taken since it started."""
+    user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
+    return (user + nice + system + sum(interrupts)) / _TICKS
+
+
 def count_descriptors(pid: int) -> int:
     """Open files, sockets and pipes of the tree below `pid`."""
     count = 0

@@ -6,13 +6,14 @@ import asyncio
 import math
 import time
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from tests.scale.chart import Panel
 from tests.scale.figures import Figure, percentile
 from tests.scale.follower import count_missing
 from tests.scale.quirks import filter_after_paging, filter_before_paging
-from tests.scale.world import STAND_IN, OwnOperator, World, probe
+from tests.scale.world import STAND_IN, STRANGERS, OwnOperator, World, probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ def tell_loads(world: World) -> list[Figure]:
     return [
         Figure(f"Busiest seconds of {part}", share * 100, "% of a core", 80 if part == STAND_IN else None)
         for part, share in sorted(world.busiest.items())
-    ]
+    ] + [Figure(f"CPU of {STRANGERS} meanwhile", 100 * fmean(world.strangers or [0.0]), "% of a core")]
 
 
 # -- churn ------------------------------------------------------------------------------------------------------------

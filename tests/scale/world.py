@@ -25,7 +25,7 @@ from tests.e2e.operator_process import OperatorProcess
 from tests.sagemaker.identity import DEFAULT_ACCOUNT
 from tests.sagemaker.stand_in import Control, stand_in_process
 from tests.scale.follower import PATH, Follower
-from tests.scale.processes import Usage, descendants, read_usage
+from tests.scale.processes import Usage, descendants, read_machine, read_usage
 from trainingjob_operator.kube.client import ApiServer, Login
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ PROBE_SECONDS = 2.0
 """How long the stand-in's own speed is measured."""
 SHARE_SAMPLES, SAMPLE_SECONDS = 10, 0.5
 """Memory is looked at so often for each look at the shares of the processor."""
-CONTROLLER, STAND_IN, DRIVER = "controller", "stand-in", "driver"
+CONTROLLER, STAND_IN, DRIVER, STRANGERS = "controller", "stand-in", "driver", "processes of others"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +185,8 @@ class World:
         """Of one core, by part, lately."""
         self.busiest: dict[str, float] = {}
         """The greatest of those shares."""
+        self.strangers: list[float] = []
+        """What processes took that are no part of this: above a few percent the figures are of a shared machine."""
         self._api = api
 
     def make_like_aws(self) -> None:
@@ -207,7 +209,7 @@ class World:
     async def sample(self) -> None:
         """Keep `peak`, `shares` and `busiest` up to date until cancelled."""
         while True:
-            before, began = self._read_cpu(), time.monotonic()
+            before, machine, began = self._read_cpu(), read_machine(), time.monotonic()
             for _ in range(SHARE_SAMPLES):
                 await asyncio.sleep(SAMPLE_SECONDS)
                 self.peak = max(self.peak, read_usage(self.controller.pid).resident)
@@ -215,6 +217,9 @@ class World:
             for part, cpu in self._read_cpu().items():  # less than before: it was restarted
                 self.shares[part] = max(0.0, cpu - before[part]) / seconds
                 self.busiest[part] = max(self.busiest.get(part, 0.0), self.shares[part])
+            strange = (read_machine() - machine) / seconds - sum(self.shares[part] for part in before)
+            self.shares[STRANGERS] = max(0.0, strange)
+            self.strangers.append(self.shares[STRANGERS])
 
     def _read_cpu(self) -> dict[str, float]:
         pids = {CONTROLLER: self.controller.pid, STAND_IN: self.stand_in_pid}
