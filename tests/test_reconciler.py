@@ -322,6 +322,7 @@ def test_adopt_or_create_takes_what_is_there_or_creates_it_once() -> None:
         stage.api.apply(body(annotations={ADOPTION_POLICY: "adopt-or-create"}))
         await stage.wait(10.0)
         assert len(stage.service.created) == 1
+        assert stage.condition("ACK.Adopted")[0] == ""
         other = Identity(ACCOUNT, REGION, "there")
         stage.service.put(other, {"TrainingJobName": "there"}, {})
         spec = {**SPEC, "trainingJobName": "there"}

@@ -1,9 +1,16 @@
 """The road to `.status`: written when something differs, told once, and never against a lost leadership."""
 
+import asyncio
+
+import pytest
+
+from tests.fakes.service import failed
 from tests.fakes.stage import Stage, played
 from tests.fakes.world import FakeLeadership
 from tests.logic.objects import body
+from trainingjob_operator.kube.errors import Conflict, KubeError, Unavailable
 from trainingjob_operator.logic.annotations import RECONCILE_REQUESTS
+from trainingjob_operator.logic.errors import ErrorClass
 
 
 def test_each_piece_of_news_is_one_event() -> None:
@@ -13,6 +20,47 @@ def test_each_piece_of_news_is_one_event() -> None:
         assert stage.life is not None
         reasons = [reason for _, reason, _ in stage.life.recorder.events]
         assert reasons == ["Created", "Starting", "Downloading", "Training", "Completed", "JobCompleted"]
+
+    played(scene)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(Conflict("somebody wrote first"), "conflict"), (Unavailable("no connection"), "failed")]
+)
+def test_each_write_is_counted_by_how_it_went(error: KubeError, outcome: str) -> None:
+    async def scene(stage: Stage) -> None:
+        errors = [error]
+
+        def hinder(what: str, before: bool) -> None:
+            if what == "status" and before and errors:
+                raise errors.pop()
+
+        stage.api.hinder = hinder
+        stage.api.apply(body())
+        await asyncio.sleep(100.0)
+        assert stage.life is not None
+        counts = {
+            told: stage.life.registry.get_sample_value("trainingjob_status_writes_total", {"outcome": told})
+            for told in ("conflict", "failed", "written")
+        }
+        assert counts == {"conflict": None, "failed": None, outcome: 1.0, "written": stage.api.writes.count("status")}
+
+    played(scene)
+
+
+def test_what_was_refused_for_good_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals["CreateTrainingJob"] = failed("CreateTrainingJob", "X", ErrorClass.REFUSED, "no good")
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        await stage.start()
+        await stage.wait(30.0)
+        (line,) = [record for record in caplog.records if "no good" in record.getMessage()]
+        assert (line.levelname, line.getMessage()) == (
+            "WARNING",
+            "Refused: CreateTrainingJob was answered with X: no good",
+        )
+        assert vars(line)["k8s_ref"] == {"namespace": "team-a", "name": "churn"}
 
     played(scene)
 

@@ -95,7 +95,7 @@ class Metrics:
             "trainingjob_aws_errors_total", "Failed calls by class of error; throttled is one.", "operation", "kind"
         )
 
-        self._jobs = gauge("trainingjob_jobs", "Known jobs by trainingJobStatus.", "status")
+        self._jobs = gauge("trainingjob_jobs", "Jobs that are followed, by trainingJobStatus.", "status")
         self._ended = counter("trainingjob_ended_total", "Jobs seen to end, by their end state.", "outcome")
         self._training_seconds = counter("trainingjob_training_seconds_total", "Training time of ended jobs.")
         self._billable_seconds = counter("trainingjob_billable_seconds_total", "Billable time of ended jobs.")
@@ -110,7 +110,9 @@ class Metrics:
             "trainingjob_reconcile_seconds", "One look at one job, by how it went.", _RECONCILE_SECONDS, "outcome"
         )
         self._status_writes = counter(
-            "trainingjob_status_writes_total", "Writes of a status to the API server, by how they went.", "outcome"
+            "trainingjob_status_writes_total",
+            "Writes of a status: written, conflict (somebody else wrote first), failed.",
+            "outcome",
         )
         self._events_dropped = counter("trainingjob_events_dropped_total", "Events that could not be written.")
         self._watch_restarts = counter("trainingjob_watch_restarts_total", "Restarts of a watch that had ended.")
@@ -149,7 +151,7 @@ class Metrics:
         self._call_errors.labels(operation, error.kind.value).inc()
 
     def jobs_are(self, count_by_status: Mapping[str, int]) -> None:
-        """How many jobs there are of each trainingJobStatus; a status that is not named has none."""
+        """How many jobs of each trainingJobStatus are followed; a status that is not named has none."""
         self._jobs.clear()
         for status, count in count_by_status.items():
             self._jobs.labels(status).set(count)

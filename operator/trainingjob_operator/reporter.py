@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from trainingjob_operator.kube.errors import Conflict
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.logic import events, status
@@ -70,6 +71,16 @@ class Reporter:
         patch = status.difference(resource.status, sent)
         if patch is not None:
             self._leadership.fence(0.0)
+            body = await self._write(resource, patch)
+            self._jobs.see(body, view.now)
+            self._pruned |= status.pruned_paths(sent, mapping(body.get("status")))
+            self._tell(resource, wanted, report)
+        view.memory.decided_generation = report.generation
+        return wanted
+
+    async def _write(self, resource: Resource, patch: Mapping[str, Any]) -> dict[str, Any]:
+        outcome = "failed"
+        try:
             body = await self._objects.patch_status(
                 resource.namespace,
                 resource.name,
@@ -77,28 +88,31 @@ class Reporter:
                 resource_version=resource.resource_version,
                 patch=patch,
             )
-            self._jobs.see(body, view.now)
-            self._metrics.status_written("written")
-            self._pruned |= status.pruned_paths(sent, mapping(body.get("status")))
-            self._tell(resource, wanted, report)
-        view.memory.decided_generation = report.generation
-        return wanted
+            outcome = "written"
+        except Conflict:
+            outcome = "conflict"
+            raise
+        finally:
+            self._metrics.status_written(outcome)
+        return body
 
     def _tell(self, resource: Resource, wanted: Mapping[str, Any], report: Report) -> None:
         subject = Subject(resource.namespace, resource.name, resource.uid)
+        named = {"k8s_ref": {"namespace": resource.namespace, "name": resource.name}}
+        final = {finding.reason for finding in (report.terminal, report.vanished) if finding is not None}
         for draft in events.drafts(resource.status, wanted, report):
             self._recorder.record(subject, draft.type, draft.reason, draft.message, draft.key)
+            if draft.reason in final:
+                log.warning("%s: %s", draft.reason, draft.message, extra=named)
         before, after = Observation(resource.status), Observation(wanted)
         if after.is_ended() and not before.is_ended():
             training, billable = (wanted.get(f"{kind}TimeInSeconds", 0) for kind in ("training", "billable"))
             self._metrics.job_ended(after.status, training, billable)
-            named = {"namespace": resource.namespace, "name": resource.name}
-            log.info("The training job has ended: %s", after.status, extra={"k8s_ref": named})
+            log.info("The training job has ended: %s", after.status, extra=named)
 
 
 def _compose(view: View, say: Say) -> Report:
     memory, policy, identity = view.memory, view.policy, view.attached()
-    adopted = policy.adopted or policy.adoption is not None
     return Report(
         generation=_decided_generation(view, say),
         account=None if identity is None else identity.account,
@@ -113,7 +127,7 @@ def _compose(view: View, say: Say) -> Report:
         waiting=say.waiting,
         advisories=say.advisories,
         pending_edit=say.pending_edit,
-        adopted=adopted and identity is not None and not policy.read_only,
+        adopted=view.is_adopting and identity is not None and not policy.read_only,
         handled_request=memory.handled_request,
         applied_tag_keys=memory.applied_tag_keys,
         applied_fields=memory.applied_fields,

@@ -113,13 +113,28 @@ def test_an_edit_is_a_generation_that_was_not_decided_on(
         ({"annotations": {ADOPTION_POLICY: "adopt-or-create"}}, Memory(first_seen=0.0), True),
         ({"annotations": {ADOPTION_POLICY: "adopt-or-create"}}, Memory(first_seen=0.0, applied_fields=()), False),
         (
-            {"annotations": {ADOPTION_POLICY: "adopt-or-create"}, "status": {"appliedFields": []}},
+            {"annotations": {ADOPTION_POLICY: "adopt-or-create"}, "status": recorded()},
             Memory(first_seen=0.0),
             False,
         ),
+        (
+            {
+                "annotations": {ADOPTION_POLICY: "adopt-or-create"},
+                "status": recorded(conditions=[{"type": "ACK.Adopted", "status": "True"}]),
+            },
+            Memory(first_seen=0.0),
+            True,
+        ),
         ({}, Memory(first_seen=0.0), False),
     ],
-    ids=["adopt", "adopt or create: adopted", "created just now", "created long ago", "never asked"],
+    ids=[
+        "adopt",
+        "adopt or create: adopted",
+        "created just now",
+        "created long ago",
+        "adopted long ago",
+        "never asked",
+    ],
 )
 def test_a_job_that_was_not_made_here_is_adopted(members: dict[str, Any], memory: Memory, *, adopting: bool) -> None:
     assert view(memory, **members).is_adopting is adopting

@@ -107,11 +107,11 @@ def _recorded_name(previous: Mapping[str, Any]) -> str | None:
 
 
 def _names(previous: Mapping[str, Any], field: str, told: Collection[str] | None) -> list[str] | None:
-    """A list of names, as told or else as recorded."""
+    """A list of names, as told or else as recorded; None when it would be empty."""
     if told is not None:
-        return sorted(told)
+        return sorted(told) or None
     recorded = previous.get(field)
-    return [name for name in recorded if isinstance(name, str)] if isinstance(recorded, list) else None
+    return [name for name in recorded if isinstance(name, str)] or None if isinstance(recorded, list) else None
 
 
 def _text(value: object) -> str | None:

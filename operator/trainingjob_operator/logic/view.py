@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trainingjob_operator.logic.annotations import Policy
+from trainingjob_operator.logic.conditions import ADOPTED
 from trainingjob_operator.logic.memory import Memory
 from trainingjob_operator.logic.naming import Identity, is_job_name, parse_arn
 from trainingjob_operator.logic.observation import Observation
@@ -61,8 +62,11 @@ class View:
     @property
     def is_adopting(self) -> bool:
         """The job was not made for this object: it is followed, and perhaps stopped, but never changed."""
-        made_here = self.memory.applied_fields is not None or "appliedFields" in self.resource.status
-        return self.policy.observes_only or (self.policy.adoption is not None and not made_here)
+        policy, resource = self.policy, self.resource
+        if policy.observes_only or policy.adoption is None:
+            return policy.observes_only
+        was_created = resource.arn is not None and not resource.has_condition(ADOPTED)
+        return not was_created and self.memory.applied_fields is None
 
     @property
     def arn(self) -> str | None:
