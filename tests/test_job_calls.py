@@ -9,10 +9,11 @@ import pytest
 from tests.fakes.service import failed
 from tests.fakes.stage import KEY, Stage, played
 from tests.fakes.world import FakeLeadership
-from tests.logic.objects import ACCOUNT, JOB, OWNER, REGION, SPEC, WANTED, body
+from tests.logic.objects import ACCOUNT, JOB, NAMESPACE, OWNER, REGION, SPEC, WANTED, body, recorded
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.annotations import ADOPTION_POLICY
 from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.fields import to_request
 
 if TYPE_CHECKING:
     from trainingjob_operator.aws.budget import Budget
@@ -102,6 +103,35 @@ def test_tags_follow_the_spec_and_no_others_are_touched() -> None:
         assert job.tags.items() >= OWNER.tags().items()
         assert [stage.count(name) for name in ("AddTags", "DeleteTags")] == [1, 1]
         assert stage.object["status"]["observedGeneration"] == 2
+
+    played(scene, **RUNNING)
+
+
+ACKS_TAGS = {"services.k8s.aws/controller-version": "sagemaker-1.9.1", "services.k8s.aws/namespace": NAMESPACE}
+
+
+@pytest.mark.parametrize("annotations", [{}, {ADOPTION_POLICY: "adopt"}], ids=["made by ACK", "adopted"])
+def test_tags_of_a_job_that_somebody_else_made_are_left_which_is_told_and_outlives_a_restart(
+    annotations: dict[str, str],
+) -> None:
+    async def scene(stage: Stage) -> None:
+        job = stage.service.put(WANTED, to_request(SPEC), {**ACKS_TAGS, "team": "old"})
+        stage.api.apply(body(held=True, status=recorded(trainingJobStatus="InProgress"), annotations=annotations))
+        await stage.wait(30.0)
+        assert stage.count("ListTags") == 0
+        stage.api.edit(KEY, tags=[{"key": "team", "value": "new"}])
+        await stage.wait(5.0)
+        for _ in range(2):
+            status, reason, message = stage.condition("ACK.Advisory")
+            assert (status, reason) == ("True", "EditNotPossible")
+            assert message.endswith("spec.tags is not applied, which differs in team.")
+            await stage.start()
+            await stage.wait(30.0)
+        assert job.tags["team"] == "old"
+        stage.api.edit(KEY, tags=[{"key": "team", "value": "old"}])
+        await stage.wait(5.0)
+        assert stage.condition("ACK.Advisory")[0] == ""
+        assert stage.count("AddTags") == stage.count("DeleteTags") == 0
 
     played(scene, **RUNNING)
 

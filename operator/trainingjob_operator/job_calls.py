@@ -200,12 +200,12 @@ class JobCalls:
                 memory.observation = memory.ownership = memory.looked_at = None
                 memory.absent = False
             case ErrorClass.REFUSED:
-                memory.refused = refuse(work, Finding(decision.REFUSED, _words(error)))
+                memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
             case ErrorClass.DOUBTFUL if now - (memory.doubtful_since or now) >= decision.DOUBTFUL_SECONDS:
                 repeats = decision.DOUBTFUL_REPEATS[memory.doubtful_rounds :]
                 memory.doubtful_rounds += 1
                 retry_at = now + repeats[0] if repeats else None
-                memory.refused = refuse(work, Finding(decision.CREATE_FAILED, _words(error)), retry_at)
+                memory.refused = refuse(work, Finding(decision.CREATE_FAILED, error.sentence), retry_at)
                 memory.troubles.pop(decision.CREATE, None)
             case _:
                 if error.kind is ErrorClass.DOUBTFUL and memory.doubtful_since is None:
@@ -276,7 +276,7 @@ class JobCalls:
         """An edit that the service refuses for good is told; others are tried again."""
         memory = work.view.memory
         if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND):
-            finding = Finding(decision.EDIT_NOT_POSSIBLE, _words(error))
+            finding = Finding(decision.EDIT_NOT_POSSIBLE, error.sentence)
             memory.edit_refused = (work.view.resource.generation, finding)
             return
         if error.kind is ErrorClass.CONFLICT:  # not in this phase: what the phase is now tells what can be done
@@ -334,10 +334,6 @@ def _age(resource: Resource, now: datetime) -> float:
         return max(0.0, (now - datetime.fromisoformat(resource.created)).total_seconds())
     except ValueError:
         return 0.0
-
-
-def _words(error: AwsError) -> str:
-    return f"{error.operation} was answered with {error.code}: {error.message}"
 
 
 def refuse(work: Work, finding: Finding, retry_at: float | None = None) -> Refusal:

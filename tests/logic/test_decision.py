@@ -175,6 +175,9 @@ FOUND_ABSENT = {"absent": True, "absent_since": NOW - 60, "looked_at": NOW - 10}
 FOUND_FOREIGN = {"observation": RUNS, "looked_at": NOW, "ownership": Ownership.FOREIGN}
 FOUND_OURS = {"observation": RUNS, "looked_at": NOW, "ownership": Ownership.SAME_OBJECT}
 COMPARED = {"observation": RUNS, "looked_at": NOW, "compared_generation": 2, "tags_generation": 2}
+UNREAD = {**COMPARED, "tags_generation": None}
+TAGGED: dict[str, Any] = {"spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]}}
+TAGS_TOLD = condition("ACK.Advisory", "EditNotPossible", f"{decision.TAGS_KEPT}: spec.tags is not applied.")
 
 PASSIVITY = [
     when(
@@ -681,18 +684,40 @@ EDITS = [
     when(
         "tags are set",
         SetTags(ARN, TagChange({"team": "new"}, ("gone",))),
-        {
-            **EDITED,
-            "spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]},
-            "status": own(appliedTagKeys=["team", "gone"]),
-        },
+        {**EDITED, **TAGGED, "status": own(appliedTagKeys=["team", "gone"])},
         {**COMPARED, "tags": {"team": "old", "gone": "x"}, "ownership": Ownership.SAME_OBJECT},
     ),
     when(
-        "tags of a job that it did not create are left",
-        says(),
-        {**EDITED, "spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]}},
+        "tags of a job that it did not create are left, and that is said",
+        says(advisories=("EditNotPossible",)),
+        {**EDITED, **TAGGED},
         {**COMPARED, "tags": {"team": "old"}, "ownership": Ownership.ACK},
+    ),
+    when(
+        "there is nothing to say when they are as the spec wants them",
+        says(),
+        {**EDITED, **TAGGED},
+        {**COMPARED, "tags": {"team": "new", "other": "x"}, "ownership": Ownership.ACK},
+    ),
+    when("an adopted job's tags are compared too", ReadTags(WANTED, ARN), {**EDITED, **ADOPT, **TAGGED}, UNREAD),
+    when("unless the spec has none", says(), {**EDITED, **ADOPT}, UNREAD),
+    when("or the object is only read", says(), {**EDITED, **READS, **TAGGED}, UNREAD),
+    when(
+        "an adopted job keeps its tags, whosever they are",
+        says(advisories=("EditNotPossible",)),
+        {**EDITED, **ADOPT, **TAGGED},
+        {**COMPARED, "tags": {}, "ownership": Ownership.SAME_OBJECT},
+    ),
+    when(
+        "what an earlier life of the process told of tags is looked into",
+        ReadTags(WANTED, ARN),
+        {"held": True, **TAGGED, "status": own(conditions=[TAGS_TOLD])},
+        {**UNREAD, "compared_generation": 1},
+    ),
+    when(
+        "but not after the end",
+        says(advisories=("EditNotPossible",)),
+        {**TAGGED, "status": own(ENDED, conditions=[condition("Complete", "Completed"), TAGS_TOLD])},
     ),
     when("an update is sent", Update(WANTED, MEMBERS), EDITED, {**COMPARED, "plan": TO_SEND}),
     when(

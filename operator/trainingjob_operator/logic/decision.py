@@ -25,7 +25,7 @@ from trainingjob_operator.logic.annotations import (
     Deletion,
 )
 from trainingjob_operator.logic.conditions import ADVISORY, TERMINAL, recorded_vanishing
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.memory import PASSING, RETRY_SECONDS, Memory, Trouble
 from trainingjob_operator.logic.naming import Identity, Ownership, build_arn
 from trainingjob_operator.logic.observation import Observation
@@ -93,6 +93,9 @@ IDENTITY_DIFFERS = "IdentityDiffers"
 STOP_STUCK = "StopStuck"
 WAITING = "Waiting"
 PASSIVE = "Passive"
+
+TAGS_KEPT = "The job keeps its tags, because this operator did not create it"
+"""The words by which a later life of the process knows that it told so."""
 
 CREATE, DESCRIBE, STOP, UPDATE = "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "UpdateTrainingJob"
 LIST_TAGS, ADD_TAGS, DELETE_TAGS = "ListTags", "AddTags", "DeleteTags"
@@ -213,7 +216,7 @@ def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
         text = memory.place_shown[0]
     if trouble is not None and trouble.error.kind is ErrorClass.WAITING:
         # The service's own words tell which limit it is.
-        message = f"{_words(trouble.error)} Waiting for capacity: {text}."
+        message = f"{trouble.error.sentence} Waiting for capacity: {text}."
         hindrance = Hindrance(trouble.error.code, message, waiting=True)
         return Say(hindrance=hindrance, place=text, again=PLACE_SECONDS)
     aim = "its turn to be created" if place.capacity is None else f"capacity of {place.capacity}"
@@ -405,7 +408,7 @@ def _decide_life(view: View, identity: Identity) -> Step:
         return Look(identity)
     if not (ended or resource.holds_finalizer or view.policy.read_only):
         return TakeOver(view.arn or "", finalizer=True)  # it was taken away by hand
-    edit = None if view.is_adopting else _decide_edit(view, identity)
+    edit = _decide_edit(view, identity)
     if edit is not None and not isinstance(edit, Say):
         return edit
     return replace(
@@ -444,14 +447,17 @@ def _decide_edit(view: View, identity: Identity) -> Step | None:
     """The next step of bringing an edit to the job; None when there is none to bring."""
     resource, memory = view.resource, view.memory
     refused = memory.edit_refused is not None and memory.edit_refused[0] == resource.generation
-    if refused or memory.absent or not (view.is_edited or memory.plan):
+    tags_unread = _must_know_tags(view) and memory.tags_generation != resource.generation
+    if view.policy.read_only or refused or memory.absent or not (view.is_edited or memory.plan or tags_unread):
         return None
     waited = _wait_out(view, UPDATE, LIST_TAGS, ADD_TAGS, DELETE_TAGS)
     if waited is not None:
         return replace(waited, unfinished=True)
     arn = view.arn or ""
-    if view.is_edited and memory.tags_generation != resource.generation:
+    if tags_unread:
         return ReadTags(identity, arn)
+    if view.is_adopting:
+        return None
     change = _plan_tags(view)
     if change is not None:
         return SetTags(arn, change)
@@ -463,15 +469,38 @@ def _decide_edit(view: View, identity: Identity) -> Step | None:
     return Update(identity, members) if memory.ownership is not Ownership.FOREIGN else None
 
 
-def _plan_tags(view: View) -> TagChange | None:
-    """Tags are changed on jobs that this operator has created, which the tags themselves tell.
+def _must_know_tags(view: View) -> bool:
+    """Whether an edit may be one of tags, which Describe does not tell."""
+    told = told_difference(view.resource)
+    if view.is_edited:
+        return bool(view.resource.user_tags()) or not view.is_adopting
+    return told is not None and TAGS_KEPT in told.message and not view.observation.is_ended()
 
-    Only what the status records is ever removed: under a CRD that drops the record, tags are added and none removed.
-    """
+
+def _sets_tags(view: View) -> bool:
+    """Tags are changed on jobs that this operator has created, which the tags themselves tell."""
+    return not view.is_adopting and view.memory.ownership in (Ownership.SAME_OBJECT, Ownership.SAME_NAME)
+
+
+def _plan_tags(view: View) -> TagChange | None:
+    """Only what the status records is ever removed: under a CRD that drops the record, tags are added, none removed."""
     resource, memory = view.resource, view.memory
-    if memory.tags is None or memory.ownership not in (Ownership.SAME_OBJECT, Ownership.SAME_NAME):
+    if memory.tags is None or not _sets_tags(view):
         return None
     return plan_tags(resource.user_tags(), memory.tags, resource.recorded_names("appliedTagKeys"))
+
+
+def _name_kept_tags(view: View) -> Finding | None:
+    """What spec.tags asks for of a job that this operator has not created."""
+    resource, memory = view.resource, view.memory
+    if memory.tags is None or memory.tags_generation != resource.generation or _sets_tags(view):
+        return None
+    change = plan_tags(resource.user_tags(), memory.tags, ())
+    if change is None:
+        return None
+    return Finding(
+        EDIT_NOT_POSSIBLE, f"{TAGS_KEPT}: spec.tags is not applied, which differs in {', '.join(change.add)}."
+    )
 
 
 def _was_just_sent(memory: Memory, members: Mapping[str, Any], now: float) -> bool:
@@ -533,6 +562,9 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
         found.append(Finding(EDIT_NOT_POSSIBLE, message))
     if memory.edit_refused is not None and memory.edit_refused[0] == view.resource.generation:
         found.append(memory.edit_refused[1])
+    kept_tags = _name_kept_tags(view)
+    if kept_tags is not None:
+        found.append(kept_tags)
     told = told_difference(view.resource)
     if told is not None and memory.compared_generation is None and not view.is_edited:
         found.append(told)  # by an earlier life of the process, and still so
@@ -619,8 +651,4 @@ def _explain(trouble: Trouble, view: View) -> Say:
     if error.kind in _SHOWN_LATE and view.now - trouble.since < LASTING_SECONDS:
         return Say(again=again)
     reason, waiting = _REASONS.get(error.kind, error.code), error.kind is ErrorClass.WAITING
-    return Say(hindrance=Hindrance(reason, _words(error), waiting), again=again)
-
-
-def _words(error: AwsError) -> str:
-    return f"{error.operation} was answered with {error.code}: {error.message}"
+    return Say(hindrance=Hindrance(reason, error.sentence, waiting), again=again)

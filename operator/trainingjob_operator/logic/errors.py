@@ -61,6 +61,11 @@ class AwsError(Exception):
     def __str__(self) -> str:
         return f"{self.code}: {self.message}" if self.message else self.code
 
+    @property
+    def sentence(self) -> str:
+        """What conditions and Events say of it."""
+        return f"{self.operation} was answered with {self.code}: {self.message}"
+
 
 def _table(groups: Mapping[ErrorClass, str]) -> dict[str, ErrorClass]:
     return {code: kind for kind, codes in groups.items() for code in codes.split()}
