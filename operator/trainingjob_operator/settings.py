@@ -50,7 +50,6 @@ class Address(NamedTuple):
 # been; `read` puts the name of the flag before it.
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _DURATION = re.compile(r"(?P<amount>[0-9]+(\.[0-9]+)?)(?P<unit>ms|s|m)?")
 _SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
 _LABEL_KEY = r"([a-zA-Z0-9.-]{1,253}/)?[a-zA-Z0-9]([-\w.]{0,61}[a-zA-Z0-9])?"
@@ -136,7 +135,7 @@ def _duration(least: float, most: float) -> Callable[[str], float]:
 
 
 def _region(text: str) -> str:
-    if not _REGION.fullmatch(text):
+    if not naming.is_region(text):
         raise ValueError("the name of an AWS region, such as eu-west-1")
     return text
 

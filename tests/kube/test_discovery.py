@@ -58,7 +58,7 @@ async def test_a_missing_right_is_named_with_where_it_is_missing(
     assert here is not None
     assert f"may not watch trainingjobs.sagemaker.services.k8s.aws in {namespace}" in here
 
-    await allow(kubectl, namespace, "watch,patch")
+    await allow(kubectl, namespace, "watch,get,patch")
     status = await find_obstacle(limited, [namespace])
     assert status is not None
     assert "may not patch trainingjobs/status" in status

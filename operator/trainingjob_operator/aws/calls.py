@@ -1,6 +1,6 @@
 """One blocking call of an AWS API, made from the event loop: in a thread, with a deadline, ending in one kind of error.
 
-What is called is gateway.py's and logs.py's part, as whom credentials.py's.
+What is called is gateway.py's and event_queue.py's part, as whom credentials.py's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sessions: as whom AWS is called, and with which settings.
 
 Botocore finds, assumes and refreshes the credentials; here is which session belongs to which role, that clients are
-made one at a time, and the settings that all of them share. What is called is gateway.py's and logs.py's part.
+made one at a time, and the settings that all of them share. What is called is gateway.py's and event_queue.py's part.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from trainingjob_operator.kube.client import READ_SECONDS, ApiServer
 from trainingjob_operator.kube.errors import NotFound
 from trainingjob_operator.kube.objects import API_VERSION, GROUP, PLURAL
 
-_NEEDED = (("list", ""), ("watch", ""), ("patch", ""), ("patch", "status"))
+_NEEDED = (("list", ""), ("watch", ""), ("get", ""), ("patch", ""), ("patch", "status"))
 """(verb, subresource)"""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from trainingjob_operator.logic.naming import is_job_name, is_region
 from trainingjob_operator.logic.resource import Resource, string
 
 PREFIX = "services.k8s.aws/"
@@ -32,9 +33,7 @@ ALLOWED_ROLES = f"sagemaker.{PREFIX}allowed-role-arns"
 RECONCILE_REQUESTS = ("reconcile.fluxcd.io/requestedAt", f"{PREFIX}reconcile-requested-at")
 """Annotations whose new value makes an object be looked at again at once."""
 
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 _ACCOUNT = re.compile(r"\d{12}")
-_JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _URL = re.compile(r"(?P<scheme>https?)://[^\s/?#@]+(/[^\s?#]*)?")
 
 
@@ -185,7 +184,7 @@ class _Reader:
 
 
 def _parse_region(value: str) -> str:
-    if not _REGION.fullmatch(value):
+    if not is_region(value):
         raise ValueError(f"is {_shorten(value)}, which is no AWS region. Give one such as us-west-2.")
     return value
 
@@ -235,7 +234,7 @@ def _parse_adoption_fields(value: str) -> str:
     except ValueError:
         fields = None
     name = fields.get("trainingJobName") if isinstance(fields, dict) else None
-    if not isinstance(name, str) or not _JOB_NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_job_name(name):
         raise ValueError('must be JSON with the name of the job: {"trainingJobName": "my-job"}.')
     return name
 

@@ -32,6 +32,7 @@ _ARN = re.compile(
     r"training-job/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})"
 )
 _NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _PENDING = re.compile(r"(?P<account>\d{12})/(?P<region>[a-z0-9-]+)/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})")
 
 Slot = tuple[str, str, str]
@@ -70,6 +71,11 @@ def _parse_arn(arn: str) -> tuple[str, Identity] | None:
     if match is None:
         return None
     return match["partition"], Identity(match["account"], match["region"], match["name"])
+
+
+def is_region(name: str) -> bool:
+    """Whether it may be an AWS region's name."""
+    return _REGION.fullmatch(name) is not None
 
 
 def is_job_name(name: str) -> bool:
