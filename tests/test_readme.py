@@ -1,4 +1,4 @@
-"""The README's references are those of the code: flags, status, conditions and annotations."""
+"""The README's references are those of the code: flags, metrics, status, conditions and annotations."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from trainingjob_operator import settings
 from trainingjob_operator.cli import build_parser
 from trainingjob_operator.logic import annotations as keys
 from trainingjob_operator.logic import conditions, decision, naming
+from trainingjob_operator.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -72,3 +74,15 @@ def test_every_annotation_is_explained() -> None:
     known -= {keys.TEAM}  # refused: told with what is not here
     missing = {key for key in known if f"`{key}`" not in section}
     assert not missing
+
+
+def test_the_metrics_are_those_that_are_served_with_their_kinds_and_words() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry, "0", lambda: 0.0)
+    served = {
+        (f"{metric.name}_total" if metric.type == "counter" else metric.name, metric.type, metric.documentation)
+        for metric in registry.collect()
+        if metric.name.startswith(("ack_", "trainingjob_"))
+    }
+    told = [*rows("ack_outbound"), *rows("trainingjob_")]
+    assert {(name.partition("{")[0], kind, words) for name, kind, words in told} == served
