@@ -96,14 +96,6 @@ async def test_a_loop_may_keep_its_own_time(process: Process) -> None:
     assert (await process.healthz())[0] == 200
 
 
-async def test_a_loop_that_ended_on_purpose_is_not_waited_for(process: Process) -> None:
-    process.heartbeats.expect("the elector", max_age=10)
-    process.clock.now += 11
-    process.heartbeats.dismiss("the elector")
-    process.heartbeats.dismiss("the elector")
-    assert (await process.healthz())[0] == 200
-
-
 async def test_a_process_is_ready_once_every_step_was_done_and_stays_so(process: Process) -> None:
     assert await process.readyz() == (503, "waiting for the API server\nwaiting for the first list\n")
     process.readiness.reached("the API server")

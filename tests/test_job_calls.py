@@ -204,6 +204,23 @@ def test_every_call_waits_for_its_budget_and_comes() -> None:
     played(scene, **RUNNING)
 
 
+def test_an_error_is_one_line_in_the_log_however_often_it_is_met(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        for words in ("role x may not", "role y may not", "role x may not"):
+            stage.service.refusals["CreateTrainingJob"] = failed(
+                "CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED, words
+            )
+            if not stage.api.objects:
+                stage.api.apply(body())
+            await stage.wait(1000.0)
+        assert stage.count("CreateTrainingJob") > 6
+        told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        words = "CreateTrainingJob was answered with AccessDeniedException: role {} may not"
+        assert told == [words.format(role) for role in "xyx"]
+
+    played(scene)
+
+
 def test_a_job_that_ends_while_it_is_to_be_stopped_is_let_go() -> None:
     async def scene(stage: Stage) -> None:
         await run_for(stage, 58.0)

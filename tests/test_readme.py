@@ -41,9 +41,9 @@ def test_the_flags_are_those_of_help_with_their_words_variables_and_defaults(
     told = set()
     for flags, variables, default, words in rows("--"):
         told |= set(flags.split(", "))
-        first = variables.partition(",")[0]
+        named = " or ".join(f"${variable}" for variable in variables.split(", "))
         facts = {"": "", "required": ", required"}.get(default, f", default {default}")
-        assert f"{words} [${first}{facts}]" in help_text
+        assert f"{words} [{named}{facts}]" in help_text
     assert told == set(re.findall(r"(?<!\S)--[a-z-]+", help_text)) - {"--help"}
 
 

@@ -50,8 +50,8 @@ def _shown(default: object) -> str:
 
 
 def _explained(flag: settings.Flag) -> str:
-    """The help text with the variable and the default."""
-    facts = [f"${flag.variable}"]
+    """The help text with the variables and the default."""
+    facts = [" or ".join(f"${variable}" for variable in flag.variables)]
     if flag.default is dataclasses.MISSING:
         facts.append("required")
     elif _shown(flag.default):

@@ -63,10 +63,6 @@ class Heartbeats:
         """As `expect`, for a loop that itself keeps when it went round last, by the same clock."""
         self._loops[loop] = (max_age, last)
 
-    def dismiss(self, loop: str) -> None:
-        """Expect nothing more of the loop, which has ended on purpose."""
-        self._loops.pop(loop, None)
-
     def silent(self) -> list[str]:
         """A sentence for each loop that has not gone round for too long."""
         now = self._clock()

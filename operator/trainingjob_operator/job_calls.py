@@ -231,7 +231,7 @@ class JobCalls:
         memory.troubles.pop(decision.STOP, None)
         memory.stop_sent_at = memory.stopping_since = self._clocks.monotonic()
         memory.look = True
-        log.info("Stopped the training job %s", identity.job_name, extra=work.named)
+        log.info("Told SageMaker to stop the training job %s", identity.job_name, extra=work.named)
         return False
 
     async def update(self, identity: Identity, members: Mapping[str, Any], work: Work) -> bool:
@@ -286,8 +286,10 @@ class JobCalls:
     def _note(self, error: AwsError, work: Work, operation: str) -> None:
         """Remember an error under the operation that was wanted; what failed on the way to it is in the error."""
         memory = work.view.memory
+        known = memory.troubles.get(operation)
+        is_news = known is None or known.error.sentence != error.sentence
         memory.note_trouble(operation, error, self._clocks.monotonic(), self._clocks.jitter.uniform(0.5, 1.0))
-        log.warning("%s failed with %s: %s", error.operation, error.code, error.message, extra=work.named)
+        log.log(logging.WARNING if is_news else logging.DEBUG, "%s", error.sentence, extra=work.named)
 
     def _must_wait(self, which: Callable[[OperationBudgets], Budget], identity: Identity, work: Work) -> bool:
         """Whether the budget makes the object wait for this call; then it is queued for when its time comes."""

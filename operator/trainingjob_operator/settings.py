@@ -410,14 +410,14 @@ class Settings:
     )
     list_tps: float = _flag(
         Group.PACE,
-        "ListTrainingJobs calls a second to begin with.",
+        "ListTrainingJobs calls a second at most, for each account and region.",
         _number(0.01, 1000, "calls a second"),
         metavar="RATE",
         default=1.0,
     )
     describe_tps: float = _flag(
         Group.PACE,
-        "DescribeTrainingJob calls a second to begin with.",
+        "DescribeTrainingJob calls a second to begin with, for each account and region.",
         _number(0.01, 1000, "calls a second"),
         metavar="RATE",
         default=5.0,
