@@ -22,12 +22,12 @@ from trainingjob_operator.watcher import RELIST_SECONDS, Watcher
 KEY = (NAMESPACE, NAME)
 
 
-async def watcher(api: FakeApiServer, life: Life, *, namespaces: tuple[str, ...] = ()) -> Watcher:
+async def watcher(api: FakeApiServer, life: Life, *, label_selector: str = "") -> Watcher:
     return Watcher(
         login=Login.__new__(Login),  # only Kopf's thread asks it, which these tests do not start
         lists=api,
-        namespaces=namespaces,
-        label_selector="",
+        namespaces=(),
+        label_selector=label_selector,
         jobs=life.jobs,
         queue=life.queue,
         reconciler=life.reconciler,
@@ -75,6 +75,29 @@ def test_what_vanished_unseen_is_forgotten_only_when_the_api_server_says_so() ->
         api.apply(body(uid="new"))
         api.list_pages = hidden  # type: ignore[method-assign]
         assert await watch.list_all() == 1
+
+    run(main())
+
+
+def test_what_was_relabelled_while_nobody_told_is_no_longer_followed() -> None:
+    async def main() -> None:
+        api = FakeApiServer()
+        life = await quiet(api)
+        api.apply(body())
+        watch = await watcher(api, life, label_selector="shard=a")
+        await watch.list_all()
+
+        async def another(
+            namespace: str | None = None, label_selector: str = ""
+        ) -> AsyncIterator[list[dict[str, Any]]]:
+            yield []
+            watch.take("ADDED", body(name="young", uid="y"))
+
+        api.apply(body(name="young", uid="y"))
+        api.list_pages = another  # type: ignore[method-assign]
+        assert await watch.list_all() == 1
+        assert [tracked.key for tracked in life.jobs] == [(NAMESPACE, "young")], "made while the list was read"
+        assert KEY in api.objects
 
     run(main())
 

@@ -82,10 +82,9 @@ class Watcher:
 
     async def list_all(self) -> int:
         """Read every object, page by page; returns how many were news. Raises KubeError."""
-        shown: set[Key] = set()
+        known, shown = self._jobs.versions(), set[Key]()
         news = 0
         for namespace in self._namespaces or (None,):
-            known = self._jobs.versions()
             async for page in self._lists.list_pages(namespace, self._label_selector):
                 for body in page:
                     key = (body["metadata"]["namespace"], body["metadata"]["name"])
@@ -95,11 +94,12 @@ class Watcher:
                         news += 1
                         self._queue.add(tracked.key)
         for tracked in [tracked for tracked in self._jobs if tracked.key not in shown]:
-            news += await self._check_gone(tracked.key, tracked.uid)
+            is_selected = not self._label_selector or tracked.key not in known
+            news += await self._check_gone(tracked.key, tracked.uid, is_selected=is_selected)
         return news
 
-    async def _check_gone(self, key: Key, uid: str) -> bool:
-        """A list leaves out what was made while it was read, so only a NotFound tells."""
+    async def _check_gone(self, key: Key, uid: str, *, is_selected: bool) -> bool:
+        """A list leaves out what was made while it was read, so only a NotFound tells; and what was relabelled."""
         try:
             body = await self._lists.get(*key)
         except NotFound:
@@ -108,7 +108,9 @@ class Watcher:
         if body["metadata"]["uid"] != uid:
             self.take("ADDED", body)
             return True
-        return False
+        if not is_selected:
+            self._drop(key, uid)
+        return not is_selected
 
     async def relist(self) -> None:
         """Repair every few minutes what the watch has missed; never returns."""
