@@ -49,6 +49,14 @@ class PlainDumper(yaml.SafeDumper):
         return True
 
 
+def represent_text(dumper: PlainDumper, text: str) -> yaml.ScalarNode:
+    """Text of several lines stays so."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+PlainDumper.add_representer(str, represent_text)
+
+
 def render_yaml(document: dict[str, Any]) -> str:
     """The document in the order in which it was built."""
     return NOTICE + yaml.dump(document, Dumper=PlainDumper, sort_keys=False, width=120, allow_unicode=True)

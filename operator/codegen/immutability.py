@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NAME = "trainingJobName"
 
+FIXED = "cannot change once the job exists in SageMaker; restore the former value, or create another TrainingJob"
+
 OPEN = UPDATABLE | {"tags"}
 """What may change while the job lives, or after it."""
 
@@ -35,36 +37,44 @@ DEFAULTS = {
 }
 """The values that ACK's controller writes into specs that leave them out: setting or removing them changes nothing."""
 
-NO_JOB = "!has(self.spec) || !has(oldSelf.spec) || !oldSelf.?status.?ackResourceMetadata.?arn.hasValue()"
+FREE = (
+    "!has(self.spec) || !has(oldSelf.spec) || self.spec == oldSelf.spec",
+    "!has(oldSelf.status) || !has(oldSelf.status.ackResourceMetadata) || !has(oldSelf.status.ackResourceMetadata.arn)",
+)
+"""Where nothing is fixed: without an edit, as in every write of the status, or without a job."""
 
 
 def immutability_rules(spec: Mapping[str, Field]) -> list[Schema]:
-    """One rule for each field, so that the refusal names the field."""
-    return [name_rule(), *(field_rule(path) for path in fixed_paths(spec))]
+    """One rule for the name, and one for all other fields, whose refusal names those that were edited.
+
+    One for each field would cost the API server more than all the rest of a write: every rule is evaluated at every
+    write, and each mention of a field is looked up anew.
+    """
+    same = {path: unchanged(path) for path in fixed_paths(spec)}
+    edited = "\n+ ".join(f"({is_same} ? '' : 'spec.{path} ')" for path, is_same in same.items())
+    rule = "\n|| ".join((*FREE, "\n&& ".join(same.values())))
+    return [
+        name_rule(),
+        {**refusal("", rule, f"what was edited {FIXED}"), "messageExpression": f"{edited}\n+ '{FIXED}'"},
+    ]
 
 
 def name_rule() -> Schema:
     """The name can be given later (adoption without spec) but neither changed nor taken away."""
     return refusal(
-        NAME,
+        f".{NAME}",
         f"!has(oldSelf.spec) || !has(oldSelf.spec.{NAME})"
         f" || has(self.spec) && has(self.spec.{NAME}) && self.spec.{NAME} == oldSelf.spec.{NAME}",
         "the name of the job never changes; create another TrainingJob for another name",
     )
 
 
-def field_rule(path: str) -> Schema:
-    """The field is as before, or says the same as leaving it out on both sides."""
+def unchanged(path: str) -> str:
+    """An expression: the field is as before, or says the same as leaving it out on both sides."""
     new, old = f"self.spec.{path}", f"oldSelf.spec.{path}"
     if default := DEFAULTS.get(path):
-        same = f"(has({new}) ? {new} : {default}) == (has({old}) ? {old} : {default})"
-    else:
-        same = f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"
-    return refusal(
-        path,
-        f"{NO_JOB} || {same}",
-        "cannot change once the job exists in SageMaker; restore the former value, or create another TrainingJob",
-    )
+        return f"(has({new}) ? {new} : {default}) == (has({old}) ? {old} : {default})"
+    return f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"
 
 
 def fixed_paths(spec: Mapping[str, Field]) -> Iterator[str]:
@@ -74,6 +84,6 @@ def fixed_paths(spec: Mapping[str, Field]) -> Iterator[str]:
         yield from (path for path in paths if path not in OPEN | {NAME})
 
 
-def refusal(path: str, rule: str, message: str) -> Schema:
-    """A rule whose failure the API server reports for a field of spec."""
-    return {"rule": rule, "message": message, "fieldPath": f".spec.{path}", "reason": "FieldValueForbidden"}
+def refusal(below_spec: str, rule: str, message: str) -> Schema:
+    """A rule whose failure the API server reports for a part of spec."""
+    return {"rule": rule, "message": message, "fieldPath": f".spec{below_spec}", "reason": "FieldValueForbidden"}
