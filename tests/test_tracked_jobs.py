@@ -122,11 +122,15 @@ def test_two_objects_may_watch_one_job_and_each_leaves_for_itself() -> None:
     for tracked in (first, second):
         known.watch(tracked, Live(HERE, WANTED, Observation()))
     assert known.live_jobs(HERE) == {"churn-2026": {first.key, second.key}}
+    last_seen = known.last_seen(HERE)
+    assert dict(last_seen) == {"churn-2026": Observation()}
     known.watch(first, None)
     assert known.live_jobs(HERE) == {"churn-2026": {second.key}}
     known.forget(second.key, UID)
     assert known.live_targets() == []
     assert known.live_jobs(HERE) == {}
+    assert "churn-2026" not in last_seen
+    assert len(last_seen) == 0
 
 
 def test_a_job_whose_way_changes_is_watched_in_the_new_place_only() -> None:

@@ -101,9 +101,9 @@ class Sweeper:
 
     async def _sweep(self, target: Target) -> None:
         sweep, failures = Sweep(self._seconds), 0
+        live = self._jobs.last_seen(target)
         began, pages = self._clocks.monotonic(), 0
         while True:
-            live = self._live(target)
             now = self._turned[target] = self._clocks.monotonic()
             self._pace(sweep, target, now)
             if sweep.is_straggling_due(now):
@@ -126,8 +126,7 @@ class Sweeper:
             if failures:
                 self._forgive(target)
             failures, pages = 0, pages + 1
-            # What is live now, not before the call: a job that was reported meanwhile is no news.
-            changed = sweep.take_page(request, summaries, token, self._live(target), self._clocks.monotonic())
+            changed = sweep.take_page(request, summaries, token, live, self._clocks.monotonic())
             self._queue_changed(target, changed)
 
     def _pace(self, sweep: Sweep, target: Target, now: float) -> None:
@@ -135,16 +134,6 @@ class Sweeper:
         seconds = max(self._seconds, EVENTFUL_SECONDS) if is_flowing else self._seconds
         sweep.set_pace(seconds, now)
         self._metrics.sweep_interval_is(target.account, target.region, seconds)
-
-    def _live(self, target: Target) -> dict[str, Observation]:
-        """What was last seen of each live job, by its name in lower case; it may not have been reported yet."""
-        live = {}
-        for name, keys in self._jobs.live_jobs(target).items():
-            for key in keys:
-                tracked = self._jobs.get(key)
-                if tracked is not None and tracked.seen is not None:
-                    live[name] = tracked.seen
-        return live
 
     async def _await_budget(self, target: Target) -> None:
         budget = self._budgets.of(target.account, target.region).list_page

@@ -153,6 +153,31 @@ class TrackedJobs:
         """The objects by job name in lower case."""
         return self._live.get(target, {})
 
+    def last_seen(self, target: Target) -> Mapping[str, Observation]:
+        """What was last seen of each live job, by its name in lower case, as it is when it is asked for."""
+        return _LastSeen(self, target)
+
+
+class _LastSeen(Mapping[str, Observation]):
+    """A view: thousands of jobs are live, and a page of a list asks for a hundred."""
+
+    def __init__(self, jobs: TrackedJobs, target: Target) -> None:
+        self._jobs = jobs
+        self._target = target
+
+    def __getitem__(self, name: str) -> Observation:
+        for key in self._jobs.live_jobs(self._target)[name]:
+            tracked = self._jobs.get(key)
+            if tracked is not None and tracked.seen is not None:
+                return tracked.seen
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._jobs.live_jobs(self._target))
+
+    def __len__(self) -> int:
+        return len(self._jobs.live_jobs(self._target))
+
 
 def _comparable(resource_version: object) -> int:
     """Kubernetes promises since 1.35 that versions of one kind compare as numbers, and etcd has always made them so."""

@@ -79,7 +79,8 @@ class _Record:
 class EventRecorder:
     """A bounded queue and one task (`run`) that posts from it, at most `burst` at once and `per_second` lasting.
 
-    The limits are for thousands of jobs that are applied at once: each is worth eight Events or so in its life.
+    The limits are for thousands of jobs that are applied at once: each is worth eight Events or so in its life, and
+    what brings the jobs about has to come first.
 
     The name of an Event follows from the object's uid and the caller's key, so that what is recorded again after a
     crash exists already. When the queue is full the oldest Event is dropped and `dropped` called.
@@ -95,7 +96,7 @@ class EventRecorder:
         dropped: Callable[[], None],
         capacity: int = 20_000,
         per_second: float = 100.0,
-        burst: int = 1000,
+        burst: int = 100,
     ) -> None:
         self._api = api
         self._clock = clock
