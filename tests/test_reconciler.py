@@ -334,6 +334,30 @@ def test_adopt_or_create_takes_what_is_there_or_creates_it_once() -> None:
     played(scene, seconds=10_000.0)
 
 
+def test_a_job_that_adopt_or_create_has_made_before_a_crash_is_this_objects_own() -> None:
+    async def scene(stage: Stage) -> None:
+        def refuse_status(what: str, before: bool) -> None:
+            if what == "status" and before:
+                raise Unavailable("no connection")
+
+        stage.api.hinder = refuse_status
+        profiled = {**SPEC, "profilerConfig": {"s3OutputPath": "s3://bucket/one"}}
+        stage.api.apply(body(annotations={ADOPTION_POLICY: "adopt-or-create"}, spec=profiled))
+        await asyncio.sleep(5.0)
+        assert len(stage.service.created) == 1
+        assert "ackResourceMetadata" not in stage.object.get("status", {})
+        stage.api.hinder = lambda _what, _before: None
+        await stage.start()
+        await stage.wait(30.0)
+        assert stage.object["status"]["ackResourceMetadata"]["arn"] == ARN
+        assert stage.condition("ACK.Adopted")[0] == ""
+        stage.api.edit(KEY, profilerConfig={"s3OutputPath": "s3://bucket/two"})
+        await stage.wait(30.0)
+        assert stage.count("UpdateTrainingJob") == 1
+
+    played(scene, seconds=10_000.0)
+
+
 def test_a_read_only_object_shows_the_job_and_touches_nothing() -> None:
     async def scene(stage: Stage) -> None:
         stage.service.put(WANTED, {"TrainingJobName": JOB}, {})

@@ -40,6 +40,7 @@ from trainingjob_operator.logic.steps import (
     Update,
     Wait,
 )
+from trainingjob_operator.logic.updates import applied_fields
 from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.reporter import Reporter
@@ -303,6 +304,8 @@ class Reconciler:
         if memory.tags is not None and memory.ownership in (Ownership.SAME_OBJECT, Ownership.SAME_NAME):
             own = {key for key, _ in work.view.resource.user_tags()}
             memory.applied_tag_keys = tuple(key for key in memory.tags if key in own)
+        if memory.ownership is Ownership.SAME_OBJECT and work.view.resource.arn is None:  # an attempt without an answer
+            memory.applied_fields = applied_fields(work.view.resource.spec)
         memory.in_use = memory.unsettled = False
         memory.refused = None
         self._line.leave(work.key, work.identity)

@@ -539,6 +539,14 @@ ADOPTION = [
         FOUND_ABSENT,
     ),
     when("it is not there, and may be created", TakeTurn(WANTED), ADOPT_OR_CREATE, FOUND_ABSENT),
+    when(
+        "it is there after an attempt whose answer was lost: whose?",
+        ReadTags(WANTED, ARN),
+        {**MARKED, **ADOPT_OR_CREATE},
+        {"observation": RUNS, "looked_at": NOW},
+    ),
+    when("its own", TakeOver(ARN, finalizer=True), {**MARKED, **ADOPT_OR_CREATE}, FOUND_OURS),
+    when("somebody else's, to be adopted", TakeOver(ARN, finalizer=True), {**MARKED, **ADOPT_OR_CREATE}, FOUND_FOREIGN),
 ]
 
 RECORDED_WITHOUT_FINALIZER = [

@@ -287,7 +287,7 @@ def _is_known_unborn(memory: Memory) -> bool:
 def _decide_adoption(view: View, wanted: Identity) -> Step | None:
     """The step towards adopting what exists; None when the job may be created because there is none."""
     memory, policy = view.memory, view.policy
-    waited = _wait_out(view, DESCRIBE)
+    waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
     if memory.looked_at is None or memory.look:
@@ -304,8 +304,11 @@ def _decide_adoption(view: View, wanted: Identity) -> Step | None:
         return replace(step, again=again_at - view.now) if isinstance(step, Say) else step
     if view.rival is not None and not policy.read_only:
         return _refuse(view, _clash(view, wanted, f"belongs to the object {view.rival}"))
+    arn = build_arn(view.partition, wanted)
+    if view.resource.pending is not None and memory.ownership is None:
+        return ReadTags(wanted, arn)  # it may be this object's own attempt, whose answer was lost
     ended = memory.observation is not None and memory.observation.is_ended()
-    return TakeOver(build_arn(view.partition, wanted), finalizer=not policy.read_only and not ended)
+    return TakeOver(arn, finalizer=not policy.read_only and not ended)
 
 
 def _decide_in_use(view: View, wanted: Identity) -> Step:
