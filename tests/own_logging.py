@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def own_logging() -> Iterator[None]:
     """Set the root logger's handlers and the levels aside while the context lasts."""
     root = logging.getLogger()
-    loggers = [root, logging.getLogger("trainingjob_operator"), logging.getLogger("kopf.objects")]
+    names = ("trainingjob_operator", "kopf.objects", "kopf.activities", "kopf._core.reactor.running")
+    loggers = [root, *map(logging.getLogger, names)]
     levels = [logger.level for logger in loggers]
     handlers, root.handlers = root.handlers, []
     try:

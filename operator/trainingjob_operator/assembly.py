@@ -32,7 +32,7 @@ from trainingjob_operator.kube.objects import FIELD_MANAGER, TrainingJobObjects
 from trainingjob_operator.kube.surroundings import MAX_SILENCE, Surroundings
 from trainingjob_operator.leadership import AlwaysLeading, Leadership
 from trainingjob_operator.logic.annotations import Defaults, Deletion
-from trainingjob_operator.logic.errors import AwsError
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.metrics import Metrics
@@ -143,6 +143,8 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         objects = TrainingJobObjects(api)
         reporter = Reporter(objects=objects, jobs=jobs, recorder=recorder, leadership=leadership, metrics=metrics)
         standing = await _standing(settings, caller, surroundings, version)
+        where = {"region": settings.aws_region, "cluster_id": standing.cluster_id}
+        log.info("trainingjob-operator %s acts as %s", version, caller.arn, extra=where)
         line = CreateLine(budgets=budgets, queue=queue, clocks=clocks)
         calls = JobCalls(
             standing=standing,
@@ -260,10 +262,13 @@ async def _check(settings: Settings, api: ApiServer, gateways: Gateways) -> Call
     try:
         caller = await gateways.caller_identity()
     except AwsError as error:
-        message = (
-            f"The AWS credentials do not work ({error.code}: {error.message}): give the pod a role "
-            "(IRSA, Pod Identity) or set the AWS_ variables of the SDK."
-        )
+        if error.kind in (ErrorClass.RETRY, ErrorClass.THROTTLED):
+            message = f"AWS can't be asked whose credentials these are ({error}): check the network and --aws-region."
+        else:
+            message = (
+                f"The AWS credentials do not work ({error}): give the pod a role (IRSA, Pod Identity) or set the AWS_ "
+                "variables of the SDK."
+            )
         raise StartError(message) from error
     try:
         obstacle = await find_obstacle(api, settings.watch_namespace)

@@ -15,8 +15,13 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 _PACKAGE = __package__
-# Kopf tells at info, per object and event, that a handler ended well.
-_PER_OBJECT_LOGGER = "kopf.objects"
+# Kopf tells at info, per object and event, that a handler ended well, and at each start that it gets no signals, which
+# are not its business here.
+_KOPFS_NOISE = {
+    "kopf.objects": logging.WARNING,
+    "kopf.activities": logging.WARNING,
+    "kopf._core.reactor.running": logging.ERROR,
+}
 _LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -79,5 +84,6 @@ def configure(level: str, stream: TextIO, *, for_people: bool) -> None:
     threshold = _LEVELS[level]
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.INFO), force=True)
     logging.getLogger(_PACKAGE).setLevel(threshold)
-    logging.getLogger(_PER_OBJECT_LOGGER).setLevel(max(threshold, logging.WARNING))
+    for logger, least in _KOPFS_NOISE.items():
+        logging.getLogger(logger).setLevel(max(threshold, least))
     logging.captureWarnings(capture=True)

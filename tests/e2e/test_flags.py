@@ -56,6 +56,9 @@ def test_it_takes_what_acks_chart_gives_with_one_line_for_what_means_nothing_her
     jobs.wait_condition("as-ever", "Complete")
     warned = [line["msg"] for line in operator.lines() if "is accepted and ignored" in line.get("msg", "")]
     assert sorted(line.partition(" ")[0] for line in warned) == sorted(IGNORED_FLAGS)
+    (start,) = [line for line in operator.lines() if " acts as " in line.get("msg", "")]
+    assert start["msg"].startswith("trainingjob-operator ")
+    assert (start["region"], bool(start["cluster_id"])) == (sagemaker.region, True)
     leases = json.loads(jobs.kubectl("get", "leases", "-o", "json"))["items"]
     assert [lease["metadata"]["name"] for lease in leases] == ["trainingjob-operator.sagemaker.services.k8s.aws"]
     assert operator.ask("healthz")[0] == operator.ask("readyz")[0] == 200

@@ -54,6 +54,16 @@ def test_with_refused_credentials_it_says_why(
     assert sentence.startswith("The AWS credentials do not work (InvalidClientTokenId: ")
 
 
+def test_when_aws_is_out_of_reach_it_does_not_blame_the_credentials(
+    control_plane: Cluster, crd: None, sagemaker: StandIn, tmp_path: Path
+) -> None:
+    nowhere = "--aws-identity-endpoint-url=http://127.0.0.1:1"
+    code, sentence = fail_to_start(OperatorProcess(control_plane, sagemaker, tmp_path, nowhere))
+    assert code == 1
+    assert sentence.startswith("AWS can't be asked whose credentials these are (EndpointConnectionError: ")
+    assert "check the network" in sentence
+
+
 def test_without_a_region_it_names_flag_and_variable(
     control_plane: Cluster, sagemaker: StandIn, tmp_path: Path
 ) -> None:
