@@ -174,7 +174,7 @@ class Reconciler:
                 if _gives_up_turn(step, view):
                     self._line.forget(key)
                 return
-        message = f"{MAX_STEPS} steps without an end, the last {step}"
+        message = f"{MAX_STEPS} steps without an end, the last {type(step).__name__}"  # a step may hold a request
         raise RuntimeError(message)
 
     async def _observe(self, tracked: Tracked, resource: Resource) -> "tuple[View, Access]":
@@ -309,6 +309,7 @@ class Reconciler:
         memory.in_use = memory.unsettled = False
         memory.refused = None
         self._line.leave(work.key, work.identity)
+        log.info("Took over %s", arn, extra=work.named)
 
     async def _unmark(self, work: Work, refusal: Finding | None) -> None:
         await self._patch_finalizer(work.view.resource, hold=False)
