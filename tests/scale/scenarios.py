@@ -25,8 +25,8 @@ LINEAR = 1.05
 PAGE_SIZE = 100
 PATIENCE = 600.0
 """Seconds for something that has to come true; what has not by then is told as it is."""
-SETTLING = 2.0
-"""Seconds for what follows the last status: the finalizer that is taken away."""
+SETTLING = 5.0
+"""Seconds without a new Event after which all counts as told."""
 REST = 10.0
 """Seconds of watching that nothing happens any more."""
 EVENTS_PER_JOB = 8
@@ -87,7 +87,7 @@ async def churn(world: World, behind: float = 8.0) -> Result:
     applied = time.time()
     await follower.until(lambda: follower.count(lambda sight: sight.arn) == count, PATIENCE)
     await follower.until(lambda: follower.count(lambda sight: sight.ended) == count, PATIENCE)
-    await asyncio.sleep(SETTLING)
+    await settle(world)
     end = await world.mark()
     rest = await watch_rest(world)
     lives = await world.read_moments(names)
@@ -149,7 +149,7 @@ async def growth(world: World, sizes: Sequence[int] = SIZES) -> Result:
         await world.create(names)
         await _until_training(world, count)
         created = await world.mark()
-        await asyncio.sleep(REST)
+        await settle(world)
         rest = await watch_rest(world, window)
         cpu[count] = cpu.get(live, 0.0) + created.cpu_since(begin)
         calls[count] = calls.get(live, 0.0) + sum(created.calls_since(begin).values())
@@ -239,7 +239,7 @@ async def restart(world: World) -> Result:
     await world.command(ending, world.sagemaker.complete_job)
     await follower.until(lambda: all(follower.seen[name].ended for name in ending), PATIENCE)
     ended = await world.mark()
-    await asyncio.sleep(REST)
+    await settle(world)
     world.controller.kill()
     changing = running[::10]
     await world.command(changing, lambda name: world.sagemaker.enter(name, "Interrupted"))
@@ -269,7 +269,7 @@ async def rest(world: World) -> Result:
     names = [name for name, sight in follower.seen.items() if not sight.ended]
     await world.command(names, world.sagemaker.complete_job)
     await follower.until(lambda: follower.count(lambda sight: not sight.ended) == 0, PATIENCE)
-    await asyncio.sleep(REST)
+    await settle(world)
     quiet = await watch_rest(world, world.parameters.window)
     what = f"{len(follower.seen):,} finished objects at rest"
     return Result(
@@ -317,6 +317,15 @@ class Quiet:
     resident: int
 
 
+async def settle(world: World) -> None:
+    """Until no Event comes any more: they are posted in the background, for minutes after thousands of changes."""
+    before, count = -1, 0
+    deadline = time.monotonic() + PATIENCE
+    while count != before and time.monotonic() < deadline:
+        await asyncio.sleep(SETTLING)
+        before, count = count, await world.count_events()
+
+
 async def watch_rest(world: World, seconds: float = REST) -> Quiet:
     begin = await world.mark()
     await asyncio.sleep(seconds)
@@ -344,13 +353,7 @@ def read_lags(seen: Mapping[str, Sight], lives: Mapping[str, Sequence[Moment]], 
 
 
 async def count_events(world: World, expected: int) -> list[Figure]:
-    """Events are posted in the background: they may take a while longer."""
-    count, deadline = 0, time.monotonic() + PATIENCE
-    while count < expected and time.monotonic() < deadline:
-        before, count = count, await world.count_events()
-        if count == before:
-            break
-        await asyncio.sleep(5)
+    count = await world.count_events()
     figures = [Figure("Events posted", count), Figure("  missing", expected - count, "", 0)]
     if isinstance(world.controller, OwnOperator):
         figures.append(Figure("  dropped", world.controller.dropped_events, "", 0))

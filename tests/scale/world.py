@@ -252,7 +252,9 @@ class World:
         return lives
 
     async def count_events(self) -> int:
-        """Events of TrainingJobs in the namespace."""
+        """Events of TrainingJobs: etcd is asked where it can be, for the API server is busy enough."""
+        if self.control_plane is not None:
+            return (await asyncio.to_thread(self.control_plane.stored_bytes, f"events/{NAMESPACE}", 1))[0]
         path, query = f"/api/v1/namespaces/{NAMESPACE}/events", {"fieldSelector": "involvedObject.kind=TrainingJob"}
         return sum([len(page["items"]) async for page in self._api.pages(path, query=query, size=500)])
 
