@@ -115,12 +115,12 @@ class OperatorProcess:
         assert self._process is not None, "not started"
         return self._process
 
-    def start(self, *, wait: bool = True) -> None:
-        """Start it, and wait until it is ready."""
+    def start(self, *, wait: bool = True, seconds: float = 30.0) -> None:
+        """Start it, and wait until it is ready, for so many seconds at most."""
         self.log = self.log.with_name(f"operator-{time.monotonic_ns()}.log")
         self._process = self._spawn(self._command, self._environment, self.log)
         if wait:
-            await_true("the operator is ready", self._is_ready_or_dead, 30.0)
+            await_true("the operator is ready", self._is_ready_or_dead, seconds)
             if self._process.poll() is not None:
                 message = f"the operator ended with {self._process.returncode}:\n{self.log.read_text()}"
                 raise RuntimeError(message)

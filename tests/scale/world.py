@@ -87,8 +87,8 @@ class OwnOperator:
         self.process = OperatorProcess(cluster, sagemaker, folder, *flags, pace=LIFTED)
 
     def start(self) -> None:
-        """Returns once it is ready."""
-        self.process.start()
+        """Returns once it is ready: with ten thousand objects that may take a while."""
+        self.process.start(seconds=120.0)
 
     def kill(self) -> None:
         self.process.kill()
