@@ -309,7 +309,8 @@ class Reconciler:
         memory.in_use = memory.unsettled = False
         memory.refused = None
         self._line.leave(work.key, work.identity)
-        log.info("Took over %s", arn, extra=work.named)
+        if not work.view.policy.read_only:
+            log.info("Took over %s", arn, extra=work.named)
 
     async def _unmark(self, work: Work, refusal: Finding | None) -> None:
         await self._patch_finalizer(work.view.resource, hold=False)
