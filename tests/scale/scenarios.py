@@ -163,6 +163,8 @@ async def growth(world: World, sizes: Sequence[int] = SIZES) -> Result:
             Figure("  calls per job and hour without a change", calls_an_hour, "", 4 if count == 1000 else None),
             Figure("  CPU without a change", rest.cores * 100, "% of a core"),
             Figure("  resident memory", memory[count], "MB", 250 if count > 1000 else 125),
+            Figure("  Events posted", await world.count_events()),
+            *count_dropped(world),
         ]
         live = count
         if count in {1000, 10_000}:
@@ -354,10 +356,14 @@ def read_lags(seen: Mapping[str, Sight], lives: Mapping[str, Sequence[Moment]], 
 
 async def count_events(world: World, expected: int) -> list[Figure]:
     count = await world.count_events()
-    figures = [Figure("Events posted", count), Figure("  missing", expected - count, "", 0)]
-    if isinstance(world.controller, OwnOperator):
-        figures.append(Figure("  dropped", world.controller.dropped_events, "", 0))
-    return figures
+    return [Figure("Events posted", count), Figure("  missing", expected - count, "", 0), *count_dropped(world)]
+
+
+def count_dropped(world: World) -> list[Figure]:
+    """Events that found no room in the queue since the controller began; other controllers do not tell."""
+    if not isinstance(world.controller, OwnOperator):
+        return []
+    return [Figure("  dropped", world.controller.dropped_events, "", 0)]
 
 
 async def count_bytes(world: World, empty: int | None) -> list[Figure]:
