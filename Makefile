@@ -13,7 +13,7 @@ SIDE_BY_SIDE := -n 4 --dist loadfile
 .PHONY: help setup demo test e2e bench bench-full lint crds manifests controlplane lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## the Python environment in .venv, as locked; PYTHON=python3.12 chooses another Python than python3
 
