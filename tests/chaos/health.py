@@ -161,10 +161,10 @@ async def _is_good(case: Case, path: str) -> bool:
 
 
 TRIALS = (
-    Trial("AWS can't be reached for 40 s", ALIVE, _without_aws, jobs=2),
-    Trial("the API server can't be reached for 40 s", ALIVE, _without_api_server, jobs=2),
+    Trial("AWS can't be reached for 40 s", ALIVE, _without_aws, jobs=2, idle=True),
+    Trial("the API server can't be reached for 40 s", ALIVE, _without_api_server, jobs=2, idle=True),
     Trial("kopf.operator() ends", "started again; nothing missed", _end_kopf, jobs=2),
-    Trial("the watch is refused for 90 s", ALIVE, _refuse_watch, jobs=2, slow=True),
+    Trial("the watch is refused for 90 s", ALIVE, _refuse_watch, jobs=2, slow=True, idle=True),
     Trial("the first list hangs", "/readyz waits for it, /healthz does not", _wait_for_the_first_list),
     *(
         Trial(
@@ -174,6 +174,7 @@ TRIALS = (
             jobs=5,
             flags=("--enable-leader-election", "--max-concurrent-reconciles=2"),
             slow=True,
+            idle=True,
         )
         for loop, said, seconds in (
             ("kopf", "watch", WATCH_SECONDS),

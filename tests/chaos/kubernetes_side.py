@@ -264,7 +264,7 @@ async def _finish(case: Case, *, good: list[str], stopped: list[str] | None = No
 
 
 ALONE = (
-    Trial("watch silently idle", WHOLE, _idle_watch, jobs=2),
+    Trial("watch silently idle", WHOLE, _idle_watch, jobs=2, idle=True),
     Trial("409 on 4 of 10 writes", WHOLE, _conflicts),
     Trial("429 on 4 of 10 writes", WHOLE, _too_many),
     Trial("503 on 4 of 10 writes", WHOLE, _unavailable),
@@ -272,7 +272,7 @@ ALONE = (
     Trial("Flux force after a refused edit", "one job; the new object says why it gets none", _force),
     Trial("finalizer removed by hand", WHOLE, _strip_finalizer),
     Trial("namespace deleted with live jobs", "every job stopped, the namespace gone", _delete_namespace, jobs=4),
-    Trial("SIGSTOP", WHOLE, _stand_still, jobs=3),
+    Trial("SIGSTOP", WHOLE, _stand_still, jobs=3, idle=True),
     Trial("service's clock an hour ahead", WHOLE, _other_clock, own_service=True),
     Trial("service's clock an hour behind", WHOLE, _slow_clock, own_service=True),
 )

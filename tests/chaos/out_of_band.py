@@ -132,7 +132,7 @@ async def _edited_elsewhere(case: Case) -> list[str]:
 TRIALS = (
     Trial("stopped in the console", WHOLE, _stopped),
     Trial("failed by the service", WHOLE, _failed),
-    Trial("gone while nobody looked", WHOLE, _vanished, slow=True),
+    Trial("gone while nobody looked", WHOLE, _vanished, slow=True, idle=True),
     Trial("deleted after its end, the name used again", WHOLE, _deleted_after_its_end, jobs=2),
     Trial("all tags removed", "the deletion stops the job all the same", _untagged),
     Trial("a foreign job of that name first", WHOLE, _foreign_first),

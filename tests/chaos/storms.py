@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from tests.chaos.invariants import ENDED, check, delete_everything
 from tests.chaos.world import arn_of, condition_of, status_of, until
 from tests.e2e.objects import training_job
-from tests.sagemaker.stand_in import stand_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +27,9 @@ SLACK = 5.0
 """Seconds for what is no fault of the operator: this machine's, the API server's and the harness's own."""
 DENIED_PAUSE = 30.0
 """Seconds until a missing right is tried again, after a denial of some seconds: people grant it, not time."""
+ERROR_PAUSE = 10.0
+"""Seconds that a sweep may pause after errors."""
+ACCESS_DENIED = ("AccessDeniedException", 400)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,28 +46,43 @@ class Storm:
 
     @property
     def is_denial(self) -> bool:
-        return self.error is not None and self.error[0] == "AccessDeniedException"
+        return self.error == ACCESS_DENIED
+
+    @property
+    def pause(self) -> float:
+        """Seconds after its end until the operator tries again."""
+        if self.is_denial:
+            return DENIED_PAUSE
+        return 0.0 if self.error is None else ERROR_PAUSE
 
     def budget(self) -> float:
         """Calls to one of the operations that are in order in its second half."""
         return 12 + 3 * (self.quota or 0) * self.seconds / 2
 
 
-def _storms(quick: bool) -> Iterator[Storm]:
+def _storms(quick: bool) -> Iterator[list[Storm]]:
+    """Those in a list come one after the other over the same jobs."""
     short = 8.0 if quick else 20.0
+    denied = [
+        Storm(f"{operation} denied", 6 if quick else short, operations=(operation,), error=ACCESS_DENIED)
+        for operation in OPERATIONS
+    ]
+    errors = [
+        Storm("5xx", 10 if quick else 60, error=("InternalFailure", 500)),
+        Storm("credentials expired", 5 if quick else short, error=("ExpiredTokenException", 400)),
+    ]
     if quick:
-        yield Storm("List throttled at 1/s", short, 1, ("ListTrainingJobs",))
-        yield Storm("everything throttled at 2/s", short, 2)
-    else:
-        for rate in (1, 2, 10):
-            for operation in OPERATIONS:
-                yield Storm(f"{operation.removesuffix('TrainingJob')} throttled at {rate}/s", short, rate, (operation,))
-            yield Storm(f"everything throttled at {rate}/s", short, rate)
-    yield Storm("5xx", 10 if quick else 60, error=("InternalFailure", 500))
-    yield Storm("credentials expired", 5 if quick else short, error=("ExpiredTokenException", 400))
-    for operation in OPERATIONS:
-        title = f"{operation} denied"
-        yield Storm(title, 6 if quick else short, operations=(operation,), error=("AccessDeniedException", 400))
+        listing = Storm("List throttled at 1/s", short, 1, ("ListTrainingJobs",))
+        yield [listing, Storm("everything throttled at 2/s", short, 2), *errors, *denied]
+        return
+    for rate in (1, 2, 10):
+        each = [
+            Storm(f"{operation.removesuffix('TrainingJob')} throttled at {rate}/s", short, rate, (operation,))
+            for operation in OPERATIONS
+        ]
+        together = Storm(f"everything throttled at {rate}/s", short, rate)
+        yield [*each, together, *(errors if rate == 10 else [])]
+    yield denied
 
 
 class Population:
@@ -115,29 +132,36 @@ class Population:
 
 
 async def run(world: World) -> None:
-    """All storms, or those whose title contains `world.only`."""
-    with stand_in_process("--fast") as sagemaker:
-        async with dataclasses.replace(world, sagemaker=sagemaker) as own:
-            await _run(own)
+    """All storms, or those whose title contains `world.only`; each list of them over jobs and a service of its own."""
+    async with asyncio.TaskGroup() as group:
+        for number, storms in enumerate(_storms(world.quick), 1):
+            chosen = [storm for storm in storms if world.only.lower() in storm.title.lower()]
+            if chosen:
+                group.create_task(_live_through(world, number, chosen))
 
 
-async def _run(world: World) -> None:
+async def _live_through(world: World, number: int, storms: list[Storm]) -> None:
+    async with world.with_own_service() as own:
+        await _live_there(own, number, storms)
+
+
+async def _live_there(world: World, number: int, storms: list[Storm]) -> None:
     sweep = 1.0 if world.quick else 5.0
     pace = (f"--sweep-seconds={sweep}", "--create-tps=50", "--describe-tps=50", "--list-tps=5")
     size = 60 if world.quick else 500
-    async with world.case("storms", pace=pace) as case:
+    async with world.case(f"storms {number}", pace=pace) as case:
         await world.command("plan", name="*", phases="Starting:0.2,Training:inf")
         people = Population(case, size)
         await people.grow(size)
         case.operator.start(wait=False)
-        await until("all jobs run", lambda: _none_behind(people), 240, 1.0)
-        for storm in _storms(world.quick):
-            if world.only.lower() in storm.title.lower():
-                await _weather(world, case, people, storm, sweep)
+        await until("all jobs run", lambda: _none_behind(people), 240, 3.0)
+        for storm in storms:
+            await _weather(world, case, people, storm, sweep)
         problems = await check(case, good=people.alive, stopped={case.job_name(name) for name in people.deleted})
         problems += await delete_everything(case, seconds=180)
-        title = "after all storms together"
-        world.ledger.enter(title, "one job each, status true, deletable", injected=1, jobs=size, problems=problems)
+        title = f"after storms {number}: {len(storms)} of them over the same jobs"
+        invariant = "one job each, status true, deletable"
+        world.ledger.enter(title, invariant, injected=len(storms), jobs=size, problems=problems)
 
 
 async def _none_behind(people: Population) -> bool:
@@ -145,7 +169,7 @@ async def _none_behind(people: Population) -> bool:
 
 
 async def _weather(world: World, case: Case, people: Population, storm: Storm, sweep: float) -> None:
-    few = max(2, people.size // 50)
+    few, many = max(2, people.size // 50), max(2, people.size // 20)
     counted = await world.command("counts")
     faults = await _begin(world, storm)
     ended, deleted = people.take(few), people.take(few)
@@ -154,7 +178,7 @@ async def _weather(world: World, case: Case, people: Population, storm: Storm, s
     for name in deleted:
         await case.delete(name)
     people.deleted.update(deleted)
-    await people.grow(few)
+    await people.grow(many)
     await asyncio.sleep(storm.seconds / 2)
     half = await world.command("counts")
     await asyncio.sleep(storm.seconds / 2)
@@ -162,7 +186,7 @@ async def _weather(world: World, case: Case, people: Population, storm: Storm, s
     whole = await world.command("counts")
     await _end(world, storm, faults)
     began, behind = time.monotonic(), len(await people.backlog())
-    limit = 2 * sweep + SLACK + (DENIED_PAUSE if storm.is_denial else 0)
+    limit = 2 * sweep + storm.pause + SLACK
     try:
         await until("all is true", lambda: _none_behind(people), 400, 0.5)
     except TimeoutError:

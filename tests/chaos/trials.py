@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import traceback
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import QUICK
-from tests.sagemaker.stand_in import stand_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -35,6 +35,8 @@ class Trial:
     """The fault is one of the whole stand-in."""
     slow: bool = False
     """Not in a quick run."""
+    idle: bool = False
+    """Mostly waits, and so takes no lane from others."""
 
 
 async def run_trials(world: World, scenario: str, trials: Iterable[Trial], *, one_by_one: bool = False) -> None:
@@ -54,7 +56,7 @@ async def run_trials(world: World, scenario: str, trials: Iterable[Trial], *, on
 
 
 async def _run_in_turn(world: World, scenario: str, trial: Trial) -> None:
-    async with world.slots:
+    async with contextlib.nullcontext() if trial.idle else world.slots:
         await _run(world, scenario, trial)
 
 
@@ -62,9 +64,8 @@ async def _run(world: World, scenario: str, trial: Trial) -> None:
     if not trial.own_service:
         await _carry_out(world, scenario, trial)
         return
-    with stand_in_process("--fast") as sagemaker:
-        async with dataclasses.replace(world, sagemaker=sagemaker) as own:
-            await _carry_out(own, scenario, trial)
+    async with world.with_own_service() as own:
+        await _carry_out(own, scenario, trial)
 
 
 async def _carry_out(world: World, scenario: str, trial: Trial) -> None:

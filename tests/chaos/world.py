@@ -9,7 +9,7 @@ import json
 import random
 import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +17,7 @@ from tests.chaos.road import AWS, KUBERNETES, Hooks, Passage, Road, Trace, open_
 from tests.chaos.zygote import Child
 from tests.controlplane.plane import write_kubeconfig
 from tests.e2e.operator_process import QUICK, OperatorProcess, Running
-from tests.sagemaker.stand_in import Control
+from tests.sagemaker.stand_in import Control, stand_in_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -102,6 +102,15 @@ class World:
             if answer.status >= 400:
                 raise Refused(answer.status, text.decode(errors="replace"))
             return dict(json.loads(text))
+
+    @contextlib.asynccontextmanager
+    async def with_own_service(self) -> AsyncIterator[World]:
+        """The same with a stand-in of its own, for faults of the whole service."""
+        with contextlib.ExitStack() as stack:
+            sagemaker = await asyncio.to_thread(stack.enter_context, stand_in_process("--fast"))
+            async with replace(self, sagemaker=sagemaker) as own:
+                yield own
+            await asyncio.to_thread(stack.close)
 
     @contextlib.asynccontextmanager
     async def case(self, name: str, *flags: str, pace: tuple[str, ...] = QUICK) -> AsyncIterator[Case]:

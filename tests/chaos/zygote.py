@@ -83,7 +83,9 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT}"}
+        # Without coverage: forks end by kill -9, which saves nothing of what it has counted.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        environment = {**kept, "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT}"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.zygote"],
             stdin=subprocess.PIPE,
