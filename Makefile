@@ -22,12 +22,12 @@ demo: $(READY) ## a TrainingJob from apply to Completed on a real API server; KE
 
 test: $(READY) ## every test, with the coverage that must be
 	$(RUN) -m tests.controlplane --build-only
-	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not chaos" --cov --cov-report=
+	$(RUN) -m pytest $(SIDE_BY_SIDE) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='*/trainingjob_operator/logic/*' --fail-under=100
 
 e2e: $(READY) ## the tests that run the operator as its own process; CLUSTER=kind uses kind
-	CLUSTER=$(CLUSTER) $(RUN) -m pytest $(if $(CLUSTER),,$(SIDE_BY_SIDE)) -m "e2e and not chaos"
+	CLUSTER=$(CLUSTER) $(RUN) -m pytest $(if $(CLUSTER),,$(SIDE_BY_SIDE)) -m e2e
 
 bench: $(READY) ## 1,000 jobs of a minute or two against the targets; build/bench.json and .svg, about 3 minutes; ARGS="--help"
 	$(RUN) -m tests.scale $(ARGS)

@@ -51,6 +51,7 @@ async def _time_takeover(case: Case, old: str, limit: float) -> tuple[float, lis
         holder = await _holder(case)
         return bool(holder) and holder != old
 
+    limit += case.world.room
     await until("another replica leads", taken, limit + 20, 0.05)
     took = time.monotonic() - began
     case.world.ledger.say(f"{case.name}: another replica led after {took:.1f} s")

@@ -76,7 +76,9 @@ async def _count_probes(case: Case, names: list[str]) -> list[str]:
         refused += [call["at"] for call in await case.calls(case.job_name(name), "CreateTrainingJob") if call["error"]]
     refused.sort()
     first = refused[0] if refused else 0.0
-    probes = [at for at in refused if at > first + 2.0]  # what was under way with the first is no probe
+    probes = [
+        at for at in refused if at > first + 2.0 + case.world.room
+    ]  # what was under way with the first is no probe
     close = [later - earlier for earlier, later in itertools.pairwise(probes) if later - earlier < 2.0]
     return [f"{len(close)} probes within two seconds of another"] if close else []
 
@@ -116,7 +118,7 @@ async def _delete_all_waiting(case: Case) -> list[str]:
     async def gone() -> bool:
         return len(await case.objects()) == 2
 
-    await until("all that waited are gone", gone, 5)
+    await until("all that waited are gone", gone, 5 + case.world.room)
     problems = [f"{name} was stopped" for name in names[2:] if await count(case, name, "StopTrainingJob")]
     return problems + await delete_everything(case)
 

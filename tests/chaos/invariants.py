@@ -80,7 +80,7 @@ async def delete_everything(
         return not await case.objects()
 
     try:
-        await until("all objects are gone", gone, seconds)
+        await until("all objects are gone", gone, seconds + case.world.room)
     except TimeoutError:
         problems += [f"{body['metadata']['name']} can't be deleted" for body in await case.objects()]
     running = [job["TrainingJobName"] for job in await case.jobs() if job["TrainingJobStatus"] not in ENDED]

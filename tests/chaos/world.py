@@ -68,6 +68,8 @@ class World:
     lanes: int = 8
     only: str = ""
     """The one case to run, of scenarios that have many; empty for all."""
+    room: float = 0.0
+    """Seconds on top of every limit, where other tests take the machine's time."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def __aenter__(self) -> Self:
@@ -321,7 +323,7 @@ class Case:
             return last if last is not None and question(last) else None
 
         try:
-            return dict(await until(f"{name}: {what}", ask, seconds))
+            return dict(await until(f"{name}: {what}", ask, seconds + self.world.room))
         except TimeoutError as error:
             raise TimeoutError(f"{error}; last seen: {json.dumps(_short(last))}") from None
 
@@ -337,7 +339,7 @@ class Case:
             return last is None
 
         try:
-            await until(f"{name} is gone", ask, seconds)
+            await until(f"{name} is gone", ask, seconds + self.world.room)
         except TimeoutError as error:
             raise TimeoutError(f"{error}; last seen: {json.dumps(_short(last))}") from None
 
