@@ -21,7 +21,7 @@ from trainingjob_operator.aws.gateway import CallerIdentity, CallTimeouts, Gatew
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.event_listener import EventListener
-from trainingjob_operator.health import Heartbeats, Readiness, serve_health, serve_metrics
+from trainingjob_operator.health import Heartbeat, Heartbeats, Readiness, serve_health, serve_metrics
 from trainingjob_operator.job_calls import JobCalls, Standing
 from trainingjob_operator.kube.client import ApiServer, Login, LoginError
 from trainingjob_operator.kube.discovery import find_obstacle
@@ -52,6 +52,8 @@ FINISH_SECONDS = 1.0
 GAUGE_SECONDS = 5.0
 LISTEN_SECONDS = 120.0
 """A round of the event listener takes less: half a minute for messages, a minute's pause after errors."""
+IDENTITY_PAUSES = (1.0, 2.0, 4.0)
+"""Between the tries at the start to learn whose credentials these are."""
 WATCH_SECONDS = BACKOFF_LIMIT + 30.0
 """A watch that the API server ends again and again pauses so long, and no restart would help."""
 STUCK_SECONDS = 120.0
@@ -96,6 +98,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
     registry = CollectorRegistry()
     metrics = Metrics(registry, version, clocks.monotonic)
     heartbeats, readiness = Heartbeats(clocks.monotonic), Readiness(FIRST_LIST)
+    watch_beat, sweep_beat = Heartbeat(clocks.monotonic), Heartbeat(clocks.monotonic)
     login = Login(os.environ)
     api = ApiServer(login)
     queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
@@ -179,7 +182,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             reporter=reporter,
             metrics=metrics,
             clocks=clocks,
-            tick=heartbeats.expect("watch", WATCH_SECONDS).tick,
+            tick=watch_beat.tick,
         )
         flow = EventFlow()
         sweeper = Sweeper(
@@ -192,7 +195,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             leadership=leadership,
             metrics=metrics,
             clocks=clocks,
-            tick=heartbeats.expect("sweep", 30.0).tick,
+            tick=sweep_beat.tick,
         )
         async with contextlib.AsyncExitStack() as servers:
             try:
@@ -210,6 +213,10 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             await _first_list(watcher)
             readiness.reached(FIRST_LIST)
             log.info("Listed %d objects", len(jobs))
+            watch_beat.tick()
+            heartbeats.follow("watch", WATCH_SECONDS, watch_beat.last)
+            sweep_beat.tick()
+            heartbeats.follow("sweep", 30.0, sweep_beat.last)
             beat = heartbeats.expect("queue", STUCK_SECONDS)
             for number in range(settings.max_concurrent_reconciles):
                 loops.start(f"worker {number}", reconciler.work())
@@ -259,17 +266,7 @@ class _Loops:
 
 async def _check(settings: Settings, api: ApiServer, gateways: Gateways) -> CallerIdentity:
     """What must hold before anything starts."""
-    try:
-        caller = await gateways.caller_identity()
-    except AwsError as error:
-        if error.kind in (ErrorClass.RETRY, ErrorClass.THROTTLED):
-            message = f"AWS can't be asked whose credentials these are ({error}): check the network and --aws-region."
-        else:
-            message = (
-                f"The AWS credentials do not work ({error}): give the pod a role (IRSA, Pod Identity) or set the AWS_ "
-                "variables of the SDK."
-            )
-        raise StartError(message) from error
+    caller = await _identify(gateways)
     try:
         obstacle = await find_obstacle(api, settings.watch_namespace)
     except (KubeError, LoginError) as error:
@@ -278,6 +275,29 @@ async def _check(settings: Settings, api: ApiServer, gateways: Gateways) -> Call
     if obstacle is not None:
         raise StartError(obstacle)
     return caller
+
+
+async def _identify(gateways: Gateways) -> CallerIdentity:
+    """Whose credentials these are; an answer that is bad in passing is no reason to start anew."""
+    pauses = iter(IDENTITY_PAUSES)
+    while True:
+        try:
+            return await gateways.caller_identity()
+        except AwsError as error:
+            if error.kind not in (ErrorClass.RETRY, ErrorClass.THROTTLED):
+                message = (
+                    f"The AWS credentials do not work ({error}): give the pod a role (IRSA, Pod Identity) or set the "
+                    "AWS_ variables of the SDK."
+                )
+                raise StartError(message) from error
+            pause = next(pauses, None)
+            if pause is None:
+                message = (
+                    f"AWS can't be asked whose credentials these are ({error}): check the network and --aws-region."
+                )
+                raise StartError(message) from error
+            log.info("AWS does not say yet whose credentials these are: %s", error)
+        await asyncio.sleep(pause)
 
 
 async def _standing(settings: Settings, caller: CallerIdentity, surroundings: Surroundings, version: str) -> Standing:

@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """The sign of life of one loop that calls `tick`; from `Heartbeats.expect`."""
+    """The sign of life of one loop that calls `tick`; from `Heartbeats.expect`, or for `Heartbeats.follow`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

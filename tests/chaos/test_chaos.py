@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from tests.sagemaker.stand_in import stand_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.chaos.scenarios import Scenario
     from tests.controlplane.plane import ControlPlane
@@ -26,11 +26,18 @@ SEED = 5
 ROOM_SECONDS = 20.0
 
 
-@pytest.fixture
-def world(own_control_plane: ControlPlane, tmp_path: Path) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def home(own_control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     install_crd(own_control_plane)
+    folder = tmp_path_factory.mktemp("chaos")
     with stand_in_process("--fast") as sagemaker, Zygote() as zygote:
-        yield World(own_control_plane, sagemaker, zygote, tmp_path, Ledger(), SEED, quick=True, room=ROOM_SECONDS)
+        yield World(own_control_plane, sagemaker, zygote, folder, Ledger(), SEED, quick=True, room=ROOM_SECONDS)
+
+
+@pytest.fixture
+def world(home: World) -> World:
+    """With a ledger of its own."""
+    return dataclasses.replace(home, ledger=Ledger())
 
 
 @pytest.mark.parametrize("scenario", [pytest.param(one, id=name) for name, one in choose_all(quick=True).items()])

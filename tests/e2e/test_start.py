@@ -64,6 +64,15 @@ def test_when_aws_is_out_of_reach_it_does_not_blame_the_credentials(
     assert "check the network" in sentence
 
 
+def test_an_identity_that_is_not_told_at_once_is_asked_for_again(new_operator: NewOperator, sagemaker: StandIn) -> None:
+    sagemaker.identity(unavailable=2)
+    operator = new_operator()
+    operator.start()
+    waits = [line["msg"] for line in operator.lines() if "whose credentials" in str(line["msg"])]
+    assert len(waits) == 2
+    assert "ServiceUnavailable" in waits[0]
+
+
 def test_without_a_region_it_names_flag_and_variable(
     control_plane: Cluster, sagemaker: StandIn, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ class Identity:
         self.refused_keys: dict[str, str] = {}  # access key -> error code, e.g. ExpiredTokenException
         self.sessions: dict[str, Session] = {}  # issued access key -> session
         self.denied_roles: list[str] = []  # globs on role ARNs that nobody may assume
+        self.unavailable = 0  # so many questions more that get no answer
         self.external_ids: dict[str, str] = {}  # role ARN -> the external id it asks for
         self.session_seconds: float | None = None  # overrides what callers ask for
         self.web_tokens: list[str] | None = None  # web identity tokens accepted; None: all
@@ -108,6 +109,9 @@ class Identity:
     def answer(self, form: Mapping[str, str], caller: Caller | None) -> str:
         """The XML of GetCallerIdentity, AssumeRole or AssumeRoleWithWebIdentity; raises ServiceError."""
         action = form.get("Action", "")
+        if self.unavailable > 0:
+            self.unavailable -= 1
+            raise ServiceError("ServiceUnavailable", "Service is unable to handle request.", 503)
         if action == "AssumeRoleWithWebIdentity":
             return self._assume(action, form, f"web identity {form.get('RoleSessionName', '')}")
         if caller is None:
