@@ -91,6 +91,29 @@ def test_an_edit_that_meets_another_phase_is_weighed_anew() -> None:
     played(scene, **RUNNING)
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_an_edit_is_kept_while_the_job_cannot_be_read(*, ends: bool) -> None:
+    async def scene(stage: Stage) -> None:
+        await run_for(stage, 30.0, **TAGGED)
+        (job,) = stage.service.created
+        if ends:
+            job.seconds = 40.0
+            await stage.wait(60.0)
+            assert stage.object["status"]["trainingJobStatus"] == "Completed"
+        stage.service.refusals["DescribeTrainingJob"] = failed(
+            "DescribeTrainingJob", "ConnectionClosedError", ErrorClass.RETRY
+        )
+        stage.api.edit(KEY, tags=[{"key": "team", "value": "blue"}])
+        await stage.wait(20.0)
+        assert stage.object["status"]["observedGeneration"] == 1
+        del stage.service.refusals["DescribeTrainingJob"]
+        await stage.wait(40.0)
+        assert job.tags["team"] == "blue"
+        assert stage.object["status"]["observedGeneration"] == 2
+
+    played(scene, **RUNNING)
+
+
 def test_tags_follow_the_spec_and_no_others_are_touched() -> None:
     async def scene(stage: Stage) -> None:
         await run_for(stage, 30.0, **TAGGED)

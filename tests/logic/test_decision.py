@@ -776,7 +776,7 @@ EDITS = [
     ),
     when(
         "and stays as long as that is not possible",
-        says(advisories=("EditNotPossible",), again=10.0),
+        says(advisories=("EditNotPossible",), again=10.0, unfinished=True),
         {"held": True, "status": own(conditions=[condition("ACK.Advisory", "EditNotPossible")])},
         {"troubles": trouble(DESCRIBE, ErrorClass.RETRY)},
     ),

@@ -394,15 +394,15 @@ def _decide_life(view: View, identity: Identity) -> Step:
     gone = recorded_vanishing(resource.status.get("conditions"))
     if gone is not None and not memory.look and (memory.absent or memory.observation is None):
         return Say(vanished=gone, release=resource.holds_finalizer)
+    is_compared = memory.compared_generation == resource.generation or memory.absent
+    unseen = not is_compared and _may_differ(view, ended=ended)
     if not ended and view.no_access is not None:
-        return Say(hindrance=view.no_access, again=RETRY_SECONDS)
+        return Say(hindrance=view.no_access, again=RETRY_SECONDS, unfinished=unseen)
     if not ended and memory.absent:
         return _decide_absence(view, identity)
     waited = _wait_out(view, DESCRIBE)
     if waited is not None and not ended:
-        return replace(waited, advisories=_advise(view, identity))
-    is_compared = memory.compared_generation == resource.generation or memory.absent
-    unseen = not is_compared and _may_differ(view, ended=ended)
+        return replace(waited, advisories=_advise(view, identity), unfinished=unseen)
     following = known.needs_following(view.wall, keep_alive_seconds(resource)) if ended else False
     due = following and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
     untold = ended and known.is_hearsay() and memory.looked_at is None
@@ -414,18 +414,20 @@ def _decide_life(view: View, identity: Identity) -> Step:
     edit = _decide_edit(view, identity)
     if edit is not None and not isinstance(edit, Say):
         return edit
+    said = edit or Say()
     return replace(
-        edit or Say(),
+        said,
         advisories=_advise(view, identity),
         pending_edit=_name_pending(memory.plan),
         release=ended and resource.holds_finalizer,
-        again=_look_later(view, waited, untold=untold)
+        unfinished=unseen or said.unfinished,
+        again=_look_later(view, waited, untold=untold or unseen)
         or (FOLLOW_SECONDS if following else None if edit is None else edit.again),
     )
 
 
 def _look_later(view: View, waited: Say | None, *, untold: bool) -> float | None:
-    """An end that only a list has told is looked at as soon as that is possible."""
+    """An end that only a list has told, or an edit of an ended job, is looked at as soon as that is possible."""
     return waited.again if waited is not None and (view.memory.look or untold) else None
 
 
