@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 import random
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import yaml
 from tests.chaos.invariants import delete_everything
 from tests.chaos.trials import Trial, apply, plan, run_trials
 from tests.chaos.world import Body, Case, Refused, World
+from tests.chaos.zygote import ROOT, bare_environment
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeGateway, FakeService, failed
 from tests.fakes.virtual_time import run as run_virtually
@@ -33,7 +35,7 @@ DATA = Path(__file__).parents[1] / "data"
 GOOD = "good"
 CROWD = 40
 """Bad objects in one world, beside a good one."""
-CASES, QUICK_CASES = 10_000, 2_000
+CASES, QUICK_CASES = 10_000, 800
 WHOLE = "no defect, no stuck object, the good one served"
 
 JSON_NONSENSE: tuple[Any, ...] = (
@@ -175,18 +177,37 @@ def play(seed: str, count: int) -> list[str]:
 
 
 async def run(world: World) -> None:
-    """`world.only` may be the seed of one world."""
-    logging.getLogger("trainingjob_operator").setLevel(logging.CRITICAL)
+    """Two processes share it; `world.only` may be the seed of one world."""
     if world.only:
-        problems = await asyncio.to_thread(play, world.only, CROWD)
+        problems = await _play_apart([world.only])
         world.ledger.enter(f"fuzz {world.only}", WHOLE, injected=CROWD, jobs=CROWD, problems=problems)
         return
     count = QUICK_CASES if world.quick else CASES
-    problems = []
-    for number in range(count // CROWD):
-        problems += await asyncio.to_thread(play, f"{world.seed}/{number}", CROWD)
+    seeds = [f"{world.seed}/{number}" for number in range(count // CROWD)]
+    halves = await asyncio.gather(_play_apart(seeds[::2]), _play_apart(seeds[1::2]))
+    problems = [problem for half in halves for problem in half]
     title = "bad objects, answers and annotations, in virtual time"
     world.ledger.enter(title, WHOLE, injected=count, jobs=count, problems=problems)
+
+
+async def _play_apart(seeds: list[str]) -> list[str]:
+    """The worlds of these seeds, in a process of their own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chaos.fuzz"),
+        cwd=ROOT,
+        env=bare_environment(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await process.communicate(json.dumps(seeds).encode())
+    return list(json.loads(told)) if process.returncode == 0 else [f"  fuzz ended with {process.returncode}"]
+
+
+def _main() -> None:
+    """Seeds come as JSON, problems go as JSON."""
+    logging.getLogger("trainingjob_operator").setLevel(logging.CRITICAL)
+    seeds = json.loads(sys.stdin.read())
+    print(json.dumps([problem for seed in seeds for problem in play(seed, CROWD)]))
 
 
 async def run_under_acks_crd(world: World) -> None:
@@ -232,3 +253,6 @@ def _reachable(asked: dict[str, str]) -> dict[str, str]:
 
 
 TRIALS = (Trial("bad objects and answers, on real parts", WHOLE, _crowd, jobs=400),)
+
+if __name__ == "__main__":
+    _main()

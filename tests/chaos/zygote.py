@@ -34,6 +34,12 @@ PR_SET_PDEATHSIG = 1
 HANG = signal.SIGUSR1
 
 
+def bare_environment() -> dict[str, str]:
+    """For programs of the harness: without coverage, which slows all down and is lost by kill -9."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    return {**kept, "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT}"}
+
+
 class Child:
     """One forked process; the part of subprocess.Popen that is needed of somebody else's child."""
 
@@ -83,15 +89,12 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        # Without coverage: forks end by kill -9, which saves nothing of what it has counted.
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-        environment = {**kept, "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT}"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            env=environment,
+            env=bare_environment(),
         )
         return self
 
