@@ -27,10 +27,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--quick", action="store_true", help="a sample of each scenario, in a few minutes")
     parser.add_argument("--only", default="", metavar="NAME", help=f"a scenario, or SCENARIO:CASE; of {names}")
-    parser.add_argument("--lanes", type=int, default=8, help="cases side by side")
+    parser.add_argument("--lanes", type=int, default=12, help="cases side by side")
     options = parser.parse_args()
     chosen, _, case = options.only.partition(":")
-    scenarios = choose_all(quick=options.quick)
+    scenarios = choose_all()
     if chosen:
         scenarios = {name: one for name, one in {**SIDE_BY_SIDE, **BY_ITSELF}.items() if name == chosen}
     if not scenarios:

@@ -37,6 +37,7 @@ SIDE_BY_SIDE: dict[str, Scenario] = {
     "lost_answers": lost_answers.run,
     "crash_points": crash_points.run,
     "random": crash_points.run_random,
+    "storms": storms.run,
 }
 
 
@@ -55,8 +56,8 @@ async def run_under_acks_crd(world: World) -> None:
         await asyncio.to_thread(install_crd, world.cluster, OURS)
 
 
+FIRST = {name: SIDE_BY_SIDE[name] for name in ("availability", "capacity")}
 BY_ITSELF: dict[str, Scenario] = {
-    "storms": storms.run,
     "acks_crd": run_under_acks_crd,
     "api_server": kubernetes_side.run_without_api_server,
     "fuzz": fuzz.run,
@@ -64,13 +65,17 @@ BY_ITSELF: dict[str, Scenario] = {
 
 
 async def run_side_by_side(world: World) -> None:
-    """All that disturb nobody else; small storms too, large ones would take the machine from the others."""
+    """All that disturb nobody else; in a full run what is about seconds comes first, before so many share the machine."""
+    first = {} if world.quick else FIRST
     async with asyncio.TaskGroup() as group:
-        for scenario in (*SIDE_BY_SIDE.values(), *([storms.run] if world.quick else [])):
+        for scenario in first.values():
             group.create_task(scenario(world))
+    async with asyncio.TaskGroup() as group:
+        for name, scenario in SIDE_BY_SIDE.items():
+            if name not in first:
+                group.create_task(scenario(world))
 
 
-def choose_all(*, quick: bool) -> dict[str, Scenario]:
+def choose_all() -> dict[str, Scenario]:
     """Everything, in the order in which it is run."""
-    alone = {name: scenario for name, scenario in BY_ITSELF.items() if not (quick and scenario is storms.run)}
-    return {"side_by_side": run_side_by_side, **alone}
+    return {"side_by_side": run_side_by_side, **BY_ITSELF}

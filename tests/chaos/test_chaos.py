@@ -40,7 +40,7 @@ def world(home: World) -> World:
     return dataclasses.replace(home, ledger=Ledger())
 
 
-@pytest.mark.parametrize("scenario", [pytest.param(one, id=name) for name, one in choose_all(quick=True).items()])
+@pytest.mark.parametrize("scenario", [pytest.param(one, id=name) for name, one in choose_all().items()])
 def test_every_invariant_holds(world: World, scenario: Scenario) -> None:
     asyncio.run(run(world, scenario))
     assert world.ledger.rows
