@@ -65,7 +65,7 @@ BY_ITSELF: dict[str, Scenario] = {
 
 
 async def run_side_by_side(world: World) -> None:
-    """All that disturb nobody else; in a full run what is about seconds comes first, before so many share the machine."""
+    """All that disturb nobody else; in a full run what is about seconds comes first, before many share the machine."""
     first = {} if world.quick else FIRST
     async with asyncio.TaskGroup() as group:
         for scenario in first.values():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import fnmatch
+import functools
 import gc
 import importlib
 import json
@@ -139,7 +140,7 @@ def _hang_loops(name: str) -> None:
         return
     for task in asyncio.all_tasks(main):
         if fnmatch.fnmatchcase(task.get_name(), name):
-            main.call_soon_threadsafe(hang, task)
+            main.call_soon_threadsafe(functools.partial(hang, task, for_good=True))
 
 
 def _live(order: dict[str, Any]) -> None:
