@@ -127,13 +127,16 @@ def test_after_compaction_and_restart_old_versions_are_gone(
         kubectl("get", "--raw", past)
 
 
-def test_what_objects_take_in_etcd_is_told_by_kind(own_control_plane: ControlPlane, kubectl: Kubectl) -> None:
+def test_what_objects_take_in_etcd_is_told_by_kind(
+    own_control_plane: ControlPlane, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    (tmp_path / "text").write_text("x" * 900_000)  # far more than what else comes and goes meanwhile
     count, _ = own_control_plane.stored_bytes("configmaps")
     before = own_control_plane.database_bytes
-    kubectl("create", "configmap", "large", f"--from-literal=text={'x' * 100_000}")
+    kubectl("create", "configmap", "large", f"--from-file={tmp_path / 'text'}")
     assert own_control_plane.stored_bytes("configmaps")[0] == count + 1
-    assert own_control_plane.stored_bytes("configmaps")[1] > 100_000 / (count + 1)
-    assert own_control_plane.database_bytes > before + 100_000
+    assert own_control_plane.stored_bytes("configmaps")[1] > 900_000 / (count + 1)
+    assert own_control_plane.database_bytes > before + 500_000
     assert own_control_plane.stored_bytes("nothings") == (0, 0.0)
 
 
