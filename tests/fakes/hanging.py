@@ -22,7 +22,7 @@ def hang(task: asyncio.Task[Any], *, for_good: bool = False) -> None:
     if waiter is None or not waiter._callbacks:
         loop.call_soon(functools.partial(hang, task, for_good=for_good))
         return
-    [(wake, _)] = waiter._callbacks
+    [wake] = [callback for callback, _ in waiter._callbacks if getattr(callback, "__self__", None) is task]
 
     def hold_back(waiter: asyncio.Future[Any]) -> None:
         if task.cancelling() and not for_good:
