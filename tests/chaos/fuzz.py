@@ -35,7 +35,7 @@ DATA = Path(__file__).parents[1] / "data"
 GOOD = "good"
 CROWD = 40
 """Bad objects in one world, beside a good one."""
-CASES, QUICK_CASES = 10_000, 800
+CASES, QUICK_CASES = 10_000, 400
 WHOLE = "no defect, no stuck object, the good one served"
 
 JSON_NONSENSE: tuple[Any, ...] = (
