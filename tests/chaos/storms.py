@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OPERATIONS = ("CreateTrainingJob", "DescribeTrainingJob", "ListTrainingJobs", "StopTrainingJob")
 WHOLE = "no job lost, doubled or stopped; calls within budget; true within two sweeps after"
-SLACK = 5.0
+SLACK = 10.0
 """Seconds for what is no fault of the operator: this machine's, the API server's and the harness's own."""
 DENIED_PAUSE = 30.0
 """Seconds until a missing right is tried again, after a denial of some seconds: people grant it, not time."""
