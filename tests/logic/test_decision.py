@@ -645,6 +645,18 @@ ABSENCE = [
         {"absent": True, "absent_since": NOW - 5, "looked_at": NOW - 5},
     ),
     when(
+        "and an edit meanwhile is not done",
+        says(again=25.1, unfinished=True),
+        EDITED,
+        {"absent": True, "absent_since": NOW - 5, "looked_at": NOW - 5},
+    ),
+    when(
+        "nor while it can't be looked for",
+        says(again=10.0, unfinished=True),
+        EDITED,
+        {"absent": True, "absent_since": NOW - 5, "troubles": trouble(DESCRIBE, ErrorClass.RETRY)},
+    ),
+    when(
         "it is looked for again",
         Look(WANTED),
         OWNED,

@@ -394,12 +394,12 @@ def _decide_life(view: View, identity: Identity) -> Step:
     gone = recorded_vanishing(resource.status.get("conditions"))
     if gone is not None and not memory.look and (memory.absent or memory.observation is None):
         return Say(vanished=gone, release=resource.holds_finalizer)
-    is_compared = memory.compared_generation == resource.generation or memory.absent
-    unseen = not is_compared and _may_differ(view, ended=ended)
+    uncompared = memory.compared_generation != resource.generation and _may_differ(view, ended=ended)
+    unseen = uncompared and not memory.absent
     if not ended and view.no_access is not None:
         return Say(hindrance=view.no_access, again=RETRY_SECONDS, unfinished=unseen)
     if not ended and memory.absent:
-        return _decide_absence(view, identity)
+        return _decide_absence(view, identity, unfinished=uncompared)
     waited = _wait_out(view, DESCRIBE)
     if waited is not None and not ended:
         return replace(waited, advisories=_advise(view, identity), unfinished=unseen)
@@ -525,19 +525,19 @@ def keep_alive_seconds(resource: Resource) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _decide_absence(view: View, identity: Identity) -> Step:
+def _decide_absence(view: View, identity: Identity, *, unfinished: bool = False) -> Step:
     """NotFound for a job that was there: only a second look, well apart from the first, is believed."""
     memory, now = view.memory, view.now
     waited = _wait_out(view, DESCRIBE)
     if waited is not None:
-        return waited
+        return replace(waited, unfinished=unfinished)
     since = now if memory.absent_since is None else memory.absent_since
     looked_at = now if memory.looked_at is None else memory.looked_at
     newborn = memory.created_at is not None and now < memory.created_at + UNCERTAIN_SECONDS
     if looked_at - since >= UNCERTAIN_SECONDS and not newborn:
         return Say(vanished=_vanished(identity), release=view.resource.holds_finalizer)
     retry_at = looked_at + 2.0 if newborn else since + UNCERTAIN_SECONDS
-    return Look(identity) if now >= retry_at else Say(again=retry_at - now + 0.1)
+    return Look(identity) if now >= retry_at else Say(again=retry_at - now + 0.1, unfinished=unfinished)
 
 
 def _vanished(identity: Identity) -> Finding:
