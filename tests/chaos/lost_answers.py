@@ -50,12 +50,16 @@ SERVICE_FAULTS: dict[str, tuple[dict[str, object], ...]] = {
 
 async def run(world: World) -> None:
     """The connection cut before and after each call, answers that come too late, and what the service does itself."""
+    by_name = {life.name: life for life in LIVES}
+    if world.only in SERVICE_FAULTS:
+        lives = [by_name[name] for name in ("complete", "delete", "edit")]
+        await _let_the_service_err(world, world.only, SERVICE_FAULTS[world.only], lives)
+        return
     if world.only:
         plan = read_plan(world.only, LIVES)
         outcome = await carry_out(world, SCENARIO, plan)
         world.ledger.enter(str(plan), WHOLE, injected=outcome.injected, jobs=1, problems=outcome.problems)
         return
-    by_name = {life.name: life for life in LIVES}
     async with asyncio.TaskGroup() as group:
         for life in LIVES if not world.quick else (by_name["delete"], by_name["edit"]):
             for when in (BEFORE, AFTER):
@@ -97,7 +101,9 @@ async def _let_the_service_err(
                 injected += await world.command("hits", number=number)
             jobs += 1
             if found:
-                problems.append("\n".join([f"  {title}: {life.name}", *(f"    {p}" for p in found), case.report()]))
+                problems.append(
+                    "\n".join([f"  {SCENARIO}:{title} ({life.name})", *(f"    {p}" for p in found), case.report()])
+                )
 
     async with asyncio.TaskGroup() as group:
         for life in lives:
