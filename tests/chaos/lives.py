@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NAME = "job"
 OTHER_REGION = "eu-west-1"
+SECONDS = 240.0
+"""For a step of a life: each time it is killed, the operator waits 30 s anew until NotFound settles an attempt."""
 WHOLE = "one job per object, none lost, doubled, orphaned or stopped; status true; deletable"
 
 
@@ -49,7 +51,7 @@ async def _apply(case: Case, **plan: Any) -> None:
 
 
 async def _ended(case: Case, status: str) -> None:
-    body = await case.wait(NAME, status, lambda body: status_of(body) == status or _is_moot(body), 90)
+    body = await case.wait(NAME, status, lambda body: status_of(body) == status or _is_moot(body), SECONDS)
     if not _is_moot(body):
         await case.wait(NAME, "the finalizer is gone", lambda body: not body["metadata"].get("finalizers"), 60)
 
@@ -68,14 +70,14 @@ async def _fail(case: Case) -> None:
 
 
 async def _delete(case: Case) -> None:
-    await case.wait_status(NAME, "InProgress", 90)
+    await case.wait_status(NAME, "InProgress", SECONDS)
     await case.delete(NAME)
-    await case.wait_gone(NAME, 90)
+    await case.wait_gone(NAME, SECONDS)
 
 
 async def _edit(case: Case) -> None:
     name = case.job_name(NAME)
-    await case.wait(NAME, "Training", lambda body: body.get("status", {}).get("secondaryStatus") == "Training", 90)
+    await case.wait(NAME, "Training", lambda body: body.get("status", {}).get("secondaryStatus") == "Training", SECONDS)
     await case.patch(NAME, {"spec": {"tags": [{"key": "team", "value": "blue"}, {"key": "more", "value": "1"}]}})
     await case.patch(NAME, {"spec": {"remoteDebugConfig": {"enableRemoteDebug": True}}})
 
@@ -125,7 +127,7 @@ async def _prepare_adoption(case: Case) -> None:
 
 async def _follow(case: Case) -> None:
     """A job that was there before: followed to its end."""
-    await case.wait(NAME, "Training", lambda body: body.get("status", {}).get("secondaryStatus") == "Training", 90)
+    await case.wait(NAME, "Training", lambda body: body.get("status", {}).get("secondaryStatus") == "Training", SECONDS)
     await case.console("complete", case.job_name(NAME))
     await _ended(case, "Completed")
 
