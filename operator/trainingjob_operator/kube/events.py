@@ -24,6 +24,8 @@ MESSAGE_LIMIT = 1024
 """Bytes of a message that the API server takes."""
 RETRY_LIMIT = 30.0
 """Seconds between two tries at most, while the API server is away."""
+IN_FLIGHT = 4
+"""So many Events are posted side by side: one by one they would fall behind a busy API server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class _Record:
 
 
 class EventRecorder:
-    """A bounded queue and one task (`run`) that posts from it, at most `burst` at once and `per_second` lasting.
+    """A bounded queue, from which `run` posts at most `burst` at once and `per_second` lasting.
 
     The limits are for thousands of jobs that are applied at once: each is worth eight Events or so in its life, and
     what brings the jobs about has to come first.
@@ -110,6 +112,7 @@ class EventRecorder:
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
+        self._posting = 0
         self._full_at = clock()  # when the token bucket will be full; every token taken moves it on
         self._denial_logged = False
 
@@ -124,18 +127,22 @@ class EventRecorder:
 
     async def run(self) -> None:
         """Post until cancelled."""
+        async with asyncio.TaskGroup() as posters:
+            for _ in range(IN_FLIGHT):
+                posters.create_task(self._post_in_turn())
+
+    async def _post_in_turn(self) -> None:
         failures = 0
         while True:
-            await self._filled.wait()
-            await asyncio.sleep(self._full_at - (self._burst - 1) * self._interval - self._clock())
-            event = self._queue.popleft()
-            self._full_at = max(self._full_at, self._clock()) + self._interval
+            event = await self._take()
+            self._posting += 1
             try:
                 await self._post(event)
             except Unavailable as error:
                 failures += 1
                 if len(self._queue) < self._capacity:
                     self._queue.appendleft(event)
+                    self._filled.set()
                 else:
                     self._dropped()
                 backoff = min(RETRY_LIMIT, 0.5 * 2.0 ** min(failures, 16)) * self._jitter.uniform(0.5, 1.0)
@@ -143,9 +150,24 @@ class EventRecorder:
                 await asyncio.sleep(max(error.retry_after, backoff))
             else:
                 failures = 0
+            finally:
+                self._posting -= 1
+            if not self._queue and not self._posting:
+                self._emptied.set()
+
+    async def _take(self) -> _Record:
+        """The oldest Event, once there is one and the rate lets it out."""
+        while True:
+            await self._filled.wait()
+            wait = self._full_at - (self._burst - 1) * self._interval - self._clock()
+            if wait > 0:
+                await asyncio.sleep(wait)
+                continue
+            event = self._queue.popleft()
             if not self._queue:
                 self._filled.clear()
-                self._emptied.set()
+            self._full_at = max(self._full_at, self._clock()) + self._interval
+            return event
 
     async def flush(self, seconds: float) -> None:
         """Give the queue at most that long to empty, before `run` is cancelled."""
