@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainingjob_operator.aws.budget import (
+    DOUBLE_SECONDS,
     FLOOR,
     GRACE,
     LONGEST_WAIT,
@@ -175,6 +176,16 @@ def test_the_rate_never_falls_below_the_floor_and_recovers_from_it() -> None:
     assert budget.rate == FLOOR
     drain(budget, clock, 120)
     assert budget.rate >= LIMITS.rate
+
+
+def test_after_a_storm_the_rate_doubles_until_it_is_where_it_was() -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate=5, burst=10, ceiling=100), clock)
+    drain(budget, clock, 60, quota=1)
+    before = budget.rate
+    drain(budget, clock, 2 * DOUBLE_SECONDS + SETTLING)
+    assert before < 2.5
+    assert budget.rate >= min(5, 3 * before)
 
 
 def test_the_rate_does_not_rise_while_nobody_has_to_wait() -> None:

@@ -7,6 +7,7 @@ the event loop's thread.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,8 @@ FLOOR: Final = 0.1
 """Lowest rate, in calls a second; a budget at its floor recovers with the first calls that succeed."""
 RAISE_SECONDS: Final = 30.0
 """Under full use without a throttle the rate grows by its starting value in this time."""
+DOUBLE_SECONDS: Final = 3.0
+"""Below its starting value, which was right before the storm, it doubles in this time."""
 _ROUNDING: Final = 1e-9
 
 
@@ -110,6 +113,8 @@ class Budget:
             return
         self._refill(now)
         step = self._limits.rate / RAISE_SECONDS / self._rate
+        if self._rate < self._limits.rate:
+            step = max(step, math.log(2) / DOUBLE_SECONDS)
         self._rate = min(self._limits.ceiling, self._rate + step)
 
     def _refill(self, now: float) -> None:
