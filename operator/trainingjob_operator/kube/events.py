@@ -159,6 +159,8 @@ class EventRecorder:
         """The oldest Event, once there is one and the rate lets it out."""
         while True:
             await self._filled.wait()
+            if not self._queue:
+                continue  # all that waited were woken, and another was quicker
             wait = self._full_at - (self._burst - 1) * self._interval - self._clock()
             if wait > 0:
                 await asyncio.sleep(wait)
