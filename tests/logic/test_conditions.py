@@ -385,6 +385,13 @@ def test_conditions_of_others_stay_behind_ours_and_acks_own_go() -> None:
     assert conditions[-1] == {"type": "example.org/Approved", "status": "True", "reason": "ByHand"}
 
 
+def test_several_conditions_of_others_keep_their_order_or_nothing_would_ever_be_written_last() -> None:
+    previous = [{"type": f"example.org/{name}", "status": "True"} for name in ("Zoned", "Approved", "Mirrored")]
+    once = build(report(observed()), previous)
+    assert once[-3:] == previous
+    assert build(report(observed()), once) == once
+
+
 def test_a_failure_reason_is_told_whole_and_a_page_of_text_is_cut() -> None:
     longest = "x" * 1024
     assert told(build(report(observed("Failed", FailureReason=longest))))["Ready"] == ("JobFailed", longest)

@@ -95,8 +95,9 @@ def build_conditions(previous: object, report: Report, observation: Observation,
     moves only when a condition's status flips. ACK's other conditions are dropped: they tell of its own doing
     (LateInitialized, IAMRoleSelected, …), which ended when it stopped serving the object.
     """
-    recorded = list(read_conditions(previous))
-    before = {condition["type"]: condition for condition in reversed(recorded)}
+    before: dict[str, dict[str, Any]] = {}
+    for condition in read_conditions(previous):
+        before.setdefault(condition["type"], condition)  # in their order, or every write would turn it round
     cells = decide_cells(report, observation)
     ours = [_render(name, cells[name], before.get(name), now) for name in TYPES if name in cells]
     others = [condition for name, condition in before.items() if name not in TYPES and not name.startswith("ACK.")]
