@@ -53,6 +53,7 @@ async def running(recorder: EventRecorder) -> AsyncIterator[None]:
     task = asyncio.create_task(recorder.run())
     try:
         yield
+        assert not task.done(), "it posts until it is cancelled"
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -61,6 +62,18 @@ async def running(recorder: EventRecorder) -> AsyncIterator[None]:
 async def events_in(api: ApiServer, namespace: str) -> list[dict[str, Any]]:
     answer = await api.call("GET", f"/api/v1/namespaces/{namespace}/events", seconds=10)
     return list(answer["items"])
+
+
+async def test_one_event_is_posted_once_though_all_posters_wait_for_it(
+    api: ApiServer, namespace: str, drops: Drops
+) -> None:
+    recorder = make_recorder(api, drops)
+    async with running(recorder):
+        for number in range(3):
+            await asyncio.sleep(0.1)  # until all of them wait
+            recorder.record(Subject(namespace, "job", "uid-1"), "Normal", "Told", "once", f"Told/{number}")
+            await recorder.flush(5)
+    assert len(await events_in(api, namespace)) == 3
 
 
 @pytest.mark.usefixtures("crd")
