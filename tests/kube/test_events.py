@@ -99,16 +99,6 @@ async def test_an_event_names_its_object_and_who_reports(
     assert "it failed" in shown
 
 
-async def test_one_event_is_enough_for_all_who_wait_to_post(api: ApiServer, namespace: str, drops: Drops) -> None:
-    recorder = make_recorder(api, drops)
-    async with running(recorder):
-        for number in range(2):
-            await asyncio.sleep(0.01)  # so that all of them wait
-            recorder.record(Subject(namespace, "job", "uid-1"), "Normal", "Created", f"{number}", f"{number}")
-            await recorder.flush(5)
-    assert sorted(event["message"] for event in await events_in(api, namespace)) == ["0", "1"]
-
-
 async def test_a_repeat_after_a_crash_makes_no_second_event(api: ApiServer, namespace: str, drops: Drops) -> None:
     for _ in range(2):
         recorder = make_recorder(api, drops)
