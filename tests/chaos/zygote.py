@@ -7,6 +7,7 @@ by JSON lines what to start; `Zygote` is the side that asks. Every fork dies wit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import fnmatch
 import functools
@@ -62,7 +63,8 @@ class Child:
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.poll() is None and self._fd is not None:
-            signal.pidfd_send_signal(self._fd, number)
+            with contextlib.suppress(ProcessLookupError):  # it may end at this very moment
+                signal.pidfd_send_signal(self._fd, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
