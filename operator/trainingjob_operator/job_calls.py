@@ -15,6 +15,7 @@ from trainingjob_operator.aws.gateway import Accounts, Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.leadership import NotLeading
+from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import decision, fields
 from trainingjob_operator.logic.annotations import Defaults
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
@@ -67,8 +68,8 @@ class Work:
 
     @property
     def named(self) -> dict[str, Any]:
-        """What makes a log line name the object (see log_format.py)."""
-        return name_in_log(self.key)
+        """What makes a log line name the object."""
+        return name_in_log(*self.key)
 
     @property
     def target(self) -> Target:
@@ -340,8 +341,3 @@ def _age(resource: Resource, now: datetime) -> float:
 
 def refuse(work: Work, finding: Finding, retry_at: float | None = None) -> Refusal:
     return Refusal(work.view.resource.generation, work.view.policy, finding, retry_at)
-
-
-def name_in_log(key: Key) -> dict[str, Any]:
-    """What makes a log line name the object (see log_format.py)."""
-    return {"k8s_ref": {"namespace": key[0], "name": key[1]}}

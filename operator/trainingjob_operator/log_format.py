@@ -44,9 +44,14 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _reference(record: logging.LogRecord) -> dict[str, Any]:
-    """Which object Kopf speaks of, under the keys that our own lines use."""
+    """Which object the line speaks of."""
     reference = getattr(record, "k8s_ref", None) or {}
     return {key: reference[key] for key in ("namespace", "name") if reference.get(key)}
+
+
+def name_in_log(namespace: str, name: str) -> dict[str, Any]:
+    """The `extra` of a line that speaks of an object; Kopf's own lines name theirs so too."""
+    return {"k8s_ref": {"namespace": namespace, "name": name}}
 
 
 class JsonLines(JsonFormatter):

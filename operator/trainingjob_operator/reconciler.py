@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
-from trainingjob_operator.job_calls import Access, JobCalls, Standing, Work, name_in_log, refuse
+from trainingjob_operator.job_calls import Access, JobCalls, Standing, Work, refuse
 from trainingjob_operator.kube.errors import Conflict, KubeError, NotFound
 from trainingjob_operator.leadership import Leadership, NotLeading
+from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import conditions, decision, fields
 from trainingjob_operator.logic.accounts import find_role, find_selector, forbid_account
 from trainingjob_operator.logic.annotations import Policy, read_request, resolve
@@ -140,12 +141,12 @@ class Reconciler:
             outcome = "kubernetes_error"
             delay = self._queue.retry(key, RETRY_SECONDS)
             log.warning(
-                "The API server did not take it: %s; trying again in %.1f s", error, delay, extra=name_in_log(key)
+                "The API server did not take it: %s; trying again in %.1f s", error, delay, extra=name_in_log(*key)
             )
         except Exception:
             outcome = "error"
             delay = self._queue.retry(key, 10 * RETRY_SECONDS)
-            log.exception("A defect; trying again in %.1f s", delay, extra=name_in_log(key))
+            log.exception("A defect; trying again in %.1f s", delay, extra=name_in_log(*key))
         self._metrics.reconciled(outcome, self._clocks.monotonic() - began)
 
     def passive(self) -> int:

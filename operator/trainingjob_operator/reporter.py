@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from trainingjob_operator.kube.errors import Conflict
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.leadership import Leadership
+from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import events, status
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Report
@@ -98,7 +99,7 @@ class Reporter:
 
     def _tell(self, resource: Resource, wanted: Mapping[str, Any], report: Report) -> None:
         subject = Subject(resource.namespace, resource.name, resource.uid)
-        named = {"k8s_ref": {"namespace": resource.namespace, "name": resource.name}}
+        named = name_in_log(*resource.key)
         final = {finding.reason for finding in (report.terminal, report.vanished) if finding is not None}
         for draft in events.drafts(resource.status, wanted, report):
             self._recorder.record(subject, draft.type, draft.reason, draft.message, draft.key)
