@@ -27,13 +27,13 @@ TAG_UID = f"{TAG_PREFIX}object-uid"
 MAX_TAGS = 50
 """What the service takes on one resource."""
 
-_ARN = re.compile(
-    r"arn:(?P<partition>[a-z0-9-]+):sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
-    r"training-job/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})"
-)
 _NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
-_PENDING = re.compile(r"(?P<account>\d{12})/(?P<region>[a-z0-9-]+)/(?P<name>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})")
+_ARN = re.compile(
+    r"arn:(?P<partition>[a-z0-9-]+):sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
+    rf"training-job/(?P<name>{_NAME.pattern})"
+)
+_PENDING = re.compile(rf"(?P<account>\d{{12}})/(?P<region>[a-z0-9-]+)/(?P<name>{_NAME.pattern})")
 
 Slot = tuple[str, str, str]
 """(account, region, job name in lower case)"""
