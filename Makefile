@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 # long is not the last.
 SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test e2e bench bench-full lint crds manifests controlplane lock
+.PHONY: help setup demo test e2e bench bench-full chaos lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

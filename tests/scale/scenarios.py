@@ -139,7 +139,10 @@ async def growth(world: World, sizes: Sequence[int] = SIZES) -> Result:
     """From a hundred live jobs to all: what a new one costs, what all cost at rest, and how late changes are told."""
     world.sagemaker.plan(phases="Starting:2,Training:1000000")
     result = Result()
-    cpu, memory, calls, quiet = ({}, {}, {}, {})  # type: dict[int, float], dict[int, float], dict[int, float], dict[int, float]
+    cpu: dict[int, float] = {}
+    memory: dict[int, float] = {}
+    calls: dict[int, float] = {}
+    quiet: dict[int, float] = {}
     live = 0
     for count in [size for size in sizes if size < world.parameters.jobs] + [world.parameters.jobs]:
         # A target needs more than one scan in the window, of those that come every 30 seconds.
