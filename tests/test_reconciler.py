@@ -26,6 +26,7 @@ from trainingjob_operator.logic.annotations import (
     REGION as REGION_KEY,
 )
 from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.memory import DENIED_RETRY_SECONDS, VANGUARD_RETRY_FIRST, VANGUARD_SHARE
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_UID, Identity, build_arn
 
 
@@ -232,6 +233,53 @@ def test_a_denied_call_is_told_at_once_and_never_keeps_the_object() -> None:
         assert stage.gone
 
     played(scene)
+
+
+@pytest.mark.parametrize("seconds", [20.0, 3600.0])
+@pytest.mark.parametrize("operation", ["CreateTrainingJob", "StopTrainingJob"])
+def test_a_right_that_one_object_is_found_to_have_again_is_used_by_all_at_once(operation: str, seconds: float) -> None:
+    async def scene(stage: Stage) -> None:
+        denied = failed(operation, "AccessDeniedException", ErrorClass.DENIED)
+        names = [f"job-{number}" for number in range(20)]
+        for name in names:
+            stage.api.apply(body(name=name, uid=name, spec={**SPEC, "trainingJobName": name}))
+            if operation == "CreateTrainingJob":
+                stage.service.refusals[operation] = denied
+        await stage.wait(30.0)
+        stage.service.refusals[operation] = denied
+        if operation == "StopTrainingJob":
+            for name in names:
+                stage.api.delete((NAMESPACE, name))
+        await stage.wait(seconds)
+        del stage.service.refusals[operation]
+        await stage.wait(min(DENIED_RETRY_SECONDS, max(VANGUARD_RETRY_FIRST, VANGUARD_SHARE * seconds)) + 2.0)
+        done = stage.service.created if operation == "CreateTrainingJob" else stage.service.stopped
+        assert len(done) == len(names)
+
+    played(scene, seconds=100_000.0)
+
+
+def test_those_that_are_allowed_a_call_again_wake_one_that_is_denied_for_good_once() -> None:
+    async def scene(stage: Stage) -> None:
+        denied = failed("CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED)
+        everybody = [True]
+
+        def deny(operation: str, before: bool) -> None:
+            if before and operation == "CreateTrainingJob" and (everybody or stage.service.calls[-1][1] == "job-0"):
+                raise denied
+
+        stage.service.fault = deny
+        for number in range(20):
+            name = f"job-{number}"
+            stage.api.apply(body(name=name, uid=name, spec={**SPEC, "trainingJobName": name}))
+        await stage.wait(3600.0)
+        everybody.clear()
+        tried = stage.service.calls.count(("CreateTrainingJob", "job-0"))
+        await stage.wait(310.0)
+        assert len(stage.service.created) == 19
+        assert stage.service.calls.count(("CreateTrainingJob", "job-0")) <= tried + 4
+
+    played(scene, seconds=100_000.0)
 
 
 def test_capacity_is_waited_for_in_the_order_of_creation_without_alarm() -> None:

@@ -151,6 +151,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         line = CreateLine(budgets=budgets, queue=queue, clocks=clocks)
         calls = JobCalls(
             standing=standing,
+            jobs=jobs,
             accounts=gateways,
             budgets=budgets,
             line=line,

@@ -27,7 +27,7 @@ from trainingjob_operator.logic.resource import Key, Resource
 from trainingjob_operator.logic.updates import TagChange, UpdatePlan, applied_fields, plan_update
 from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.tracked_jobs import Tracked
+from trainingjob_operator.tracked_jobs import Tracked, TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ class JobCalls:
         self,
         *,
         standing: Standing,
+        jobs: TrackedJobs,
         accounts: Accounts,
         budgets: Budgets,
         line: CreateLine,
@@ -97,12 +98,15 @@ class JobCalls:
         clocks: Clocks,
     ) -> None:
         self._standing = standing
+        self._jobs = jobs
         self._accounts = accounts
         self._budgets = budgets
         self._line = line
         self._queue = queue
         self._metrics = metrics
         self._clocks = clocks
+        self._vanguard: dict[tuple[str, str, str], Key] = {}
+        """By account, region and operation: the object that tries soon on behalf of all that are denied it."""
 
     async def look(self, identity: Identity, work: Work) -> bool:
         memory, view = work.view.memory, work.view
@@ -113,13 +117,13 @@ class JobCalls:
         except AwsError as error:
             if error.kind is ErrorClass.NOT_FOUND:
                 memory.note_absent(self._clocks.monotonic())
-                memory.troubles.pop(decision.DESCRIBE, None)
+                self._note_success(decision.DESCRIBE, work)
             else:
                 self._note(error, work, decision.DESCRIBE)
                 if memory.told is not None and error.kind is ErrorClass.DENIED:
                     memory.observation = view.observation.updated_by(memory.told)
             return False
-        memory.troubles.pop(decision.DESCRIBE, None)
+        self._note_success(decision.DESCRIBE, work)
         memory.note_found(view.observation.updated_by(Observation.from_describe(answer)), self._clocks.monotonic())
         if _is_worth_comparing(view):
             self._compare(answer, work)
@@ -156,7 +160,7 @@ class JobCalls:
             else:
                 self._note(error, work, decision.LIST_TAGS)
             return False
-        memory.troubles.pop(decision.LIST_TAGS, None)
+        self._note_success(decision.LIST_TAGS, work)
         memory.tags, memory.tags_generation = tags, work.view.resource.generation
         memory.ownership = prove_ownership(tags, self._owner(work.view.resource))
         return False
@@ -187,7 +191,7 @@ class JobCalls:
         memory.applied_fields = applied_fields(resource.spec)
         memory.unsettled = memory.in_use = False
         memory.observation = memory.doubtful_since = None
-        memory.troubles.pop(decision.CREATE, None)
+        self._note_success(decision.CREATE, work)
         self._line.succeed(resource, identity)
         self._metrics.job_waited(_age(resource, self._clocks.wall()))
         log.info("Created the training job %s", identity.job_name, extra=work.named)
@@ -229,7 +233,7 @@ class JobCalls:
                 memory.look = True
             self._note(error, work, decision.STOP)
             return False
-        memory.troubles.pop(decision.STOP, None)
+        self._note_success(decision.STOP, work)
         memory.stop_sent_at = memory.stopping_since = self._clocks.monotonic()
         memory.look = True
         log.info("Told SageMaker to stop the training job %s", identity.job_name, extra=work.named)
@@ -244,7 +248,7 @@ class JobCalls:
         except AwsError as error:
             self._note_edit(error, work, decision.UPDATE)
             return False
-        memory.troubles.pop(decision.UPDATE, None)
+        self._note_success(decision.UPDATE, work)
         memory.updated = (members, self._clocks.monotonic())
         memory.applied_fields = applied_fields(resource.spec)
         memory.look = True
@@ -265,8 +269,8 @@ class JobCalls:
         except AwsError as error:
             self._note_edit(error, work, operation)
             return False
-        memory.troubles.pop(decision.ADD_TAGS, None)
-        memory.troubles.pop(decision.DELETE_TAGS, None)
+        self._note_success(decision.ADD_TAGS, work)
+        self._note_success(decision.DELETE_TAGS, work)
         kept = {key: value for key, value in (memory.tags or {}).items() if key not in change.remove}
         memory.tags = {**kept, **change.add}
         memory.applied_tag_keys = tuple(key for key, _ in resource.user_tags())
@@ -289,8 +293,27 @@ class JobCalls:
         memory = work.view.memory
         known = memory.troubles.get(operation)
         is_news = known is None or known.error.sentence != error.sentence
-        memory.note_trouble(operation, error, self._clocks.monotonic(), self._clocks.jitter.uniform(0.5, 1.0))
+        is_vanguard = error.kind is ErrorClass.DENIED and self._goes_ahead(operation, work)
+        spread = self._clocks.jitter.uniform(0.5, 1.0)
+        memory.note_trouble(operation, error, self._clocks.monotonic(), spread, is_vanguard=is_vanguard)
         log.log(logging.WARNING if is_news else logging.DEBUG, "%s", error.sentence, extra=work.named)
+
+    def _goes_ahead(self, operation: str, work: Work) -> bool:
+        place = (work.identity.account, work.identity.region, operation)
+        ahead = self._vanguard.get(place)
+        tracked = None if ahead is None else self._jobs.get(ahead)
+        if tracked is None or not tracked.memory.is_denied(operation):
+            self._vanguard[place] = work.key
+        return self._vanguard[place] == work.key
+
+    def _note_success(self, operation: str, work: Work) -> None:
+        """The call went well; where it was denied before, the others that it was denied try it at once too."""
+        if not work.view.memory.note_success(operation):
+            return
+        now = self._clocks.monotonic()
+        for tracked in self._jobs.in_region(work.identity.account, work.identity.region):
+            if tracked.memory.wake(operation, now):
+                self._queue.add(tracked.key)
 
     def _must_wait(self, which: Callable[[OperationBudgets], Budget], identity: Identity, work: Work) -> bool:
         """Whether the budget makes the object wait for this call; then it is queued for when its time comes."""

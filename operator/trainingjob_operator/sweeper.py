@@ -165,9 +165,8 @@ class Sweeper:
     def _forgive(self, target: Target) -> None:
         """The service answers again: what its errors have put off is done now, as fast as the budgets let it."""
         now = self._clocks.monotonic()
-        for tracked in self._jobs:
-            is_here = tracked.slot is not None and tracked.slot[:2] == (target.account, target.region)
-            if is_here and tracked.memory.forgive(now):
+        for tracked in self._jobs.in_region(target.account, target.region):
+            if tracked.memory.forgive(now):
                 self._queue.add(tracked.key)
 
     async def _look_at_each(self, target: Target) -> None:

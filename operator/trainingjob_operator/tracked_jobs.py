@@ -132,6 +132,10 @@ class TrackedJobs:
         """The objects that name that job."""
         return [self._objects[key] for key in self._claims.get(slot, ())]
 
+    def in_region(self, account: str, region: str) -> Iterator[Tracked]:
+        """The objects whose job is there, or is to be."""
+        return (one for one in self if one.slot is not None and one.slot[:2] == (account, region))
+
     def watch(self, tracked: Tracked, live: Live | None) -> None:
         """Let the sweep watch the object's job, or no longer."""
         old = tracked.live

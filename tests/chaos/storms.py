@@ -25,8 +25,6 @@ OPERATIONS = ("CreateTrainingJob", "DescribeTrainingJob", "ListTrainingJobs", "S
 WHOLE = "no job lost, doubled or stopped; calls within budget; true within two sweeps after"
 SLACK = 10.0
 """Seconds for what is no fault of the operator: this machine's, the API server's and the harness's own."""
-DENIED_PAUSE = 30.0
-"""Seconds until a missing right is tried again, after a denial of some seconds: people grant it, not time."""
 ERROR_PAUSE = 10.0
 """Seconds that a sweep may pause after errors."""
 ACCESS_DENIED = ("AccessDeniedException", 400)
@@ -50,10 +48,8 @@ class Storm:
 
     @property
     def pause(self) -> float:
-        """Seconds after its end until the operator tries again."""
-        if self.is_denial:
-            return DENIED_PAUSE
-        return 0.0 if self.error is None else ERROR_PAUSE
+        """Seconds after its end for which a sweep may still rest."""
+        return 0.0 if self.error is None or self.is_denial else ERROR_PAUSE
 
     def budget(self, seconds: float) -> float:
         """Calls to one of the operations that are in order in so long a time, once the quota has been noticed."""

@@ -131,6 +131,7 @@ class Life:
             objects=api,
             calls=JobCalls(
                 standing=standing,
+                jobs=self.jobs,
                 accounts=service,
                 budgets=self.budgets,
                 line=self.line,

@@ -16,6 +16,8 @@ from trainingjob_operator.logic.memory import (
     RETRY_FIRST,
     RETRY_SECONDS,
     THROTTLED_RETRY_SECONDS,
+    VANGUARD_RETRY_FIRST,
+    VANGUARD_SHARE,
     Memory,
 )
 from trainingjob_operator.logic.naming import Ownership
@@ -127,6 +129,43 @@ def test_what_waits_for_the_service_is_due_when_it_answers_again_and_a_missing_r
     assert memory.troubles["Passing"].retry_at == 0.5
     assert memory.troubles["Denied"].retry_at == DENIED_RETRY_FIRST
     assert not memory.forgive(0.5)
+
+
+def test_who_is_allowed_what_was_denied_has_news_for_the_others_unless_they_woke_it() -> None:
+    pioneer, other, healthy = (Memory(first_seen=0.0) for _ in range(3))
+    for memory in (pioneer, other):
+        memory.note_trouble("Stop", error(ErrorClass.DENIED), 0.0, 1.0)
+    healthy.note_trouble("Stop", error(ErrorClass.RETRY), 0.0, 1.0)
+    assert pioneer.note_success("Stop")
+    assert not pioneer.troubles
+    assert other.wake("Stop", 1.0)
+    assert other.troubles["Stop"].retry_at == 1.0
+    assert not other.wake("Stop", 1.0), "it is due already"
+    assert not other.note_success("Stop")
+    assert not healthy.wake("Stop", 0.5), "that is not what it waits for"
+    assert not healthy.note_success("Stop")
+    assert not healthy.note_success("Stop"), "nothing was wrong"
+
+
+def test_who_tries_on_behalf_of_others_tries_sooner_but_never_all_the_time() -> None:
+    memory, now, pauses = Memory(first_seen=0.0), 0.0, []
+    for _ in range(30):
+        memory.note_trouble("Stop", error(ErrorClass.DENIED), now, 1.0, is_vanguard=True)
+        pauses.append(memory.troubles["Stop"].retry_at - now)
+        now += pauses[-1]
+    assert pauses[:5] == [VANGUARD_RETRY_FIRST] * 5
+    assert pauses[6] == pytest.approx(VANGUARD_SHARE * sum(pauses[:6]))
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == DENIED_RETRY_SECONDS
+
+
+def test_who_was_woken_in_vain_may_be_woken_again() -> None:
+    memory = Memory(first_seen=0.0)
+    memory.note_trouble("Stop", error(ErrorClass.DENIED), 0.0, 1.0)
+    memory.wake("Stop", 1.0)
+    memory.note_trouble("Stop", error(ErrorClass.DENIED), 1.0, 1.0)
+    assert memory.troubles["Stop"].retry_at == 1.0 + 2 * DENIED_RETRY_FIRST
+    assert memory.wake("Stop", 2.0)
 
 
 @pytest.mark.parametrize(

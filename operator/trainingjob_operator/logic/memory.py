@@ -21,6 +21,9 @@ RETRY_FIRST, RETRY_SECONDS = 1.0, 30.0
 DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS = 15.0, 300.0
 """The same where the credentials are not allowed to do it: people change that, not time."""
 
+VANGUARD_RETRY_FIRST, VANGUARD_SHARE = 5.0, 0.25
+"""One object tries on behalf of all that are denied a call: how soon, and later after what share of the time so far."""
+
 THROTTLED_RETRY_SECONDS = 2.0
 """The longest pause after a throttle: the budget is what slows down, for all jobs together and in their order."""
 
@@ -45,6 +48,8 @@ class Trouble:
     since: float
     failures: int
     retry_at: float
+    is_woken: bool = False
+    """It is tried again because another object's try went well, not because its own time has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +150,24 @@ class Memory:
         self.absent = True
         self.absent_since = now if self.absent_since is None else self.absent_since
 
-    def note_trouble(self, operation: str, error: AwsError, now: float, spread: float) -> None:
+    def note_trouble(
+        self, operation: str, error: AwsError, now: float, spread: float, *, is_vanguard: bool = False
+    ) -> None:
         """Wait longer after each failure; `spread` (0.5 to 1.0) keeps objects that fail together apart.
 
         `operation` is the call that was wanted; the error may be of one on the way to it, such as AssumeRole.
         """
         known = self.troubles.get(operation)
-        failures = 1 if known is None else known.failures + 1
+        failures, since = (1, now) if known is None else (known.failures + 1, known.since)
         first, limit = _PAUSES.get(error.kind, (RETRY_FIRST, RETRY_SECONDS))
-        pause = min(limit, first * 2.0 ** min(failures - 1, 16)) * spread
-        self.troubles[operation] = Trouble(error, now if known is None else known.since, failures, now + pause)
+        pause = min(limit, first * 2.0 ** min(failures - 1, 16))
+        if is_vanguard:
+            pause = min(pause, max(VANGUARD_RETRY_FIRST, VANGUARD_SHARE * (now - since)))
+        self.troubles[operation] = Trouble(error, since, failures, now + pause * spread)
+
+    def is_denied(self, operation: str) -> bool:
+        trouble = self.troubles.get(operation)
+        return trouble is not None and trouble.error.kind is ErrorClass.DENIED
 
     def forgive(self, now: float) -> bool:
         """The service answers again: what waits for that is due at once; whether anything was."""
@@ -165,6 +178,23 @@ class Memory:
         }
         self.troubles.update(waiting)
         return bool(waiting)
+
+    def note_success(self, operation: str) -> bool:
+        """The call went well; whether that tells others who were denied it that they may be allowed it as well.
+
+        Those who were woken by such news have none: else each of a thousand that were allowed at once would wake
+        whoever is denied for good.
+        """
+        has_news = self.is_denied(operation) and not self.troubles[operation].is_woken
+        self.troubles.pop(operation, None)
+        return has_news
+
+    def wake(self, operation: str, now: float) -> bool:
+        """Somebody who was denied this call has been allowed it: try it at once; whether it was waiting for that."""
+        if not self.is_denied(operation) or self.troubles[operation].retry_at <= now:
+            return False
+        self.troubles[operation] = replace(self.troubles[operation], retry_at=now, is_woken=True)
+        return True
 
     def turn_to(self, slot: Slot) -> None:
         """What was learned of another job says nothing about this one."""
