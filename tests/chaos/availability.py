@@ -40,7 +40,7 @@ async def _start_two(case: Case) -> tuple[ForkedOperator, ForkedOperator, str]:
     flags = ("--enable-leader-election", f"--leader-election-namespace={case.namespace}")
     leader, standby = case.operator, case.new_operator(*flags, roads=False)
     await asyncio.to_thread(leader.start)
-    holder: str = await until("somebody leads", lambda: _holder(case), 20)
+    holder: str = await until("somebody leads", lambda: _holder(case), 20 + case.world.room)
     await asyncio.to_thread(standby.start)  # returns when it is ready: a standby is
     return leader, standby, holder
 
@@ -103,16 +103,21 @@ async def _freeze_leader(case: Case) -> list[str]:
     _, problems = await _time_takeover(case, holder, TAKEOVER_SECONDS)
     seen = len(case.trace.lines)
     os.kill(leader.process.pid, signal.SIGCONT)
-    problems += await _watch_the_old_one(case, seen)
+    problems += await _watch_the_old_one(case, leader, seen)
     return await _finish(case, names, problems)
 
 
-async def _watch_the_old_one(case: Case, seen: int) -> list[str]:
+async def _watch_the_old_one(case: Case, old: ForkedOperator, seen: int) -> list[str]:
     """All that passes the case's roads now is of the one that led before.
 
     A patch that was on its way when the process stood still goes out when it wakes up: its resourceVersion makes it
     nothing where the new leader has written since.
     """
+
+    async def is_awake() -> bool:
+        return set((await asyncio.to_thread(old.metric, "trainingjob_leading")).values()) == {0.0}
+
+    await until("it has noticed that it leads no more", is_awake, 10 * WAKE_SECONDS + case.world.room)
     await asyncio.sleep(WAKE_SECONDS)
     awake = len(case.trace.lines)
     await asyncio.sleep(5)

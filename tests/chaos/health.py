@@ -95,7 +95,7 @@ async def _end_kopf(case: Case) -> list[str]:
     async def restarted() -> bool:
         return sum(case.operator.metric("trainingjob_watch_restarts_total").values()) >= 1
 
-    await until("the watch was started again", restarted, 60, 0.5)
+    await until("the watch was started again", restarted, 60 + case.world.room, 0.5)
     case.hooks.read = None
     await apply(case, "new")
     await wait_training(case, "new", 60)
@@ -128,7 +128,7 @@ async def _hang(case: Case, loop: str, said: str, seconds: float) -> list[str]:
         status, text = await asyncio.to_thread(case.operator.ask, "healthz")
         return status == 503 and text.startswith(said)
 
-    await until(f"/healthz tells that the {said} stands still", told, seconds + 30, 1)
+    await until(f"/healthz tells that the {said} stands still", told, seconds + 30 + case.world.room, 1)
     if await _ask(case, "readyz") != 200:
         problems.append("/readyz was bad")
     await case.restart()
@@ -150,7 +150,8 @@ async def _wait_for_the_first_list(case: Case) -> list[str]:
     case.hooks.read = hold
     await apply(case, "job")
     case.operator.start(wait=False)
-    await until("it lives", lambda: _is_good(case, "healthz"), 30)
+    await until("the first list hangs", lambda: _is_injected(case), 30 + case.world.room)
+    await until("it lives", lambda: _is_good(case, "healthz"), 30 + case.world.room)
     problems = [] if await _ask(case, "readyz") == 503 else ["/readyz was good before the first list"]
     if not case.world.quick:
         await asyncio.sleep(SLOW_LIST_SECONDS)
@@ -159,6 +160,10 @@ async def _wait_for_the_first_list(case: Case) -> list[str]:
     await case.ready()
     await case.wait("job", "has a job", lambda body: bool(status_of(body)))
     return problems + await delete_everything(case)
+
+
+async def _is_injected(case: Case) -> bool:
+    return case.injected > 0
 
 
 async def _is_good(case: Case, path: str) -> bool:

@@ -35,7 +35,8 @@ async def check(
     """
     problems = []
     try:
-        await until("jobs and objects agree", lambda: _agree(case, foreign, loose), SETTLE_SECONDS, 0.3)
+        limit = SETTLE_SECONDS + case.world.room
+        await until("jobs and objects agree", lambda: _agree(case, foreign, loose), limit, 0.3)
     except TimeoutError:
         problems += await _disagreements(case, foreign, loose)
     problems += await check_calls(case, good=good, stopped=stopped)

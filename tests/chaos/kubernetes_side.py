@@ -195,7 +195,7 @@ async def _replace(case: Case, *, started: bool = False, **spec: Any) -> list[st
             return False
         return True
 
-    await until("a new object is taken", applied, 60, 0.05)
+    await until("a new object is taken", applied, 60 + case.world.room, 0.05)
     body = await case.wait("job", "says so", _is_refused)
     message = condition_of(body, "ACK.Terminal")["message"]
     problems = [] if "another spec.trainingJobName" in message else [f"it does not say what to do: {message}"]
@@ -225,7 +225,7 @@ async def _delete_namespace(case: Case) -> list[str]:
             return False
         return True
 
-    await until("the namespace is gone", gone, 90, 0.5)
+    await until("the namespace is gone", gone, 90 + case.world.room, 0.5)
     states = {job["TrainingJobName"]: job["TrainingJobStatus"] for job in await case.jobs()}
     return [f"{name} is {state}" for name, state in states.items() if state != "Stopped"]
 

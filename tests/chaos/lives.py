@@ -53,7 +53,7 @@ async def _apply(case: Case, **plan: Any) -> None:
 async def _ended(case: Case, status: str) -> None:
     body = await case.wait(NAME, status, lambda body: status_of(body) == status or _is_moot(body), SECONDS)
     if not _is_moot(body):
-        await case.wait(NAME, "the finalizer is gone", lambda body: not body["metadata"].get("finalizers"), 60)
+        await case.wait(NAME, "the finalizer is gone", lambda body: not body["metadata"].get("finalizers"), SECONDS)
 
 
 def _is_moot(body: Body) -> bool:
@@ -87,7 +87,7 @@ async def _edit(case: Case) -> None:
         debug = job["description"].get("RemoteDebugConfig", {}).get("EnableRemoteDebug")
         return bool(debug and job["tags"].get("team") == "blue" and job["tags"].get("more") == "1")
 
-    await until("the edit has reached the job", applied, 60)
+    await until("the edit has reached the job", applied, SECONDS)
     await case.console("complete", name)
     await _ended(case, "Completed")
 

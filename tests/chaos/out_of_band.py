@@ -125,7 +125,7 @@ async def _edited_elsewhere(case: Case) -> list[str]:
         job = await case.job(name)
         return job is not None and job["tags"].get("team") == "blue" and job["tags"].get("cost") == "7"
 
-    await until("the edit and the other's tag are both there", applied, 30)
+    await until("the edit and the other's tag are both there", applied, 30 + case.world.room)
     return await check(case, good=["job"]) + await delete_everything(case)
 
 

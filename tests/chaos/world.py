@@ -285,7 +285,7 @@ class Case:
         async def ask() -> bool:
             return (await asyncio.to_thread(operator.ask, "readyz"))[0] == 200
 
-        await until("the operator is ready", ask, seconds)
+        await until("the operator is ready", ask, seconds + self.world.room)
 
     # -- objects ------------------------------------------------------------------------------------------------------
 

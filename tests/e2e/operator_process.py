@@ -115,7 +115,7 @@ class OperatorProcess:
         assert self._process is not None, "not started"
         return self._process
 
-    def start(self, *, wait: bool = True, seconds: float = 30.0) -> None:
+    def start(self, *, wait: bool = True, seconds: float = 60.0) -> None:
         """Start it, and wait until it is ready, for so many seconds at most."""
         self.log = self.log.with_name(f"operator-{time.monotonic_ns()}.log")
         self._process = self._spawn(self._command, self._environment, self.log)
@@ -156,7 +156,7 @@ class OperatorProcess:
         """SIGTERM; its exit code, and the seconds that it took."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10), time.monotonic() - began
+        return self.process.wait(30), time.monotonic() - began
 
     def restart(self) -> None:
         """kill -9 and a new life."""
@@ -195,7 +195,7 @@ class OperatorProcess:
         if address is None:
             return 0, ""
         try:
-            with urllib.request.urlopen(f"http://{address}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{address}/{path}", timeout=15) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
