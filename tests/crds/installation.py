@@ -46,10 +46,10 @@ def install_crd(cluster: Cluster, file: Path = OURS) -> None:
         time.sleep(0.1)
 
 
-def is_established(cluster: Cluster) -> bool:
-    """Whether the API server serves it. `kubectl wait` fails while a newborn CRD has no conditions at all."""
+def is_established(cluster: Cluster, name: str = NAME) -> bool:
+    """Whether the API server serves the CRD. `kubectl wait` fails while a newborn CRD has no conditions at all."""
     path = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
-    return cluster.kubectl("get", "crd", NAME, "--output", path) == "True"
+    return cluster.kubectl("get", "crd", name, "--output", path) == "True"
 
 
 def takes_anything(cluster: Cluster) -> bool:

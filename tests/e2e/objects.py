@@ -110,7 +110,8 @@ class Jobs:
 @contextlib.contextmanager
 def recorded(cluster: Cluster, namespace: str, file: Path) -> Iterator[Callable[[str], list[Body]]]:
     """What kubectl's watch shows while the context lasts; yields what tells the versions of an object so far."""
-    command = [KUBECTL, "--namespace", namespace, "get", "trainingjobs", "--watch", "--output=json"]
+    command = [KUBECTL, "--namespace", namespace, "get", "trainingjobs", "--watch", "--output=json", "--v=6"]
+    requests = file.with_suffix(".requests")
     environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
 
     def versions(name: str) -> list[Body]:
@@ -124,8 +125,13 @@ def recorded(cluster: Cluster, namespace: str, file: Path) -> Iterator[Callable[
             text = text[end:].lstrip()
         return [body for body in found if body["metadata"]["name"] == name]
 
-    with file.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output) as watch:
+    with (
+        file.open("wb") as output,
+        requests.open("wb") as told,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=told) as watch,
+    ):
         try:
+            await_true("the watch is open", lambda: "watch=true" in requests.read_text())
             yield versions
         finally:
             watch.terminate()

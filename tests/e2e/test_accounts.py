@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from tests.crds.installation import is_established
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import OperatorProcess, await_true
 from tests.kube.test_surroundings import SELECTOR_CRD
@@ -90,7 +91,7 @@ def test_an_object_of_another_account_waits_for_its_role_and_every_edit_of_the_m
         ({f"sagemaker.{OTHER}": role_of(OTHER)}, (f"sagemaker.{OTHER}", "not supported")),
     ):
         map_accounts(jobs, roles)
-        wait_told(jobs, "theirs", *texts, seconds=8)
+        wait_told(jobs, "theirs", *texts)
     assert sagemaker.calls(job="theirs") == []
     map_accounts(jobs, {OTHER: role_of(OTHER)})
     body = jobs.wait_status("theirs", "Completed")
@@ -199,7 +200,7 @@ def test_each_account_has_a_sweep_and_budgets_of_its_own(
     sagemaker.fault("throttle", "*", account=OTHER)
     await_true("the other account is throttled", lambda: len(sagemaker.errors()) > 0)
     sagemaker.complete_job("first")
-    jobs.wait_condition("first", "Complete", seconds=10)
+    jobs.wait_condition("first", "Complete")
     assert jobs.status("second")["trainingJobStatus"] == "InProgress"
     sagemaker.clear_faults()
     sagemaker.complete_job("second")
@@ -237,7 +238,7 @@ def test_an_object_that_a_role_selector_matches_is_refused(
     run: Run, jobs: Jobs, control_plane: Cluster, sagemaker: StandIn, namespace: str
 ) -> None:
     control_plane.kubectl("apply", "-f", "-", input=SELECTOR_CRD)
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/iamroleselectors.services.k8s.aws")
+    await_true("its CRD", lambda: is_established(control_plane, "iamroleselectors.services.k8s.aws"))
     selector = {
         "apiVersion": "services.k8s.aws/v1alpha1",
         "kind": "IAMRoleSelector",

@@ -162,7 +162,7 @@ def test_read_only_writes_status_and_nothing_else(shared: Shared) -> None:
     shared.jobs.apply(training_job("watched-on", annotations={READ_ONLY: "true"}))
     shared.jobs.wait("watched-on", "is followed", lambda body: body["status"].get("secondaryStatus") == "Training")
     shared.jobs.delete("watched-on")
-    shared.jobs.wait_gone("watched-on", 5)
+    shared.jobs.wait_gone("watched-on")
     for name in ("watched", "watched-on"):
         assert set(calls(shared, name)) == {"DescribeTrainingJob"}
 
@@ -178,7 +178,7 @@ def test_one_job_has_one_owner_and_any_number_of_readers(shared: Shared) -> None
     assert told["reason"] == "NameClash"
     assert f"{shared.namespace}/first" in told["message"]
     shared.jobs.wait("reader", "is followed", lambda body: body["status"].get("secondaryStatus") == "Training")
-    shared.jobs.kubectl("delete", "trainingjob", "second", "reader", "--timeout=5s")
+    shared.jobs.kubectl("delete", "trainingjob", "second", "reader", "--timeout=15s")
     assert "StopTrainingJob" not in calls(shared, "one")
 
 

@@ -15,6 +15,8 @@ RESOURCES = {"instanceType": "ml.m5.large", "instanceCount": 1, "volumeSizeInGB"
 RULE = {"ruleConfigurationName": "Watch", "ruleEvaluatorImage": "rules", "ruleParameters": {"rule_to_invoke": "Watch"}}
 FOLLOW = 30.0
 """Seconds between two looks at an ended job."""
+ROOM = 20.0
+"""Seconds that a slow machine may take for one."""
 
 
 def total(shared: Shared) -> int:
@@ -49,10 +51,10 @@ def test_warm_pool_and_rules_are_followed_to_their_end_and_then_there_is_silence
     resources = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5, "KeepAlivePeriodInSeconds": 60}
     shared.sagemaker.create_job("next", ResourceConfig=resources)
     shared.jobs.wait(
-        "pool", "is reused", lambda body: body["status"]["warmPoolStatus"]["status"] == "Reused", FOLLOW + 8
+        "pool", "is reused", lambda body: body["status"]["warmPoolStatus"]["status"] == "Reused", FOLLOW + ROOM
     )
     assert shared.jobs.status("pool")["warmPoolStatus"]["reusedByJob"] == "next"
-    synced = shared.jobs.wait_condition("rules", "ACK.ResourceSynced", seconds=FOLLOW + 8)
+    synced = shared.jobs.wait_condition("rules", "ACK.ResourceSynced", seconds=FOLLOW + ROOM)
     assert synced["message"] == "TrainingJob is in Completed status."
     assert shared.jobs.status("rules")["debugRuleEvaluationStatuses"][0]["ruleEvaluationStatus"] == "NoIssuesFound"
 
@@ -80,5 +82,5 @@ def test_a_pool_that_appears_late_is_found(shared: Shared) -> None:
     await_true(
         "the pool is shown",
         lambda: shared.jobs.status("late").get("warmPoolStatus", {}).get("status") == "Available",
-        FOLLOW + 8,
+        FOLLOW + ROOM,
     )

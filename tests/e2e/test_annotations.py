@@ -202,4 +202,4 @@ def test_a_request_makes_the_object_looked_at_again_at_once(shared: Shared, key:
     before = len(shared.sagemaker.calls("DescribeTrainingJob", job=name))
     shared.jobs.kubectl("annotate", "trainingjob", name, f"{key}=2026-01-01T00:00:00Z")
     shared.jobs.wait(name, "is handled", lambda body: body["status"].get("lastHandledReconcileAt"))
-    await_true("a look", lambda: len(shared.sagemaker.calls("DescribeTrainingJob", job=name)) == before + 1, 5.0)
+    await_true("a look", lambda: len(shared.sagemaker.calls("DescribeTrainingJob", job=name)) == before + 1)

@@ -31,12 +31,13 @@ def stops(shared: Shared, name: str) -> int:
 
 
 def test_a_running_job_is_stopped_once_and_the_object_goes_when_it_has_stopped(shared: Shared) -> None:
-    start_training(shared, "running", stop_seconds=2)
+    start_training(shared, "running", stop_seconds=float("inf"))
     shared.jobs.delete("running")
     body = shared.jobs.wait_status("running", "Stopping")
     ready = shared.jobs.condition("running", "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "Deleting")
     assert "finalizers" in body["metadata"]
+    shared.sagemaker.enter("running", "Stopped")
     shared.jobs.wait_gone("running")
     assert status_at_sagemaker(shared, "running") == "Stopped"
     assert stops(shared, "running") == 1
@@ -50,7 +51,7 @@ def test_kubectl_delete_returns_when_the_job_has_stopped(shared: Shared) -> None
 
 def test_retain_lets_the_job_run_and_the_object_go_at_once(shared: Shared) -> None:
     start_training(shared, "retained", {POLICY: "retain"})
-    shared.jobs.kubectl("delete", "trainingjob", "retained", "--timeout=5s")
+    shared.jobs.kubectl("delete", "trainingjob", "retained", "--timeout=15s")
     assert status_at_sagemaker(shared, "retained") == "InProgress"
     assert stops(shared, "retained") == 0
 
@@ -63,7 +64,7 @@ def test_a_policy_that_is_no_policy_counts_as_retain_and_is_said_to_be_none(shar
     assert "delete or retain" in advisory["message"]
     warned = await_true("an Event", lambda: [e for e in shared.jobs.events("typo") if e["type"] == "Warning"])
     assert [event["message"] for event in warned] == [advisory["message"]]
-    shared.jobs.kubectl("delete", "trainingjob", "typo", "--timeout=5s")
+    shared.jobs.kubectl("delete", "trainingjob", "typo", "--timeout=15s")
     assert status_at_sagemaker(shared, "typo") == "InProgress"
 
 
@@ -73,15 +74,19 @@ def test_the_object_of_a_finished_job_goes_without_a_call(shared: Shared) -> Non
     shared.jobs.wait_condition("finished", "Finished")
     shared.jobs.wait("finished", "let go", lambda body: "finalizers" not in body["metadata"])
     calls = len(shared.sagemaker.calls(job="finished"))
-    shared.jobs.kubectl("delete", "trainingjob", "finished", "--timeout=5s")
+    shared.jobs.kubectl("delete", "trainingjob", "finished", "--timeout=15s")
     assert len(shared.sagemaker.calls(job="finished")) == calls
 
 
 def test_a_job_that_stops_already_is_not_stopped_again(shared: Shared) -> None:
-    start_training(shared, "by-hand", stop_seconds=2)
+    start_training(shared, "by-hand", stop_seconds=float("inf"))
     shared.sagemaker.stop_job("by-hand")
     shared.jobs.wait_status("by-hand", "Stopping")
     shared.jobs.delete("by-hand")
+    shared.jobs.wait(
+        "by-hand", "is seen to go", lambda _: shared.jobs.condition("by-hand", "Ready").get("reason") == "Deleting"
+    )
+    shared.sagemaker.enter("by-hand", "Stopped")
     shared.jobs.wait_gone("by-hand")
     assert stops(shared, "by-hand") == 0
 
@@ -91,7 +96,7 @@ def test_a_job_that_never_stops_is_let_go_by_setting_retain(shared: Shared) -> N
     shared.jobs.delete("stuck")
     shared.jobs.wait_status("stuck", "Stopping")
     shared.jobs.kubectl("annotate", "trainingjob", "stuck", f"{POLICY}=retain")
-    shared.jobs.wait_gone("stuck", seconds=5)
+    shared.jobs.wait_gone("stuck")
     assert stops(shared, "stuck") == 1
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.objects import training_job
+from tests.e2e.objects import recorded, training_job
 from tests.e2e.operator_process import await_true
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.controlplane.plane import Cluster
     from tests.e2e.conftest import Shared
     from tests.e2e.objects import Body
 
@@ -67,11 +70,11 @@ def test_a_refused_spec_is_told_within_seconds_not_sent_again_and_heals_by_an_ed
     fault = sagemaker.fault("error", CREATE, job="refused", code="ValidationException", message=INVALID, status=400)
     sagemaker.plan("refused", seconds=1)
     jobs.apply(training_job("refused"))
-    terminal = jobs.wait_condition("refused", "ACK.Terminal", seconds=5)
+    terminal = jobs.wait_condition("refused", "ACK.Terminal")
     assert (terminal["reason"], INVALID in terminal["message"]) == ("Refused", True)
     assert jobs.condition("refused", "Stalled")["status"] == "True"
     assert jobs.condition("refused", "Ready")["status"] == "False"
-    [warning] = await_true("an Event", lambda: warnings(shared, "refused"), seconds=5)
+    [warning] = await_true("an Event", lambda: warnings(shared, "refused"))
     assert (warning["reason"], INVALID in warning["message"]) == ("Refused", True)
     body = jobs.get("refused")
     assert body is not None
@@ -90,19 +93,22 @@ def test_a_refused_spec_is_told_within_seconds_not_sent_again_and_heals_by_an_ed
     assert jobs.condition("refused", "Stalled") == {}
 
 
-def test_what_a_spec_names_and_does_not_exist_yet_is_told_and_tried_again(shared: Shared) -> None:
+def test_what_a_spec_names_and_does_not_exist_yet_is_told_and_tried_again(
+    shared: Shared, control_plane: Cluster, tmp_path: Path
+) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     reasons = ("role", "data", "image")
     for reason in reasons:
         sagemaker.fault("refuse", CREATE, job=f"no-{reason}", reason=reason, count=3)
         sagemaker.plan(f"no-{reason}", seconds=1)
-    jobs.apply(*(training_job(f"no-{reason}") for reason in reasons))
+    with recorded(control_plane, shared.namespace, tmp_path / "versions") as versions:
+        jobs.apply(*(training_job(f"no-{reason}") for reason in reasons))
+        for reason in reasons:
+            jobs.wait_status(f"no-{reason}", "Completed", seconds=40)
     for reason in reasons:
-        recoverable = jobs.wait_condition(f"no-{reason}", "ACK.Recoverable", seconds=5)
-        assert recoverable["reason"] == "CreateFailing"
-        assert jobs.condition(f"no-{reason}", "Stalled") == {}  # Flux would give up
-    for reason in reasons:
-        jobs.wait_status(f"no-{reason}", "Completed", seconds=30)
+        told = [one for body in versions(f"no-{reason}") for one in body["status"].get("conditions", [])]
+        assert {one["reason"] for one in told if one["type"] == "ACK.Recoverable"} == {"CreateFailing"}
+        assert "Stalled" not in [one["type"] for one in told]  # Flux would give up
         assert len(sagemaker.calls(CREATE, job=f"no-{reason}")) == 4
         assert jobs.condition(f"no-{reason}", "ACK.Recoverable") == {}
         assert len(warnings(shared, f"no-{reason}")) == 1
@@ -113,14 +119,14 @@ def test_a_name_that_somebody_else_has_is_told_with_its_arn_and_left_alone(share
     sagemaker.plan("taken", outcome="Running", seconds=1)
     arn = sagemaker.create_job("taken")
     jobs.apply(training_job("taken"))
-    terminal = jobs.wait_condition("taken", "ACK.Terminal", seconds=10)
+    terminal = jobs.wait_condition("taken", "ACK.Terminal")
     assert terminal["reason"] == "NameClash"
     assert arn in terminal["message"]
     assert "adopt" in terminal["message"]
     assert jobs.status("taken").keys() == {"conditions", "observedGeneration"}  # nothing of the other job
     [warning] = await_true("an Event", lambda: warnings(shared, "taken"))
     assert (warning["reason"], arn in warning["message"]) == ("NameClash", True)
-    jobs.kubectl("delete", "trainingjob", "taken", "--timeout=5s")
+    jobs.kubectl("delete", "trainingjob", "taken", "--timeout=15s")
     job = sagemaker.job("taken")
     assert job is not None
     assert job["description"]["TrainingJobStatus"] == "InProgress"
@@ -131,14 +137,14 @@ def test_missing_rights_are_told_with_action_and_role_and_heal_when_asked(shared
     jobs, sagemaker = shared.jobs, shared.sagemaker
     message = "User: arn:aws:sts::123456789012:assumed-role/operator/x is not authorized to perform: sagemaker:Create"
     fault = sagemaker.fault("error", CREATE, job="denied", code="AccessDeniedException", message=message, status=400)
-    sagemaker.plan("denied", seconds=1)
+    sagemaker.plan("denied", outcome="Running", seconds=1)
     jobs.apply(training_job("denied"))
-    recoverable = jobs.wait_condition("denied", "ACK.Recoverable", seconds=5)
+    recoverable = jobs.wait_condition("denied", "ACK.Recoverable")
     assert recoverable["reason"] == "AccessDenied"
     assert message in recoverable["message"]
     assert (jobs.condition("denied", "ACK.ResourceSynced")["status"]) == "Unknown"
     assert jobs.condition("denied", "Stalled") == {}
-    [warning] = await_true("an Event", lambda: warnings(shared, "denied"), seconds=5)
+    [warning] = await_true("an Event", lambda: warnings(shared, "denied"))
     assert (warning["reason"], message in warning["message"]) == ("AccessDenied", True)
     body = jobs.get("denied")
     assert body is not None
@@ -146,7 +152,8 @@ def test_missing_rights_are_told_with_action_and_role_and_heal_when_asked(shared
 
     sagemaker.clear_faults(fault)
     jobs.kubectl("annotate", "trainingjob", "denied", "reconcile.fluxcd.io/requestedAt=1")
-    jobs.wait_status("denied", "InProgress", seconds=5)
+    jobs.wait_status("denied", "InProgress", seconds=10)  # by itself it would be tried a quarter of a minute later
+    sagemaker.complete_job("denied")
     jobs.wait_status("denied", "Completed")
     assert jobs.status("denied")["lastHandledReconcileAt"] == "1"
 
@@ -158,7 +165,7 @@ def test_a_stop_that_is_denied_is_told_and_waits(shared: Shared) -> None:
     jobs.apply(training_job("no-stop"))
     jobs.wait("no-stop", "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
     jobs.delete("no-stop")
-    recoverable = jobs.wait_condition("no-stop", "ACK.Recoverable", seconds=5)
+    recoverable = jobs.wait_condition("no-stop", "ACK.Recoverable")
     assert "StopTrainingJob" in recoverable["message"]
     sagemaker.clear_faults(fault)
     jobs.kubectl("annotate", "trainingjob", "no-stop", "reconcile.fluxcd.io/requestedAt=1")
@@ -171,12 +178,12 @@ def test_a_spent_quota_is_waiting_and_no_failure(shared: Shared) -> None:
     message = "The account-level service limit 'ml.m5.large for training job usage' is 0 Instances"
     sagemaker.fault("error", CREATE, job="waits", code="ResourceLimitExceeded", message=message, status=400)
     jobs.apply(training_job("waits"))
-    recoverable = jobs.wait_condition("waits", "ACK.Recoverable", seconds=10)
+    recoverable = jobs.wait_condition("waits", "ACK.Recoverable")
     assert message in recoverable["message"]
     ready = jobs.condition("waits", "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "Waiting")
     assert jobs.condition("waits", "Stalled") == {}
-    jobs.kubectl("delete", "trainingjob", "waits", "--timeout=5s")
+    jobs.kubectl("delete", "trainingjob", "waits", "--timeout=15s")
     assert sagemaker.job("waits") is None
 
 

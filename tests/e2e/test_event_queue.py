@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.controlplane.plane import KUBECTL
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from tests.sagemaker.stand_in import StandIn
 
 SWEEP_SECONDS = 30
-PHASES = "Starting:1,Pending:1,Downloading:1,Training:1.5,Uploading:1,Completed"
-LATENCY = 1.5
+PHASES = "Starting:2,Pending:2,Downloading:2,Training:2.5,Uploading:2,Completed"
+LATENCY = 2.0
 """Seconds from a change to its status, 0.1 of them the event's own way to the queue."""
 
 
@@ -90,8 +91,11 @@ def test_each_transition_is_in_status_long_before_a_sweep(
     outcomes = operator.metric("trainingjob_event_queue_messages_total")
     assert outcomes['{outcome="foreign"}'] >= 1
     assert outcomes['{outcome="told"}'] >= 3
-    attributes = sagemaker.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
-    assert attributes["ApproximateNumberOfMessagesNotVisible"] == "0"
+    asked = partial(sagemaker.client("sqs").get_queue_attributes, QueueUrl=queue, AttributeNames=["All"])
+    await_true(
+        "all that was received is deleted",
+        lambda: asked()["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "0",
+    )
 
 
 def test_without_its_queue_the_sweep_is_back_at_its_pace_until_the_queue_is_there_again(
@@ -112,7 +116,7 @@ def test_without_its_queue_the_sweep_is_back_at_its_pace_until_the_queue_is_ther
     await_true("several tries", lambda: sum(errors(operator).values()) >= 2)
     assert told_of_the_queue(operator) == ["The event queue can't be read"]
     sagemaker.send_events(sagemaker.create_queue())
-    await_true("the queue is read", lambda: len(told_of_the_queue(operator)) > 1)
+    await_true("the queue is read", lambda: len(told_of_the_queue(operator)) > 1, 60.0)
     statuses = itertools.cycle(("Restarting", "Interrupted"))
 
     def is_told_first() -> bool:
@@ -120,6 +124,6 @@ def test_without_its_queue_the_sweep_is_back_at_its_pace_until_the_queue_is_ther
         sagemaker.enter("job", next(statuses))
         return interval(operator) == 60
 
-    await_true("the sweep takes its time again", is_told_first, pause=1.0)
+    await_true("the sweep takes its time again", is_told_first, 60.0, pause=1.0)
     assert told_of_the_queue(operator)[1:] == ["The event queue can be read again"]
     assert operator.ask("healthz")[0] == 200

@@ -108,7 +108,7 @@ def test_every_other_end_is_told_as_a_failure_by_its_own_reason(
         jobs.apply(*(training_job(name) for name in ENDS))
         for name in ENDS:
             jobs.kubectl("wait", "--for=condition=Finished", f"trainingjob/{name}", "--timeout=30s")
-            jobs.kubectl("wait", "--for=condition=Failed", f"trainingjob/{name}", "--timeout=1s")
+            jobs.kubectl("wait", "--for=condition=Failed", f"trainingjob/{name}", "--timeout=10s")
             await_true("the finalizer is gone", lambda: "finalizers" not in versions(name)[-1]["metadata"])  # noqa: B023  asked at once
     for name, (_, reason, event) in ENDS.items():
         body = jobs.get(name)
@@ -194,7 +194,7 @@ def test_an_object_is_looked_at_again_when_asked(shared: Shared, annotation: str
     jobs.wait(name, "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
     described = len(sagemaker.calls("DescribeTrainingJob", job=name))
     jobs.kubectl("annotate", "trainingjob", name, f"{annotation}=now")
-    jobs.wait(name, "handled", lambda body: body["status"].get("lastHandledReconcileAt") == "now", seconds=5)
+    jobs.wait(name, "handled", lambda body: body["status"].get("lastHandledReconcileAt") == "now")
     assert len(sagemaker.calls("DescribeTrainingJob", job=name)) == described + 1
 
 

@@ -71,7 +71,7 @@ def test_the_service_account_can_do_all_that_a_life_takes(
     with ExitStack() as replicas:
         first, second = (replicas.enter_context(make(environment=variables)) for _ in range(2))
         jobs.apply(training_job("whole-life"), training_job("cut-short"))
-        jobs.wait_status("whole-life", "Completed")
+        jobs.wait_status("whole-life", "Completed", 40)
         jobs.wait("cut-short", "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
         jobs.delete("cut-short")
         jobs.wait_gone("cut-short")
@@ -82,8 +82,9 @@ def test_the_service_account_can_do_all_that_a_life_takes(
             assert not [line["msg"] for line in replica.lines() if is_a_denial(line["msg"])]
             code, _ = replica.terminate()
             assert code == 0
-    assert len(sagemaker.calls("CreateTrainingJob")) == 2
-    jobs.kubectl("delete", "trainingjob", "whole-life", "--timeout=5s")
+    for name in ("whole-life", "cut-short"):  # the operator may serve what other tests have left, too
+        assert len(sagemaker.calls("CreateTrainingJob", job=name)) == 1
+    jobs.kubectl("delete", "trainingjob", "whole-life", "--timeout=15s")
 
 
 def test_the_crd_is_installed_as_the_readme_says(control_plane: Cluster) -> None:

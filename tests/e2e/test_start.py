@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tests.e2e.objects import Jobs
     from tests.sagemaker.stand_in import StandIn
 
-END_SECONDS = 5.0
+END_SECONDS = 10.0
+"""Half of what a call takes that hangs."""
 CA_BUNDLE = str(Path(botocore.__file__).with_name("cacert.pem"))
 
 

@@ -305,7 +305,11 @@ def test_an_edit_of_a_job_that_ack_made_is_sent_but_never_its_tags(world: World)
         made = calls_about(world.sagemaker, name, 0)
         assert made.count("UpdateTrainingJob") == 1
         assert not {"AddTags", "DeleteTags"} & set(made)
-        assert world.jobs.condition(name, "ACK.Advisory").get("message") == told
+        world.jobs.wait(
+            name,
+            f"tells {told}",
+            lambda _, name=name, told=told: world.jobs.condition(name, "ACK.Advisory").get("message") == told,  # type: ignore[misc]
+        )
 
 
 def test_a_deletion_that_waits_for_its_job_finishes_without_another_stop(world: World) -> None:
@@ -324,11 +328,12 @@ def test_deleting_an_object_stops_its_running_job_once(world: World, name: str) 
 
 @pytest.mark.parametrize("name", ["retain", "read-only", "name-clash", "completed", "refused", "warm-pool"])
 def test_deleting_an_object_that_owns_no_running_job_is_quick_and_calls_nobody(world: World, name: str) -> None:
-    before = calls_about(world.sagemaker, name, 0)
+    since = world.sagemaker.total()
     world.jobs.delete(name)
     world.jobs.wait_gone(name)
     time.sleep(0.5)
-    assert calls_about(world.sagemaker, name, 0) == before
+    looks = [DESCRIBE] if name == "warm-pool" else []  # the time for one of its looks may have come
+    assert calls_about(world.sagemaker, name, since) in ([], looks)
 
 
 def test_a_restart_makes_nobody_do_anything_again(world: World) -> None:
@@ -395,7 +400,7 @@ def test_a_thousand_running_jobs_need_not_wait_for_their_describe_to_be_known(
             await_true(
                 "all are known",
                 lambda: all(show(body) == _running() for body in read_all(jobs).values()),
-                10.0,
+                20.0,
             )
             assert len(sagemaker.calls(DESCRIBE)) < len(names) / 2
             found = [body["status"].get("observedGeneration") for body in read_all(jobs).values()]
