@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json
-from trainingjob_operator.aws.event_queue import BATCH, EventQueue, Message, find_region
+from trainingjob_operator.aws.event_queue import BATCH, WAIT_SECONDS, EventQueue, Message, find_region
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
@@ -59,7 +59,7 @@ async def test_a_poll_waits_for_the_first_message(queue: EventQueue, sagemaker: 
     await asyncio.to_thread(send, sagemaker, "at last")
     sent = time.monotonic()
     assert [message.body for message in await waiting] == ["at last"]
-    assert time.monotonic() - sent < 2
+    assert time.monotonic() - sent < WAIT_SECONDS / 2
 
 
 async def test_a_poll_takes_no_thread_from_calls_of_sagemaker(sagemaker: StandIn, bench: Bench) -> None:
@@ -68,7 +68,7 @@ async def test_a_poll_takes_no_thread_from_calls_of_sagemaker(sagemaker: StandIn
     polls = [asyncio.create_task(queue.receive()) for _ in range(3)]
     await asyncio.sleep(0.1)
     gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=sagemaker.url))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS / 2):
         assert await gateway.list_page() == ([], None)
     for poll in polls:
         assert not poll.done()

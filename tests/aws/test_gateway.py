@@ -382,7 +382,7 @@ async def test_a_target_that_hangs_leaves_threads_to_others(sagemaker: StandIn, 
         calls = [asyncio.create_task(failure_of(hung.describe(str(n)))) for n in range(20)]
         await server.received(3)
         well = gateways.get(Target(ACCOUNT, REGION, endpoint_url=sagemaker.url))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(9):  # sooner than a call that hangs gives its thread back
             await asyncio.gather(*(well.describe("job") for _ in range(20)))
         assert len(server.requests) == 3
         for call in calls:
@@ -450,5 +450,5 @@ async def test_a_call_that_hangs_does_not_delay_the_end_of_the_process(bench: Be
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
         _, errors = await process.communicate()
-        assert time.monotonic() - asked < 2
+        assert time.monotonic() - asked < 5  # sooner than the call would have ended
     assert (process.returncode, errors) == (0, b"")

@@ -44,7 +44,7 @@ def processes_naming(folder: Path) -> list[int]:
     return found
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -131,11 +131,11 @@ def test_what_objects_take_in_etcd_is_told_by_kind(
     own_control_plane: ControlPlane, kubectl: Kubectl, tmp_path: Path
 ) -> None:
     (tmp_path / "text").write_text("x" * 900_000)  # far more than what else comes and goes meanwhile
-    count, _ = own_control_plane.stored_bytes("configmaps")
+    count, _ = own_control_plane.stored_bytes("secrets")  # of ConfigMaps each namespace gets one, some time later
     before = own_control_plane.database_bytes
-    kubectl("create", "configmap", "large", f"--from-file={tmp_path / 'text'}")
-    assert own_control_plane.stored_bytes("configmaps")[0] == count + 1
-    assert own_control_plane.stored_bytes("configmaps")[1] > 900_000 / (count + 1)
+    kubectl("create", "secret", "generic", "large", f"--from-file={tmp_path / 'text'}")
+    assert own_control_plane.stored_bytes("secrets")[0] == count + 1
+    assert own_control_plane.stored_bytes("secrets")[1] > 900_000 / (count + 1)
     assert own_control_plane.database_bytes > before + 500_000
     assert own_control_plane.stored_bytes("nothings") == (0, 0.0)
 

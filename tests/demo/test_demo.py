@@ -70,4 +70,4 @@ def test_interrupted_it_leaves_nothing_running(demo: subprocess.Popen[str], numb
     assert len(started) >= 5, said  # three programs of the control plane, the stand-in, the operator
     demo.send_signal(number)
     assert demo.wait(30) == 130
-    await_true("all have ended", lambda: not [pid for pid in started if Path(f"/proc/{pid}").exists()], seconds=5)
+    await_true("all have ended", lambda: not [pid for pid in started if Path(f"/proc/{pid}").exists()])

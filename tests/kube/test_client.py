@@ -226,7 +226,7 @@ async def test_every_call_ends_in_its_time_and_the_next_one_works(control_plane:
             started = time.monotonic()
             with pytest.raises(Unavailable):
                 await api.call("GET", NAMESPACES, seconds=0.5)
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 5
             relay.cut()
             relay.resume()
             assert await api.call("GET", NAMESPACES, seconds=10)
@@ -246,7 +246,7 @@ async def test_a_silent_watch_is_given_up(control_plane: Cluster, api: ApiServer
     version = (await api.call("GET", path, seconds=10))["metadata"]["resourceVersion"]
     query = {"resourceVersion": version, "fieldSelector": "metadata.name=one"}
     body = {"metadata": {"name": "one"}}
-    async with api.watch(path, query=query, silence=1.0) as events:
+    async with api.watch(path, query=query, silence=3.0) as events:
         await api.call("POST", path, body=body, seconds=10)
         assert (await anext(events))["object"]["metadata"]["name"] == "one"
         with pytest.raises(Unavailable):

