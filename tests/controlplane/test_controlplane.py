@@ -173,7 +173,7 @@ def test_the_program_says_where_it_is_and_nothing_outlives_it(
         assert "default" in GivenCluster(Path(path)).kubectl("get", "namespaces")
         assert len([pid for pid in processes_naming(folder) if pid != program.pid]) == 3
         program.send_signal(ending)
-        assert program.wait(10) == code
+        assert program.wait(30) == code
     wait_until(lambda: not processes_naming(folder))
     assert folder.exists() == (ending is signal.SIGKILL)
 
