@@ -140,6 +140,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         now=clocks.wall,
         jitter=clocks.jitter,
         dropped=metrics.event_dropped,
+        is_busy=lambda: queue.depth > settings.max_concurrent_reconciles,
     )
     try:
         caller = await _check(settings, api, gateways)

@@ -43,9 +43,15 @@ def drops() -> Drops:
 
 
 def make_recorder(
-    api: ApiServer, drops: Drops, clock: Callable[[], float] = time.monotonic, **limits: Any
+    api: ApiServer,
+    drops: Drops,
+    clock: Callable[[], float] = time.monotonic,
+    is_busy: Callable[[], bool] = lambda: False,
+    **limits: Any,
 ) -> EventRecorder:
-    return EventRecorder(api, clock=clock, now=lambda: MOMENT, jitter=random.Random(1), dropped=drops, **limits)
+    return EventRecorder(
+        api, clock=clock, now=lambda: MOMENT, jitter=random.Random(1), dropped=drops, is_busy=is_busy, **limits
+    )
 
 
 @contextlib.asynccontextmanager
@@ -191,12 +197,13 @@ async def test_while_the_api_server_is_away_the_oldest_go_and_the_rest_follow_la
     assert drops.count == 2
 
 
-async def test_events_go_out_in_a_burst_and_then_at_the_given_rate(
-    api: ApiServer, namespace: str, drops: Drops
+@pytest.mark.parametrize(("is_busy", "count"), [(False, 5), (True, 2)])
+async def test_events_go_out_in_a_burst_and_then_at_the_given_rate_and_yield_to_other_work(
+    api: ApiServer, namespace: str, drops: Drops, is_busy: bool, count: int
 ) -> None:
-    recorder = make_recorder(api, drops, Clock(), per_second=0.001, burst=3)
+    recorder = make_recorder(api, drops, Clock(), lambda: is_busy, per_second=0.001, burst=5)
     async with running(recorder):
-        for number in range(5):
+        for number in range(7):
             recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", f"{number}", f"{number}")
         await recorder.flush(1)
-    assert sorted(event["message"] for event in await events_in(api, namespace)) == ["0", "1", "2"]
+    assert sorted(event["message"] for event in await events_in(api, namespace)) == [str(n) for n in range(count)]

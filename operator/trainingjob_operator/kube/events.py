@@ -24,6 +24,8 @@ MESSAGE_LIMIT = 1024
 """Bytes of a message that the API server takes."""
 RETRY_LIMIT = 30.0
 """Seconds between two tries at most, while the API server is away."""
+YIELDING = 4.0
+"""So much slower they are posted while more pressing work waits for the same API server."""
 IN_FLIGHT = 4
 """So many Events are posted side by side: one by one they would fall behind a busy API server."""
 
@@ -79,7 +81,7 @@ class _Record:
 
 
 class EventRecorder:
-    """A bounded queue, from which `run` posts at most `burst` at once and `per_second` lasting.
+    """A bounded queue, from which `run` posts at most `burst` at once and `per_second` lasting, less while `is_busy`.
 
     The limits are for thousands of jobs that are applied at once: each is worth eight Events or so in its life, and
     what brings the jobs about has to come first.
@@ -96,6 +98,7 @@ class EventRecorder:
         now: Callable[[], datetime],
         jitter: random.Random,
         dropped: Callable[[], None],
+        is_busy: Callable[[], bool],
         capacity: int = 20_000,
         per_second: float = 100.0,
         burst: int = 100,
@@ -105,6 +108,7 @@ class EventRecorder:
         self._now = now
         self._jitter = jitter
         self._dropped = dropped
+        self._is_busy = is_busy
         self._capacity = capacity
         self._interval = 1.0 / per_second
         self._burst = burst
@@ -168,7 +172,8 @@ class EventRecorder:
             event = self._queue.popleft()
             if not self._queue:
                 self._filled.clear()
-            self._full_at = max(self._full_at, self._clock()) + self._interval
+            interval = self._interval * (YIELDING if self._is_busy() else 1.0)
+            self._full_at = max(self._full_at, self._clock()) + interval
             return event
 
     async def flush(self, seconds: float) -> None:
