@@ -112,10 +112,11 @@ async def measure(run: Run) -> Result:
 
 
 async def tell_progress(world: World) -> None:
-    """A line every now and then."""
+    """A line every now and then, as long as all parts live."""
     began, follower = time.monotonic(), world.follower
     while True:
         await asyncio.sleep(PROGRESS_SECONDS)
+        world.check()
         parts = [
             f"{time.monotonic() - began:4.0f} s",
             f"{len(follower.seen):,} objects",

@@ -76,6 +76,9 @@ class Controller(Protocol):
 
     def kill(self) -> None: ...
 
+    def check(self) -> None:
+        """Raises RuntimeError, with its log's end, where it ended by itself."""
+
     @property
     def pid(self) -> int: ...
 
@@ -85,13 +88,20 @@ class OwnOperator:
 
     def __init__(self, cluster: Cluster, sagemaker: Control, folder: Path, flags: tuple[str, ...]) -> None:
         self.process = OperatorProcess(cluster, sagemaker, folder, *flags, pace=LIFTED)
+        self._is_killed = False
 
     def start(self) -> None:
         """Returns once it is ready: with ten thousand objects that may take a while."""
         self.process.start(seconds=120.0)
+        self._is_killed = False
 
     def kill(self) -> None:
+        self._is_killed = True
         self.process.kill()
+
+    def check(self) -> None:
+        if not self._is_killed:
+            _check("the operator", self.process.process.poll(), self.process.log)
 
     @property
     def pid(self) -> int:
@@ -120,19 +130,27 @@ class OtherController:
                 self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         time.sleep(self.SETTLING_SECONDS)
-        if self._process.poll() is not None:
-            message = f"{self._command[0]} ended with {self._process.returncode}:\n{self._log.read_text()[-2000:]}"
-            raise RuntimeError(message)
+        self.check()
 
     def kill(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(10)
+            self._process = None
+
+    def check(self) -> None:
+        if self._process is not None:
+            _check(self._command[0], self._process.poll(), self._log)
 
     @property
     def pid(self) -> int:
         assert self._process is not None, "not started"
         return self._process.pid
+
+
+def _check(name: str, code: int | None, log: Path) -> None:
+    if code is not None:
+        raise RuntimeError(f"{name} ended with {code}:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +206,12 @@ class World:
         self.strangers: list[float] = []
         """What processes took that are no part of this: above a few percent the figures are of a shared machine."""
         self._api = api
+
+    def check(self) -> None:
+        """Raises where a part ended by itself: what is waited for would never come."""
+        self.controller.check()
+        if self.control_plane is not None:
+            self.control_plane.check()
 
     def make_like_aws(self) -> None:
         """Latency and quota as they were asked for."""
