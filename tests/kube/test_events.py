@@ -78,7 +78,7 @@ async def test_one_event_is_posted_once_though_all_posters_wait_for_it(
         for number in range(3):
             await asyncio.sleep(0.1)  # until all of them wait
             recorder.record(Subject(namespace, "job", "uid-1"), "Normal", "Told", "once", f"Told/{number}")
-            await recorder.flush(5)
+            await recorder.flush(30)
     assert len(await events_in(api, namespace)) == 3
 
 
@@ -89,7 +89,7 @@ async def test_an_event_names_its_object_and_who_reports(
     recorder = make_recorder(api, drops)
     async with running(recorder):
         recorder.record(Subject(namespace, "job", "uid-1"), "Warning", "JobFailed", "it failed", "JobFailed/1")
-        await recorder.flush(5)
+        await recorder.flush(30)
     (event,) = await events_in(api, namespace)
     assert (event["type"], event["reason"], event["message"]) == ("Warning", "JobFailed", "it failed")
     assert event["involvedObject"] == {
@@ -112,7 +112,7 @@ async def test_a_repeat_after_a_crash_makes_no_second_event(api: ApiServer, name
             recorder.record(Subject(namespace, "job", "uid-1"), "Normal", "Created", "once", "Created/arn")
             recorder.record(Subject(namespace, "job", "uid-2"), "Normal", "Created", "another object", "Created/arn")
             recorder.record(Subject(namespace, "job", "uid-1"), "Normal", "Started", "another key", "Started")
-            await recorder.flush(5)
+            await recorder.flush(30)
     messages = sorted(event["message"] for event in await events_in(api, namespace))
     assert messages == ["another key", "another object", "once"]
     assert drops.count == 0
@@ -125,7 +125,7 @@ async def test_a_long_name_and_message_are_cut_to_what_the_api_server_takes(
     recorder = make_recorder(api, drops)
     async with running(recorder):
         recorder.record(Subject(namespace, "a" * 253, "uid"), "Normal", "Created", letter * 5000, "k")
-        await recorder.flush(5)
+        await recorder.flush(30)
     (event,) = await events_in(api, namespace)
     assert MESSAGE_LIMIT - 6 < len(event["message"].encode()) <= MESSAGE_LIMIT
     assert event["message"].endswith(letter + "…")
@@ -151,7 +151,7 @@ async def test_what_is_refused_does_not_hold_up_the_rest(
             recorder.record(Subject(leaving, "job", "uid"), "Normal", "Created", "into a leaving namespace", "k")
             recorder.record(Subject("no-such", "job", "uid"), "Normal", "Created", "into no namespace", "k")
             recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", "fine", "k")
-            await recorder.flush(5)
+            await recorder.flush(30)
         assert [event["message"] for event in await events_in(api, namespace)] == ["fine"]
         assert caplog.records == []
     finally:
@@ -171,7 +171,7 @@ async def test_a_role_without_events_is_told_once(
     async with running(recorder):
         for key in "ab":
             recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", "denied", key)
-        await recorder.flush(5)
+        await recorder.flush(30)
     await api.close()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "create on events" in caplog.text
@@ -188,10 +188,10 @@ async def test_while_the_api_server_is_away_the_oldest_go_and_the_rest_follow_la
             started = time.monotonic()
             for number in range(5):
                 recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", f"{number}", f"{number}")
-            assert time.monotonic() - started < 0.1
+            assert time.monotonic() - started < 1.0
             await asyncio.sleep(0.3)
             relay.refuse = False
-            await recorder.flush(10)
+            await recorder.flush(30)
         await far_api.close()
     assert sorted(event["message"] for event in await events_in(api, namespace)) == ["2", "3", "4"]
     assert drops.count == 2
@@ -205,5 +205,8 @@ async def test_events_go_out_in_a_burst_and_then_at_the_given_rate_and_yield_to_
     async with running(recorder):
         for number in range(7):
             recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", f"{number}", f"{number}")
-        await recorder.flush(1)
+        async with asyncio.timeout(30):
+            while len(await events_in(api, namespace)) < count:
+                await asyncio.sleep(0.1)
+        await recorder.flush(1)  # no more come
     assert sorted(event["message"] for event in await events_in(api, namespace)) == [str(n) for n in range(count)]
