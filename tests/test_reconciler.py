@@ -13,6 +13,7 @@ from tests.fakes.stage import KEY, Stage, played
 from tests.fakes.world import STANDING, FakeLeadership, FakeSurroundings
 from tests.logic.objects import ACCOUNT, ARN, JOB, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
 from trainingjob_operator.kube.errors import Conflict, Unavailable
+from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.annotations import (
     ADOPTED,
     ADOPTION_POLICY,
@@ -28,6 +29,7 @@ from trainingjob_operator.logic.annotations import (
 from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.memory import DENIED_RETRY_SECONDS, VANGUARD_RETRY_FIRST, VANGUARD_SHARE
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_UID, Identity, build_arn
+from trainingjob_operator.reconciler import FENCED_SECONDS
 
 
 def test_a_job_is_created_once_followed_and_let_go_at_its_end() -> None:
@@ -845,5 +847,41 @@ def test_what_is_gone_when_its_turn_comes_is_nobodys_business() -> None:
         await stage.wait(60.0)
         assert stage.service.calls == []
         assert stage.api.writes == []
+
+    played(scene)
+
+
+def test_objects_that_need_nothing_hold_up_nobody() -> None:
+    async def scene(stage: Stage) -> None:
+        life = await stage.start(workers=1)
+        names = [f"job-{number}" for number in range(50)]
+        for name in names:
+            stage.api.apply(body(name=name, uid=name, spec={**SPEC, "trainingJobName": name}))
+        await stage.wait(120.0)
+        for name in names:
+            life.queue.add((NAMESPACE, name))
+        turns = 0
+        while life.queue.depth:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= len(names), "the loop goes round between one object and the next"
+
+    played(scene)
+
+
+def test_an_object_whose_call_comes_too_near_the_end_of_leadership_waits_a_moment() -> None:
+    async def scene(stage: Stage) -> None:
+        refused: list[float] = []
+
+        class EndingLeadership(FakeLeadership):
+            def fence(self, seconds: float) -> None:
+                if len(refused) < 1000:
+                    refused.append(seconds)
+                    raise NotLeading
+
+        await stage.start(leadership=EndingLeadership())
+        stage.api.apply(body())
+        await stage.wait(5.0)
+        assert 2 <= len(refused) <= 5.0 / FENCED_SECONDS + 1
 
     played(scene)

@@ -4,6 +4,7 @@ Carries out the steps of logic/decision.py, and is the only writer of `.status` 
 turn to be looked at comes is the work queue's, what the answers mean is logic/'s.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -49,6 +50,9 @@ from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
+
+FENCED_SECONDS = 0.5
+"""Time until the next try where leadership is too near its end for a call; a renewal, or its loss, comes about then."""
 
 MAX_STEPS = 20
 """More than the longest way through decision.py; one pass that takes more goes in a circle."""
@@ -116,6 +120,7 @@ class Reconciler:
     async def work(self) -> None:
         """Reconcile one key after the other, for ever; several may run side by side."""
         while True:
+            await asyncio.sleep(0)  # a pass may wait for nothing, and thousands of such must not hold up the rest
             key = await self._queue.take()
             try:
                 await self._leadership.until(leading=True)
@@ -131,7 +136,7 @@ class Reconciler:
             self._queue.succeeded(key)
         except NotLeading:
             outcome = "not_leading"
-            self._queue.add(key)
+            self._queue.add(key, FENCED_SECONDS)
         except NotFound:
             outcome = "gone"  # the watch will say so too
         except Conflict:

@@ -115,6 +115,20 @@ async def test_a_call_passes_only_if_it_ends_before_the_lease_can_be_lost(
         assert allows(elector, seconds) is passes
 
 
+async def test_who_waits_to_lead_is_not_let_through_by_a_lease_that_ended_before_the_election_looked(
+    store: LeaseStore, clock: Clock
+) -> None:
+    elector = make_elector(store, "a", clock=clock, timing=SPANS)
+    async with running(elector):
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        clock.time += RENEW
+        waiting = asyncio.create_task(elector.until(leading=True))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await asyncio.wait_for(waiting, 5)
+        assert elector.term == 2
+
+
 async def test_a_renewal_counts_from_the_moment_it_was_sent(store: LeaseStore, clock: Clock) -> None:
     def answer_late(_: str) -> None:
         clock.time += 3.0

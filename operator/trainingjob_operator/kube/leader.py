@@ -99,6 +99,7 @@ class Elector:
             raise NotLeading("the Lease was not renewed recently enough for this call")
 
     async def until(self, leading: bool) -> None:
+        self._notice_end()  # the election may not have had its turn since
         await (self._leads if leading else self._waits).wait()
 
     async def run(self) -> None:
