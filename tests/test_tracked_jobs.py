@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -193,3 +194,17 @@ def test_edits_of_users_and_writes_of_ours_are_no_other_writer(by: str, subresou
     tracked = seen(known)
     known.see(written(by, "2026-11-21T12:05:00Z", 2, subresource), 2.0)
     assert tracked.memory.passive_until is None
+
+
+def test_the_newest_modification_in_each_region_is_known_from_the_objects() -> None:
+    known = jobs()
+    for number, (arn, modified) in enumerate(
+        [(ARN, "2026-11-21T10:00:02.5Z"), (ARN, "2026-11-21T10:00:01Z"), (ARN, "soon"), (ARN, None), (None, None)], 1
+    ):
+        raw = body(name=f"o{number}", uid=str(number))
+        raw["status"] = {"lastModifiedTime": modified}
+        if arn:
+            raw["status"]["ackResourceMetadata"] = {"arn": arn, "ownerAccountID": ACCOUNT, "region": REGION}
+        known.see(raw, 1.0)
+    assert known.last_modified(ACCOUNT, REGION) == datetime(2026, 11, 21, 10, 0, 2, 500_000, tzinfo=UTC)
+    assert known.last_modified(ACCOUNT, "eu-central-1") is None

@@ -100,7 +100,7 @@ class Sweeper:
         self._metrics.sweep_rests(target.account, target.region)
 
     async def _sweep(self, target: Target) -> None:
-        sweep, failures = Sweep(self._seconds), 0
+        sweep, failures = Sweep(self._seconds, self._jobs.last_modified(target.account, target.region)), 0
         live = self._jobs.last_seen(target)
         began, pages = self._clocks.monotonic(), 0
         while True:

@@ -7,13 +7,15 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.logic.memory import Memory
 from trainingjob_operator.logic.naming import Identity, Slot
 from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.resource import Key, Resource
+from trainingjob_operator.logic.resource import Key, Resource, mapping, string
+from trainingjob_operator.logic.timestamps import parse_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class TrackedJobs:
         self._objects: dict[Key, Tracked] = {}
         self._claims: dict[Slot, set[Key]] = {}
         self._live: dict[Target, dict[str, set[Key]]] = {}
+        self._modified: dict[tuple[str, str], datetime] = {}
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -87,6 +90,7 @@ class TrackedJobs:
         is_restored = tracked is not None and version < tracked.version == known_before
         if tracked is not None and tracked.version >= version and not is_restored:
             return None
+        self._note_modified(mapping(body.get("status")))
         kept = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status")}
         written = _find_foreign_write(body["metadata"], self._own_manager)
         packed = zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), level=1)
@@ -131,6 +135,16 @@ class TrackedJobs:
     def claimants(self, slot: Slot) -> list[Tracked]:
         """The objects that name that job."""
         return [self._objects[key] for key in self._claims.get(slot, ())]
+
+    def _note_modified(self, status: Mapping[str, Any]) -> None:
+        recorded, modified = mapping(status.get("ackResourceMetadata")), parse_time(status.get("lastModifiedTime"))
+        if modified is not None:
+            place = (string(recorded.get("ownerAccountID")), string(recorded.get("region")))
+            self._modified[place] = max(modified, self._modified.get(place, modified))
+
+    def last_modified(self, account: str, region: str) -> datetime | None:
+        """The newest modification of a job there that any object tells, by the service's own clock."""
+        return self._modified.get((account, region))
 
     def in_region(self, account: str, region: str) -> Iterator[Tracked]:
         """The objects whose job is there, or is to be."""

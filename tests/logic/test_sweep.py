@@ -21,6 +21,7 @@ from trainingjob_operator.logic.sweep import (
     NEWBORN_PAGES,
     PAGE_SIZE,
     SCAN_SECONDS,
+    SPARSE_PAGES,
     STRAGGLER_SECONDS,
     STRAGGLER_SECONDS_ALONE,
     Request,
@@ -206,6 +207,37 @@ def test_hundreds_of_jobs_are_followed_whatever_the_service_does_to_lists(quirk:
     one_scan = (400 / PAGE_SIZE + 2) * PAGE_SECONDS + SWEEP_SECONDS
     assert late[int(0.99 * len(late))] <= one_scan + service.stale_seconds
     assert late[-1] <= 2 * one_scan + service.stale_seconds
+
+
+def test_filters_that_come_to_be_applied_after_paging_cost_a_few_pages_before_the_scan_takes_over() -> None:
+    ours = crowd(3000, every=100.0)
+    service = Service(ours)
+    run = Run(service, ours).go(100.0)
+    service.filters_after_paging = True
+    run.late.clear()
+    before = run.pages(recent=True)
+    run.go(200.0)
+    assert run.pages(recent=True) - before <= 2 * SPARSE_PAGES
+    assert max(run.late) <= 3000 / PAGE_SIZE * PAGE_SECONDS + SWEEP_SECONDS + 2 * SPARSE_PAGES * PAGE_SECONDS
+
+
+def test_what_changed_while_nobody_looked_is_on_the_first_page_after_a_restart() -> None:
+    ours = [Job(f"job-{number}", -6000.0 + number, [-50.0]) for number in range(20)]
+    run = Run(Service(ours + strangers(3000, oldest=-5000.0)), ours, Sweep(SWEEP_SECONDS, moment(-60.0)))
+    run.live = {job.name: Observation.from_summary(job.summary(-60.0)) for job in ours}
+    run.known_until = dict.fromkeys(run.live, -60.0)
+    run.go(PAGE_SECONDS)
+    assert len(run.late) == len(ours)
+
+
+@pytest.mark.parametrize("watermark", [-1e6, 1e6])
+def test_a_first_watermark_that_is_wrong_only_costs_time(watermark: float) -> None:
+    ours = [Job(f"job-{number}", -6000.0 + number, [-50.0, 300.0]) for number in range(20)]
+    run = Run(Service(ours + strangers(300, oldest=-5000.0)), ours, Sweep(SWEEP_SECONDS, moment(watermark)))
+    run.live = {job.name: Observation.from_summary(job.summary(-60.0)) for job in ours}
+    run.known_until = dict.fromkeys(run.live, -60.0)
+    run.go(400.0)
+    assert len(run.late) == 2 * len(ours)
 
 
 def test_without_quirks_a_change_is_noticed_at_the_next_recent_pass_for_a_page_or_two() -> None:

@@ -1,9 +1,9 @@
 """Which page of ListTrainingJobs to ask for next, and what a page tells: the sweep of one account and region.
 
 Two passes take turns. The *recent* pass asks for what was modified since the newest time the service has shown; it is
-quick, and it is given up for a while where the service answers it badly (endless empty pages, or no fewer pages than
-a whole scan). The *scan* walks all jobs since the oldest live one, newest first, and is the truth. Jobs for whose sake
-the scan would have to go far back are stragglers, looked at one by one instead.
+quick, and it is given up for a while where the service answers it badly (endless empty pages, or filtered so late that
+they are those of a scan). The *scan* walks all jobs since the oldest live one, newest first, and is the truth. Jobs for
+whose sake the scan would have to go far back are stragglers, looked at one by one instead.
 
 All times compared here are the service's own; `now` is monotonic seconds and only paces.
 """
@@ -26,6 +26,9 @@ SCAN_SECONDS = 30.0
 
 EMPTY_PAGES = 2
 """So many empty pages in a row, each with a promise of more, are the service's endless kind."""
+
+SPARSE_PAGES = 5
+"""A recent pass of so many pages, most of them not full, is filtered after paging: it walks through all jobs."""
 
 DISTRUST_SECONDS = 600.0
 """How long the recent pass is left alone after it was answered badly."""
@@ -67,7 +70,11 @@ class _Pass:
 
 @dataclass(slots=True)
 class Sweep:
-    """What is remembered between pages. `seconds` is the time from one recent pass to the next."""
+    """What is remembered between pages.
+
+    `seconds` is the time from one recent pass to the next; `watermark` the newest modification known of any job, if one
+    is: what came after it is found by the first pages, long before the first scan has ended.
+    """
 
     seconds: float
     watermark: datetime | None = None
@@ -76,7 +83,6 @@ class Sweep:
     stragglers: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
     """Live jobs that whole scans have not shown for a while; never an outcome, but a reason to look."""
-    scan_pages: int = 0
     _recent: _Pass = field(default_factory=_Pass)
     _scan: _Pass = field(default_factory=_Pass)
     _since: datetime | None = None
@@ -187,8 +193,8 @@ class Sweep:
 
     def _end_recent(self, state: _Pass, now: float) -> None:
         # Full pages are an honest answer, however many: then that much has changed.
-        is_no_shorter = state.is_open and 0 < self.scan_pages <= state.pages < 2 * state.sparse
-        if state.empty >= EMPTY_PAGES or is_no_shorter:
+        is_filtered_late = state.is_open and SPARSE_PAGES <= state.pages < 2 * state.sparse
+        if state.empty >= EMPTY_PAGES or is_filtered_late:
             self._distrusted_until = now + DISTRUST_SECONDS
             state.is_open = False
             self._next_scan = min(self._next_scan, now + self.seconds)
@@ -203,8 +209,6 @@ class Sweep:
         if state.is_open and goes_on:
             return
         state.is_open = False
-        if is_whole:
-            self.scan_pages = state.pages
         absent = live.keys() - self._seen - self.stragglers
         self._absent_since = {name: self._absent_since.get(name, now) for name in absent}
         self.missing = frozenset(name for name, since in self._absent_since.items() if now - since >= ABSENT_SECONDS)
