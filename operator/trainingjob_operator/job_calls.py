@@ -299,6 +299,7 @@ class JobCalls:
         log.log(logging.WARNING if is_news else logging.DEBUG, "%s", error.sentence, extra=work.named)
 
     def _goes_ahead(self, operation: str, work: Work) -> bool:
+        """Whether it is the one that tries on behalf of the others: the first that was denied, while it still is."""
         place = (work.identity.account, work.identity.region, operation)
         ahead = self._vanguard.get(place)
         tracked = None if ahead is None else self._jobs.get(ahead)

@@ -197,11 +197,11 @@ async def test_while_the_api_server_is_away_the_oldest_go_and_the_rest_follow_la
     assert drops.count == 2
 
 
-@pytest.mark.parametrize(("is_busy", "count"), [(False, 5), (True, 2)])
-async def test_events_go_out_in_a_burst_and_then_at_the_given_rate_and_yield_to_other_work(
-    api: ApiServer, namespace: str, drops: Drops, is_busy: bool, count: int
+@pytest.mark.parametrize(("is_busy", "capacity", "count"), [(False, 100, 5), (True, 100, 2), (True, 7, 4)])
+async def test_events_go_out_in_a_burst_and_then_at_the_given_rate_and_yield_while_there_is_room(
+    api: ApiServer, namespace: str, drops: Drops, is_busy: bool, capacity: int, count: int
 ) -> None:
-    recorder = make_recorder(api, drops, Clock(), lambda: is_busy, per_second=0.001, burst=5)
+    recorder = make_recorder(api, drops, Clock(), lambda: is_busy, per_second=0.001, burst=5, capacity=capacity)
     async with running(recorder):
         for number in range(7):
             recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", f"{number}", f"{number}")

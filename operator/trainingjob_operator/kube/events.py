@@ -84,7 +84,7 @@ class EventRecorder:
     """A bounded queue, from which `run` posts at most `burst` at once and `per_second` lasting, less while `is_busy`.
 
     The limits are for thousands of jobs that are applied at once: each is worth eight Events or so in its life, and
-    what brings the jobs about has to come first.
+    what brings the jobs about has to come first, as long as the queue is less than half full.
 
     The name of an Event follows from the object's uid and the caller's key, so that what is recorded again after a
     crash exists already. When the queue is full the oldest Event is dropped and `dropped` called.
@@ -172,7 +172,8 @@ class EventRecorder:
             event = self._queue.popleft()
             if not self._queue:
                 self._filled.clear()
-            interval = self._interval * (YIELDING if self._is_busy() else 1.0)
+            yields = self._is_busy() and len(self._queue) < self._capacity / 2
+            interval = self._interval * (YIELDING if yields else 1.0)
             self._full_at = max(self._full_at, self._clock()) + interval
             return event
 
