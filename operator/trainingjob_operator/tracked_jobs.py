@@ -138,9 +138,9 @@ class TrackedJobs:
 
     def _note_modified(self, status: Mapping[str, Any]) -> None:
         recorded, modified = mapping(status.get("ackResourceMetadata")), parse_time(status.get("lastModifiedTime"))
-        if modified is not None:
-            place = (string(recorded.get("ownerAccountID")), string(recorded.get("region")))
-            self._modified[place] = max(modified, self._modified.get(place, modified))
+        account, region = string(recorded.get("ownerAccountID")), string(recorded.get("region"))
+        if modified is not None and account is not None and region is not None:
+            self._modified[account, region] = max(modified, self._modified.get((account, region), modified))
 
     def last_modified(self, account: str, region: str) -> datetime | None:
         """The newest modification of a job there that any object tells, by the service's own clock."""
