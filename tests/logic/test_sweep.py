@@ -240,6 +240,18 @@ def test_a_first_watermark_that_is_wrong_only_costs_time(watermark: float) -> No
     assert len(run.late) == 2 * len(ours)
 
 
+def test_a_first_watermark_that_the_service_does_not_take_is_given_up() -> None:
+    live = {"job": Observation.from_summary(Job("job", -60.0).summary(0.0))}
+    sweep = Sweep(SWEEP_SECONDS, datetime(2999, 1, 1, tzinfo=UTC))
+    first = sweep.next_request(live, 0.0)
+    assert first is not None
+    assert first.is_recent
+    sweep.abandon(0.0)
+    second = sweep.next_request(live, 1.0)
+    assert second is not None
+    assert not second.is_recent
+
+
 def test_without_quirks_a_change_is_noticed_at_the_next_recent_pass_for_a_page_or_two() -> None:
     ours = crowd(1000, every=60.0)
     run = Run(Service(ours), ours).go(350.0)

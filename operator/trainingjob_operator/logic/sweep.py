@@ -170,6 +170,8 @@ class Sweep:
     def abandon(self, now: float) -> None:
         """The call failed: begin anew after the pause that the caller makes."""
         self._recent.is_open = self._scan.is_open = False
+        if self.newest is None:
+            self.watermark = None  # not the service's own word yet, and perhaps what it did not take
         self._next_recent = self._next_scan = now
 
     def is_straggling_due(self, now: float) -> bool:
