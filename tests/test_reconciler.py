@@ -885,3 +885,32 @@ def test_an_object_whose_call_comes_too_near_the_end_of_leadership_waits_a_momen
         assert 2 <= len(refused) <= 5.0 / FENCED_SECONDS + 1
 
     played(scene)
+
+
+@pytest.mark.parametrize(
+    "edit", [{"remoteDebugConfig": {"enableRemoteDebug": True}}, {"tags": [{"key": "a", "value": "b"}]}]
+)
+def test_an_edit_while_an_attempt_is_being_settled_reaches_the_job_that_it_made(edit: dict[str, Any]) -> None:
+    async def scene(stage: Stage) -> None:
+        lost, hidden = [True], [True]
+
+        def fail(operation: str, before: bool) -> None:
+            if operation == "CreateTrainingJob" and not before and lost:
+                lost.clear()
+                raise failed(operation, "ConnectionClosedError", ErrorClass.RETRY, definite=False)
+            if operation == "ListTags" and before and hidden:
+                raise failed(operation, "ConnectionClosedError", ErrorClass.RETRY)
+
+        stage.service.fault = fail
+        stage.api.apply(body())
+        await stage.wait(15.0)
+        stage.api.edit(KEY, **edit)
+        await stage.wait(5.0)
+        assert stage.object["status"]["observedGeneration"] == 1, "it is not dealt with yet"
+        hidden.clear()
+        await stage.wait(40.0)
+        assert stage.count("UpdateTrainingJob") + stage.count("AddTags") == 1
+        assert stage.object["status"]["observedGeneration"] == 2
+        assert len(stage.service.created) == 1
+
+    played(scene, seconds=10_000.0)

@@ -168,6 +168,8 @@ class JobCalls:
     async def create(self, identity: Identity, work: Work) -> None:
         memory, resource = work.view.memory, work.view.resource
         memory.note_attempt(resource.generation, work.view.policy)
+        if not memory.unsettled:
+            memory.open_generation = resource.generation
         request = fields.to_request(resource.spec)
         request["TrainingJobName"] = identity.job_name
         request["Tags"] = self._tags(resource)

@@ -138,5 +138,7 @@ def _compose(view: View, say: Say) -> Report:
 
 
 def _decided_generation(view: View, say: Say) -> int:
-    """An edit that is not dealt with yet must be found again after a restart."""
-    return view.decided_generation or 0 if say.unfinished else view.resource.generation
+    """An edit that is not dealt with yet must be found again: after a restart, or once an older attempt is settled."""
+    memory, generation = view.memory, view.resource.generation
+    is_attempt_older = memory.unsettled and view.arn is None and memory.open_generation != generation
+    return view.decided_generation or 0 if say.unfinished or is_attempt_older else generation

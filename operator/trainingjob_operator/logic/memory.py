@@ -113,6 +113,8 @@ class Memory:
 
     A later attempt that is refused proves nothing about it; only the job's tags, or its absence long after, do.
     """
+    open_generation: int | None = None
+    """The generation of the first attempt that is not settled; None when an earlier life of the process made it."""
     created_at: float | None = None
     refused: Refusal | None = None
     doubtful_since: float | None = None
