@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from tests.e2e.objects import Jobs
     from tests.sagemaker.stand_in import StandIn
 
-END_SECONDS = 10.0
-"""Half of what a call takes that hangs."""
+END_SECONDS = 5.0
 CA_BUNDLE = str(Path(botocore.__file__).with_name("cacert.pem"))
 
 
