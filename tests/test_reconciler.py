@@ -243,19 +243,20 @@ def test_a_right_that_one_object_is_found_to_have_again_is_used_by_all_at_once(o
     async def scene(stage: Stage) -> None:
         denied = failed(operation, "AccessDeniedException", ErrorClass.DENIED)
         names = [f"job-{number}" for number in range(20)]
+        is_create = operation == "CreateTrainingJob"
+        if is_create:
+            stage.service.refusals[operation] = denied
         for name in names:
             stage.api.apply(body(name=name, uid=name, spec={**SPEC, "trainingJobName": name}))
-            if operation == "CreateTrainingJob":
-                stage.service.refusals[operation] = denied
-        await stage.wait(30.0)
-        stage.service.refusals[operation] = denied
-        if operation == "StopTrainingJob":
+        if not is_create:
+            await stage.wait(30.0)
+            stage.service.refusals[operation] = denied
             for name in names:
                 stage.api.delete((NAMESPACE, name))
         await stage.wait(seconds)
         del stage.service.refusals[operation]
         await stage.wait(min(DENIED_RETRY_SECONDS, max(VANGUARD_RETRY_FIRST, VANGUARD_SHARE * seconds)) + 2.0)
-        done = stage.service.created if operation == "CreateTrainingJob" else stage.service.stopped
+        done = stage.service.created if is_create else stage.service.stopped
         assert len(done) == len(names)
 
     played(scene, seconds=100_000.0)
