@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from codegen.immutability import immutability_rules
+from codegen.immutability import NAME, NAME_RULE, immutability_rules
 from codegen.schema import Schema, spec_schema, status_schema, structure
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ COLUMNS = (
 
 def training_job_definition(model: Model) -> dict[str, Any]:
     """The CRD that this project installs."""
-    root = root_schema(spec_schema(model.spec), status_schema(model.status))
+    spec = spec_schema(model.spec)
+    spec["properties"][NAME]["x-kubernetes-validations"] = [NAME_RULE]
+    root = root_schema(spec, status_schema(model.status))
     root["x-kubernetes-validations"] = immutability_rules(model.spec)
     described = describe("", root, yaml.safe_load(DESCRIPTIONS.read_text()))
     return definition(described, COLUMNS, {"shortNames": ["tj"], "categories": ["sagemaker"]})

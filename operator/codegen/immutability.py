@@ -1,4 +1,4 @@
-"""Which edits of a spec the API server refuses, as CEL rules at the root of the schema, the one place that sees status.
+"""Which edits of a spec the API server refuses, as CEL rules: most at the schema's root, the one place that sees status.
 
 The job's name never changes. Everything else is fixed once an ARN is recorded: before that, a refused spec can be
 mended. What UpdateTrainingJob and AddTags can change stays open.
@@ -20,6 +20,11 @@ NAME = "trainingJobName"
 
 FIXED = "cannot change once the job exists in SageMaker; restore the former value, or create another TrainingJob"
 
+NAME_FIXED = "the name of the job never changes; create another TrainingJob for another name"
+
+NAME_RULE = {"rule": "self == oldSelf", "message": NAME_FIXED, "reason": "FieldValueForbidden"}
+"""The name's own rule: it looks nothing up, and so costs next to nothing."""
+
 OPEN = UPDATABLE | {"tags"}
 """What may change while the job lives, or after it."""
 
@@ -38,14 +43,14 @@ DEFAULTS = {
 """The values that ACK's controller writes into specs that leave them out: setting or removing them changes nothing."""
 
 FREE = (
-    "!has(self.spec) || !has(oldSelf.spec) || self.spec == oldSelf.spec",
     "!has(oldSelf.status) || !has(oldSelf.status.ackResourceMetadata) || !has(oldSelf.status.ackResourceMetadata.arn)",
+    "!has(self.spec) || !has(oldSelf.spec) || self.spec == oldSelf.spec",
 )
-"""Where nothing is fixed: without an edit, as in every write of the status, or without a job."""
+"""Where nothing is fixed: without a job, or without an edit, as in every write of the status. The cheap one first."""
 
 
 def immutability_rules(spec: Mapping[str, Field]) -> list[Schema]:
-    """One rule for the name, and one for all other fields, whose refusal names those that were edited.
+    """One that keeps the spec, and so the name, which it must have; one for all other fields, which tells what was edited.
 
     One for each field would cost the API server more than all the rest of a write: every rule is evaluated at every
     write, and each mention of a field is looked up anew.
@@ -54,19 +59,9 @@ def immutability_rules(spec: Mapping[str, Field]) -> list[Schema]:
     edited = "\n+ ".join(f"({is_same} ? '' : 'spec.{path} ')" for path, is_same in same.items())
     rule = "\n|| ".join((*FREE, "\n&& ".join(same.values())))
     return [
-        name_rule(),
+        refusal(f".{NAME}", "!has(oldSelf.spec) || has(self.spec)", NAME_FIXED),  # it may come later, by adoption
         {**refusal("", rule, f"what was edited {FIXED}"), "messageExpression": f"{edited}\n+ '{FIXED}'"},
     ]
-
-
-def name_rule() -> Schema:
-    """The name can be given later (adoption without spec) but neither changed nor taken away."""
-    return refusal(
-        f".{NAME}",
-        f"!has(oldSelf.spec) || !has(oldSelf.spec.{NAME})"
-        f" || has(self.spec) && has(self.spec.{NAME}) && self.spec.{NAME} == oldSelf.spec.{NAME}",
-        "the name of the job never changes; create another TrainingJob for another name",
-    )
 
 
 def unchanged(path: str) -> str:

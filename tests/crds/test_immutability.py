@@ -186,6 +186,13 @@ def test_the_name_never_changes(jobs: TrainingJobs, state: str, request: pytest.
         jobs.replace(job, dry_run=True)
 
 
+def test_the_name_can_not_be_taken_away(jobs: TrainingJobs, created: dict[str, Any]) -> None:
+    del created["spec"]["trainingJobName"]
+
+    with pytest.raises(RefusedError, match=r"spec\.trainingJobName: Required value"):
+        jobs.replace(created, dry_run=True)
+
+
 def test_the_spec_can_not_be_taken_away(jobs: TrainingJobs, created: dict[str, Any]) -> None:
     del created["spec"]
 
