@@ -35,6 +35,10 @@ DENIED_SECONDS = 60.0
 IDLE_SECONDS = 0.5
 """How often it is checked whether a target has live jobs at all."""
 
+INTAKE_SECONDS = 30.0
+"""So long at most a sweep waits for the first look at every object: of a job that is not known to be live yet, a page
+tells nothing, and only the scan comes back to it."""
+
 STUCK_SECONDS = 120.0
 """Longer than this beyond its pace no target's loop takes to go round; a call of AWS may take half a minute."""
 
@@ -68,6 +72,8 @@ class Sweeper:
         self._tick = tick
         self._loops: dict[Target, asyncio.Task[None]] = {}
         self._turned: dict[Target, float] = {}
+        self._term: int | None = None
+        self._begins = 0.0
 
     async def run(self) -> None:
         """Keep one loop for each target with live jobs, while leading; never returns. Ticks while all of them turn."""
@@ -75,7 +81,7 @@ class Sweeper:
             while True:
                 if not self._is_stuck():
                     self._tick()
-                wanted = set(self._jobs.live_targets()) if self._leadership.is_leading() else set()
+                wanted = set(self._jobs.live_targets()) if self._may_sweep() else set()
                 for target in wanted - self._loops.keys():
                     self._turned[target] = self._clocks.monotonic()
                     self._loops[target] = asyncio.create_task(self._sweep(target), name=f"sweep of {target.region}")
@@ -85,6 +91,17 @@ class Sweeper:
         finally:
             for loop in self._loops.values():
                 loop.cancel()
+
+    def _may_sweep(self) -> bool:
+        """Whether this replica leads, and has looked at every object since it began to."""
+        if not self._leadership.is_leading():
+            return False
+        now = self._clocks.monotonic()
+        if self._term != self._leadership.term:
+            self._term, self._begins = self._leadership.term, now + INTAKE_SECONDS
+        if self._queue.depth == 0:
+            self._begins = min(self._begins, now)
+        return now >= self._begins
 
     def _is_stuck(self) -> bool:
         oldest = self._clocks.monotonic() - STUCK_SECONDS - self._seconds
