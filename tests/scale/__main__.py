@@ -61,7 +61,7 @@ def plan_runs(options: argparse.Namespace) -> tuple[str, list[Run]]:
         parameters = read_parameters(options, jobs=1000)
         return "bench-soak", [Run("soak", parameters, [partial(soak, minutes=options.soak)])]
     if options.growth:
-        return "bench-growth", [Run("growth", read_parameters(options, jobs=10_000), [every_size])]
+        return "bench-growth", [Run("growth", read_parameters(options, jobs=10_000), [scenarios.growth])]
     if options.fairness:
         parameters = read_parameters(options, jobs=5000)
         parameters = dataclasses.replace(parameters, flags=(*parameters.flags, *FLAGS))
@@ -80,9 +80,6 @@ def plan_runs(options: argparse.Namespace) -> tuple[str, list[Run]]:
     variants = ["push" if options.push else "", options.quirk or ""]
     step = churn_with_events if options.push else churn_under(options.quirk)
     return "-".join(["bench", *filter(None, variants)]), [Run("churn", churning, [step], options.quirk)]
-
-
-every_size = partial(scenarios.growth, sizes=scenarios.ALL_SIZES)
 
 
 def churn_under(quirk: str | None) -> Step:

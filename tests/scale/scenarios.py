@@ -31,8 +31,11 @@ REST = 10.0
 """Seconds of watching that nothing happens any more."""
 EVENTS_PER_JOB = 8
 """Created, one for each of six transitions, and the end."""
-SIZES, ALL_SIZES = (100, 1000, 10_000), (100, 300, 1000, 3000, 10_000)
-"""Live jobs at which the cost of more is looked at: in passing, and where that is all that is wanted."""
+SIZES = (100, 300, 1000, 3000, 10_000)
+"""Live jobs at which the cost of more is looked at."""
+REST_WINDOWS = 11
+"""Finished objects are watched for so many windows, by default for longer than the five minutes after which the
+operator lists all of them anew."""
 LATER = (
     "Restarting", "Updating", "Uploading", "Downloading", "Pending", "LaunchingMLInstances", "PreparingTrainingStack",
     "DownloadingTrainingImage",
@@ -135,7 +138,7 @@ async def churn(world: World, behind: float = 8.0) -> Result:
 # -- ten thousand that live long --------------------------------------------------------------------------------------
 
 
-async def growth(world: World, sizes: Sequence[int] = SIZES) -> Result:
+async def growth(world: World) -> Result:
     """From a hundred live jobs to all: what a new one costs, what all cost at rest, and how late changes are told."""
     world.sagemaker.plan(phases="Starting:2,Training:1000000")
     result = Result()
@@ -144,7 +147,7 @@ async def growth(world: World, sizes: Sequence[int] = SIZES) -> Result:
     calls: dict[int, float] = {}
     quiet: dict[int, float] = {}
     live = 0
-    for count in [size for size in sizes if size < world.parameters.jobs] + [world.parameters.jobs]:
+    for count in [size for size in SIZES if size < world.parameters.jobs] + [world.parameters.jobs]:
         # A target needs more than one scan in the window, of those that come every 30 seconds.
         window = world.parameters.window * (2 if count == 1000 else 1)
         names = [f"long-{number:05d}" for number in range(live, count)]
@@ -275,7 +278,7 @@ async def rest(world: World) -> Result:
     await world.command(names, world.sagemaker.complete_job)
     await follower.until(lambda: follower.count(lambda sight: not sight.ended) == 0, PATIENCE)
     await settle(world)
-    quiet = await watch_rest(world, world.parameters.window)
+    quiet = await watch_rest(world, REST_WINDOWS * world.parameters.window)
     what = f"{len(follower.seen):,} finished objects at rest"
     return Result(
         [
