@@ -114,7 +114,7 @@ class Metrics:
             "Writes of a status: written, conflict (somebody else wrote first), failed.",
             "outcome",
         )
-        self._events_dropped = counter("trainingjob_events_dropped_total", "Events that could not be written.")
+        self._events_dropped = counter("trainingjob_events_dropped_total", "Events given up because too many waited.")
         self._watch_restarts = counter("trainingjob_watch_restarts_total", "Restarts of a watch that had ended.")
         self._leading = gauge("trainingjob_leading", "1 while this replica may act, else 0.")
 

@@ -291,7 +291,11 @@ class Settings:
         Group.AWS, "Region of jobs whose object and namespace name none.", _region, metavar="REGION"
     )
     aws_endpoint_url: str = _flag(
-        Group.AWS, "Endpoint of SageMaker, for a private one or a stand-in.", _url, metavar="URL", default=""
+        Group.AWS,
+        "Endpoint of SageMaker, for a private one or a stand-in; the variable holds for STS too, unless that has its own.",
+        _url,
+        metavar="URL",
+        default="",
     )
     aws_identity_endpoint_url: str = _flag(Group.AWS, "Endpoint of STS.", _url, metavar="URL", default="")
     allow_unsafe_aws_endpoint_urls: bool = _flag(
@@ -312,7 +316,7 @@ class Settings:
     )
     http_client_timeout: float = _flag(
         Group.AWS,
-        "Longest wait for the answer to a reading call; calls that change something always end within 8s.",
+        "Longest wait for the answer to a reading call; calls that change something always end within 10s.",
         _duration(1, 300),
         metavar="TIME",
         default=15.0,
@@ -410,7 +414,7 @@ class Settings:
     )
     list_tps: float = _flag(
         Group.PACE,
-        "ListTrainingJobs calls a second at most, for each account and region.",
+        "ListTrainingJobs calls a second that last, for each account and region; ten saved up may go at 2 a second.",
         _number(0.01, 1000, "calls a second"),
         metavar="RATE",
         default=1.0,
