@@ -1,4 +1,4 @@
-"""Which edits of a spec the API server refuses, as CEL rules: most at the schema's root, the one place that sees status.
+"""Which edits of a spec the API server refuses: CEL rules, most at the schema's root, the one place that sees status.
 
 The job's name never changes. Everything else is fixed once an ARN is recorded: before that, a refused spec can be
 mended. What UpdateTrainingJob and AddTags can change stays open.
@@ -50,7 +50,7 @@ FREE = (
 
 
 def immutability_rules(spec: Mapping[str, Field]) -> list[Schema]:
-    """One that keeps the spec, and so the name, which it must have; one for all other fields, which tells what was edited.
+    """One rule that keeps the spec, and so the name, which it must have; one for all other fields, naming the edited.
 
     One for each field would cost the API server more than all the rest of a write: every rule is evaluated at every
     write, and each mention of a field is looked up anew.

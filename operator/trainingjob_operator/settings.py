@@ -292,7 +292,7 @@ class Settings:
     )
     aws_endpoint_url: str = _flag(
         Group.AWS,
-        "Endpoint of SageMaker, for a private one or a stand-in; the variable holds for STS too, unless that has its own.",
+        "Endpoint of SageMaker, for a private one or a stand-in; as a variable STS's too, unless that has its own.",
         _url,
         metavar="URL",
         default="",
