@@ -189,6 +189,20 @@ def test_two_hundred_jobs_are_followed_with_shared_pages() -> None:
     played(scene)
 
 
+def test_a_change_is_told_while_hundreds_of_new_objects_wait_for_their_first_look() -> None:
+    async def scene(stage: Stage) -> None:
+        life = await stage.start(workers=1, create_tps=1000.0)
+        stage.api.apply(body())
+        await stage.wait(9.0)
+        for number in range(400):  # at two calls of 0.04 s each they keep the one worker busy for half a minute
+            stage.api.apply(body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"}))
+        await stage.wait(8.0)
+        assert life.queue.depth > 200
+        assert stage.object["status"]["secondaryStatus"] == "Downloading"
+
+    played(scene)
+
+
 def test_an_end_that_only_a_list_has_told_is_looked_at_once_describe_is_allowed() -> None:
     async def scene(stage: Stage) -> None:
         denied = failed("DescribeTrainingJob", "AccessDenied", ErrorClass.DENIED, "role x may not")

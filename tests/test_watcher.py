@@ -59,6 +59,23 @@ def test_a_list_finds_what_the_watch_did_not_tell_and_queues_it() -> None:
     run(main())
 
 
+def test_what_is_being_deleted_is_looked_at_before_what_came_earlier() -> None:
+    async def main() -> None:
+        api = FakeApiServer()
+        life = await quiet(api)
+        watch = await watcher(api, life)
+        for name in ("a", "b"):
+            watch.take("ADDED", body(name=name, uid=name))
+        watch.take("MODIFIED", body(name="b", uid="b", version=2, deleting=True, held=True))
+        assert await life.queue.take() == (NAMESPACE, "b")
+        api.apply(body(name="c", uid="c", deleting=True, held=True))
+        api.apply(body(name="a", uid="a"))
+        await watch.list_all()
+        assert await life.queue.take() == (NAMESPACE, "c")
+
+    run(main())
+
+
 def test_what_vanished_unseen_is_forgotten_only_when_the_api_server_says_so() -> None:
     async def main() -> None:
         api = FakeApiServer()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.virtual_time import run
-from trainingjob_operator.work_queue import BACKOFF_FIRST, WorkQueue
+from trainingjob_operator.work_queue import BACKOFF_FIRST, HEAD_START, WorkQueue
 
 
 def queue() -> WorkQueue[str]:
@@ -55,6 +55,50 @@ def test_a_key_that_is_added_again_is_handed_out_once_at_the_earlier_time() -> N
         assert await taken_within(work, 60.0) is None
 
     run(main())
+
+
+def test_an_urgent_key_overtakes_those_that_wait_also_when_it_waits_itself() -> None:
+    async def main() -> list[str]:
+        work = queue()
+        for key in ("a", "b", "c"):
+            work.add(key)
+        work.add("urgent", urgent=True)
+        work.add("c", urgent=True)
+        work.add("c")
+        assert work.depth == 4
+        order = [await work.take() for _ in range(4)]
+        assert await taken_within(work, 60.0) is None
+        return order
+
+    assert run(main()) == ["urgent", "c", "a", "b"]
+
+
+def test_a_key_that_becomes_urgent_while_it_is_worked_on_is_urgent_after_that() -> None:
+    async def main() -> None:
+        work = queue()
+        work.add("a")
+        assert await work.take() == "a"
+        work.add("b")
+        work.add("a", urgent=True)
+        work.add("a", 9.0)
+        work.release("a")
+        assert [await work.take() for _ in range(2)] == ["a", "b"]
+
+    run(main())
+
+
+def test_urgent_keys_do_not_keep_the_others_waiting_for_ever() -> None:
+    async def main() -> int:
+        work = queue()
+        work.add("patient")
+        for taken in range(2 * HEAD_START):
+            work.add(f"urgent {taken}", urgent=True)
+            work.add(f"urgent, too {taken}", urgent=True)
+            if await work.take() == "patient":
+                return taken
+        return 2 * HEAD_START
+
+    assert run(main()) <= HEAD_START
 
 
 def test_a_key_that_is_worked_on_is_never_handed_to_another_worker_but_comes_again_after() -> None:

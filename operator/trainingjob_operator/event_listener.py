@@ -149,7 +149,7 @@ class EventListener:
             elif told.shows_change_from(known) and (tries == 0 or told.phase != known.phase):
                 is_news = is_open = True
                 tracked.memory.note_told(told)
-                self._queue.add(tracked.key)
+                self._queue.add(tracked.key, urgent=True)
         # Only what has just come shows that events flow; the queue may be gone since.
         self._flow.note_event(slot, told, now, is_news=is_news and tries == 0)
         if is_open and tries < len(PATIENCE):

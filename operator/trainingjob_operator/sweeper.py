@@ -168,7 +168,7 @@ class Sweeper:
                     if _is_found_first(tracked, told):
                         self._flow.note_found((target.account, target.region, name), told, self._clocks.monotonic())
                     tracked.memory.note_told(told)
-                    self._queue.add(key)
+                    self._queue.add(key, urgent=True)
 
     def _look_at(self, target: Target, names: frozenset[str]) -> None:
         live = self._jobs.live_jobs(target)

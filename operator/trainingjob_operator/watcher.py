@@ -92,7 +92,7 @@ class Watcher:
                     shown.add(key)
                     if tracked is not None:
                         news += 1
-                        self._queue.add(tracked.key)
+                        self._queue.add(tracked.key, urgent=_is_going(body))
         for tracked in [tracked for tracked in self._jobs if tracked.key not in shown]:
             is_selected = not self._label_selector or tracked.key not in known
             news += await self._check_gone(tracked.key, tracked.uid, is_selected=is_selected)
@@ -138,7 +138,7 @@ class Watcher:
             return
         tracked = self._jobs.see(body, self._heard_at)
         if tracked is not None:
-            self._queue.add(key)
+            self._queue.add(key, urgent=_is_going(body))
 
     def _drop(self, key: Key, uid: str) -> None:
         tracked = self._jobs.get(key)
@@ -218,6 +218,11 @@ class Watcher:
         while True:
             home.call_soon_threadsafe(self._tick)
             await asyncio.sleep(TICK_SECONDS)
+
+
+def _is_going(body: Mapping[str, Any]) -> bool:
+    """Whether the object is being deleted: its job must not run on because thousands of others came before."""
+    return bool(body["metadata"].get("deletionTimestamp"))
 
 
 def _settle(future: "asyncio.Future[BaseException | None]", result: BaseException | None) -> None:
