@@ -17,7 +17,8 @@ from tests.kube.leases import Clock
 from tests.kube.proxy import Relay
 from tests.kube.test_client import through
 from trainingjob_operator.kube.client import ApiServer, Login
-from trainingjob_operator.kube.events import MESSAGE_LIMIT, EventRecorder, Subject
+from trainingjob_operator.kube.errors import Unavailable
+from trainingjob_operator.kube.events import IN_FLIGHT, MESSAGE_LIMIT, EventRecorder, Subject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -63,6 +64,16 @@ async def running(recorder: EventRecorder) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def is_taken(api: ApiServer, namespace: str) -> bool:
+    """Whether Events can be made there."""
+    event = {"metadata": {"generateName": "probe-"}, "involvedObject": {"namespace": namespace}}
+    try:
+        await api.call("POST", f"/api/v1/namespaces/{namespace}/events", seconds=10, body=event)
+    except Unavailable:
+        return False
+    return True
 
 
 async def events_in(api: ApiServer, namespace: str) -> list[dict[str, Any]]:
@@ -159,6 +170,45 @@ async def test_what_is_refused_does_not_hold_up_the_rest(
         await asyncio.to_thread(
             kubectl, "patch", "configmap", "hold", "--namespace", leaving, "--type=merge", "-p", patch
         )
+
+
+async def test_a_webhook_that_fails_for_one_namespace_does_not_hold_up_the_events_of_others(
+    api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl
+) -> None:
+    guarded = f"{namespace}-guarded"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["events"]}
+    webhook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": guarded},
+        "webhooks": [
+            {
+                "name": "away.example.com",
+                "clientConfig": {"url": "https://127.0.0.1:1/"},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": guarded}},
+                "rules": [rule],
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+            }
+        ],
+    }
+    await asyncio.to_thread(kubectl, "create", "namespace", guarded)
+    await asyncio.to_thread(kubectl, "create", "--filename", "-", input=json.dumps(webhook))
+    recorder = make_recorder(api, drops)
+    try:
+        async with asyncio.timeout(60):
+            while await is_taken(api, guarded):  # the API server has not heard of the webhook yet
+                await asyncio.sleep(0.2)
+            async with running(recorder):
+                for key in range(IN_FLIGHT):
+                    recorder.record(Subject(guarded, "job", "uid"), "Normal", "Created", "held", str(key))
+                recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", "fine", "k")
+                while not await events_in(api, namespace):
+                    await asyncio.sleep(0.2)
+    finally:
+        await asyncio.to_thread(kubectl, "delete", "validatingwebhookconfiguration", guarded)
+        await asyncio.to_thread(kubectl, "delete", "namespace", guarded, "--wait=false")
 
 
 async def test_a_role_without_events_is_told_once(

@@ -145,7 +145,7 @@ class EventRecorder:
             except Unavailable as error:
                 failures += 1
                 if len(self._queue) < self._capacity:
-                    self._queue.appendleft(event)
+                    self._queue.append(event)  # behind the others, which may be taken: a webhook fails for some alone
                     self._filled.set()
                 else:
                     self._dropped()
