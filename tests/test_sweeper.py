@@ -110,6 +110,28 @@ def test_only_the_leader_sweeps_and_a_standby_ticks_all_the_same() -> None:
     played(scene)
 
 
+def test_what_changed_while_nobody_led_is_told_by_the_first_page_once_somebody_leads_again() -> None:
+    async def scene(stage: Stage) -> None:
+        leadership = FakeLeadership()
+        await stage.start(leadership=leadership)
+        stage.api.apply(body())
+        await stage.wait(8.0)
+        leadership.lead(leads=False)
+        await stage.wait(9.0)
+        before = stage.count("ListTrainingJobs")
+
+        def allow_one_page(operation: str, _: bool) -> None:
+            if operation == "ListTrainingJobs" and stage.count(operation) > before + 1:
+                raise failed(operation, "InternalFailure", ErrorClass.RETRY)
+
+        stage.service.fault = allow_one_page
+        leadership.lead(leads=True)
+        await stage.wait(3.0)
+        assert stage.object["status"]["secondaryStatus"] == "Downloading"
+
+    played(scene)
+
+
 class SlowSurroundings(FakeSurroundings):
     """Of the namespace `slow` they tell after a while."""
 

@@ -99,6 +99,8 @@ class Sweeper:
         now = self._clocks.monotonic()
         if self._term != self._leadership.term:
             self._term, self._begins = self._leadership.term, now + INTAKE_SECONDS
+            for tracked in self._jobs:  # what was learned in an earlier term counts no more
+                self._queue.add(tracked.key)
         if self._queue.depth == 0:
             self._begins = min(self._begins, now)
         return now >= self._begins
