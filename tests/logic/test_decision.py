@@ -174,6 +174,8 @@ DELETED_EARLY = {**MARKED, "deleting": True}
 FOUND_ABSENT = {"absent": True, "absent_since": NOW - 60, "looked_at": NOW - 10}
 FOUND_FOREIGN = {"observation": RUNS, "looked_at": NOW, "ownership": Ownership.FOREIGN}
 FOUND_OURS = {"observation": RUNS, "looked_at": NOW, "ownership": Ownership.SAME_OBJECT}
+FOUND_EDITED = {**FOUND_OURS, "differences": ("roleARN",)}
+FOUND_FORMER = {**FOUND_OURS, "ownership": Ownership.SAME_NAME}
 COMPARED = {"observation": RUNS, "looked_at": NOW, "compared_generation": 2, "tags_generation": 2}
 UNREAD = {**COMPARED, "tags_generation": None}
 TAGGED: dict[str, Any] = {"spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]}}
@@ -856,6 +858,9 @@ DELETION = [
     when("the attempt has made none", Release(), DELETED_EARLY, FOUND_ABSENT),
     when("the job of that name is not ours", Release(), DELETED_EARLY, FOUND_FOREIGN),
     when("it is ours", TakeOver(ARN, finalizer=True), DELETED_EARLY, FOUND_OURS),
+    when("it is ours, of this attempt and another spec", TakeOver(ARN, finalizer=True), DELETED_EARLY, FOUND_EDITED),
+    when("it is of an earlier life, as a backup tells it", TakeOver(ARN, finalizer=True), DELETED_EARLY, FOUND_FORMER),
+    when("it is of an earlier life with another spec", Release(), DELETED_EARLY, {**FOUND_EDITED, **FOUND_FORMER}),
     when("whether it has ended is looked at first when something says so", Look(WANTED), DELETED, {"look": True}),
     when(
         "the job is gone already: it is looked for twice",

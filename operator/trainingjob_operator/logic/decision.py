@@ -608,6 +608,8 @@ def _delete_attempt(view: View) -> Step:
         return found
     if memory.absent or not (memory.ownership and memory.ownership.is_ours):
         return Release()
+    if memory.ownership is not Ownership.SAME_OBJECT and memory.differences:
+        return Release()  # of an earlier life, and another run: perhaps left to run on purpose
     return TakeOver(build_arn(view.partition, identity), finalizer=True)
 
 
