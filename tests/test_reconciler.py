@@ -12,7 +12,7 @@ from tests.fakes.service import failed
 from tests.fakes.stage import KEY, Stage, played
 from tests.fakes.world import STANDING, FakeLeadership, FakeSurroundings
 from tests.logic.objects import ACCOUNT, ARN, JOB, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
-from trainingjob_operator.kube.errors import Conflict, Unavailable
+from trainingjob_operator.kube.errors import Conflict, Forbidden, Unavailable
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.annotations import (
     ADOPTED,
@@ -336,6 +336,136 @@ def test_an_object_whose_annotations_turn_bad_while_it_waits_gives_its_place_up(
         assert stage.condition("ACK.Terminal", (NAMESPACE, "o1"))[1] == "InvalidAnnotation"
 
     played(scene, capacity=1)
+
+
+SCARCE = "ml.p4d.24xlarge"
+
+
+def apply_in_order(stage: Stage, count: int, **config: Any) -> None:
+    """Objects o0, o1, … of that resourceConfig, one second older each than the next."""
+    for number in range(count):
+        spec = {**SPEC, "trainingJobName": f"job-{number}", "resourceConfig": {**SPEC["resourceConfig"], **config}}
+        one = body(name=f"o{number}", uid=str(number), spec=spec)
+        one["metadata"]["creationTimestamp"] = f"2026-11-21T10:00:0{number}Z"
+        stage.api.apply(one)
+
+
+def created(stage: Stage) -> list[str]:
+    return [job.identity.job_name for job in stage.service.created]
+
+
+def test_an_object_that_moves_to_another_region_leaves_the_line_of_the_old_one() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.lacking = {(REGION, SCARCE)}
+        apply_in_order(stage, 3, instanceType=SCARCE)
+        await stage.wait(30.0)
+        stage.api.annotate((NAMESPACE, "o1"), **{REGION_KEY: "eu-central-1"})
+        await stage.wait(30.0)
+        assert created(stage) == ["job-1"]
+        stage.api.delete((NAMESPACE, "o0"))
+        stage.service.lacking.clear()
+        await stage.wait(90.0)
+        assert created(stage) == ["job-1", "job-2"]
+
+    played(scene, seconds=1000.0)
+
+
+def test_an_object_that_waits_for_capacity_goes_at_once_when_it_asks_for_another_instance_type() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.lacking = {(REGION, SCARCE)}
+        apply_in_order(stage, 3, instanceType=SCARCE)
+        await stage.wait(30.0)
+        stage.api.edit((NAMESPACE, "o1"), resourceConfig=SPEC["resourceConfig"])
+        await stage.wait(5.0)
+        assert created(stage) == ["job-1"]
+        stage.service.lacking.clear()
+        await stage.wait(90.0)
+        assert created(stage) == ["job-1", "job-0", "job-2"]
+
+    played(scene, seconds=1000.0)
+
+
+def test_an_object_that_may_not_be_written_does_not_hold_up_others_that_wait_for_the_same_capacity() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.lacking = {(REGION, SCARCE)}
+        apply_in_order(stage, 3, instanceType=SCARCE)
+        await stage.wait(1.0)
+        stage.api.delete((NAMESPACE, "o0"))
+        taken = stage.api.patch_metadata
+
+        async def refuse(namespace: str, name: str, **change: Any) -> dict[str, Any]:
+            if name == "o1":
+                raise Forbidden("a policy of its namespace refuses it")
+            return await taken(namespace, name, **change)
+
+        stage.api.patch_metadata = refuse  # type: ignore[method-assign,assignment]
+        stage.service.lacking.clear()
+        await asyncio.sleep(90.0)
+        assert created(stage) == ["job-2"]
+        stage.api.patch_metadata = taken  # type: ignore[method-assign]
+        await asyncio.sleep(60.0)
+        assert created(stage) == ["job-2", "job-1"]
+
+    played(scene, seconds=1000.0)
+
+
+class SlowSurroundings(FakeSurroundings):
+    """They have to ask the API server, which takes its time."""
+
+    seconds = 0.0
+
+    async def annotations(self, namespace: str) -> Mapping[str, str]:
+        await asyncio.sleep(self.seconds)
+        return self.namespace
+
+    async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]:
+        await asyncio.sleep(self.seconds)
+        return self.selectors
+
+
+@pytest.mark.parametrize("after", [0.5, 1.5], ids=["before it claimed the job", "before it stood in line"])
+def test_an_object_that_is_deleted_while_it_is_looked_at_leaves_neither_claim_nor_place(after: float) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.lacking = {(REGION, SPEC["resourceConfig"]["instanceType"])}
+        stage.surroundings = surroundings = SlowSurroundings()
+        life = await stage.start()
+        apply_in_order(stage, 1)
+        await stage.wait(2.0)
+        surroundings.seconds = 1.0
+        stage.api.apply(body())
+        await stage.wait(after)
+        stage.api.delete(KEY)
+        await stage.wait(10.0)
+        assert len(life.line) <= 1, "nobody but the other waits"
+        stage.service.lacking.clear()
+        surroundings.seconds = 0.0
+        stage.api.apply(body(name="other", uid="other"))
+        await stage.wait(90.0)
+        assert created(stage) == ["job-0", JOB]
+
+    played(scene)
+
+
+def test_what_was_refused_in_an_earlier_life_is_tried_again_where_an_annotation_moves_it() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals["CreateTrainingJob"] = failed(
+            "CreateTrainingJob", "InvalidParameterValue", ErrorClass.REFUSED, "not here"
+        )
+        stage.api.apply(body())
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Terminal")[1] == "Refused"
+        stage.service.refusals.clear()
+        await stage.start()
+        await stage.wait(60.0)
+        assert stage.count("CreateTrainingJob") == 1, "a restart is no reason to send it again"
+        stage.api.annotate(KEY, **{"example.com/note": "nothing that steers"})
+        await stage.wait(10.0)
+        assert stage.count("CreateTrainingJob") == 1
+        stage.api.annotate(KEY, **{REGION_KEY: "eu-central-1"})
+        await stage.wait(10.0)
+        assert created(stage) == [JOB]
+
+    played(scene)
 
 
 def test_an_adopted_job_is_taken_over_and_nothing_is_created() -> None:

@@ -21,13 +21,21 @@ class CreateLine:
         """How many objects wait."""
         return sum(len(turns) for turns in self._turns.values())
 
-    def look_up(self, key: Key, identity: Identity) -> tuple[bool, Place | None]:
-        """Whether it is the object's turn, and else where it stands; None when it does not wait."""
-        turns = self._turns.get(_line_of(identity))
+    def look_up(self, resource: Resource, identity: Identity) -> tuple[bool, Place | None]:
+        """Whether it is the object's turn, and else where it stands; None when it does not wait.
+
+        An object that was edited since gives up its place in another line or lane: nobody else would go on behind it.
+        """
+        key, here = resource.key, _line_of(identity)
+        for line, turns in self._turns.items():
+            if line != here and (turns.is_waiting(key) or turns.is_granted(key)):
+                turns.leave(key)
+                self._serve(line, turns)
+        turns = self._turns.get(here)
         if turns is None:
             return False, None
         if turns.is_waiting(key):
-            self._serve(_line_of(identity), turns)
+            self.join(resource, identity)
         return turns.is_granted(key), turns.place(key)
 
     def join(self, resource: Resource, identity: Identity) -> None:

@@ -144,12 +144,14 @@ class Reconciler:
             await self._refresh(key)
         except KubeError as error:
             outcome = "kubernetes_error"
+            self._line.forget(key)  # it may last for this object alone: others must not wait behind it
             delay = self._queue.retry(key, RETRY_SECONDS)
             log.warning(
                 "The API server did not take it: %s; trying again in %.1f s", error, delay, extra=name_in_log(*key)
             )
         except Exception:
             outcome = "error"
+            self._line.forget(key)
             delay = self._queue.retry(key, 10 * RETRY_SECONDS)
             log.exception("A defect; trying again in %.1f s", delay, extra=name_in_log(*key))
         self._metrics.reconciled(outcome, self._clocks.monotonic() - began)
@@ -216,7 +218,7 @@ class Reconciler:
         memory.turn_to(identity.slot)
         access = await self._reach(resource, identity, policy)
         rival = self._jobs.find_rival(tracked.key, identity.slot)
-        own_turn, place = self._line.look_up(tracked.key, identity)
+        own_turn, place = self._line.look_up(resource, identity)
         view = replace(
             bare,
             own_turn=own_turn,

@@ -79,6 +79,8 @@ class FakeService:
     hidden_seconds: float = 0.0
     """So long after its creation Describe says NotFound."""
     capacity: int = 1000
+    lacking: set[tuple[str, str]] = field(default_factory=set)
+    """(region, instance type) without capacity."""
     refusals: dict[str, AwsError] = field(default_factory=dict)
     """By operation: what every such call is answered with."""
     fault: Callable[[str, bool], None] = lambda _operation, _before: None
@@ -132,7 +134,8 @@ class FakeGateway:
         identity = Identity(self.target.account, self.target.region, name)
         if identity.slot in self.service.jobs:
             raise failed("CreateTrainingJob", "ResourceInUse", ErrorClass.IN_USE)
-        if len(self.service.running()) >= self.service.capacity:
+        is_lacking = (self.target.region, request["ResourceConfig"]["InstanceType"]) in self.service.lacking
+        if is_lacking or len(self.service.running()) >= self.service.capacity:
             raise failed("CreateTrainingJob", "ResourceLimitExceeded", ErrorClass.WAITING, "The limit is reached.")
         self.service.created.append(
             self.service.put(identity, request, {tag["Key"]: tag["Value"] for tag in request["Tags"]})
