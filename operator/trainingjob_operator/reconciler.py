@@ -193,7 +193,9 @@ class Reconciler:
         foreign_mark = resource.pending is not None and resource.pending != memory.marked
         if memory.attempted_at is None and memory.arn is None and foreign_mark:
             memory.unsettled = True
-        policy = resolve(resource, await self._surroundings.annotations(resource.namespace), self._standing.defaults)
+        namespace = await self._surroundings.annotations(resource.namespace)
+        self._still_there(tracked)
+        policy = resolve(resource, namespace, self._standing.defaults)
         if (request := read_request(resource.annotations)) is not None:
             handled = (memory.handled_request, resource.status.get("lastHandledReconcileAt"))
             if request not in handled:
@@ -217,6 +219,7 @@ class Reconciler:
             return bare, Access(None, None)
         memory.turn_to(identity.slot)
         access = await self._reach(resource, identity, policy)
+        self._still_there(tracked)
         rival = self._jobs.find_rival(tracked.key, identity.slot)
         own_turn, place = self._line.look_up(resource, identity)
         view = replace(
@@ -228,6 +231,11 @@ class Reconciler:
             no_access=access.problem,
         )
         return view, access
+
+    def _still_there(self, tracked: Tracked) -> None:
+        """Raises NotFound when the object was deleted meanwhile: it must not claim a job or a turn any more."""
+        if self._jobs.get(tracked.key) is not tracked:
+            raise NotFound("deleted while it was looked at")
 
     async def _reach(self, resource: Resource, identity: Identity, policy: Policy) -> "Access":
         """How calls reach the job's account."""
