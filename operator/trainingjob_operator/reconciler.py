@@ -265,7 +265,9 @@ class Reconciler:
     async def _carry_out(self, step: Step, work: Work) -> bool:  # noqa: C901, PLR0912  one arm per step
         """Do one step; True when the pass is over."""
         match step:
-            case Rest():
+            case Rest(refused):
+                if refused is not None:
+                    work.view.memory.refused = refuse(work, refused)
                 return True
             case Wait(seconds):
                 self._queue.add(work.key, seconds)

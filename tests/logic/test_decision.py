@@ -309,7 +309,7 @@ REFUSALS = [
     ),
     when(
         "refused in an earlier life of the process",
-        Rest(),
+        Rest(Finding("Refused", "Words.")),
         {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
     ),
     when(

@@ -364,7 +364,7 @@ def _standing_refusal(view: View, wanted: Identity) -> Step | None:
     is_same_clash = reason == NAME_CLASH and build_arn(view.partition, wanted) in message
     if is_same_clash and decided in (None, resource.generation):  # None: ACK's CRD does not keep it
         return _refuse(view, Finding(NAME_CLASH, message))
-    return Rest() if reason == REFUSED and decided == resource.generation else None
+    return Rest(Finding(REFUSED, message)) if reason == REFUSED and decided == resource.generation else None
 
 
 def _refuse(view: View, finding: Finding) -> Step:

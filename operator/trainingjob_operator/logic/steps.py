@@ -13,6 +13,9 @@ from trainingjob_operator.logic.updates import TagChange
 class Rest:
     """Nothing to do and nothing to say until something changes."""
 
+    refused: Finding | None = None
+    """What the status tells an earlier life of the process was refused: it holds until spec or annotations change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
