@@ -201,11 +201,13 @@ async def test_a_webhook_that_fails_for_one_namespace_does_not_hold_up_the_event
             while await is_taken(api, guarded):  # the API server has not heard of the webhook yet
                 await asyncio.sleep(0.2)
             async with running(recorder):
-                for key in range(IN_FLIGHT):
-                    recorder.record(Subject(guarded, "job", "uid"), "Normal", "Created", "held", str(key))
+                for key in range(5 * IN_FLIGHT):
+                    recorder.record(Subject(guarded, "job", "uid"), "Normal", "Created", "refused", str(key))
                 recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", "fine", "k")
                 while not await events_in(api, namespace):
                     await asyncio.sleep(0.2)
+                await recorder.flush(60)
+        assert drops.count == 5 * IN_FLIGHT, "given up after some tries"
     finally:
         await asyncio.to_thread(kubectl, "delete", "validatingwebhookconfiguration", guarded)
         await asyncio.to_thread(kubectl, "delete", "namespace", guarded, "--wait=false")

@@ -9,7 +9,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,12 +20,16 @@ from trainingjob_operator.kube.objects import API_VERSION, KIND
 log = logging.getLogger(__name__)
 
 COMPONENT = "trainingjob-operator"
+INTERNAL_ERROR = "InternalError"
+"""The API server's reason where a webhook could not be asked, among others."""
 MESSAGE_LIMIT = 1024
 """Bytes of a message that the API server takes."""
 RETRY_LIMIT = 30.0
 """Seconds between two tries at most, while the API server is away."""
 YIELDING = 4.0
 """So much slower they are posted while more pressing work waits for the same API server."""
+MOST_FAILURES = 3
+"""So often the API server may answer with an error of its own, as where a webhook fails, until an Event is given up."""
 IN_FLIGHT = 4
 """So many Events are posted side by side: one by one they would fall behind a busy API server."""
 
@@ -49,6 +53,8 @@ class _Record:
     message: str
     key: str
     moment: datetime
+    failures: int = 0
+    """How often the API server answered with an error of its own."""
 
     def compose(self) -> dict[str, Any]:
         """The object that is posted."""
@@ -144,8 +150,10 @@ class EventRecorder:
                 await self._post(event)
             except Unavailable as error:
                 failures += 1
-                if len(self._queue) < self._capacity:
-                    self._queue.append(event)  # behind the others, which may be taken: a webhook fails for some alone
+                if error.reason == INTERNAL_ERROR:  # it may be of this one alone: the others need not wait for long
+                    event, failures = replace(event, failures=event.failures + 1), 1
+                if event.failures < MOST_FAILURES and len(self._queue) < self._capacity:
+                    self._queue.append(event)
                     self._filled.set()
                 else:
                     self._dropped()
