@@ -215,6 +215,25 @@ async def test_where_watching_is_forbidden_what_was_asked_for_is_read_again(
         assert await surroundings.account_roles() is None
 
 
+async def test_what_could_be_read_once_is_not_taken_for_absent_when_it_is_forbidden(
+    limited: ApiServer, api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
+) -> None:
+    await asyncio.to_thread(kubectl, "create", "role", "reader", "--verb=get", "--resource=namespaces")
+    bind = ("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={namespace}:limited")
+    await asyncio.to_thread(kubectl, *bind)
+    await annotate(api, namespace, region="eu-west-1")
+    async with following(limited, namespace, changes, poll_seconds=0.2) as surroundings:
+        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+        await asyncio.to_thread(kubectl, "delete", "rolebinding", "reader")
+        for _ in range(20):  # longer than a few polls: meanwhile it is known, or nobody knows, but never absent
+            try:
+                assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+            except Unavailable:
+                return
+            await asyncio.sleep(0.2)
+    pytest.fail("that it can't be read any more was never told")
+
+
 async def test_where_reading_is_forbidden_too_it_counts_as_absent_and_is_logged_once(
     limited: ApiServer, api: ApiServer, namespace: str, changes: Changes, caplog: pytest.LogCaptureFixture
 ) -> None:

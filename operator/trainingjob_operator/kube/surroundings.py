@@ -84,6 +84,7 @@ class _Mirror:
         self._known: dict[str, _Value | None] = {}
         self._given: dict[str, _Value | None] = {}  # what the callers go by, until it changes
         self._denials: set[str] = set()
+        self._readable: set[str] = set()
         self.heartbeat = clock()
 
     async def get(self, name: str) -> _Value | None:
@@ -137,9 +138,11 @@ class _Mirror:
                     version = metadata["resourceVersion"]
                     if event["type"] == "DELETED":
                         self._known.pop(metadata["name"], None)
+                        self._readable.discard(metadata["name"])
                         self._compare(metadata["name"])
                     elif event["type"] != "BOOKMARK":
                         self._known[metadata["name"]] = self._collection.keep(event["object"])
+                        self._readable.add(metadata["name"])
                         self._compare(metadata["name"])
             if self._clock() < opened + 1.0:
                 raise Unavailable("the watch was ended at once")
@@ -154,6 +157,7 @@ class _Mirror:
             for item in page.get("items") or ():
                 found[item["metadata"]["name"]] = self._collection.keep(item)
         self._known = found
+        self._readable.update(found)
         for name in list(self._given):
             self._compare(name)
         return version
@@ -177,12 +181,16 @@ class _Mirror:
     async def _read(self, name: str) -> _Value | None:
         path = f"{self._collection.path}/{quote(name, safe='')}"
         try:
-            return self._collection.keep(await self._api.call("GET", path, seconds=READ_SECONDS))
+            value = self._collection.keep(await self._api.call("GET", path, seconds=READ_SECONDS))
         except NotFound:
-            return None
+            value = None
         except Forbidden as error:
+            if name in self._readable:  # what it said may be what keeps a job from being stopped
+                raise Unavailable(f"{self._collection.what} {name} may not be read any more: {error}") from error
             self._deny("may not be read and count as absent", error)
             return None
+        self._readable.add(name)
+        return value
 
     def _compare(self, name: str) -> None:
         """Tell the callers if what they were given is no longer true."""
