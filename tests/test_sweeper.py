@@ -60,6 +60,21 @@ def test_where_lists_are_denied_every_job_is_looked_at_within_the_budget() -> No
     played(scene)
 
 
+def test_where_lists_are_denied_many_jobs_leave_half_of_the_budget_to_others() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.start(describe_tps=2.0)
+        for number in range(100):
+            stage.api.apply(body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"}))
+        await stage.wait(120.0)
+        stage.service.refusals["ListTrainingJobs"] = failed("ListTrainingJobs", "AccessDenied", ErrorClass.DENIED)
+        await stage.wait(120.0)
+        before = stage.count("DescribeTrainingJob")
+        await stage.wait(1000.0)
+        assert 900 <= stage.count("DescribeTrainingJob") - before <= 1100
+
+    played(scene, seconds=100_000.0)
+
+
 def test_where_describe_is_denied_what_a_list_tells_is_told() -> None:
     async def scene(stage: Stage) -> None:
         denied = failed("DescribeTrainingJob", "AccessDenied", ErrorClass.DENIED, "role x may not")

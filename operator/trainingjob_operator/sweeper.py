@@ -6,6 +6,7 @@ for one job is the reconciler's.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 
 from trainingjob_operator.aws.budget import Budgets
@@ -74,6 +75,7 @@ class Sweeper:
         self._turned: dict[Target, float] = {}
         self._term: int | None = None
         self._begins = 0.0
+        self._looked_at_each: dict[Target, float] = {}
 
     async def run(self) -> None:
         """Keep one loop for each target with live jobs, while leading; never returns. Ticks while all of them turn."""
@@ -195,8 +197,12 @@ class Sweeper:
         while (now := self._clocks.monotonic()) < retry_at:
             self._turned[target] = now
             live = frozenset(self._jobs.live_jobs(target))
-            self._look_at(target, live)
-            await asyncio.sleep(min(retry_at - now, max(self._seconds, 2 * len(live) / budget.rate)))
+            due = self._looked_at_each.get(target, -math.inf) + max(self._seconds, 2 * len(live) / budget.rate)
+            if now >= due:
+                self._looked_at_each[target] = now
+                self._look_at(target, live)
+                continue
+            await asyncio.sleep(min(retry_at, due) - now)
 
     async def _ride_out(self, target: Target, error: AwsError, failures: int) -> None:
         where = {"account": target.account, "region": target.region}

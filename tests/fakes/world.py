@@ -107,6 +107,7 @@ class Life:
         leadership: FakeLeadership | None = None,
         workers: int = 3,
         create_tps: float = 50.0,
+        describe_tps: float = 100.0,
         seed: int = 7,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -119,7 +120,7 @@ class Life:
         self.leadership = leadership or FakeLeadership()
         self.jobs = TrackedJobs(FIELD_MANAGER)
         self.queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
-        self.budgets = Budgets(loop.time, create_tps=create_tps, list_tps=10.0, describe_tps=100.0)
+        self.budgets = Budgets(loop.time, create_tps=create_tps, list_tps=10.0, describe_tps=describe_tps)
         self.line = CreateLine(budgets=self.budgets, queue=self.queue, clocks=clocks)
         self.reporter = Reporter(
             objects=api, jobs=self.jobs, recorder=self.recorder, leadership=self.leadership, metrics=metrics
