@@ -98,6 +98,7 @@ async def sweep_beside_events() -> World:
     queue: WorkQueue[Key] = WorkQueue(jitter=random.Random(1))
     sweeper = Sweeper(
         seconds=SECONDS,
+        call_seconds=0.0,
         jobs=jobs,
         queue=queue,
         accounts=cast("Accounts", service),
@@ -109,6 +110,7 @@ async def sweep_beside_events() -> World:
         tick=lambda: None,
     )
     sweeping = asyncio.create_task(sweeper.run())
+    queue.release(await queue.take())  # the first look
     await asyncio.sleep(20)
     assert service.longest_pause(now() - 15) <= SECONDS + IDLE_SECONDS
     return World(service, flow, job, sweeping)

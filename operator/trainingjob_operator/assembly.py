@@ -189,6 +189,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         flow = EventFlow()
         sweeper = Sweeper(
             seconds=settings.sweep_seconds,
+            call_seconds=settings.http_client_timeout,
             jobs=jobs,
             queue=queue,
             accounts=gateways,
@@ -219,7 +220,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             heartbeats.follow("watch", WATCH_SECONDS, watch_beat.last)
             sweep_beat.tick()
             heartbeats.follow("sweep", 30.0, sweep_beat.last)
-            beat = heartbeats.expect("queue", STUCK_SECONDS)
+            beat = heartbeats.expect("queue", STUCK_SECONDS + settings.http_client_timeout)
             for number in range(settings.max_concurrent_reconciles):
                 loops.start(f"worker {number}", reconciler.work())
             loops.start("watch", watcher.watch())

@@ -41,7 +41,7 @@ INTAKE_SECONDS = 30.0
 tells nothing, and only the scan comes back to it."""
 
 STUCK_SECONDS = 120.0
-"""Longer than this beyond its pace no target's loop takes to go round; a call of AWS may take half a minute."""
+"""Longer than this beyond its pace and the longest call no target's loop takes to go round."""
 
 
 class Sweeper:
@@ -51,6 +51,7 @@ class Sweeper:
         self,
         *,
         seconds: float,
+        call_seconds: float,
         jobs: TrackedJobs,
         queue: WorkQueue[Key],
         accounts: Accounts,
@@ -62,6 +63,7 @@ class Sweeper:
         tick: Callable[[], None],
     ) -> None:
         self._seconds = seconds
+        self._call_seconds = call_seconds
         self._jobs = jobs
         self._queue = queue
         self._accounts = accounts
@@ -108,7 +110,7 @@ class Sweeper:
         return now >= self._begins
 
     def _is_stuck(self) -> bool:
-        oldest = self._clocks.monotonic() - STUCK_SECONDS - self._seconds
+        oldest = self._clocks.monotonic() - STUCK_SECONDS - self._seconds - self._call_seconds
         return any(turned < oldest for turned in self._turned.values())
 
     def _end(self, target: Target) -> None:

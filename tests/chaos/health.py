@@ -13,6 +13,7 @@ from tests.chaos.road import CutError
 from tests.chaos.trials import Trial, apply, run_trials, start_running, wait_training
 from tests.chaos.world import status_of, until
 from trainingjob_operator.assembly import STUCK_SECONDS, WATCH_SECONDS
+from trainingjob_operator.aws.credentials import READING_TIMEOUTS
 from trainingjob_operator.sweeper import STUCK_SECONDS as SWEEP_STUCK_SECONDS
 
 if TYPE_CHECKING:
@@ -189,8 +190,8 @@ TRIALS = (
         for loop, said, seconds in (
             ("kopf", "watch", WATCH_SECONDS),
             ("sweep", "sweep", 30.0),
-            ("sweep of *", "sweep", 30.0 + SWEEP_STUCK_SECONDS),
-            ("worker *", "queue", STUCK_SECONDS),
+            ("sweep of *", "sweep", 30.0 + SWEEP_STUCK_SECONDS + READING_TIMEOUTS.read),
+            ("worker *", "queue", STUCK_SECONDS + READING_TIMEOUTS.read),
             ("leader election", "elector", 30.0),
         )
     ),

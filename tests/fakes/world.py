@@ -150,6 +150,7 @@ class Life:
         self.ticks = 0
         self.sweeper = Sweeper(
             seconds=5.0,
+            call_seconds=0.0,
             jobs=self.jobs,
             queue=self.queue,
             accounts=service,
