@@ -206,7 +206,7 @@ class JobCalls:
                 memory.in_use, memory.look = True, False
                 memory.observation = memory.ownership = memory.looked_at = None
                 memory.absent = False
-            case ErrorClass.REFUSED:
+            case ErrorClass.REFUSED if error.operation == decision.CREATE:  # and not the role on the way to it
                 memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
             case ErrorClass.DOUBTFUL if now - (memory.doubtful_since or now) >= decision.DOUBTFUL_SECONDS:
                 repeats = decision.DOUBTFUL_REPEATS[memory.doubtful_rounds :]
@@ -282,7 +282,7 @@ class JobCalls:
     def _note_edit(self, error: AwsError, work: Work, operation: str) -> None:
         """An edit that the service refuses for good is told; others are tried again."""
         memory = work.view.memory
-        if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND):
+        if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND) and error.operation == operation:
             finding = Finding(decision.EDIT_NOT_POSSIBLE, error.sentence)
             memory.edit_refused = (work.view.resource.generation, finding)
             return
