@@ -121,7 +121,7 @@ def _compose(view: View, say: Say) -> Report:
         partition=None if identity is None else view.partition,
         arn=view.arn,
         job_name=None if identity is None else identity.job_name,
-        observation=None if say.disowned else memory.observation,
+        observation=None if say.disowned or view.arn is None else memory.observation,
         terminal=say.terminal,
         vanished=say.vanished,
         hindrance=say.hindrance,
@@ -134,6 +134,7 @@ def _compose(view: View, say: Say) -> Report:
         applied_fields=memory.applied_fields,
         deleting=view.resource.deleting,
         disowned=say.disowned,
+        unproved=view.arn is None and view.resource.arn is not None,
     )
 
 

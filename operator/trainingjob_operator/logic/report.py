@@ -60,3 +60,5 @@ class Report:
     deleting: bool = False
     disowned: bool = False
     """The recorded ARN is of somebody else's job (ACK records it on a name clash): it and what was observed go."""
+    unproved: bool = False
+    """Nobody knows yet whether the job of the recorded ARN is this object's."""

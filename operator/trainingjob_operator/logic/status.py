@@ -42,11 +42,13 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
         if answer.is_newer_than(known) and answer.is_same_run_as(known):
             vanished = report.vanished  # it has moved since, so it is there
         known = known.updated_by(answer)
+    # What became of a job that is not proved to be this object's says nothing about the object.
+    proved = Observation() if report.unproved else known
     metadata = _metadata(previous, report)
     report = replace(report, arn=metadata.get("arn"), vanished=vanished)
     status = {
         "ackResourceMetadata": metadata,
-        "conditions": build_conditions(previous.get("conditions"), report, known, now),
+        "conditions": build_conditions(previous.get("conditions"), report, proved, now),
         "observedGeneration": report.generation,
         **known.fields,
         **_whereabouts(previous, report, metadata),
