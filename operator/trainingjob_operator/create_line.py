@@ -27,10 +27,10 @@ class CreateLine:
         An object that was edited since gives up its place in another line or lane: nobody else would go on behind it.
         """
         key, here = resource.key, _line_of(identity)
-        for line, turns in self._turns.items():
-            if line != here and (turns.is_waiting(key) or turns.is_granted(key)):
-                turns.leave(key)
-                self._serve(line, turns)
+        for line, others in self._turns.items():
+            if line != here and (others.is_waiting(key) or others.is_granted(key)):
+                others.leave(key)
+                self._serve(line, others)
         turns = self._turns.get(here)
         if turns is None:
             return False, None

@@ -75,9 +75,9 @@ class Sweeper:
         self._tick = tick
         self._loops: dict[Target, asyncio.Task[None]] = {}
         self._turned: dict[Target, float] = {}
+        self._looked_at_each: dict[Target, float] = {}
         self._term: int | None = None
         self._begins = 0.0
-        self._looked_at_each: dict[Target, float] = {}
 
     async def run(self) -> None:
         """Keep one loop for each target with live jobs, while leading; never returns. Ticks while all of them turn."""

@@ -589,6 +589,12 @@ LIFE = [
     ),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), OWNED, no_access=NO_ACCESS),
     when(
+        "what is told of an edit is kept while the account can't be reached",
+        says(hindrance="RoleUnavailable", advisories=("EditPending",), again=30.0, unfinished=True),
+        {"held": True, "status": own(conditions=[condition("ACK.Advisory", "EditPending")])},
+        no_access=NO_ACCESS,
+    ),
+    when(
         "Describe is denied, and an annotation is wrong",
         says(hindrance="AccessDenied", advisories=("InvalidAnnotation",), again=10.0),
         {**OWNED, **NOWHERE},

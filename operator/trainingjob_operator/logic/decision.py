@@ -141,7 +141,9 @@ def _stay_passive(view: View) -> Step:
         f"Another controller, {memory.foreign_writer}, writes the status of this object. It is left alone until that "
         "has stopped for ten minutes. Run one controller for it, or separate them with --watch-selectors."
     )
-    return Say(advisories=(Finding(PASSIVE, message),), passive=True, again=quiet_in)
+    kept = told_difference(view.resource)  # the only record of it
+    advisories = (Finding(PASSIVE, message), *(() if kept is None else (kept,)))
+    return Say(advisories=advisories, passive=True, again=quiet_in)
 
 
 # -- before there is a job --------------------------------------------------------------------------------------------
@@ -397,7 +399,8 @@ def _decide_life(view: View, identity: Identity) -> Step:
     uncompared = memory.compared_generation != resource.generation and _may_differ(view, ended=ended)
     unseen = uncompared and not memory.absent
     if not ended and view.no_access is not None:
-        return Say(hindrance=view.no_access, again=RETRY_SECONDS, unfinished=unseen)
+        advisories = _advise(view, identity)
+        return Say(hindrance=view.no_access, advisories=advisories, again=RETRY_SECONDS, unfinished=unseen)
     if not ended and memory.absent:
         return _decide_absence(view, identity, unfinished=uncompared)
     waited = _wait_out(view, DESCRIBE)
@@ -530,14 +533,16 @@ def _decide_absence(view: View, identity: Identity, *, unfinished: bool = False)
     memory, now = view.memory, view.now
     waited = _wait_out(view, DESCRIBE)
     if waited is not None:
-        return replace(waited, unfinished=unfinished)
+        return replace(waited, advisories=_advise(view, identity), unfinished=unfinished)
     since = now if memory.absent_since is None else memory.absent_since
     looked_at = now if memory.looked_at is None else memory.looked_at
     newborn = memory.created_at is not None and now < memory.created_at + UNCERTAIN_SECONDS
     if looked_at - since >= UNCERTAIN_SECONDS and not newborn:
         return Say(vanished=_vanished(identity), release=view.resource.holds_finalizer)
     retry_at = looked_at + 2.0 if newborn else since + UNCERTAIN_SECONDS
-    return Look(identity) if now >= retry_at else Say(again=retry_at - now + 0.1, unfinished=unfinished)
+    if now >= retry_at:
+        return Look(identity)
+    return Say(advisories=_advise(view, identity), again=retry_at - now + 0.1, unfinished=unfinished)
 
 
 def _vanished(identity: Identity) -> Finding:
