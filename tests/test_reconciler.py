@@ -398,7 +398,7 @@ def test_an_object_that_may_not_be_written_does_not_hold_up_others_that_wait_for
                 raise Forbidden("a policy of its namespace refuses it")
             return await taken(namespace, name, **change)
 
-        stage.api.patch_metadata = refuse  # type: ignore[method-assign,assignment]
+        stage.api.patch_metadata = refuse  # type: ignore[method-assign]
         stage.service.lacking.clear()
         await asyncio.sleep(90.0)
         assert created(stage) == ["job-2"]
@@ -552,6 +552,140 @@ def test_a_read_only_object_shows_the_job_and_touches_nothing() -> None:
         assert {call for call, _ in stage.service.calls} <= {"DescribeTrainingJob", "ListTrainingJobs", "ListTags"}
 
     played(scene)
+
+
+def test_an_object_that_is_gone_before_the_answer_to_its_status_write_comes_is_followed_no_more() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, {})
+        written = stage.api.patch_status
+
+        async def delete_too(*arguments: Any, **change: Any) -> dict[str, Any]:
+            answer = await written(*arguments, **change)
+            stage.api.delete(KEY)
+            return answer
+
+        stage.api.patch_status = delete_too  # type: ignore[method-assign]
+        stage.api.apply(body(annotations={READ_ONLY: "true"}))
+        await stage.wait(10.0)
+        assert stage.gone
+        assert stage.life is not None
+        assert stage.life.jobs.live_targets() == []
+
+    played(scene, seconds=1000.0)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_an_object_that_is_read_only_no_longer_has_to_prove_that_the_job_is_its_own(*, is_restarted: bool) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, {})
+        stage.api.apply(body(annotations={READ_ONLY: "true"}))
+        await stage.wait(17.0)
+        assert stage.object["status"]["secondaryStatus"] == "Downloading", "it is followed"
+        if is_restarted:
+            await stage.start()
+            await stage.wait(2.0)
+        stage.api.annotate(KEY, **{READ_ONLY: None})
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Terminal")[:2] == ("True", "NameClash")
+        assert not stage.object["metadata"]["finalizers"]
+        stage.api.delete(KEY)
+        await stage.wait(30.0)
+        assert stage.gone
+        assert stage.service.stopped == []
+
+    played(scene, seconds=1000.0)
+
+
+@pytest.mark.parametrize("operation", ["DescribeTrainingJob", "ListTags"])
+@pytest.mark.parametrize("told", ["Completed", "InProgress"])
+def test_the_end_of_a_job_that_is_not_proved_to_be_its_own_is_not_the_objects(operation: str, told: str) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, {})
+        await asyncio.sleep(20.0)  # it has ended
+        stage.service.refusals[operation] = failed(operation, "AccessDenied", ErrorClass.DENIED, "role x may not")
+        stage.api.apply(body(status=recorded(ARN, trainingJobStatus=told)))  # as ACK leaves an object on a name clash
+        await stage.wait(60.0)
+        assert stage.condition("Ready")[:2] == ("False", "AccessDenied")
+        assert {stage.condition(kind)[0] for kind in ("Complete", "Finished", "Failed")} == {""}
+        stage.service.refusals.clear()
+        await stage.wait(600.0)
+        assert stage.condition("ACK.Terminal")[:2] == ("True", "NameClash")
+        assert stage.condition("Complete")[0] == ""
+
+    played(scene, seconds=10.0)
+
+
+def test_a_taken_name_tells_nothing_of_its_job_while_nobody_knows_whose_it_is() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, {})
+        await asyncio.sleep(20.0)
+        denied = failed("ListTags", "AccessDenied", ErrorClass.DENIED, "role x may not")
+        stage.service.refusals["ListTags"] = denied
+        stage.api.apply(body())
+        await stage.wait(60.0)
+        assert stage.condition("Ready")[:2] == ("False", "AccessDenied")
+        assert "trainingJobStatus" not in stage.object["status"]
+        stage.service.refusals.clear()
+        await stage.wait(600.0)
+        assert stage.condition("ACK.Terminal")[:2] == ("True", "NameClash")
+
+    played(scene, seconds=10.0)
+
+
+def test_an_attempt_after_a_refusal_is_settled_although_the_process_dies_before_it_is_told() -> None:
+    async def scene(stage: Stage) -> None:
+        refused = failed("CreateTrainingJob", "InvalidParameterValue", ErrorClass.REFUSED, "not here")
+        stage.service.refusals["CreateTrainingJob"] = refused
+        stage.api.apply(body())
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Terminal")[1] == "Refused"
+        stage.service.refusals.clear()
+
+        stage.api.annotate(KEY, **{REGION_KEY: "eu-central-1"})
+        await stage.wait(0.06)
+        assert created(stage) == [JOB]
+        assert stage.condition("ACK.Terminal")[0] == "True", "nothing was told yet"
+        await stage.start()
+        await stage.wait(60.0)
+        assert stage.object["status"]["ackResourceMetadata"]["region"] == "eu-central-1"
+        assert stage.condition("ACK.Terminal")[0] == ""
+        assert created(stage) == [JOB]
+
+    played(scene, seconds=1000.0)
+
+
+def test_what_the_role_on_the_way_was_refused_is_not_the_specs_and_heals_without_an_edit() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals["CreateTrainingJob"] = failed(
+            "AssumeRole", "ValidationError", ErrorClass.REFUSED, "arn is invalid"
+        )
+        stage.api.apply(body())
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Terminal")[0] == ""
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "ValidationError")
+        stage.service.refusals.clear()
+        await stage.wait(40.0)
+        assert created(stage) == [JOB]
+
+    played(scene, seconds=1000.0)
+
+
+def test_a_stop_that_somebody_else_asked_for_and_that_gets_stuck_is_told() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(5.0)
+        (job,) = stage.service.created
+        job.stopped = asyncio.get_running_loop().time()
+        job.stopping_seconds = 10_000.0
+        await stage.wait(15.0)
+        assert stage.object["status"]["trainingJobStatus"] == "Stopping"
+        stage.api.delete(KEY)
+        await stage.wait(890.0)
+        assert stage.condition("ACK.Advisory")[0] == ""
+        await stage.wait(30.0)
+        assert stage.condition("ACK.Advisory")[1] == "StopStuck"
+
+    played(scene, seconds=100_000.0)
 
 
 def test_a_job_that_vanishes_is_told_and_not_made_again() -> None:

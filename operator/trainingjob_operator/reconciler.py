@@ -209,6 +209,8 @@ class Reconciler:
             partition=resource.partition or self._standing.partition,
             overrides_passive=self._standing.overrides_passive,
         )
+        if resource.deleting and memory.stopping_since is None and bare.observation.status == "Stopping":
+            memory.stopping_since = now  # somebody else's Stop, or one of an earlier life of the process
         identity = bare.concerned()
         self._jobs.claim(
             tracked,
@@ -360,10 +362,13 @@ class Reconciler:
             memory.passive_shown = True  # before the write: if it fails, the other controller is at work anyway
             log.warning("Left to another controller, %s", memory.foreign_writer, extra=work.named)
         wanted = await self._reporter.report(view, say)
+        self._still_there(work.tracked)
         if say.passive:
             self._jobs.watch(work.tracked, None)
             return
         self._follow(work, wanted)
+        if view.policy.read_only:
+            memory.arn = None  # the status has it: looking at a job proves nothing, should the object own jobs later
         tracked = self._jobs.get(work.key)
         if say.release and tracked is not None and tracked.uid == work.tracked.uid:
             await self._patch_finalizer(tracked.resource(), hold=False)

@@ -30,6 +30,7 @@ class Job:
     outcome: str
     tags: dict[str, str] = field(default_factory=dict)
     stopped: float | None = None
+    stopping_seconds: float = STOPPING_SECONDS
 
     def history(self, now: float) -> list[tuple[float, str, str]]:
         """(since, status, secondary status), up to now."""
@@ -38,7 +39,7 @@ class Job:
         if self.stopped is not None and self.stopped < end:
             past = [item for item in past if item[0] < self.stopped]
             past.append((self.stopped, "Stopping", "Stopping"))
-            past.append((self.stopped + STOPPING_SECONDS, "Stopped", "Stopped"))
+            past.append((self.stopped + self.stopping_seconds, "Stopped", "Stopped"))
         else:
             past.append((end, self.outcome, self.outcome))
         return [item for item in past if item[0] <= now]

@@ -355,7 +355,7 @@ def _standing_refusal(view: View, wanted: Identity) -> Step | None:
         if isinstance(step, Say) and refusal.retry_at is not None:
             return replace(step, again=refusal.retry_at - view.now)
         return step
-    if memory.asked or memory.attempted_at is not None:
+    if memory.asked or memory.attempted_at is not None or resource.pending is not None:
         return None
     # Refused in an earlier life of the process: a restart is no reason to send it again. Annotations may have moved
     # the job meanwhile, which no generation tells: a clash names the job that it was about.
