@@ -114,7 +114,9 @@ class Metrics:
             "Writes of a status: written, conflict (somebody else wrote first), failed.",
             "outcome",
         )
-        self._events_dropped = counter("trainingjob_events_dropped_total", "Events given up because too many waited.")
+        self._events_dropped = counter(
+            "trainingjob_events_dropped_total", "Events given up: too many waited, or the API server kept failing."
+        )
         self._watch_restarts = counter("trainingjob_watch_restarts_total", "Restarts of a watch that had ended.")
         self._leading = gauge("trainingjob_leading", "1 while this replica may act, else 0.")
 
