@@ -285,59 +285,6 @@ def test_those_that_are_allowed_a_call_again_wake_one_that_is_denied_for_good_on
     played(scene, seconds=100_000.0)
 
 
-def test_capacity_is_waited_for_in_the_order_of_creation_without_alarm() -> None:
-    async def scene(stage: Stage) -> None:
-        for number in range(4):
-            one = body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"})
-            one["metadata"]["creationTimestamp"] = f"2026-11-21T10:00:0{number}Z"
-            stage.api.apply(one)
-        await stage.wait(50.0)
-        assert len(stage.service.created) == 1
-        last = (NAMESPACE, "o3")
-        status, reason, message = stage.condition("ACK.Recoverable", last)
-        waiting = stage.condition("Ready", last)
-        assert (status, reason) == ("True", "ResourceLimitExceeded") or waiting[1] == "Waiting", message
-        reasons = set()
-        for _ in range(200):
-            await stage.wait(2.0)
-            reasons |= {stage.condition("ACK.Recoverable", key)[1] for key in stage.api.objects}
-        assert reasons <= {"", "ResourceLimitExceeded"}, "waiting is no failure"
-        assert [job.identity.job_name for job in stage.service.created] == [f"job-{number}" for number in range(4)]
-
-    played(scene, capacity=1)
-
-
-def test_an_object_that_waits_for_capacity_goes_at_once_and_holds_nobody_up() -> None:
-    async def scene(stage: Stage) -> None:
-        for number in range(3):
-            one = body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"})
-            one["metadata"]["creationTimestamp"] = f"2026-11-21T10:00:0{number}Z"
-            stage.api.apply(one)
-        await stage.wait(20.0)
-        stage.api.delete((NAMESPACE, "o1"))
-        await stage.wait(1.0)
-        assert (NAMESPACE, "o1") not in stage.api.objects
-        await stage.wait(200.0)
-        assert [job.identity.job_name for job in stage.service.created] == ["job-0", "job-2"]
-
-    played(scene, capacity=1)
-
-
-def test_an_object_whose_annotations_turn_bad_while_it_waits_gives_its_place_up() -> None:
-    async def scene(stage: Stage) -> None:
-        for number in range(3):
-            one = body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"})
-            one["metadata"]["creationTimestamp"] = f"2026-11-21T10:00:0{number}Z"
-            stage.api.apply(one)
-        await stage.wait(20.0)
-        stage.api.annotate((NAMESPACE, "o1"), **{REGION_KEY: "nowhere"})
-        await stage.wait(300.0)
-        assert [job.identity.job_name for job in stage.service.created] == ["job-0", "job-2"]
-        assert stage.condition("ACK.Terminal", (NAMESPACE, "o1"))[1] == "InvalidAnnotation"
-
-    played(scene, capacity=1)
-
-
 SCARCE = "ml.p4d.24xlarge"
 
 
@@ -352,6 +299,50 @@ def apply_in_order(stage: Stage, count: int, **config: Any) -> None:
 
 def created(stage: Stage) -> list[str]:
     return [job.identity.job_name for job in stage.service.created]
+
+
+def test_capacity_is_waited_for_in_the_order_of_creation_without_alarm() -> None:
+    async def scene(stage: Stage) -> None:
+        apply_in_order(stage, 4)
+        await stage.wait(50.0)
+        assert len(stage.service.created) == 1
+        last = (NAMESPACE, "o3")
+        status, reason, message = stage.condition("ACK.Recoverable", last)
+        waiting = stage.condition("Ready", last)
+        assert (status, reason) == ("True", "ResourceLimitExceeded") or waiting[1] == "Waiting", message
+        reasons = set()
+        for _ in range(200):
+            await stage.wait(2.0)
+            reasons |= {stage.condition("ACK.Recoverable", key)[1] for key in stage.api.objects}
+        assert reasons <= {"", "ResourceLimitExceeded"}, "waiting is no failure"
+        assert created(stage) == [f"job-{number}" for number in range(4)]
+
+    played(scene, capacity=1)
+
+
+def test_an_object_that_waits_for_capacity_goes_at_once_and_holds_nobody_up() -> None:
+    async def scene(stage: Stage) -> None:
+        apply_in_order(stage, 3)
+        await stage.wait(20.0)
+        stage.api.delete((NAMESPACE, "o1"))
+        await stage.wait(1.0)
+        assert (NAMESPACE, "o1") not in stage.api.objects
+        await stage.wait(200.0)
+        assert created(stage) == ["job-0", "job-2"]
+
+    played(scene, capacity=1)
+
+
+def test_an_object_whose_annotations_turn_bad_while_it_waits_gives_its_place_up() -> None:
+    async def scene(stage: Stage) -> None:
+        apply_in_order(stage, 3)
+        await stage.wait(20.0)
+        stage.api.annotate((NAMESPACE, "o1"), **{REGION_KEY: "nowhere"})
+        await stage.wait(300.0)
+        assert created(stage) == ["job-0", "job-2"]
+        assert stage.condition("ACK.Terminal", (NAMESPACE, "o1"))[1] == "InvalidAnnotation"
+
+    played(scene, capacity=1)
 
 
 def test_an_object_that_moves_to_another_region_leaves_the_line_of_the_old_one() -> None:
