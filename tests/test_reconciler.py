@@ -400,36 +400,22 @@ def test_an_object_that_may_not_be_written_does_not_hold_up_others_that_wait_for
     played(scene, seconds=1000.0)
 
 
-class SlowSurroundings(FakeSurroundings):
-    """They have to ask the API server, which takes its time."""
-
-    seconds = 0.0
-
-    async def annotations(self, namespace: str) -> Mapping[str, str]:
-        await asyncio.sleep(self.seconds)
-        return self.namespace
-
-    async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]:
-        await asyncio.sleep(self.seconds)
-        return self.selectors
-
-
 @pytest.mark.parametrize("after", [0.5, 1.5], ids=["before it claimed the job", "before it stood in line"])
 def test_an_object_that_is_deleted_while_it_is_looked_at_leaves_neither_claim_nor_place(after: float) -> None:
     async def scene(stage: Stage) -> None:
         stage.service.lacking = {(REGION, SPEC["resourceConfig"]["instanceType"])}
-        stage.surroundings = surroundings = SlowSurroundings()
-        life = await stage.start()
+        assert stage.life is not None
+        line = stage.life.line
         apply_in_order(stage, 1)
         await stage.wait(2.0)
-        surroundings.seconds = 1.0
+        stage.surroundings.pauses = {NAMESPACE: 1.0, "selectors": 1.0}
         stage.api.apply(body())
         await stage.wait(after)
         stage.api.delete(KEY)
         await stage.wait(10.0)
-        assert len(life.line) <= 1, "nobody but the other waits"
+        assert len(line) <= 1, "nobody but the other waits"
         stage.service.lacking.clear()
-        surroundings.seconds = 0.0
+        stage.surroundings.pauses.clear()
         stage.api.apply(body(name="other", uid="other"))
         await stage.wait(90.0)
         assert created(stage) == ["job-0", JOB]

@@ -1,7 +1,6 @@
 """All jobs at a time: one loop for each account and region with live jobs, through errors and losses of rights."""
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
@@ -9,7 +8,7 @@ from tests.fakes.hanging import hang
 from tests.fakes.service import failed
 from tests.fakes.stage import Stage, played
 from tests.fakes.virtual_time import run
-from tests.fakes.world import FakeLeadership, FakeSurroundings
+from tests.fakes.world import FakeLeadership
 from tests.logic.objects import ACCOUNT, JOB, NAME, NAMESPACE, SPEC, body
 from trainingjob_operator.logic.annotations import REGION
 from trainingjob_operator.logic.errors import ErrorClass
@@ -147,30 +146,17 @@ def test_what_changed_while_nobody_led_is_told_by_the_first_page_once_somebody_l
     played(scene)
 
 
-class SlowSurroundings(FakeSurroundings):
-    """Of the namespace `slow` they tell after a while."""
-
-    seconds = 0.0
-
-    async def annotations(self, namespace: str) -> Mapping[str, str]:
-        if namespace == "slow":
-            await asyncio.sleep(self.seconds)
-        return self.namespace
-
-
 @pytest.mark.parametrize(("intake", "begin"), [(15.0, 15.0), (100.0, INTAKE_SECONDS)])
 def test_no_sweep_begins_until_every_object_was_looked_at_or_that_takes_too_long(intake: float, begin: float) -> None:
     async def scene(stage: Stage) -> None:
         stage.service.seconds = 1000.0
-        stage.surroundings = surroundings = SlowSurroundings()
-        await stage.start()
         stage.api.apply(body())
         for name in ("held", "behind"):
             other = body(name=name, uid=name, spec={**SPEC, "trainingJobName": name})
             other["metadata"]["namespace"] = "slow"
             stage.api.apply(other)
         await stage.wait(20.0)
-        surroundings.seconds = intake
+        stage.surroundings.pauses["slow"] = intake
         listed = stage.count("ListTrainingJobs")
         life = await stage.start(workers=1)
         await stage.wait(begin - 1.0)

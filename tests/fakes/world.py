@@ -70,15 +70,23 @@ class FakeSurroundings:
     namespace: dict[str, str] = field(default_factory=dict)
     roles: dict[str, str] | None = None
     selectors: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    pauses: dict[str, float] = field(default_factory=dict)
+    """Seconds that an answer takes, by the namespace that it is about; under `selectors` those of role selectors."""
 
     async def labels(self, namespace: str) -> Mapping[str, str]:
         return {}
 
     async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]:
+        await self._pause("selectors")
         return self.selectors
 
     async def annotations(self, namespace: str) -> Mapping[str, str]:
+        await self._pause(namespace)
         return self.namespace
+
+    async def _pause(self, about: str) -> None:
+        if about in self.pauses:
+            await asyncio.sleep(self.pauses[about])
 
     async def account_roles(self) -> Mapping[str, str] | None:
         return self.roles
