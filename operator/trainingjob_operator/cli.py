@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from trainingjob_operator import log_format, settings
@@ -99,7 +100,16 @@ def build_parser() -> argparse.ArgumentParser:
     return program
 
 
+def _ensure_home() -> None:
+    """The Kubernetes client asks for the home directory when it is imported; a user without passwd entry has none."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"
+
+
 async def _operate(chosen: Settings) -> int:
+    _ensure_home()
     from trainingjob_operator import assembly  # noqa: PLC0415 - a usage error must not wait for boto3 and Kopf
 
     gc.freeze()  # what was imported stays

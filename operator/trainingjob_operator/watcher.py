@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from trainingjob_operator import handlers
 from trainingjob_operator.clocks import Clocks
@@ -27,6 +28,8 @@ from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
+IDENTITY = Identity("trainingjob-operator")
+"""Of a peer among other Kopf operators, which is not used. Without it Kopf needs a user name, which a pod may lack."""
 BACKOFF_LIMIT = 30.0
 RELIST_SECONDS = 300.0
 SILENT_SECONDS = 60.0
@@ -206,6 +209,7 @@ class Watcher:
         try:
             await kopf.operator(
                 registry=registry,
+                identity=IDENTITY,
                 standalone=True,
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,

@@ -1,0 +1,141 @@
+"""The operator as a container runs it: an unknown user, no home, nothing writable, only the Pod's environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import botocore
+import pytest
+
+from tests.controlplane.plane import ControlPlane
+from tests.deploy.test_manifests import Installation, the
+from tests.e2e.objects import training_job
+from tests.e2e.operator_process import OperatorProcess, await_true
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.controlplane.plane import Cluster
+    from tests.e2e.objects import Jobs
+    from tests.e2e.operator_process import Running
+    from tests.sagemaker.stand_in import StandIn
+
+UID = "65532"
+CA_BUNDLE = str(Path(botocore.__file__).with_name("cacert.pem"))
+MOUNTS = "/run/secrets"
+
+# Reading stays allowed: the tests' own Python may be where only root may read. `--pdeathsig` because the one that was
+# set before is lost with the user.
+CONTAINER = """
+set -eu
+secrets=$1 uid=$2
+shift 2
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run
+cp -r "$secrets" /run/secrets
+for folder in / /run /tmp /var/tmp /dev/shm; do
+    if mountpoint --quiet "$folder"; then mount -o remount,bind,ro "$folder"; fi
+done
+cd /
+exec setpriv --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs --pdeathsig=KILL \\
+    --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search --bounding-set=-all,+dac_read_search \\
+    env -i "$@"
+"""
+
+
+class ContainedOperator(OperatorProcess):
+    """An operator with a file system, a user and an environment of its own; `secrets` is mounted at MOUNTS."""
+
+    def __init__(self, *arguments: Any, secrets: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(*arguments)
+        self._secrets = secrets
+        self._environment = dict(environment)
+
+    def _spawn(self, command: list[str], environment: dict[str, str], log: Path) -> Running:
+        program = str(shutil.which("unshare"))
+        assignments = [f"{name}={value}" for name, value in environment.items()]
+        contained = [program, "--mount", "sh", "-c", CONTAINER, "sh", str(self._secrets), UID, *assignments, *command]
+        return super()._spawn(contained, dict(os.environ), log)
+
+
+@pytest.fixture
+def may_contain() -> None:
+    """Skip where this user may not make a mount namespace."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may change to another user")
+    if shutil.which("setpriv") is None or subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0:
+        pytest.skip("needs setpriv and the right to unshare mounts")
+
+
+@pytest.fixture
+def installation(control_plane: Cluster) -> Iterator[Installation]:
+    """The objects of deploy/, applied."""
+    installation = Installation("deploy")
+    control_plane.kubectl("apply", "-f", "-", input=installation.yaml)
+    yield installation
+    control_plane.kubectl("delete", "--wait=false", "-f", "-", input=installation.yaml)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("bundle", [{}, {"AWS_CA_BUNDLE": CA_BUNDLE}], ids=["plain", "AWS_CA_BUNDLE"])
+def test_an_unknown_user_without_home_serves_the_whole_life_of_a_job(
+    may_contain: None,
+    control_plane: Cluster,
+    jobs: Jobs,
+    installation: Installation,
+    sagemaker: StandIn,
+    tmp_path: Path,
+    bundle: Mapping[str, str],
+) -> None:
+    if not isinstance(control_plane, ControlPlane):
+        pytest.skip("needs the CA file of the own control plane")
+    account = the("ServiceAccount", installation.objects)["metadata"]
+    container = the("Deployment", installation.objects)["spec"]["template"]["spec"]["containers"][0]
+    mounted = tmp_path / "secrets/kubernetes.io/serviceaccount"
+    mounted.mkdir(parents=True)
+    (mounted / "token").write_text(
+        control_plane.kubectl("--namespace", account["namespace"], "create", "token", account["name"]).strip()
+    )
+    (mounted / "namespace").write_text(account["namespace"])
+    shutil.copy(control_plane.ca_file, mounted / "ca.crt")
+    address = urlsplit(control_plane.url)
+    environment = {
+        **{variable["name"]: variable.get("value", account["namespace"]) for variable in container["env"]},
+        # what the kubelet and EKS's webhook add
+        "KUBERNETES_SERVICE_HOST": str(address.hostname),
+        "KUBERNETES_SERVICE_PORT": str(address.port),
+        "AWS_ROLE_ARN": account["annotations"]["eks.amazonaws.com/role-arn"],
+        "AWS_WEB_IDENTITY_TOKEN_FILE": f"{MOUNTS}/kubernetes.io/serviceaccount/token",
+        # what stands for AWS
+        "AWS_ENDPOINT_URL": sagemaker.url,
+        **bundle,
+    }
+    operator = ContainedOperator(
+        control_plane,
+        sagemaker,
+        tmp_path,
+        *container["args"][1:],
+        secrets=tmp_path / "secrets",
+        environment=environment,
+    )
+    with operator:
+        sagemaker.plan("short", seconds=1)
+        jobs.apply(training_job("short"), training_job("long"))
+        jobs.wait_status("short", "Completed")
+        jobs.wait_status("long", "InProgress")
+        jobs.delete("long")
+        jobs.wait_gone("long")
+        jobs.delete("short")
+        jobs.wait_gone("short")
+        assert sagemaker.counts()["StopTrainingJob"] == 1
+        await_true("it is alive", lambda: operator.ask("healthz")[0] == 200)
+        code, seconds = operator.terminate()
+    assert code == 0
+    assert seconds < 5
+    assert [line["msg"] for line in operator.lines() if line["level"] in ("error", "fatal")] == []
+    assert "Traceback" not in operator.log.read_text()
