@@ -12,7 +12,7 @@ from tests.fakes.service import failed
 from tests.fakes.stage import KEY, Stage, played
 from tests.fakes.world import STANDING, FakeLeadership, FakeSurroundings
 from tests.logic.objects import ACCOUNT, ARN, JOB, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
-from trainingjob_operator.kube.errors import Conflict, Forbidden, Unavailable
+from trainingjob_operator.kube.errors import Conflict, Forbidden, NotFound, Unavailable
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.annotations import (
     ADOPTED,
@@ -1073,6 +1073,39 @@ def test_after_a_conflict_the_object_may_be_gone_or_out_of_reach(ends: str) -> N
         stage.api.apply(body())
         await stage.wait(60.0)
         assert len(stage.service.created) == (0 if ends == "gone" else 1)
+
+    played(scene)
+
+
+@pytest.mark.parametrize("reads", ["found", "not found either"])
+@pytest.mark.parametrize("what", ["status", "metadata"])
+@pytest.mark.parametrize("moment", ["first", "last"])
+def test_a_write_that_is_answered_with_not_found_is_sent_again(moment: str, what: str, reads: str) -> None:
+    async def scene(stage: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        begin = loop.time() + (0.0 if moment == "first" else 55.0)  # the job ends after 60 s
+        failures = []
+
+        def miss(operation: str, before: bool) -> None:
+            if before and operation == what and loop.time() >= begin and not failures:
+                failures.append(loop.time())
+                raise NotFound("the server could not find the requested resource")
+
+        class Api(FakeApiServer):
+            async def get(self, namespace: str, name: str) -> dict[str, Any]:
+                if reads == "not found either" and loop.time() < failures[0] + 5.0:
+                    raise NotFound("the server could not find the requested resource")
+                return await super().get(namespace, name)
+
+        stage.api = Api()
+        stage.api.hinder = miss
+        await stage.start()
+        stage.api.apply(body())
+        await stage.wait(100.0)
+        assert len(failures) == 1
+        assert stage.object["status"]["trainingJobStatus"] == "Completed"
+        assert stage.object["metadata"]["finalizers"] == []
+        assert len(stage.service.created) == 1
 
     played(scene)
 

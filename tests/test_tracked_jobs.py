@@ -93,6 +93,15 @@ def test_an_object_is_forgotten_by_its_own_uid_only() -> None:
     assert known.get(KEY) is None
 
 
+def test_the_answer_to_a_write_does_not_bring_a_deleted_object_back() -> None:
+    known = jobs()
+    known.see_answer(body(version=10), 1.0)
+    assert known.get(KEY) is None
+    tracked = seen(known, version=10)
+    known.see_answer(body(version=11, held=True), 1.0)
+    assert tracked.resource().holds_finalizer
+
+
 def test_the_one_with_proof_is_the_rival_of_all_others() -> None:
     known = jobs()
     first, second = seen(known, name="a"), seen(known, name="b")

@@ -138,7 +138,10 @@ class Reconciler:
             outcome = "not_leading"
             self._queue.add(key, FENCED_SECONDS)
         except NotFound:
-            outcome = "gone"  # the watch will say so too
+            outcome = "gone"
+            if self._jobs.get(key) is not None:  # the API server may answer so once; the watch tells what is deleted
+                self._line.forget(key)
+                await self._refresh(key)
         except Conflict:
             outcome = "conflict"
             await self._refresh(key)
@@ -351,7 +354,7 @@ class Reconciler:
             finalizers=[*others, FINALIZER] if hold else others,
             annotations={CREATE_PENDING: pending} if pending is not None or (marked and not hold) else None,
         )
-        self._jobs.see(body, self._clocks.monotonic())
+        self._jobs.see_answer(body, self._clocks.monotonic())
 
     async def _report(self, say: Say, work: Work) -> None:
         """Say it in the status; and let go of an object whose job has ended."""
@@ -387,17 +390,15 @@ class Reconciler:
             self._jobs.watch(work.tracked, Live(target, identity, seen.summary()))
 
     async def _refresh(self, key: Key) -> None:
-        """Somebody else has written the object: read it and look again."""
+        """The write met another state of the object than the known one: read it, and reconcile it again."""
         tracked = self._jobs.get(key)
         known = 0 if tracked is None else tracked.version
         try:
             body = await self._objects.get(*key)
-        except NotFound:
-            return
-        except KubeError:
+        except KubeError:  # NotFound too: a deletion ends the retries when the watch, or the next list, tells it
             self._queue.retry(key, RETRY_SECONDS)
             return
-        self._jobs.see(body, self._clocks.monotonic(), known_before=known)
+        self._jobs.see_answer(body, self._clocks.monotonic(), known_before=known)
         self._queue.retry(key, RETRY_SECONDS)
 
 

@@ -73,7 +73,7 @@ class Reporter:
         if patch is not None:
             self._leadership.fence(0.0)
             body = await self._write(resource, patch)
-            self._jobs.see(body, view.now)
+            self._jobs.see_answer(body, view.now)
             self._pruned |= status.pruned_paths(sent, mapping(body.get("status")))
             self._tell(resource, wanted, report)
         view.memory.decided_generation = report.generation

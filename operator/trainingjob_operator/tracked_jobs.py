@@ -107,6 +107,11 @@ class TrackedJobs:
                 tracked.memory.note_foreign_write(written, now)
         return tracked
 
+    def see_answer(self, body: Mapping[str, Any], now: float, *, known_before: int = 0) -> None:
+        """Take note of the answer to a read or write of one object; one that was deleted meanwhile stays forgotten."""
+        if (body["metadata"]["namespace"], body["metadata"]["name"]) in self._objects:
+            self.see(body, now, known_before=known_before)
+
     def forget(self, key: Key, uid: str) -> bool:
         """The object is gone; False when the name is another object's by now, or nobody's."""
         tracked = self._objects.get(key)
