@@ -605,6 +605,11 @@ LIFE = [
         says(advisories=("IdentityDiffers",)),
         {**OWNED, "annotations": of(region="eu-central-1")},
     ),
+    when(
+        "it has ended: which region is asked for means nothing",
+        says(release=True),
+        {"held": True, "status": own(ENDED), "annotations": of(region="eu-central-1")},
+    ),
     when("the finalizer was taken away by hand", TakeOver(ARN, finalizer=True), {"status": own()}, {"arn": ARN}),
     when("a read-only object needs none", says(), {"status": own(), **READS}),
     when("it has ended: report it, and let the object go", says(release=True), {"held": True, "status": own(ENDED)}),

@@ -557,7 +557,8 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
     """What people should know while the job goes its way."""
     policy, memory = view.policy, view.memory
     found = [Finding(INVALID_ANNOTATION, problem.message) for problem in policy.problems]
-    if not policy.problems and (policy.account, policy.region) != (identity.account, identity.region):
+    moved = (policy.account, policy.region) != (identity.account, identity.region)
+    if moved and not policy.problems and not view.observation.is_ended():
         message = (
             f"The job belongs to account {identity.account}, region {identity.region}, and stays there, although "
             f"account {policy.account}, region {policy.region} is asked for now."
