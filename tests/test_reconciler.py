@@ -19,6 +19,7 @@ from trainingjob_operator.logic.annotations import (
     ADOPTION_POLICY,
     DEFAULT_REGION,
     DELETION_POLICY,
+    ENDPOINT_URL,
     OWNER_ACCOUNT,
     READ_ONLY,
     RECONCILE_REQUESTS,
@@ -976,6 +977,47 @@ def test_an_object_that_is_left_to_another_controller_is_let_go_when_its_job_is_
     played(scene, seconds=10_000.0)
 
 
+@pytest.mark.parametrize(
+    ("annotation", "region"),
+    [({REGION_KEY: "eu-central-1"}, "eu-central-1"), ({ENDPOINT_URL: "https://sagemaker.example.org"}, REGION)],
+    ids=["region", "endpoint"],
+)
+def test_what_one_region_or_endpoint_answered_does_not_hold_for_another(
+    annotation: dict[str, str], region: str
+) -> None:
+    async def scene(stage: Stage) -> None:
+        there = Identity(ACCOUNT, region, JOB)
+        stage.service.put(there, {"TrainingJobName": JOB}, {})
+        stage.service.refusals["DescribeTrainingJob"] = failed(
+            "DescribeTrainingJob", "AccessDeniedException", ErrorClass.DENIED
+        )
+        stage.api.apply(body(annotations={ADOPTION_POLICY: "adopt"}))
+        await stage.wait(600.0)
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccessDenied")
+        del stage.service.refusals["DescribeTrainingJob"]
+        stage.api.annotate(KEY, **annotation)
+        await stage.wait(2.0)
+        assert stage.condition("ACK.Recoverable")[0] == ""
+        assert stage.object["status"]["ackResourceMetadata"]["arn"] == build_arn("aws", there)
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_restart_under_another_default_region_says_nothing_of_jobs_that_have_ended() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(100.0)
+        assert stage.condition("Complete")[0] == "True"
+        writes, calls = len(stage.api.writes), len(stage.service.calls)
+        moved = replace(STANDING, defaults=replace(STANDING.defaults, region="eu-central-1"))
+        life = await stage.start(standing=moved)
+        await stage.wait(100.0)
+        assert (len(stage.api.writes), len(stage.service.calls)) == (writes, calls)
+        assert life.recorder.events == []
+
+    played(scene)
+
+
 def test_a_defect_is_logged_tried_again_and_keeps_nobody_else_waiting(caplog: pytest.LogCaptureFixture) -> None:
     class Odd(FakeSurroundings):
         async def account_roles(self) -> Mapping[str, str] | None:
@@ -1084,7 +1126,7 @@ def test_a_write_that_is_answered_with_not_found_is_sent_again(moment: str, what
     async def scene(stage: Stage) -> None:
         loop = asyncio.get_running_loop()
         begin = loop.time() + (0.0 if moment == "first" else 55.0)  # the job ends after 60 s
-        failures = []
+        failures: list[float] = []
 
         def miss(operation: str, before: bool) -> None:
             if before and operation == what and loop.time() >= begin and not failures:

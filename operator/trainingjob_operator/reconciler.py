@@ -193,9 +193,6 @@ class Reconciler:
         if tracked.memory.term != self._leadership.term:
             tracked.memory = Memory(first_seen=now, term=self._leadership.term)
         memory = tracked.memory
-        foreign_mark = resource.pending is not None and resource.pending != memory.marked
-        if memory.attempted_at is None and memory.arn is None and foreign_mark:
-            memory.unsettled = True
         namespace = await self._surroundings.annotations(resource.namespace)
         self._still_there(tracked)
         policy = resolve(resource, namespace, self._standing.defaults)
@@ -223,7 +220,12 @@ class Reconciler:
         if identity is None:
             return bare, Access(None, None)
         memory.turn_to(identity.slot)
+        foreign_mark = resource.pending is not None and resource.pending != memory.marked
+        if memory.attempted_at is None and memory.arn is None and foreign_mark:
+            memory.unsettled = True
         access = await self._reach(resource, identity, policy)
+        if access.target is not None:
+            memory.reach_by(access.target)
         self._still_there(tracked)
         rival = self._jobs.find_rival(tracked.key, identity.slot)
         own_turn, place = self._line.look_up(resource, identity)

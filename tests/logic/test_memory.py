@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -18,6 +18,7 @@ from trainingjob_operator.logic.memory import (
     THROTTLED_RETRY_SECONDS,
     VANGUARD_RETRY_FIRST,
     VANGUARD_SHARE,
+    JobMemory,
     Memory,
 )
 from trainingjob_operator.logic.naming import Ownership
@@ -66,15 +67,29 @@ def test_objects_that_fail_together_are_spread() -> None:
     assert memory.troubles["Op"].retry_at == RETRY_FIRST / 2
 
 
-def test_what_was_learned_of_another_job_is_forgotten() -> None:
+def test_everything_that_was_learned_of_another_job_is_forgotten() -> None:
+    memory = Memory(first_seen=0.0, arn="arn", handled_request="now", marked=WANTED, decided_generation=3)
+    memory.turn_to(WANTED.slot)
+    for known in fields(JobMemory):
+        setattr(memory, known.name, object())
+    before = replace(memory)
+    memory.turn_to(WANTED.slot)
+    assert memory == before
+    other = (*WANTED.slot[:2], "other")
+    memory.turn_to(other)
+    assert memory == Memory(
+        first_seen=0.0, slot=other, arn="arn", handled_request="now", marked=WANTED, decided_generation=3
+    )
+
+
+def test_errors_are_those_of_one_way_to_the_service() -> None:
     memory = Memory(first_seen=0.0)
-    memory.turn_to(WANTED.slot)
-    memory.note_found(RUNS, 1.0)
-    memory.ownership, memory.in_use = Ownership.FOREIGN, True
-    memory.turn_to(WANTED.slot)
-    assert memory.observation is RUNS
-    memory.turn_to((*WANTED.slot[:2], "other"))
-    assert memory == Memory(first_seen=0.0, slot=(*WANTED.slot[:2], "other"))
+    memory.reach_by("one endpoint")
+    memory.note_trouble("Op", error(ErrorClass.DENIED), 0.0, 1.0)
+    memory.reach_by("one endpoint")
+    assert memory.troubles
+    memory.reach_by("another endpoint")
+    assert not memory.troubles
 
 
 def test_a_request_ends_every_delay_but_not_the_doubt_about_an_attempt() -> None:

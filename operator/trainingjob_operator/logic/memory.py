@@ -4,8 +4,8 @@ All of it may be lost at any moment: what a restart needs is in the object or as
 from it is decision.py's to say.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
@@ -62,23 +62,14 @@ class Refusal:
     retry_at: float | None = None
 
 
-@dataclass(slots=True)
-class Memory:
-    """What this process knows of one object beyond the object itself. All of it may be lost at any moment."""
+@dataclass(slots=True, kw_only=True)
+class JobMemory:
+    """What this process knows of one job, and of its own attempts to create it."""
 
-    first_seen: float
-    term: int = 0
-    """The term of leadership in which it was learned: what happened since another replica led is unknown."""
-    slot: Slot | None = None
-    """The job that observations and answers are about."""
-    arn: str | None = None
-    """Of a job that this process created or took over, before the status shows it."""
     observation: Observation | None = None
     differences: tuple[str, ...] = ()
     """Spec fields the user set that are not what runs; as of the last Describe."""
     compared_generation: int | None = None
-    decided_generation: int | None = None
-    """The generation reported last, for where the CRD does not keep observedGeneration."""
     plan: UpdatePlan | None = None
     """What is to be done about the differences."""
     updated: tuple[Mapping[str, Any], float] | None = None
@@ -103,8 +94,6 @@ class Memory:
     ownership: Ownership | None = None
     in_use: bool = False
     """Create was answered with ResourceInUse: somebody has the name."""
-    marked: Identity | None = None
-    """What this process has marked the object with: that mark tells of no attempt before its own."""
     attempted_at: float | None = None
     tried: tuple[int, Policy] | None = None
     """The generation and the annotations of the last attempt: its errors say nothing about other ones."""
@@ -116,14 +105,36 @@ class Memory:
     open_generation: int | None = None
     """The generation of the first attempt that is not settled; None when an earlier life of the process made it."""
     created_at: float | None = None
-    refused: Refusal | None = None
     doubtful_since: float | None = None
     doubtful_rounds: int = 0
     waiting_since: float | None = None
+    place_shown: tuple[str, float] | None = None
+    """The place in the line that the status tells, and since when."""
     troubles: dict[str, Trouble] = field(default_factory=dict)
     """By operation."""
     stop_sent_at: float | None = None
     stopping_since: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory(JobMemory):
+    """What this process knows of one object beyond the object itself. All of it may be lost at any moment."""
+
+    first_seen: float
+    term: int = 0
+    """The term of leadership in which it was learned: what happened since another replica led is unknown."""
+    slot: Slot | None = None
+    """The job that everything in JobMemory is about."""
+    target: Hashable = None
+    """The account, region, endpoint and role that the troubles are about."""
+    arn: str | None = None
+    """Of a job that this process created or took over, before the status shows it."""
+    decided_generation: int | None = None
+    """The generation reported last, for where the CRD does not keep observedGeneration."""
+    refused: Refusal | None = None
+    """It names the spec and the annotations that it is about."""
+    marked: Identity | None = None
+    """What this process has marked the object with: that mark tells of no attempt before its own."""
     foreign_writer: str | None = None
     """Who else writes the status, since this process knows the object."""
     passive_until: float | None = None
@@ -132,8 +143,6 @@ class Memory:
     handled_request: str | None = None
     asked: bool = False
     """A request came in this life of the process, so what an earlier one refused is tried once more."""
-    place_shown: tuple[str, float] | None = None
-    """The place in the line that the status tells, and since when."""
 
     def note_told(self, told: Observation) -> None:
         """A list or an event shows something new: have a look."""
@@ -199,13 +208,18 @@ class Memory:
         return True
 
     def turn_to(self, slot: Slot) -> None:
-        """What was learned of another job says nothing about this one."""
+        """Nothing that was learned of another job holds for this one."""
         if self.slot not in (None, slot):
-            self.observation = self.told = self.plan = self.tags = self.ownership = None
-            self.looked_at = self.absent_since = self.tags_generation = None
-            self.differences = ()
-            self.absent = self.in_use = False
+            nothing = JobMemory()
+            for known in fields(JobMemory):
+                setattr(self, known.name, getattr(nothing, known.name))
         self.slot = slot
+
+    def reach_by(self, target: Hashable) -> None:
+        """Errors of another endpoint, or under another role, do not hold for this one."""
+        if self.target not in (None, target):
+            self.troubles.clear()
+        self.target = target
 
     def note_foreign_write(self, write: str, now: float) -> None:
         """Two controllers on one object undo each other's work: leave it alone until the other has been quiet."""
