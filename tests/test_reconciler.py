@@ -978,13 +978,11 @@ def test_an_object_that_is_left_to_another_controller_is_let_go_when_its_job_is_
 
 
 @pytest.mark.parametrize(
-    ("annotation", "region"),
-    [({REGION_KEY: "eu-central-1"}, "eu-central-1"), ({ENDPOINT_URL: "https://sagemaker.example.org"}, REGION)],
+    ("namespace", "region"),
+    [({DEFAULT_REGION: "eu-central-1"}, "eu-central-1"), ({ENDPOINT_URL: "https://sagemaker.example.org"}, REGION)],
     ids=["region", "endpoint"],
 )
-def test_what_one_region_or_endpoint_answered_does_not_hold_for_another(
-    annotation: dict[str, str], region: str
-) -> None:
+def test_what_one_region_or_endpoint_answered_does_not_hold_for_another(namespace: dict[str, str], region: str) -> None:
     async def scene(stage: Stage) -> None:
         there = Identity(ACCOUNT, region, JOB)
         stage.service.put(there, {"TrainingJobName": JOB}, {})
@@ -995,7 +993,8 @@ def test_what_one_region_or_endpoint_answered_does_not_hold_for_another(
         await stage.wait(600.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccessDenied")
         del stage.service.refusals["DescribeTrainingJob"]
-        stage.api.annotate(KEY, **annotation)
+        stage.surroundings.namespace.update(namespace)
+        stage.api.annotate(KEY, somebody="looks")
         await stage.wait(2.0)
         assert stage.condition("ACK.Recoverable")[0] == ""
         assert stage.object["status"]["ackResourceMetadata"]["arn"] == build_arn("aws", there)
