@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainingjob_operator.logic.errors import MESSAGE_LIMIT, AwsError, ErrorClass, classify, readable
+from trainingjob_operator.logic.errors import MESSAGE_LIMIT, AwsError, ErrorClass, classify, is_clock, readable
 
 CREATE, DESCRIBE, STOP = "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob"
 UPDATE, LIST, ASSUME = "UpdateTrainingJob", "ListTrainingJobs", "AssumeRole"
@@ -16,8 +16,12 @@ BY_CODE = [
     (CREATE, "SomethingNew", None, ErrorClass.RETRY),
     (CREATE, "403", 403, ErrorClass.RETRY),
     (CREATE, "", 400, ErrorClass.RETRY),
-    (CREATE, "InvalidSignatureException", 400, ErrorClass.RETRY),
     (ASSUME, "RequestExpired", 400, ErrorClass.RETRY),
+    (CREATE, "RequestAbortedException", 400, ErrorClass.RETRY),
+    (CREATE, "MalformedHttpRequestException", 400, ErrorClass.RETRY),
+    (DESCRIBE, "SerializationException", 400, ErrorClass.RETRY),
+    (CREATE, "SomethingNew", 408, ErrorClass.RETRY),
+    (ASSUME, "MalformedQueryString", 404, ErrorClass.RETRY),
     (CREATE, "EndpointConnectionError", None, ErrorClass.RETRY),
     (CREATE, "ReadTimeoutError", None, ErrorClass.RETRY),
     (CREATE, "ThrottlingException", 400, ErrorClass.THROTTLED),
@@ -32,14 +36,23 @@ BY_CODE = [
     (CREATE, "MissingParameter", 400, ErrorClass.REFUSED),
     (CREATE, "ParamValidationError", None, ErrorClass.REFUSED),
     (DESCRIBE, "InvalidRegionError", None, ErrorClass.REFUSED),
-    (CREATE, "SomethingNew", 400, ErrorClass.REFUSED),
+    (CREATE, "RequestEntityTooLargeException", 413, ErrorClass.REFUSED),
+    (STOP, "SomethingNew", 400, ErrorClass.REFUSED),
+    (CREATE, "SomethingNew", 400, ErrorClass.DOUBTFUL),
+    (CREATE, "SomethingNew", 404, ErrorClass.DOUBTFUL),
+    (CREATE, "ConflictException", 409, ErrorClass.DOUBTFUL),
+    (CREATE, "SerializationException", 400, ErrorClass.DOUBTFUL),
+    (CREATE, "KMSNotFoundException", 400, ErrorClass.DOUBTFUL),
     (UPDATE, "ConflictException", 409, ErrorClass.CONFLICT),
     (CREATE, "AccessDeniedException", 400, ErrorClass.DENIED),
     (ASSUME, "AccessDenied", 403, ErrorClass.DENIED),
     (LIST, "UnauthorizedOperation", 403, ErrorClass.DENIED),
     (LIST, "SomethingNew", 403, ErrorClass.DENIED),
     (LIST, "SomethingNew", 401, ErrorClass.DENIED),
-    (ASSUME, "RegionDisabledException", 403, ErrorClass.DENIED),
+    (ASSUME, "RegionDisabledException", 403, ErrorClass.REGION),
+    (DESCRIBE, "OptInRequired", 403, ErrorClass.REGION),
+    (CREATE, "InvalidSignatureException", 400, ErrorClass.CREDENTIALS),
+    (ASSUME, "SignatureDoesNotMatch", 403, ErrorClass.CREDENTIALS),
     (DESCRIBE, "ExpiredTokenException", 400, ErrorClass.CREDENTIALS),
     (ASSUME, "ExpiredToken", 403, ErrorClass.CREDENTIALS),
     (DESCRIBE, "UnrecognizedClientException", 400, ErrorClass.CREDENTIALS),
@@ -78,6 +91,91 @@ BY_WORDS = [
     (CREATE, "Could not assume role arn:aws:iam::111122223333:role/x.", ErrorClass.DOUBTFUL),
     (CREATE, "No S3 objects found under S3 URL s3://bucket/prefix.", ErrorClass.DOUBTFUL),
     (CREATE, "", ErrorClass.DOUBTFUL),
+    # reported by users, with the source in logic/errors.py
+    (
+        CREATE,
+        (
+            "Invalid DNS suffix 'amazonaws.com' for region 'us-east-1' in training image. Please provide the valid "
+            "<region>.<dns-suffix>: 'eu-central-1.amazonaws.com'"
+        ),
+        ErrorClass.REFUSED,
+    ),
+    (
+        CREATE,
+        "Invalid region us-east-2 in image URI 1.dkr.ecr.us-east-2.amazonaws.com/a:1. Please provide another.",
+        ErrorClass.REFUSED,
+    ),
+    (
+        CREATE,
+        'Region of "1.dkr.ecr.us-east-1.amazonaws.com/a" does not match expected region of eu-central-1.',
+        ErrorClass.REFUSED,
+    ),
+    (CREATE, "Cross region ECR image pulls are not allowed.", ErrorClass.REFUSED),
+    (
+        CREATE,
+        (
+            "Invalid training image. Please provide a valid Amazon Elastic Container Registry path of the Docker image "
+            "to run."
+        ),
+        ErrorClass.REFUSED,
+    ),
+    (
+        CREATE,
+        (
+            'No S3 objects found under S3 URL "s3://data" given in input data source. Please ensure that the bucket '
+            "exists in the selected region (us-east-1), that objects exist under that S3 prefix, and that the role "
+            '"arn:aws:iam::111122223333:role/x" has "s3:ListBucket" permissions on bucket "data". Error message from '
+            "S3: The bucket is in this region: ap-southeast-1. Please use this region to retry the request"
+        ),
+        ErrorClass.REFUSED,
+    ),
+    (
+        CREATE,
+        (
+            'No S3 objects found under S3 URL "s3://data/unsupported" given in input data source. Please ensure that '
+            "the bucket exists in the selected region (us-east-1), that objects exist under that S3 prefix, and that "
+            'the role "arn:aws:iam::111122223333:role/must-be-set" has "s3:ListBucket" permissions on bucket "data".'
+        ),
+        ErrorClass.DOUBTFUL,
+    ),
+    (CREATE, "The S3 bucket must be in the same region as the training job.", ErrorClass.REFUSED),
+    (CREATE, "S3 says PermanentRedirect: it must be addressed using the specified endpoint.", ErrorClass.REFUSED),
+    (
+        CREATE,
+        "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true",
+        ErrorClass.REFUSED,
+    ),
+    (
+        CREATE,
+        "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds",
+        ErrorClass.REFUSED,
+    ),
+    (
+        CREATE,
+        "EnableNetworkIsolation must be true for jobs using SageMaker Marketplace algorithms.",
+        ErrorClass.REFUSED,
+    ),
+    (CREATE, "The training image requires network isolation.", ErrorClass.REFUSED),
+    (
+        CREATE,
+        (
+            "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the request "
+            "without specifying metric definitions."
+        ),
+        ErrorClass.REFUSED,
+    ),
+    (CREATE, "Instance type ml.t3.medium isn't supported for training.", ErrorClass.REFUSED),
+    (CREATE, "Warm pools are not currently supported with this instance type.", ErrorClass.REFUSED),
+    (CREATE, "This algorithm does not support FastFile mode.", ErrorClass.REFUSED),
+    (CREATE, "ml.p5.48xlarge is not available in this region.", ErrorClass.REFUSED),
+    (CREATE, "TrainingImage and AlgorithmName are mutually exclusive.", ErrorClass.REFUSED),
+    (CREATE, "VolumeSizeInGB must be greater than 0.", ErrorClass.REFUSED),
+    (CREATE, "Duplicate channel name train.", ErrorClass.REFUSED),
+    (CREATE, "Training job names must be unique within an AWS account and region.", ErrorClass.IN_USE),
+    (CREATE, "The account-level service limit 'a' is 1 Instances.", ErrorClass.WAITING),
+    (CREATE, "Unexpected failure code: InvalidImageDigest", ErrorClass.DOUBTFUL),
+    (CREATE, "The subnet 'subnet-1' does not exist.", ErrorClass.DOUBTFUL),
+    (CREATE, "The image 1.dkr.ecr.eu-west-1.amazonaws.com/must-be-set:1 does not exist.", ErrorClass.DOUBTFUL),
     (UPDATE, "Something else.", ErrorClass.REFUSED),
     (LIST, "The token is not valid.", ErrorClass.REFUSED),
 ]
@@ -90,6 +188,23 @@ def test_a_validation_exception_goes_by_its_words(operation: str, message: str, 
 
 def test_words_count_for_no_other_code() -> None:
     assert classify(CREATE, "AccessDeniedException", "1 validation error detected", 400) is ErrorClass.DENIED
+
+
+CLOCK = [
+    ("RequestExpired", "", True),
+    ("RequestTimeTooSkewed", "The difference is too large.", True),
+    ("InvalidSignatureException", "Signature expired: 20261127T1 is now earlier than 20261127T2", True),
+    ("SignatureDoesNotMatch", "Signature not yet current: 20261127T2 is still later than 20261127T1", True),
+    ("InvalidSignatureException", "The request signature we calculated does not match", False),
+    ("ValidationException", "Signature expired", False),
+    ("ExpiredTokenException", "Signature expired", False),
+]
+
+
+@pytest.mark.parametrize(("code", "message", "is_off"), CLOCK)
+def test_only_a_clock_that_is_off_is_retried_and_named(code: str, message: str, is_off: bool) -> None:
+    assert is_clock(code, message) is is_off
+    assert (classify(DESCRIBE, code, message, 403) is ErrorClass.RETRY) is is_off
 
 
 @given(st.text(), st.text(), st.text(), st.none() | st.integers())
@@ -142,6 +257,52 @@ READABLE = [
 ]
 
 
+LONG = [
+    (
+        f"1 validation error detected: Value '{'x' * 5000}' at 'trainingJobName' failed to satisfy constraint: c",
+        f"1 validation error detected: Value '{'x' * 59}…' at 'trainingJobName' failed to satisfy constraint: c",
+    ),
+    (
+        "1 validation error detected: Value 'ml.m5.larg' at 'resourceConfig.instanceType' failed to satisfy "
+        "constraint: Member must satisfy enum value set: ["
+        + ", ".join(f"ml.{family}.{size}" for family in ("c5", "m4", "m5", "p5") for size in ("large", "4xlarge"))
+        + ", "
+        + ", ".join(f"ml.g{n}.metal" for n in range(90))
+        + "]",
+        (
+            "1 validation error detected: Value 'ml.m5.larg' at 'resourceConfig.instanceType' failed to satisfy "
+            "constraint: Member must satisfy enum value set: [ml.m5.large, ml.m5.4xlarge, ml.p5.large, …] "
+            "(98 values; the SageMaker API reference lists all)"
+        ),
+    ),
+    (
+        (
+            "2 validation errors detected: Value 'Pip' at 'algorithmSpecification.trainingInputMode' failed to satisfy "
+            "constraint: Member must satisfy enum value set: [Pipe, File, FastFile]; Value '' at 'roleArn' failed to "
+            "satisfy constraint: Member must have length greater than or equal to 20"
+        ),
+        (
+            "2 validation errors detected: Value 'Pip' at 'algorithmSpecification.trainingInputMode' failed to satisfy "
+            "constraint: Member must satisfy enum value set: [Pipe, File, FastFile]; Value '' at 'roleArn' failed to "
+            "satisfy constraint: Member must have length greater than or equal to 20"
+        ),
+    ),
+    (
+        f"Invalid length for parameter TrainingJobName, value: {'7' * 500}, valid max length: 63",
+        f"Invalid length for parameter TrainingJobName, value: {'7' * 59}…, valid max length: 63",
+    ),
+    (
+        f"Invalid type for parameter Tags[0].Value, value: {'y' * 500}, type: <class 'int'>, valid types: x",
+        f"Invalid type for parameter Tags[0].Value, value: {'y' * 59}…, type: <class 'int'>, valid types: x",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "shown"), LONG)
+def test_a_long_value_leaves_room_for_path_and_constraint(message: str, shown: str) -> None:
+    assert readable(message) == shown
+
+
 @pytest.mark.parametrize(("message", "shown"), READABLE)
 def test_a_message_is_one_line_without_ids_and_private_values(message: str, shown: str) -> None:
     assert readable(message) == shown
@@ -163,3 +324,15 @@ def test_a_huge_message_is_cut_and_says_so() -> None:
 @pytest.mark.parametrize(("message", "shown"), [("No.", "ResourceInUse: No."), ("", "ResourceInUse")])
 def test_an_error_reads_as_code_and_message(message: str, shown: str) -> None:
     assert str(AwsError(CREATE, "ResourceInUse", message, ErrorClass.IN_USE, definite=True)) == shown
+
+
+@pytest.mark.parametrize(
+    ("answered", "definite", "sentence"),
+    [
+        (True, True, "CreateTrainingJob was answered with X: No."),
+        (False, True, "CreateTrainingJob was not sent (X): No."),
+        (False, False, "CreateTrainingJob got no answer (X): No."),
+    ],
+)
+def test_a_sentence_claims_an_answer_only_where_there_was_one(answered: bool, definite: bool, sentence: str) -> None:
+    assert AwsError(CREATE, "X", "No.", ErrorClass.RETRY, definite=definite, answered=answered).sentence == sentence

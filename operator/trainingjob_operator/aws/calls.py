@@ -21,7 +21,7 @@ from botocore.exceptions import (
 )
 
 from trainingjob_operator.aws.threads import Threads
-from trainingjob_operator.logic.errors import AwsError, ErrorClass, classify, is_named, readable
+from trainingjob_operator.logic.errors import AwsError, ErrorClass, classify, is_clock, is_named, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,7 @@ class Caller:
         if isinstance(error, TimeoutError):
             unsent = attempt.give_up()
             message = f"No answer within {deadline:.0f} s."
-            return AwsError(operation, "DeadlineExceeded", message, ErrorClass.RETRY, definite=unsent)
+            return AwsError(operation, "DeadlineExceeded", message, ErrorClass.RETRY, definite=unsent, answered=False)
         return translate(operation, error, sent=attempt.sent_at is not None)
 
     def _report(self, operation: str, attempt: _Attempt, observe: Observe | None, failure: AwsError | None) -> None:
@@ -177,7 +177,10 @@ def translate(operation: str, error: Exception, *, sent: bool) -> AwsError:
         code, message = type(error).__name__, str(error)
     kind = classify(operation, code, message, status)
     definite = not sent or kind is not ErrorClass.RETRY or _was_not_connected(error)
-    return AwsError(operation, code, readable(message), kind, definite=definite)
+    answered = status is not None or code == "UnreadableAnswer"
+    if is_clock(code, message):
+        definite, message = True, f"The clock here and the service's differ by minutes. {message}"
+    return AwsError(operation, code, readable(message), kind, definite=definite, answered=answered)
 
 
 def _was_not_connected(error: Exception) -> bool:

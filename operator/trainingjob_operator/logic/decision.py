@@ -109,7 +109,7 @@ _REASONS = {
 }
 """Of an error of another class its own code is the reason."""
 
-_SHOWN_LATE = PASSING | {ErrorClass.CONFLICT}
+_SHOWN_LATE = (PASSING - {ErrorClass.REGION, ErrorClass.ACCOUNT}) | {ErrorClass.CONFLICT}
 """Errors that pass by themselves; they are shown when they last."""
 
 

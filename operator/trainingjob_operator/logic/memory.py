@@ -27,7 +27,9 @@ VANGUARD_RETRY_FIRST, VANGUARD_SHARE = 5.0, 0.25
 THROTTLED_RETRY_SECONDS = 2.0
 """The longest pause after a throttle: the budget is what slows down, for all jobs together and in their order."""
 
-PASSING = frozenset({ErrorClass.RETRY, ErrorClass.THROTTLED, ErrorClass.CREDENTIALS})
+PASSING = frozenset(
+    {ErrorClass.RETRY, ErrorClass.THROTTLED, ErrorClass.CREDENTIALS, ErrorClass.REGION, ErrorClass.ACCOUNT}
+)
 """Errors of the service rather than of one job: when it answers again, they are over for all."""
 
 PASSIVE_SECONDS = 600.0
@@ -36,6 +38,7 @@ PASSIVE_SECONDS = 600.0
 
 _PAUSES = {
     ErrorClass.DENIED: (DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS),
+    ErrorClass.REGION: (DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS),
     ErrorClass.THROTTLED: (RETRY_FIRST, THROTTLED_RETRY_SECONDS),
 }
 
