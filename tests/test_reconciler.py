@@ -961,20 +961,87 @@ def test_an_object_that_another_controller_writes_is_left_to_it_until_it_is_quie
     played(scene, seconds=10_000.0)
 
 
-def test_an_object_that_is_left_to_another_controller_is_let_go_when_its_job_is_to_be_retained() -> None:
+@pytest.mark.parametrize("manager", ["controller", "dashboard"])
+def test_the_job_of_an_object_that_another_controller_writes_is_stopped_on_deletion(manager: str) -> None:
     async def scene(stage: Stage) -> None:
         stage.api.apply(body())
         await stage.wait(30.0)
-        stage.api.write_status_as("dashboard", KEY, trainingJobStatus="InProgress")
+        for failure in ("one", "two", "three"):
+            stage.api.write_status_as(manager, KEY, failureReason=failure)
+            await stage.wait(1.0)
+        assert stage.condition("ACK.Advisory")[:2] == ("True", "Passive")
+        assert f'"{manager}"' in stage.condition("ACK.Advisory")[2]
         stage.api.delete(KEY)
-        await stage.wait(60.0)
-        assert KEY in stage.api.objects, "who stops the job is not clear"
-        stage.api.annotate(KEY, **{DELETION_POLICY: "retain"})
         await stage.wait(1.0)
+        assert stage.count("StopTrainingJob") == 1
+        await stage.wait(20.0)
         assert stage.gone
-        assert stage.count("StopTrainingJob") == 0
+        assert stage.count("StopTrainingJob") == 1
 
     played(scene, seconds=10_000.0)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"failureReason": "as somebody thinks"},
+        {"trainingJobStatus": "Completed", "secondaryStatus": "Completed"},
+        {"lastModifiedTime": "2030-01-01T00:00:00Z", "secondaryStatus": "Uploading"},
+        {"secondaryStatusTransitions": [{"status": "Uploading", "startTime": "2026-11-21T11:00:00Z"}]},
+        {"conditions": [], "trainingJobStatus": None, "secondaryStatus": None},
+    ],
+    ids=lambda written: next(iter(written)),
+)
+@pytest.mark.parametrize("ended", [False, True], ids=["while it runs", "after its end"])
+def test_a_single_write_of_the_status_by_others_is_overwritten(written: dict[str, Any], *, ended: bool) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(100.0 if ended else 30.0)
+        before = stage.object["status"]
+        describes = stage.count("DescribeTrainingJob")
+        stage.api.write_status_as("velero-server", KEY, **written)
+        await stage.wait(2.0)
+        after = stage.object["status"]
+        times = {"lastTransitionTime": None}
+        assert {**after, "conditions": [one | times for one in after["conditions"]]} == {
+            **before,
+            "conditions": [one | times for one in before["conditions"]],
+        }
+        assert stage.count("DescribeTrainingJob") == describes + 1
+        await stage.wait(100.0)
+        assert stage.condition("Complete")[0] == "True"
+
+    played(scene, outcome="Completed", seconds=60.0)
+
+
+def test_an_edit_that_meets_the_write_of_another_controller_is_applied_once_that_is_quiet() -> None:
+    async def scene(stage: Stage) -> None:
+        spec = {**SPEC, "profilerConfig": {"s3OutputPath": "s3://bucket/one"}}
+        stage.api.apply(body(spec=spec))
+        await stage.wait(30.0)
+        stage.api.write_status_as("controller", KEY, failureReason="as ACK sees it")
+        stage.api.edit(KEY, profilerConfig={"s3OutputPath": "s3://bucket/two"})
+        await stage.wait(1.0)
+        assert stage.condition("ACK.Advisory")[1] == "Passive"
+        assert stage.object["status"]["observedGeneration"] == 1
+        await stage.wait(700.0)
+        assert stage.count("UpdateTrainingJob") == 1
+        assert stage.object["status"]["observedGeneration"] == 2
+
+    played(scene, seconds=10_000.0)
+
+
+def test_a_controller_that_writes_the_object_of_an_ended_job_again_and_again_is_left_alone() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(100.0)
+        for number in range(20):
+            stage.api.write_status_as("dashboard", KEY, failureReason=str(number))
+            await stage.wait(30.0)
+        assert stage.object["status"]["failureReason"] == "19"
+        assert stage.condition("ACK.Advisory")[:2] == ("True", "Passive")
+
+    played(scene)
 
 
 @pytest.mark.parametrize(

@@ -172,37 +172,41 @@ def test_a_version_that_is_no_number_never_hides_the_first_sight(version: object
     assert jobs().see(raw, 1.0) is not None
 
 
-def written(by: str, at: str, version: int, subresource: str = "status") -> dict[str, Any]:
+def written(version: int, **by: str) -> dict[str, Any]:
+    """:param by: the time of the last write of the status, by field manager"""
     raw = body(version=version)
     raw["metadata"]["managedFields"] = [
         {"manager": OWN, "subresource": "status", "time": "2026-11-21T12:00:00Z"},
-        {"manager": by, "subresource": subresource, "time": at},
+        *({"manager": manager, "subresource": "status", "time": at} for manager, at in by.items()),
     ]
     return raw
 
 
-def is_left_alone(tracked: Tracked) -> str | None:
-    """To whom."""
-    return None if tracked.memory.passive_until is None else tracked.memory.foreign_writer
-
-
-def test_another_writer_of_the_status_is_noticed_when_it_writes_again() -> None:
+def test_another_writer_of_the_status_is_noticed_each_time_it_writes() -> None:
     known = jobs()
-    tracked = known.see(written("controller", "2026-11-21T11:00:00Z", 1), 1.0)
+    tracked = known.see(written(1, backup="2026-11-21T11:00:00Z", controller="2026-11-21T10:00:00Z"), 1.0)
     assert tracked is not None
-    assert is_left_alone(tracked) is None, "it may have been the one before us"
-    known.see(written("controller", "2026-11-21T11:00:00Z", 2), 2.0)
-    assert is_left_alone(tracked) is None
-    known.see(written("controller", "2026-11-21T12:05:00Z", 3), 3.0)
-    assert is_left_alone(tracked) == "controller"
+
+    def noticed() -> list[object]:
+        return [*tracked.memory.foreign_writes, tracked.memory.foreign_writer]
+
+    assert noticed() == [""], "they may have come before this process"
+    known.see(written(2, controller="2026-11-21T10:00:00Z"), 2.0)
+    assert noticed() == [""], "the operator has overwritten what the one wrote, and the other is older"
+    known.see(written(3, controller="2026-11-21T10:00:00Z", backup="2026-11-21T12:05:00Z"), 3.0)
+    assert noticed() == [3.0, "backup"]
+    known.see(written(4, controller="2026-11-21T12:04:00Z"), 4.0)
+    assert noticed() == [3.0, 4.0, "controller"], "by a clock that is late"
 
 
 @pytest.mark.parametrize(("by", "subresource"), [("kubectl", ""), (OWN, "status")])
 def test_edits_of_users_and_writes_of_ours_are_no_other_writer(by: str, subresource: str) -> None:
     known = jobs()
     tracked = seen(known)
-    known.see(written(by, "2026-11-21T12:05:00Z", 2, subresource), 2.0)
-    assert tracked.memory.passive_until is None
+    raw = body(version=2)
+    raw["metadata"]["managedFields"] = [{"manager": by, "subresource": subresource, "time": "2026-11-21T12:05:00Z"}]
+    known.see(raw, 2.0)
+    assert tracked.memory.foreign_writes == ()
 
 
 def test_the_newest_modification_in_each_region_is_known_from_the_objects() -> None:

@@ -365,7 +365,7 @@ class Reconciler:
             memory.place_shown = (say.place, view.now)
         if say.passive:
             memory.passive_shown = True  # before the write: if it fails, the other controller is at work anyway
-            log.warning("Left to another controller, %s", memory.foreign_writer, extra=work.named)
+            log.warning('Left to the field manager "%s"', memory.foreign_writer, extra=work.named)
         wanted = await self._reporter.report(view, say)
         self._still_there(work.tracked)
         if say.passive:
@@ -379,7 +379,9 @@ class Reconciler:
             await self._patch_finalizer(tracked.resource(), hold=False)
         if say.again is None and Observation(wanted).is_ended():
             # The status tells all of it, and finished objects are the most in a cluster.
-            work.tracked.memory = Memory(first_seen=memory.first_seen, term=memory.term)
+            work.tracked.memory = Memory(
+                first_seen=memory.first_seen, term=memory.term, foreign_writes=memory.foreign_writes
+            )
 
     def _follow(self, work: Work, wanted: Mapping[str, Any]) -> None:
         """Let the sweep watch the job while it runs."""

@@ -77,6 +77,7 @@ class Reporter:
             self._pruned |= status.pruned_paths(sent, mapping(body.get("status")))
             self._tell(resource, wanted, report)
         view.memory.decided_generation = report.generation
+        view.memory.disputed = view.memory.disputed and (say.passive or view.memory.look)
         return wanted
 
     async def _write(self, resource: Resource, patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,6 +115,7 @@ class Reporter:
 
 def _compose(view: View, say: Say) -> Report:
     memory, policy, identity = view.memory, view.policy, view.attached()
+    observation = None if say.disowned or view.arn is None else memory.observation
     return Report(
         generation=_decided_generation(view, say),
         account=None if identity is None else identity.account,
@@ -121,7 +123,8 @@ def _compose(view: View, say: Say) -> Report:
         partition=None if identity is None else view.partition,
         arn=view.arn,
         job_name=None if identity is None else identity.job_name,
-        observation=None if say.disowned or view.arn is None else memory.observation,
+        observation=observation,
+        overrules=memory.disputed and observation is not None,
         terminal=say.terminal,
         vanished=say.vanished,
         hindrance=say.hindrance,

@@ -41,8 +41,8 @@ class Tracked:
     slot: Slot | None = None
     is_owner: bool = False
     """The object has proof: finalizer and ARN."""
-    foreign_write: str | None = None
-    """Who else wrote the status last, and when by the API server: `manager at time`."""
+    foreign_writes: frozenset[tuple[str, str]] = frozenset()
+    """The other field managers of the status, each with the time of its last write by the API server."""
 
     @property
     def seen(self) -> Observation | None:
@@ -92,19 +92,18 @@ class TrackedJobs:
             return None
         self._note_modified(mapping(body.get("status")))
         kept = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status")}
-        written = _find_foreign_write(body["metadata"], self._own_manager)
+        written = _find_foreign_writes(body["metadata"], self._own_manager)
         packed = zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), level=1)
         if tracked is None or tracked.uid != metadata["uid"] or is_restored:
             if tracked is not None:
                 self.forget(key, tracked.uid)
             tracked = Tracked(key, metadata["uid"], version, packed, Memory(first_seen=now))
-            tracked.foreign_write = written
             self._objects[key] = tracked
         else:
             tracked.version, tracked.packed = version, packed
-            if written is not None and written != tracked.foreign_write:
-                tracked.foreign_write = written
-                tracked.memory.note_foreign_write(written, now)
+            for manager, _ in sorted(written - tracked.foreign_writes):
+                tracked.memory.note_foreign_write(manager, now)
+        tracked.foreign_writes = written
         return tracked
 
     def see_answer(self, body: Mapping[str, Any], now: float, *, known_before: int = 0) -> None:
@@ -207,11 +206,10 @@ def _comparable(resource_version: object) -> int:
     return int(resource_version) if isinstance(resource_version, str) and resource_version.isdigit() else 0
 
 
-def _find_foreign_write(metadata: Mapping[str, Any], own_manager: str) -> str | None:
-    """The last write of the status by somebody else."""
-    writes = [
-        (str(entry.get("time", "")), str(entry.get("manager", "")))
+def _find_foreign_writes(metadata: Mapping[str, Any], own_manager: str) -> frozenset[tuple[str, str]]:
+    """The last write of the status by each other field manager that still owns a part of it."""
+    return frozenset(
+        (str(entry.get("manager", "")), str(entry.get("time", "")))
         for entry in metadata.get("managedFields") or ()
         if entry.get("subresource") == "status" and entry.get("manager") != own_manager
-    ]
-    return "{1} at {0}".format(*max(writes)) if writes else None
+    )

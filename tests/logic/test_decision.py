@@ -23,7 +23,7 @@ from trainingjob_operator.logic.annotations import (
 from trainingjob_operator.logic.annotations import REGION as REGION_KEY
 from trainingjob_operator.logic.decision import ADD_TAGS, CREATE, DESCRIBE, LIST_TAGS, STOP, UPDATE, decide
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.memory import Memory, Refusal, Trouble
+from trainingjob_operator.logic.memory import ACK_MANAGER, Memory, Refusal, Trouble
 from trainingjob_operator.logic.naming import Identity, Ownership, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -183,11 +183,17 @@ TAGS_TOLD = condition("ACK.Advisory", "EditNotPossible", f"{decision.TAGS_KEPT}:
 
 PASSIVITY = [
     when(
-        "another controller writes the object: say so once, and leave it alone",
-        says(advisories=("Passive",), passive=True, again=50.0),
-        known={"passive_until": NOW + 50, "foreign_writer": "controller"},
+        "another controller writes the object: report it once, and leave the object alone",
+        says(advisories=("Passive",), passive=True, again=50.0, unfinished=True),
+        known={"passive_until": NOW + 50, "foreign_writer": "dashboard"},
     ),
-    when("it was said", Wait(50.0), known={"passive_until": NOW + 50, "passive_shown": True}),
+    when(
+        "what is reported of an edit is kept meanwhile",
+        says(advisories=("Passive", "EditPending"), passive=True, again=50.0, unfinished=True),
+        {**EDITED, "status": own(conditions=[condition("ACK.Advisory", "EditPending")])},
+        {"passive_until": NOW + 50, "foreign_writer": ACK_MANAGER},
+    ),
+    when("it was reported", Wait(50.0), known={"passive_until": NOW + 50, "passive_shown": True}),
     when("the other one has been quiet for long enough", TakeTurn(WANTED), known={"passive_until": NOW}),
     when(
         "the operator was told to act all the same",
@@ -196,8 +202,8 @@ PASSIVITY = [
         overrides_passive=True,
     ),
     when(
-        "a job that is to be stopped is left to the other one too",
-        Wait(50.0),
+        "a job whose object is deleted is stopped all the same",
+        Stop(WANTED),
         {"held": True, "deleting": True, "status": own()},
         {"passive_until": NOW + 50, "passive_shown": True},
     ),
@@ -208,10 +214,10 @@ PASSIVITY = [
         {"passive_until": NOW + 50},
     ),
     when(
-        "and one whose job has ended, told or not",
-        Release(),
-        {"held": True, "deleting": True, "status": own()},
-        {"passive_until": NOW + 50, "observation": ENDED},
+        "what another field manager has written of the job is not believed",
+        Look(WANTED),
+        {"held": True, "deleting": True, "status": own(ENDED)},
+        {"disputed": True, "look": True},
     ),
 ]
 

@@ -10,11 +10,14 @@ from tests.logic.objects import ACCOUNT, REGION, WANTED, resource
 from trainingjob_operator.logic.annotations import Defaults, resolve
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import (
+    ACK_MANAGER,
     DENIED_RETRY_FIRST,
     DENIED_RETRY_SECONDS,
     PASSIVE_SECONDS,
     RETRY_FIRST,
     RETRY_SECONDS,
+    RIVAL_SECONDS,
+    RIVAL_WRITES,
     THROTTLED_RETRY_SECONDS,
     VANGUARD_RETRY_FIRST,
     VANGUARD_SHARE,
@@ -116,16 +119,31 @@ def test_an_attempt_that_is_over_leaves_nothing_behind() -> None:
     assert memory == Memory(first_seen=0.0)
 
 
-def test_another_writer_is_left_alone_for_ten_minutes_after_its_last_write_and_told_of_once() -> None:
+@pytest.mark.parametrize("manager", ["velero-server", "kubectl-patch"])
+def test_a_single_write_by_others_is_no_other_controller(manager: str) -> None:
     memory = Memory(first_seen=0.0)
-    memory.note_foreign_write("controller at 2026-11-21T12:00:00Z", 100.0)
-    assert memory.foreign_writer == "controller"
-    assert memory.passive_until == 100.0 + PASSIVE_SECONDS
+    for number in range(10):
+        memory.note_foreign_write(manager, number * RIVAL_SECONDS / (RIVAL_WRITES - 1))
+        assert memory.passive_until is None
+        assert (memory.disputed, memory.look) == (True, True), "what it has written is overwritten"
+
+
+@pytest.mark.parametrize(("manager", "writes"), [(ACK_MANAGER, 1), ("dashboard", RIVAL_WRITES)])
+def test_another_controller_is_left_alone_for_ten_minutes_after_its_last_write_and_reported_once(
+    manager: str, writes: int
+) -> None:
+    memory = Memory(first_seen=0.0)
+    for number in range(writes):
+        assert memory.passive_until is None
+        memory.note_foreign_write(manager, 100.0 + number)
+    last = 100.0 + writes - 1
+    assert memory.foreign_writer == manager
+    assert memory.passive_until == last + PASSIVE_SECONDS
     memory.passive_shown = True
-    memory.note_foreign_write("controller at 2026-11-21T12:01:00Z", 160.0)
-    assert memory.passive_until == 160.0 + PASSIVE_SECONDS
+    memory.note_foreign_write("dashboard", last + PASSIVE_SECONDS - 1.0)
+    assert memory.passive_until == last + 2 * PASSIVE_SECONDS - 1.0
     assert memory.passive_shown
-    memory.note_foreign_write("controller at 2026-11-21T13:00:00Z", 5000.0)
+    memory.note_foreign_write(manager, 5000.0)
     assert not memory.passive_shown
 
 

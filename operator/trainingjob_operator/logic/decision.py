@@ -26,7 +26,14 @@ from trainingjob_operator.logic.annotations import (
 )
 from trainingjob_operator.logic.conditions import ADVISORY, TERMINAL, recorded_vanishing
 from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.memory import PASSING, RETRY_SECONDS, Memory, Trouble
+from trainingjob_operator.logic.memory import (
+    ACK_MANAGER,
+    PASSING,
+    PASSIVE_SECONDS,
+    RETRY_SECONDS,
+    Memory,
+    Trouble,
+)
 from trainingjob_operator.logic.naming import Identity, Ownership, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -115,10 +122,10 @@ _SHOWN_LATE = (PASSING - {ErrorClass.REGION, ErrorClass.ACCOUNT}) | {ErrorClass.
 
 def decide(view: View) -> Step:
     """The next step for the object."""
+    if view.resource.deleting:  # at all times: the job is paid for, and a second Stop changes nothing
+        return _decide_deletion(view)
     if view.is_passive:
         return _stay_passive(view)
-    if view.resource.deleting:
-        return _decide_deletion(view)
     identity = view.attached()
     if identity is not None:
         return _decide_life(view, identity)
@@ -126,24 +133,23 @@ def decide(view: View) -> Step:
 
 
 def _stay_passive(view: View) -> Step:
-    """Say so once, and do nothing else: the other controller rewrites what it finds.
-
-    Only what holds an object back in vain is let go: that calls nobody, and either controller would do it.
-    """
+    """Report it once, and do nothing else: the other controller rewrites what it finds."""
     memory = view.memory
-    step = _decide_deletion(view) if view.resource.deleting else None
-    if isinstance(step, Release) or (isinstance(step, Say) and step.release):
-        return Release()
     quiet_in = (memory.passive_until or view.now) - view.now
     if memory.passive_shown:
         return Wait(quiet_in)
+    if memory.foreign_writer == ACK_MANAGER:
+        rival = f'The field manager "{ACK_MANAGER}", which is that of ACK\'s controllers, writes'
+    else:
+        rival = f'The field manager "{memory.foreign_writer}" writes, again and again,'
     message = (
-        f"Another controller, {memory.foreign_writer}, writes the status of this object. It is left alone until that "
-        "has stopped for ten minutes. Run one controller for it, or separate them with --watch-selectors."
+        f"{rival} the status of this object. The operator leaves the object alone until other field managers have not "
+        f"written its status for {PASSIVE_SECONDS / 60:.0f} minutes; only a deletion is carried out. Run one "
+        "controller for the object, or separate the controllers with --watch-selectors."
     )
     kept = told_difference(view.resource)  # the only record of it
     advisories = (Finding(PASSIVE, message), *(() if kept is None else (kept,)))
-    return Say(advisories=advisories, passive=True, again=quiet_in)
+    return Say(advisories=advisories, passive=True, again=quiet_in, unfinished=True)
 
 
 # -- before there is a job --------------------------------------------------------------------------------------------

@@ -32,9 +32,15 @@ PASSING = frozenset(
 )
 """Errors of the service rather than of one job: when it answers again, they are over for all."""
 
+ACK_MANAGER = "controller"
+"""The field manager of ACK's controllers; one write of it is enough to leave the object to it."""
+
+RIVAL_WRITES, RIVAL_SECONDS = 3, 120.0
+"""So many writes of a status by other field managers within that time are those of a controller. Fewer are those of a
+person or a backup tool, and are overwritten."""
+
 PASSIVE_SECONDS = 600.0
 """How long another controller must have been quiet before its object is touched again."""
-
 
 _PAUSES = {
     ErrorClass.DENIED: (DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS),
@@ -138,8 +144,12 @@ class Memory(JobMemory):
     """It names the spec and the annotations that it is about."""
     marked: Identity | None = None
     """What this process has marked the object with: that mark tells of no attempt before its own."""
-    foreign_writer: str | None = None
-    """Who else writes the status, since this process knows the object."""
+    foreign_writer: str = ""
+    """The other field manager that has written the status last, since this process knows the object."""
+    foreign_writes: tuple[float, ...] = ()
+    """When other field managers have written the status lately."""
+    disputed: bool = False
+    """The status holds what another field manager has written: only the next answer of SageMaker counts."""
     passive_until: float | None = None
     """Until then the object is left to that other controller."""
     passive_shown: bool = False
@@ -224,12 +234,16 @@ class Memory(JobMemory):
             self.troubles.clear()
         self.target = target
 
-    def note_foreign_write(self, write: str, now: float) -> None:
-        """Two controllers on one object undo each other's work: leave it alone until the other has been quiet."""
-        if self.passive_until is None or now >= self.passive_until:
-            self.passive_shown = False
-        self.foreign_writer = write.partition(" at ")[0]
-        self.passive_until = now + PASSIVE_SECONDS
+    def note_foreign_write(self, manager: str, now: float) -> None:
+        """A single write is overwritten; two controllers would undo each other's work for ever."""
+        was_passive = self.passive_until is not None and now < self.passive_until
+        self.passive_shown = self.passive_shown and was_passive
+        self.foreign_writer = manager
+        recent = [at for at in self.foreign_writes if now - at < RIVAL_SECONDS]
+        self.foreign_writes = (*recent, now)[-RIVAL_WRITES:]
+        self.disputed = self.look = True
+        if was_passive or manager == ACK_MANAGER or len(self.foreign_writes) == RIVAL_WRITES:
+            self.passive_until = now + PASSIVE_SECONDS
 
     def note_request(self, request: str) -> None:
         """Somebody asked for another look: nothing that was put off is put off any longer."""

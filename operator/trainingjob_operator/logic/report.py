@@ -40,6 +40,8 @@ class Report:
     """In the user's spelling; the ARN's is lower-cased."""
     observation: Observation | None = None
     """What SageMaker said last."""
+    overrules: bool = False
+    """Another field manager has written the status: what it tells of the job is replaced by the observation."""
     terminal: Finding | None = None
     """Refused for good, name clash, nothing to adopt or to read, an unusable annotation before there is a job."""
     vanished: Finding | None = None

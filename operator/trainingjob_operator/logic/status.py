@@ -36,7 +36,7 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
     """
     if report.disowned:
         previous = {name: previous[name] for name in ("conditions", "lastHandledReconcileAt") if name in previous}
-    known = Observation.from_status(previous)
+    known = Observation() if report.overrules else Observation.from_status(previous)
     vanished = report.vanished or recorded_vanishing(previous.get("conditions"))
     if answer := report.observation:
         if answer.is_newer_than(known) and answer.is_same_run_as(known):

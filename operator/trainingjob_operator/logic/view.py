@@ -83,7 +83,7 @@ class View:
         """The newest of what this process saw and what the status tells."""
         if self.memory.observation is not None:
             return self.memory.observation
-        return Observation.from_status(self.resource.status)
+        return Observation() if self.memory.disputed else Observation.from_status(self.resource.status)
 
     def attached(self) -> Identity | None:
         """The job that is known to be this object's, spelled as the user spells it: an ARN is in lower case."""
