@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from trainingjob_operator.logic.observation import COMPLETED, FAILED, MAX_ITEMS, Observation
+from trainingjob_operator.logic.failure_reason import ALGORITHM_ERROR, CLASSES, classify_failure
+from trainingjob_operator.logic.observation import COMPLETED, FAILED, MAX_ITEMS, Observation, RuleStatus
 from trainingjob_operator.logic.report import Finding
 from trainingjob_operator.logic.timestamps import format_second, parse_time
 
@@ -48,6 +49,7 @@ DELETING = "Deleting"
 """The object is being deleted and waits for its job to end."""
 JOB_COMPLETED = "Completed"
 JOB_FAILED = "JobFailed"
+"""The algorithm failed, or the class of the failure is unknown."""
 JOB_STOPPED = "Stopped"
 MAX_RUNTIME_EXCEEDED = "MaxRuntimeExceeded"
 MAX_WAIT_TIME_EXCEEDED = "MaxWaitTimeExceeded"
@@ -55,8 +57,13 @@ JOB_NOT_FOUND = "JobNotFound"
 """The job is gone from SageMaker although it had not ended; it is never created again."""
 RULES_RUNNING = "RulesRunning"
 """The job has ended; a debug or profiler rule evaluates on."""
+RULE_ISSUES_FOUND = "RuleIssuesFound"
+"""A debug or profiler rule has ended with IssuesFound."""
 UNKNOWN = "Unknown"
 """There is a word for it, but none that can stand as a reason."""
+
+FAILURES = {name: name for name in CLASSES - {ALGORITHM_ERROR}}
+"""Reasons of failures that are not the algorithm's own, by the class of the failureReason."""
 
 STOP_CAUSES: Mapping[str, str] = {
     JOB_STOPPED: "The training job was stopped.",
@@ -122,9 +129,9 @@ def decide_cells(report: Report, observation: Observation) -> dict[str, Cell]:
         cells[RESOURCE_SYNCED] = replace(Cell.true(finding), status="False" if hindrance.waiting else "Unknown")
         if not is_settled and not hindrance.waiting:
             cells[READY] = Cell.false(finding)
+    advisories += [describe_issues(rule) for rule in observation.rule_issues]
     if advisories:
-        message = " ".join(finding.message for finding in advisories)
-        cells[ADVISORY] = Cell("True", advisories[0].reason, message)
+        cells[ADVISORY] = Cell("True", advisories[0].reason, _join(advisories))
     if report.adopted:
         cells[ADOPTED] = Cell("True", "Adopted", "The training job existed before this object.")
     return cells
@@ -168,9 +175,28 @@ def end_of(observation: Observation) -> Finding:
     if observation.status == COMPLETED:
         return Finding(JOB_COMPLETED, _in_status(observation))
     if observation.status == FAILED:
-        return Finding(JOB_FAILED, observation.failure_reason or _in_status(observation))
+        text = observation.failure_reason
+        return Finding(FAILURES.get(classify_failure(text), JOB_FAILED), text or _in_status(observation))
     cause = observation.secondary_status if observation.secondary_status in STOP_CAUSES else JOB_STOPPED
-    return Finding(cause, observation.failure_reason or STOP_CAUSES[cause])
+    message, words = STOP_CAUSES[cause], observation.last_message
+    if words:
+        message = f"{message} SageMaker's last status message: {words}"
+    return Finding(cause, observation.failure_reason or message)
+
+
+def describe_issues(rule: RuleStatus) -> Finding:
+    """The outcome of a rule that has found issues."""
+    message = f"{rule.kind} {rule.name} is in {rule.status} status"
+    return Finding(RULE_ISSUES_FOUND, f"{message}: {rule.details}" if rule.details else f"{message}.")
+
+
+def _join(findings: Sequence[Finding]) -> str:
+    """Their messages. One that repeats the message of the last process, joined as it was, adds nothing."""
+    joined = ""
+    for finding in findings:
+        if finding.message not in joined:
+            joined = f"{joined} {finding.message}".lstrip()
+    return joined
 
 
 def recorded_vanishing(previous: object) -> Finding | None:

@@ -8,12 +8,13 @@ the job runs, and what the spec wants.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from trainingjob_operator.logic.failure_reason import hide_commands
 from trainingjob_operator.logic.members import STATUS
 from trainingjob_operator.logic.timestamps import normalize_time, parse_time
 
@@ -26,8 +27,10 @@ STOPPED = "Stopped"
 ENDED = frozenset({COMPLETED, FAILED, STOPPED})
 """TrainingJobStatus values after which the job never runs again; any other, known or not, counts as running."""
 
-RULE_ENDED = frozenset({"NoIssuesFound", "IssuesFound", "Error", "Stopped"})
+ISSUES_FOUND = "IssuesFound"
+RULE_ENDED = frozenset({"NoIssuesFound", ISSUES_FOUND, "Error", "Stopped"})
 """RuleEvaluationStatus values after which a rule never runs again."""
+_RULES = {"DebugRule": "debugRuleEvaluationStatuses", "ProfilerRule": "profilerRuleEvaluationStatuses"}
 
 WARM_POOL_GONE = frozenset({"Terminated", "Reused"})
 WARM_POOL_MARGIN = timedelta(minutes=5)
@@ -128,6 +131,17 @@ def _savings(answer: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str
 
 
 @dataclass(frozen=True, slots=True)
+class RuleStatus:
+    """The evaluation of one debug or profiler rule."""
+
+    kind: str
+    """DebugRule or ProfilerRule."""
+    name: str
+    status: str
+    details: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One answer of SageMaker about one job, as it stands in `.status`; whatever was unusable is left out."""
 
@@ -189,7 +203,14 @@ class Observation:
 
     @property
     def failure_reason(self) -> str:
-        return str(self.fields.get("failureReason", ""))
+        """In SageMaker's words, without the command lines that it quotes."""
+        return hide_commands(str(self.fields.get("failureReason", "")))
+
+    @property
+    def last_message(self) -> str:
+        """SageMaker's last status message, without command lines; empty while only a list has told the state."""
+        messages = [item["statusMessage"] for item in self.transitions if item.get("statusMessage")]
+        return hide_commands(messages[-1]) if messages and not self.is_hearsay() else ""
 
     @property
     def creation_time(self) -> datetime | None:
@@ -218,14 +239,20 @@ class Observation:
     @property
     def running_rule(self) -> tuple[str, str] | None:
         """The first rule that has not ended: DebugRule or ProfilerRule, and its status."""
-        kinds = [("DebugRule", "debugRuleEvaluationStatuses")]
-        if self.fields.get("profilingStatus") != "Disabled":
-            kinds.append(("ProfilerRule", "profilerRuleEvaluationStatuses"))
-        for kind, name in kinds:
-            for rule in self.fields.get(name, ()):
-                if rule.get("ruleEvaluationStatus", "Error") not in RULE_ENDED:
-                    return kind, rule["ruleEvaluationStatus"]
-        return None
+        is_profiling = self.fields.get("profilingStatus") != "Disabled"
+        running = (rule for rule in self._rules() if rule.status not in RULE_ENDED)
+        return next(((rule.kind, rule.status) for rule in running if is_profiling or rule.kind == "DebugRule"), None)
+
+    @property
+    def rule_issues(self) -> list[RuleStatus]:
+        """The rules that have found issues in the job."""
+        return [rule for rule in self._rules() if rule.status == ISSUES_FOUND]
+
+    def _rules(self) -> Iterator[RuleStatus]:
+        for kind, field_name in _RULES.items():
+            for rule in self.fields.get(field_name, ()):
+                name, details = rule.get("ruleConfigurationName", ""), hide_commands(rule.get("statusDetails", ""))
+                yield RuleStatus(kind, name, rule.get("ruleEvaluationStatus", "Error"), details)
 
     def is_ended(self) -> bool:
         return self.status in ENDED
