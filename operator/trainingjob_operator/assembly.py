@@ -141,6 +141,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         jitter=clocks.jitter,
         dropped=metrics.event_dropped,
         is_busy=lambda: queue.depth > settings.max_concurrent_reconciles,
+        instance=socket.gethostname(),
     )
     try:
         caller = await _check(settings, api, gateways)

@@ -34,7 +34,7 @@ class StatusWriter(Protocol):
 class Recorder(Protocol):
     """Where Events go (kube/events.py)."""
 
-    def record(self, subject: Subject, kind: str, reason: str, message: str, key: str) -> None: ...
+    def record(self, subject: Subject, kind: str, reason: str, message: str, key: str, order: str = "") -> None: ...
 
 
 class Reporter:
@@ -103,7 +103,7 @@ class Reporter:
         named = name_in_log(*resource.key)
         final = {finding.reason for finding in (report.terminal, report.vanished) if finding is not None}
         for draft in events.drafts(resource.status, wanted, report):
-            self._recorder.record(subject, draft.type, draft.reason, draft.message, draft.key)
+            self._recorder.record(subject, draft.type, draft.reason, draft.message, draft.key, draft.order)
             if draft.reason in final:
                 log.warning("%s: %s", draft.reason, draft.message, extra=named)
         before, after = Observation(resource.status), Observation(wanted)

@@ -87,7 +87,7 @@ CLUSTER_RULES: set[Rule] = {
     ("sagemaker.services.k8s.aws", "trainingjobs/status", (), frozenset({"patch"})),
     ("", "namespaces", (), frozenset({"get", "list", "watch"})),
     ("services.k8s.aws", "iamroleselectors", (), frozenset({"list"})),
-    ("", "events", (), frozenset({"create"})),
+    ("events.k8s.io", "events", (), frozenset({"create"})),
     ("authorization.k8s.io", "selfsubjectaccessreviews", (), frozenset({"create"})),
 }
 OWN_RULES: set[Rule] = {
@@ -99,7 +99,7 @@ NAMESPACE_RULES: set[Rule] = {
     ("sagemaker.services.k8s.aws", "trainingjobs", (), frozenset({"get", "list", "watch", "patch"})),
     ("sagemaker.services.k8s.aws", "trainingjobs/status", (), frozenset({"patch"})),
     ("", "namespaces", (), frozenset({"get"})),
-    ("", "events", (), frozenset({"create"})),
+    ("events.k8s.io", "events", (), frozenset({"create"})),
 }
 
 
@@ -283,7 +283,7 @@ def test_the_namespaces_own_policy_takes_the_pods(control_plane: Cluster, instal
 RIGHTS = [
     (TRAINING, "patch", "trainingjobs.sagemaker.services.k8s.aws/x", True),
     (TRAINING, "patch", "trainingjobs.sagemaker.services.k8s.aws/x --subresource=status", True),
-    (TRAINING, "create", "events", True),
+    (TRAINING, "create", "events.events.k8s.io", True),
     (NAMESPACE, "update", f"leases.coordination.k8s.io/{LEASE_NAME}", True),
     (NAMESPACE, "get", f"configmaps/{ACCOUNT_MAP}", True),
     (TRAINING, "delete", "trainingjobs.sagemaker.services.k8s.aws/x", False),

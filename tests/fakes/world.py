@@ -98,7 +98,7 @@ class FakeRecorder:
 
     events: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def record(self, subject: Subject, kind: str, reason: str, message: str, key: str) -> None:
+    def record(self, subject: Subject, kind: str, reason: str, message: str, key: str, order: str = "") -> None:
         self.events.append((kind, reason, message))
 
 

@@ -7,12 +7,15 @@ import contextlib
 import json
 import logging
 import random
+import re
+import string
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.objects import training_job
 from tests.kube.leases import Clock
 from tests.kube.proxy import Relay
 from tests.kube.test_client import through
@@ -48,10 +51,18 @@ def make_recorder(
     drops: Drops,
     clock: Callable[[], float] = time.monotonic,
     is_busy: Callable[[], bool] = lambda: False,
+    now: Callable[[], datetime] = lambda: MOMENT,
     **limits: Any,
 ) -> EventRecorder:
     return EventRecorder(
-        api, clock=clock, now=lambda: MOMENT, jitter=random.Random(1), dropped=drops, is_busy=is_busy, **limits
+        api,
+        clock=clock,
+        now=now,
+        jitter=random.Random(1),
+        dropped=drops,
+        is_busy=is_busy,
+        instance="replica-1",
+        **limits,
     )
 
 
@@ -110,10 +121,56 @@ async def test_an_event_names_its_object_and_who_reports(
         "name": "job",
         "uid": "uid-1",
     }
-    assert event["reportingComponent"] == event["source"]["component"] == "trainingjob-operator"
-    assert event["firstTimestamp"] == event["lastTimestamp"] == "2026-11-21T10:00:00Z"
-    shown = await asyncio.to_thread(kubectl, "events", "--for", "trainingjob/job")
+    assert event["reportingComponent"] == "trainingjob-operator"
+    assert event["reportingInstance"] == "replica-1"
+    assert event["eventTime"] == "2026-11-21T10:00:00.000000Z"
+    shown = await asyncio.to_thread(kubectl, "events", "--namespace", namespace, "--for", "trainingjob/job")
     assert "it failed" in shown
+
+
+VIEWS = [
+    ("describe", "trainingjob", "job"),
+    ("events", "--for", "trainingjob/job"),
+    *(
+        ("get", "events", f"--sort-by={field}")
+        for field in (".eventTime", ".lastTimestamp", ".firstTimestamp", ".metadata.creationTimestamp")
+    ),
+    ("get", "events"),
+]
+
+
+@pytest.mark.usefixtures("crd")
+async def test_kubectl_shows_events_in_the_order_of_the_life(
+    api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl
+) -> None:
+    manifest = json.dumps(training_job("job"))
+    await asyncio.to_thread(kubectl, "create", "--namespace", namespace, "--filename", "-", input=manifest)
+    uid = await asyncio.to_thread(
+        kubectl, "get", "trainingjob", "job", "--namespace", namespace, "--output=jsonpath={.metadata.uid}"
+    )
+    reasons = [f"Reason{letter}" for letter in string.ascii_uppercase]  # more than a sort of few keeps in order
+    recorder = make_recorder(api, drops)
+    async with running(recorder):
+        for number, reason in enumerate(reasons):
+            recorder.record(Subject(namespace, "job", uid), "Normal", reason, "told", reason, f"{number:02x}")
+        await recorder.flush(60)
+    for view in VIEWS:
+        shown = await asyncio.to_thread(kubectl, *view, "--namespace", namespace)
+        assert re.findall(r"Reason[A-Z]\b", shown) == reasons, view
+
+
+async def test_a_clock_that_is_set_back_is_followed(api: ApiServer, namespace: str, drops: Drops) -> None:
+    times = iter([MOMENT, MOMENT, MOMENT - timedelta(hours=1)])
+    recorder = make_recorder(api, drops, now=lambda: next(times))
+    async with running(recorder):
+        for key in "abc":
+            recorder.record(Subject(namespace, "job", "uid"), "Normal", "Created", key, key)
+        await recorder.flush(30)
+    assert {event["message"]: event["eventTime"] for event in await events_in(api, namespace)} == {
+        "a": "2026-11-21T10:00:00.000000Z",
+        "b": "2026-11-21T10:00:00.000001Z",
+        "c": "2026-11-21T09:00:00.000000Z",
+    }
 
 
 async def test_a_repeat_after_a_crash_makes_no_second_event(api: ApiServer, namespace: str, drops: Drops) -> None:
@@ -226,7 +283,7 @@ async def test_a_role_without_events_is_told_once(
         await recorder.flush(30)
     await api.close()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "create on events" in caplog.text
+    assert "right to create events.events.k8s.io" in caplog.text
 
 
 async def test_while_the_api_server_is_away_the_oldest_go_and_the_rest_follow_later(

@@ -10,7 +10,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from trainingjob_operator.kube.client import WRITE_SECONDS, ApiServer
@@ -20,10 +20,18 @@ from trainingjob_operator.kube.objects import API_VERSION, KIND
 log = logging.getLogger(__name__)
 
 COMPONENT = "trainingjob-operator"
+ACTION = "Reconcile"
+"""The API server requires one; no other is taken."""
 INTERNAL_ERROR = "InternalError"
 """The API server's reason where a webhook could not be asked, among others."""
 MESSAGE_LIMIT = 1024
 """Bytes of a message that the API server takes."""
+INSTANCE_LIMIT = 128
+"""Characters of a reporting instance that it takes."""
+NAME_LIMIT = 253
+"""Characters of an object's name that it takes."""
+TICK = timedelta(microseconds=1)
+"""The precision of `eventTime`."""
 RETRY_LIMIT = 30.0
 """Seconds between two tries at most, while the API server is away."""
 YIELDING = 4.0
@@ -52,22 +60,27 @@ class _Record:
     reason: str
     message: str
     key: str
+    order: str
     moment: datetime
     failures: int = 0
     """How often the API server answered with an error of its own."""
 
-    def compose(self) -> dict[str, Any]:
+    def compose(self, instance: str) -> dict[str, Any]:
         """The object that is posted."""
         subject, message = self.subject, self.message
+        # Event lists come in the order of their names, and `kubectl describe` sorts by a time that this API lacks.
         digest = hashlib.sha256(f"{subject.uid}/{self.key}".encode()).hexdigest()[:16]
-        moment = self.moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        suffix = f".{self.order}{digest}"
         if len(message.encode()) > MESSAGE_LIMIT:
             message = message.encode()[: MESSAGE_LIMIT - 3].decode(errors="ignore") + "…"
         return {
-            "apiVersion": "v1",
+            "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{subject.name[:230].rstrip('-.')}.{digest}", "namespace": subject.namespace},
-            "involvedObject": {
+            "metadata": {
+                "name": subject.name[: NAME_LIMIT - len(suffix)].rstrip("-.") + suffix,
+                "namespace": subject.namespace,
+            },
+            "regarding": {
                 "apiVersion": API_VERSION,
                 "kind": KIND,
                 "namespace": subject.namespace,
@@ -76,13 +89,11 @@ class _Record:
             },
             "type": self.kind,
             "reason": self.reason,
-            "message": message,
-            "count": 1,
-            "firstTimestamp": moment,
-            "lastTimestamp": moment,
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
-            "reportingInstance": "",
+            "note": message,
+            "eventTime": self.moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "action": ACTION,
+            "reportingController": COMPONENT,
+            "reportingInstance": instance[:INSTANCE_LIMIT],
         }
 
 
@@ -92,8 +103,9 @@ class EventRecorder:
     The limits are for thousands of jobs that are applied at once: each is worth eight Events or so in its life, and
     what brings the jobs about has to come first, as long as the queue is less than half full.
 
-    The name of an Event follows from the object's uid and the caller's key, so that what is recorded again after a
-    crash exists already. When the queue is full the oldest Event is dropped and `dropped` called.
+    The name of an Event follows from the object's uid and the caller's key and order, so that what is recorded again
+    after a crash exists already. When the queue is full the oldest Event is dropped and `dropped` called.
+    `instance` names this process to readers of its Events.
     """
 
     def __init__(
@@ -105,6 +117,7 @@ class EventRecorder:
         jitter: random.Random,
         dropped: Callable[[], None],
         is_busy: Callable[[], bool],
+        instance: str,
         capacity: int = 20_000,
         per_second: float = 100.0,
         burst: int = 100,
@@ -115,6 +128,8 @@ class EventRecorder:
         self._jitter = jitter
         self._dropped = dropped
         self._is_busy = is_busy
+        self._instance = instance
+        self._last_moment = datetime.min.replace(tzinfo=UTC)
         self._capacity = capacity
         self._interval = 1.0 / per_second
         self._burst = burst
@@ -126,12 +141,21 @@ class EventRecorder:
         self._full_at = clock()  # when the token bucket will be full; every token taken moves it on
         self._denial_logged = False
 
-    def record(self, subject: Subject, kind: str, reason: str, message: str, key: str) -> None:
-        """Queue one Event: `kind` is Normal or Warning, `key` tells it from the object's other Events."""
+    def record(self, subject: Subject, kind: str, reason: str, message: str, key: str, order: str = "") -> None:
+        """Queue one Event.
+
+        :param kind: Normal or Warning
+        :param key: tells it from the object's other Events
+        :param order: sorts it, as text, among the object's other Events; letters and digits as in names of objects
+        """
+        moment = self._now()
+        if moment <= self._last_moment < moment + timedelta(seconds=1):  # else the clock was set back
+            moment = self._last_moment + TICK
+        self._last_moment = moment
         if len(self._queue) >= self._capacity:
             self._queue.popleft()
             self._dropped()
-        self._queue.append(_Record(subject, kind, reason, message, key, self._now()))
+        self._queue.append(_Record(subject, kind, reason, message, key, order, moment))
         self._filled.set()
         self._emptied.clear()
 
@@ -193,9 +217,10 @@ class EventRecorder:
             log.warning("%d Events were not posted before the end", len(self._queue))
 
     async def _post(self, event: _Record) -> None:
-        path = f"/api/v1/namespaces/{event.subject.namespace}/events"
+        path = f"/apis/events.k8s.io/v1/namespaces/{event.subject.namespace}/events"
+        body = event.compose(self._instance)
         try:
-            await self._api.call("POST", path, seconds=WRITE_SECONDS, body=event.compose())
+            await self._api.call("POST", path, seconds=WRITE_SECONDS, body=body)
         except AlreadyExists:
             pass
         except Unavailable:
@@ -205,6 +230,6 @@ class EventRecorder:
                 log.debug("An Event was refused: %s", error)
             else:
                 self._denial_logged = True
-                log.warning("Events can't be posted; the operator's role needs create on events: %s", error)
+                log.warning("Events can't be posted without the right to create events.events.k8s.io: %s", error)
         except KubeError as error:
             log.debug("An Event was refused: %s", error)

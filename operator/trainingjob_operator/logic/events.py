@@ -8,28 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from trainingjob_operator.logic import conditions
+from trainingjob_operator.logic.failure_reason import hide_commands
 from trainingjob_operator.logic.observation import COMPLETED, FAILED, STOPPED, Observation
 from trainingjob_operator.logic.timestamps import parse_time
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.report import Report
+    from trainingjob_operator.logic.report import Finding, Hindrance, Report
 
 # Reasons. A transition's reason is its secondary status; an error's is that of its condition.
 CREATED = "Created"
 """SageMaker has taken the job."""
 ADOPTED = "Adopted"
 """The object has taken up a job that existed before it."""
-END_REASONS: Mapping[str, str] = {COMPLETED: "JobCompleted", FAILED: "JobFailed", STOPPED: "JobStopped"}
-"""By trainingJobStatus. A transition of nearly the same name comes with SageMaker's words, this with the outcome."""
+JOB_COMPLETED = "JobCompleted"
+JOB_STOPPED = "JobStopped"
+"""A failed job's reason is that of its condition."""
 
-ALARMING = frozenset({"Failed", "Interrupted", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"})
-"""Secondary statuses that deserve a Warning."""
+ENDS = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"})
+"""Secondary statuses of an ended job. Its end is one Event, that of the job."""
+ALARMING = frozenset({"Interrupted"})
+"""Other secondary statuses that deserve a Warning."""
 
 MAX_NOTE = 1000
 """Bytes of one message; the API server takes 1,024."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 EventType = Literal["Normal", "Warning"]
 
@@ -42,59 +50,128 @@ class EventDraft:
     reason: str
     message: str
     key: str
+    order: str
+    """Sorts the object's Events, as text, as they follow each other in the life of its job.
+
+    It follows from what is told alone, so that a repeat after a crash has the same. News of unknown time come behind
+    the newest transition that is known.
+    """
+
+
+class _Rank(IntEnum):
+    """The order of news between two transitions; the first four precede all transitions."""
+
+    WAITING = 0
+    ERROR = 1
+    REFUSAL = 2
+    CREATION = 3
+    TRANSITION = 4
+    END = 5
+    LATER = 6
 
 
 def drafts(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> list[EventDraft]:
     """The news between the status in the object and the whole wanted one (nothing pruned), oldest first."""
     before, after = Observation.from_status(previous), Observation(wanted)
     return [
+        *_turn(previous, wanted, report),
         *_creation(previous, wanted, report),
         *_transitions(before, after),
+        *_rules(before, after),
         *_end(before, after),
         *_errors(previous, wanted, report),
     ]
 
 
+def _turn(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
+    """Waiting for a turn is news once, and its place in the line none."""
+    waits = (conditions.READY, "False", conditions.WAITING)
+    if report.waiting and waits in _kinds(wanted) and waits not in _kinds(previous):
+        order = _order(_Rank.WAITING)
+        yield _draft("Normal", conditions.WAITING, report.waiting.message, key=conditions.WAITING, order=order)
+
+
 def _creation(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
     arn = _arn(wanted)
     if arn and not _arn(previous):
-        if report.adopted:
-            yield _draft("Normal", ADOPTED, f"Adopted the training job {arn}.", key=f"{ADOPTED}/{arn}")
-        else:
-            yield _draft("Normal", CREATED, f"SageMaker has taken the training job {arn}.", key=f"{CREATED}/{arn}")
+        reason = ADOPTED if report.adopted else CREATED
+        message = (
+            f"Adopted the training job {arn}." if report.adopted else f"SageMaker has taken the training job {arn}."
+        )
+        yield _draft("Normal", reason, message, key=f"{reason}/{arn}", order=_order(_Rank.CREATION))
 
 
 def _transitions(before: Observation, after: Observation) -> Iterator[EventDraft]:
     told = {(item["status"], item["startTime"]) for item in before.transitions}
     # ACK's CRD keeps no transitions. There, whatever began before the last change that was seen has been told.
     told_until = None if told else before.last_modified_time
-    for item in after.transitions:
+    for number, item in enumerate(after.transitions):
         status, start = item["status"], item["startTime"]
         began = parse_time(start)
-        if (status, start) in told or (told_until and began and began <= told_until):
+        if status in ENDS or (status, start) in told or (told_until and began and began <= told_until):
             continue
-        message = item.get("statusMessage") or f"The training job is in secondary status {status}."
-        yield _draft("Warning" if status in ALARMING else "Normal", status, message, key=f"{status}@{start}")
+        message = hide_commands(item.get("statusMessage", "")) or f"The training job is in secondary status {status}."
+        kind: EventType = "Warning" if status in ALARMING else "Normal"
+        yield _draft(kind, status, message, f"{status}@{start}", _order(_Rank.TRANSITION, began, number))
+
+
+def _rules(before: Observation, after: Observation) -> Iterator[EventDraft]:
+    told = {(rule.kind, rule.name) for rule in before.rule_issues}
+    for rule in after.rule_issues:
+        if (rule.kind, rule.name) not in told:
+            finding = conditions.describe_issues(rule)
+            key = f"{finding.reason}/{rule.kind}/{rule.name}"
+            yield _draft("Warning", finding.reason, finding.message, key, _behind(after, _Rank.LATER))
 
 
 def _end(before: Observation, after: Observation) -> Iterator[EventDraft]:
-    if after.is_ended() and not before.is_ended():
-        reason = END_REASONS[after.status]
+    if _is_end_known(after) and not _is_end_known(before):
         end = conditions.end_of(after)
-        yield _draft("Normal" if after.status == COMPLETED else "Warning", reason, end.message, key=reason)
+        reason = {COMPLETED: JOB_COMPLETED, STOPPED: JOB_STOPPED}.get(after.status, end.reason)
+        kind: EventType = "Normal" if after.status == COMPLETED else "Warning"
+        yield _draft(kind, reason, end.message, f"End/{after.status}", _behind(after, _Rank.END))
+
+
+def _is_end_known(observation: Observation) -> bool:
+    """Whether the job has ended, and its failure's reason is known: a list tells of a failure without one."""
+    if observation.status != FAILED or observation.failure_reason:
+        return observation.is_ended()
+    return bool(observation.transitions) and not observation.is_hearsay()
 
 
 def _errors(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
     """What the conditions say for the first time; a retry that ends alike says nothing new."""
     told, tell = _error_messages(previous), _error_messages(wanted)
-    errors = (report.terminal, report.vanished, report.hindrance, *report.advisories)
-    news: list[tuple[EventType, str, str]] = [("Warning", error.reason, error.message) for error in errors if error]
+    after = Observation(wanted) if _arn(wanted) else None
+    news: list[tuple[EventType, _Rank, Finding | Hindrance]] = [
+        ("Warning", _Rank.REFUSAL, error) for error in (report.terminal, report.vanished) if error
+    ]
+    if report.hindrance and not report.hindrance.waiting:
+        news.append(("Warning", _Rank.ERROR, report.hindrance))
+    news += [("Warning", _Rank.ERROR, advisory) for advisory in report.advisories]
     if edit := report.pending_edit:
-        news.append(("Normal", edit.reason, edit.message))
-    for kind, reason, message in news:
-        shown = conditions.bound_message(message)
+        news.append(("Normal", _Rank.ERROR, edit))
+    for kind, rank, error in news:
+        shown = conditions.bound_message(error.message)
         if shown in tell and shown not in told:
-            yield _draft(kind, reason, shown, key=f"{reason}: {shown}")
+            order = _order(rank) if after is None else _behind(after, _Rank.LATER)
+            yield _draft(kind, error.reason, shown, f"{error.reason}: {shown}", order)
+    yield from _quota(previous, report)
+
+
+def _quota(previous: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
+    """Waiting for quota or capacity is news once: the figures in SageMaker's words change with each retry."""
+    error = report.hindrance
+    if error is None or not error.waiting:
+        return
+    if (conditions.RECOVERABLE, "True", conditions.bound_reason(error.reason)) not in _kinds(previous):
+        yield _draft("Warning", error.reason, error.message, error.reason, _order(_Rank.WAITING))
+
+
+def _kinds(status: Mapping[str, Any]) -> set[tuple[str, str, str | None]]:
+    """Type, status and reason of each condition."""
+    found = conditions.read_conditions(status.get("conditions"))
+    return {(condition["type"], condition["status"], condition.get("reason")) for condition in found}
 
 
 def _error_messages(status: Mapping[str, Any]) -> str:
@@ -111,6 +188,21 @@ def _arn(status: Mapping[str, Any]) -> object:
     return metadata.get("arn") if isinstance(metadata, Mapping) else None
 
 
-def _draft(kind: EventType, reason: str, message: str, key: str) -> EventDraft:
+def _behind(after: Observation, rank: _Rank) -> str:
+    """Behind all that is known to have happened to the job."""
+    transitions = after.transitions
+    began = parse_time(transitions[-1]["startTime"]) if transitions else None
+    ended = after.end_time if after.is_ended() else None
+    newest = max((moment for moment in (began, ended) if moment), default=None)
+    return _order(rank, newest, len(transitions))
+
+
+def _order(rank: _Rank, moment: datetime | None = None, number: int = 0) -> str:
+    """`number` keeps what began at the same moment apart."""
+    milliseconds = max(0, (moment - _EPOCH) // timedelta(milliseconds=1)) if moment else 0
+    return f"{milliseconds:012x}{number:03x}{rank:x}"
+
+
+def _draft(kind: EventType, reason: str, message: str, key: str, order: str) -> EventDraft:
     note = message.encode(errors="replace")[:MAX_NOTE].decode(errors="ignore")
-    return EventDraft(kind, conditions.bound_reason(reason), note, key)
+    return EventDraft(kind, conditions.bound_reason(reason), note, key, order)
