@@ -19,7 +19,7 @@ def test_each_piece_of_news_is_one_event() -> None:
         await stage.wait(100.0)
         assert stage.life is not None
         reasons = [reason for _, reason, _ in stage.life.recorder.events]
-        assert reasons == ["Created", "Starting", "Downloading", "Training", "Completed", "JobCompleted"]
+        assert reasons == ["Created", "Starting", "Downloading", "Training", "JobCompleted"]
 
     played(scene)
 
