@@ -13,6 +13,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.api_server import FakeApiServer
+from tests.fakes.discovery import FakeDiscovery, make_coverage
 from tests.fakes.service import FakeService, wall
 from tests.fakes.world import Life
 from tests.logic.objects import NAME, NAMESPACE, body
@@ -25,6 +26,8 @@ from trainingjob_operator.watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from trainingjob_operator.coverage import Coverage
 
 KEY = (NAMESPACE, NAME)
 KIND = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "TrainingJob"}
@@ -99,7 +102,7 @@ async def server() -> AsyncIterator[Server]:
 class Watch:
     """A watcher that has nobody but Kopf to tell it anything."""
 
-    def __init__(self, server: Server, folder: Path, life: Life) -> None:
+    def __init__(self, server: Server, folder: Path, life: Life, coverage: Coverage) -> None:
         config = {
             "current-context": "x",
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
@@ -112,7 +115,7 @@ class Watch:
         watcher = Watcher(
             login=Login({"KUBECONFIG": str(folder / "config")}),
             lists=FakeApiServer(),
-            namespaces=(),
+            coverage=coverage,
             label_selector="team=red",
             jobs=life.jobs,
             queue=life.queue,
@@ -145,7 +148,9 @@ class Watch:
 async def watch(server: Server, tmp_path: Path) -> AsyncIterator[Watch]:
     life = Life(FakeApiServer(), FakeService())
     await life.end()
-    watch = Watch(server, tmp_path, life)
+    coverage = make_coverage(FakeDiscovery())
+    await coverage.survey()
+    watch = Watch(server, tmp_path, life, coverage)
     yield watch
     await watch.end()
 

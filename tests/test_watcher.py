@@ -9,11 +9,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.api_server import FakeApiServer
+from tests.fakes.discovery import FakeDiscovery, make_coverage
 from tests.fakes.service import FakeService, wall
 from tests.fakes.virtual_time import run
 from tests.fakes.world import Life
 from tests.logic.objects import NAME, NAMESPACE, UID, body
 from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.coverage import Coverage
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import Unavailable
 from trainingjob_operator.metrics import Metrics
@@ -22,11 +24,15 @@ from trainingjob_operator.watcher import RELIST_SECONDS, Watcher
 KEY = (NAMESPACE, NAME)
 
 
-async def watcher(api: FakeApiServer, life: Life, *, label_selector: str = "") -> Watcher:
+async def watcher(
+    api: FakeApiServer, life: Life, *, label_selector: str = "", coverage: Coverage | None = None
+) -> Watcher:
+    coverage = coverage or make_coverage(FakeDiscovery())
+    await coverage.survey()
     return Watcher(
         login=Login.__new__(Login),  # only Kopf's thread asks it, which these tests do not start
         lists=api,
-        namespaces=(),
+        coverage=coverage,
         label_selector=label_selector,
         jobs=life.jobs,
         queue=life.queue,

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from importlib import metadata
 
@@ -19,26 +19,42 @@ from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.aws.credentials import READING_TIMEOUTS, Timeouts
 from trainingjob_operator.aws.gateway import CallerIdentity, CallTimeouts, Gateways
 from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.coverage import Coverage
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.event_listener import EventListener
 from trainingjob_operator.health import Heartbeat, Heartbeats, Readiness, serve_health, serve_metrics
 from trainingjob_operator.job_calls import JobCalls, Standing
-from trainingjob_operator.kube.client import ApiServer, Login, LoginError
-from trainingjob_operator.kube.discovery import find_obstacle
-from trainingjob_operator.kube.errors import KubeError
+from trainingjob_operator.kube.client import ApiServer, Login
+from trainingjob_operator.kube.discovery import (
+    Discovery,
+    Right,
+    right_to_account_map,
+    right_to_cluster_id,
+    rights_to_lead,
+)
 from trainingjob_operator.kube.events import EventRecorder
 from trainingjob_operator.kube.leader import Elector
 from trainingjob_operator.kube.objects import FIELD_MANAGER, TrainingJobObjects
 from trainingjob_operator.kube.surroundings import MAX_SILENCE, Surroundings
 from trainingjob_operator.leadership import AlwaysLeading, Leadership
 from trainingjob_operator.logic.annotations import Defaults, Deletion
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.reconciler import Reconciler
 from trainingjob_operator.reporter import Reporter
-from trainingjob_operator.settings import Settings
+from trainingjob_operator.settings import Settings, show_given
+from trainingjob_operator.start_up import (
+    AWS,
+    CLUSTER,
+    FIRST_LIST,
+    await_coverage,
+    identify,
+    list_first,
+    name_sts,
+    persist,
+    read_cluster_id,
+)
 from trainingjob_operator.sweeper import Sweeper
 from trainingjob_operator.tracked_jobs import TrackedJobs
 from trainingjob_operator.watcher import BACKOFF_LIMIT, Watcher
@@ -46,14 +62,13 @@ from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
-FIRST_LIST = "the first list of objects"
 FINISH_SECONDS = 1.0
 """At the end: how long what is under way may take before the Lease is given back."""
 GAUGE_SECONDS = 5.0
 LISTEN_SECONDS = 120.0
 """A round of the event listener takes less: half a minute for messages, a minute's pause after errors."""
-IDENTITY_PAUSES = (1.0, 2.0, 4.0)
-"""Between the tries at the start to learn whose credentials these are."""
+SURVEY_MAX_SECONDS = 300.0
+"""A survey of many namespaces whose every call takes its time."""
 WATCH_SECONDS = BACKOFF_LIMIT + 30.0
 """A watch that the API server ends again and again pauses so long, and no restart would help."""
 STUCK_SECONDS = 120.0
@@ -61,7 +76,7 @@ STUCK_SECONDS = 120.0
 
 
 class StartError(Exception):
-    """The operator can't start; the message is one sentence that says what to do."""
+    """The operator can't run with these flags; the message is one sentence that says what to do."""
 
 
 async def run(settings: Settings) -> int:
@@ -70,34 +85,29 @@ async def run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    operator, stopped = asyncio.create_task(_operate(settings)), asyncio.create_task(stop.wait())
+    await asyncio.wait((operator, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if not operator.done():
+        log.info("Stopping")
+        operator.cancel()
+    stopped.cancel()
     try:
-        async with _operator(settings) as loops:
-            return await _until(stop, loops)
+        await operator
+    except asyncio.CancelledError:
+        return 0
     except StartError as error:
         log.error("%s", error)  # noqa: TRY400  the sentence says it all
-        return 1
-
-
-async def _until(stop: asyncio.Event, loops: list[asyncio.Task[None]]) -> int:
-    """Wait for the signal; a loop that ends by itself is a defect, and a fresh process the best answer to it."""
-    stopped = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([stopped, *loops], return_when=asyncio.FIRST_COMPLETED)
-    if stopped in done:
-        log.info("Stopping")
-        return 0
-    for task in done:
-        log.error("%s has ended", task.get_name(), exc_info=task.exception())
     return 1
 
 
-@contextlib.asynccontextmanager
-async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]]]:  # noqa: PLR0915  a list of parts
-    """Everything that runs, from the first check to the last release."""
+async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of parts
+    """Everything that runs, from the first check to the last release; returns when a loop has ended by itself."""
     version = metadata.version("trainingjob-operator")
     clocks = Clocks(_elapsed, lambda: datetime.now(UTC), random.Random())  # noqa: S311  jitter is no secret
     registry = CollectorRegistry()
     metrics = Metrics(registry, version, clocks.monotonic)
     heartbeats, readiness = Heartbeats(clocks.monotonic), Readiness(FIRST_LIST)
+    log.info("trainingjob-operator %s starts: %s", version, show_given(settings) or "every setting is the default")
     watch_beat, sweep_beat = Heartbeat(clocks.monotonic), Heartbeat(clocks.monotonic)
     login = Login(os.environ)
     api = ApiServer(login)
@@ -108,18 +118,6 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         create_tps=settings.create_tps,
         list_tps=settings.list_tps,
         describe_tps=settings.describe_tps,
-    )
-    elector = _elector(settings, api, clocks)
-    leadership: Leadership = AlwaysLeading() if elector is None else elector
-    gateways = Gateways(
-        region=settings.aws_region,
-        version=version,
-        budgets=budgets,
-        fence=leadership.fence,
-        observe=metrics.aws_call_ended,
-        identity_endpoint_url=settings.aws_identity_endpoint_url or None,
-        timeouts=CallTimeouts(reading=Timeouts(READING_TIMEOUTS.connect, settings.http_client_timeout)),
-        clock=clocks.monotonic,
     )
 
     def look_again(namespace: str | None) -> None:
@@ -134,6 +132,28 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         clock=clocks.monotonic,
         jitter=clocks.jitter,
     )
+    coverage = Coverage(
+        namespaces=settings.watch_namespace,
+        beside=_rights_beside(settings),
+        discovery=Discovery(api),
+        exists=surroundings.exists,
+        readiness=readiness,
+        metrics=metrics,
+        clock=clocks.monotonic,
+    )
+    elector = _elector(settings, api, clocks, coverage.can_list)
+    leadership: Leadership = AlwaysLeading() if elector is None else elector
+    gateways = Gateways(
+        region=settings.aws_region,
+        version=version,
+        budgets=budgets,
+        fence=leadership.fence,
+        observe=metrics.aws_call_ended,
+        identity_endpoint_url=settings.aws_identity_endpoint_url or None,
+        timeouts=CallTimeouts(reading=Timeouts(READING_TIMEOUTS.connect, settings.http_client_timeout)),
+        clock=clocks.monotonic,
+    )
+
     recorder = EventRecorder(
         api,
         clock=clocks.monotonic,
@@ -143,13 +163,29 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         is_busy=lambda: queue.depth > settings.max_concurrent_reconciles,
         instance=socket.gethostname(),
     )
-    try:
-        caller = await _check(settings, api, gateways)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(api.close)
+        stack.callback(gateways.close)
+        try:
+            await stack.enter_async_context(serve_metrics(settings.metrics_addr, registry))
+            await stack.enter_async_context(serve_health(settings.healthz_addr, heartbeats, readiness))
+        except OSError as error:
+            raise StartError(f"{error}: choose other addresses (--metrics-addr, --healthz-addr).") from error
+        loops = _Loops()
+        stack.push_async_callback(loops.stop)
+
+        await await_coverage(coverage, lambda: api.url, readiness, clocks)
+        cluster_id = await persist(
+            CLUSTER, lambda: read_cluster_id(settings.cluster_id, surroundings.cluster_id), readiness, clocks
+        )
+        sts = name_sts(settings, os.environ)
+        caller = await persist(AWS, lambda: identify(gateways, sts), readiness, clocks)
+        where = {"region": settings.aws_region, "cluster_id": cluster_id}
+        log.info("trainingjob-operator %s acts as %s", version, caller.arn, extra=where)
+
         objects = TrainingJobObjects(api)
         reporter = Reporter(objects=objects, jobs=jobs, recorder=recorder, leadership=leadership, metrics=metrics)
-        standing = await _standing(settings, caller, surroundings, version)
-        where = {"region": settings.aws_region, "cluster_id": standing.cluster_id}
-        log.info("trainingjob-operator %s acts as %s", version, caller.arn, extra=where)
+        standing = _standing(settings, caller, cluster_id, version)
         line = CreateLine(budgets=budgets, queue=queue, clocks=clocks)
         calls = JobCalls(
             standing=standing,
@@ -177,7 +213,7 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
         watcher = Watcher(
             login=login,
             lists=objects,
-            namespaces=settings.watch_namespace,
+            coverage=coverage,
             label_selector=settings.watch_selectors,
             jobs=jobs,
             queue=queue,
@@ -201,56 +237,48 @@ async def _operator(settings: Settings) -> AsyncIterator[list[asyncio.Task[None]
             clocks=clocks,
             tick=sweep_beat.tick,
         )
-        async with contextlib.AsyncExitStack() as servers:
-            try:
-                await servers.enter_async_context(serve_metrics(settings.metrics_addr, registry))
-                await servers.enter_async_context(serve_health(settings.healthz_addr, heartbeats, readiness))
-            except OSError as error:
-                raise StartError(f"{error}: choose other addresses (--metrics-addr, --healthz-addr).") from error
-            loops = _Loops()
+
+        heartbeats.follow("surroundings", MAX_SILENCE, lambda: surroundings.heartbeat)
+        loops.start("surroundings", surroundings.run())
+        loops.start("events", recorder.run())
+        loops.start("survey", coverage.run(heartbeats.expect("survey", SURVEY_MAX_SECONDS).tick))
+        await persist(FIRST_LIST, lambda: list_first(watcher.list_all, settings.watch_selectors), readiness, clocks)
+        log.info("Ready: listed %d objects", len(jobs))
+        if elector is None:
+            log.info("This replica leads: leader election is off")
+        else:  # not before the first list: who does not know what exists must not keep others from leading
+            heartbeats.follow("elector", 30.0, lambda: elector.heartbeat)
+            loops.start("leader election", elector.run())
+        watch_beat.tick()
+        heartbeats.follow("watch", WATCH_SECONDS, watch_beat.last)
+        sweep_beat.tick()
+        heartbeats.follow("sweep", 30.0, sweep_beat.last)
+        beat = heartbeats.expect("queue", STUCK_SECONDS + settings.http_client_timeout)
+        for number in range(settings.max_concurrent_reconciles):
+            loops.start(f"worker {number}", reconciler.work())
+        loops.start("watch", watcher.watch())
+        loops.start("relist", watcher.relist())
+        loops.start("sweep", sweeper.run())
+        if settings.event_queue_url:
+            listener = EventListener(
+                events=gateways.event_queue(settings.event_queue_url),
+                jobs=jobs,
+                queue=queue,
+                flow=flow,
+                leadership=leadership,
+                metrics=metrics,
+                clocks=clocks,
+                tick=heartbeats.expect("event queue", LISTEN_SECONDS).tick,
+            )
+            loops.start("event queue", listener.run())
+        loops.start("gauges", _show_gauges(jobs, queue, line, leadership, reconciler, metrics, beat.tick))
+        try:
+            await loops.until_one_ends()
+        finally:
+            await queue.drain(FINISH_SECONDS)
             if elector is not None:
-                heartbeats.follow("elector", 30.0, lambda: elector.heartbeat)
-                loops.start("leader election", elector.run())
-            heartbeats.follow("surroundings", MAX_SILENCE, lambda: surroundings.heartbeat)
-            loops.start("surroundings", surroundings.run())
-            loops.start("events", recorder.run())
-            await _first_list(watcher)
-            readiness.reached(FIRST_LIST)
-            log.info("Listed %d objects", len(jobs))
-            watch_beat.tick()
-            heartbeats.follow("watch", WATCH_SECONDS, watch_beat.last)
-            sweep_beat.tick()
-            heartbeats.follow("sweep", 30.0, sweep_beat.last)
-            beat = heartbeats.expect("queue", STUCK_SECONDS + settings.http_client_timeout)
-            for number in range(settings.max_concurrent_reconciles):
-                loops.start(f"worker {number}", reconciler.work())
-            loops.start("watch", watcher.watch())
-            loops.start("relist", watcher.relist())
-            loops.start("sweep", sweeper.run())
-            if settings.event_queue_url:
-                listener = EventListener(
-                    events=gateways.event_queue(settings.event_queue_url),
-                    jobs=jobs,
-                    queue=queue,
-                    flow=flow,
-                    leadership=leadership,
-                    metrics=metrics,
-                    clocks=clocks,
-                    tick=heartbeats.expect("event queue", LISTEN_SECONDS).tick,
-                )
-                loops.start("event queue", listener.run())
-            loops.start("gauges", _show_gauges(jobs, queue, line, leadership, reconciler, metrics, beat.tick))
-            try:
-                yield loops.tasks
-            finally:
-                await queue.drain(FINISH_SECONDS)
-                if elector is not None:
-                    await elector.release()
-                await recorder.flush(FINISH_SECONDS)
-                await loops.stop()
-    finally:
-        gateways.close()
-        await api.close()
+                await elector.release()
+            await recorder.flush(FINISH_SECONDS)
 
 
 class _Loops:
@@ -262,56 +290,28 @@ class _Loops:
     def start(self, name: str, loop: Coroutine[None, None, None]) -> None:
         self.tasks.append(asyncio.create_task(loop, name=name))
 
+    async def until_one_ends(self) -> None:
+        """A loop that ends by itself is a defect, and a fresh process the best answer to it."""
+        done, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            log.error("%s has ended", task.get_name(), exc_info=task.exception())
+
     async def stop(self) -> None:
         for task in self.tasks:
             task.cancel()
-        await asyncio.wait(self.tasks)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-async def _check(settings: Settings, api: ApiServer, gateways: Gateways) -> CallerIdentity:
-    """What must hold before anything starts."""
-    caller = await _identify(gateways)
-    try:
-        obstacle = await find_obstacle(api, settings.watch_namespace)
-    except (KubeError, LoginError) as error:
-        message = f"The API server can't be reached ({error}): check the kubeconfig or the pod's service account."
-        raise StartError(message) from error
-    if obstacle is not None:
-        raise StartError(obstacle)
-    return caller
+def _rights_beside(settings: Settings) -> tuple[Right, ...]:
+    """What is needed beside the rights on the objects."""
+    return (
+        *(rights_to_lead(settings.lease_namespace) if settings.enable_leader_election else ()),
+        *(() if settings.cluster_id else (right_to_cluster_id(),)),
+        *((right_to_account_map(settings.system_namespace),) if settings.enable_carm else ()),
+    )
 
 
-async def _identify(gateways: Gateways) -> CallerIdentity:
-    """Whose credentials these are; an answer that is bad in passing is no reason to start anew."""
-    pauses = iter(IDENTITY_PAUSES)
-    while True:
-        try:
-            return await gateways.caller_identity()
-        except AwsError as error:
-            if error.kind not in (ErrorClass.RETRY, ErrorClass.THROTTLED):
-                message = (
-                    f"The AWS credentials do not work ({error}): give the pod a role (IRSA, Pod Identity) or set the "
-                    "AWS_ variables of the SDK."
-                )
-                raise StartError(message) from error
-            pause = next(pauses, None)
-            if pause is None:
-                message = (
-                    f"AWS can't be asked whose credentials these are ({error}): check the network and --aws-region."
-                )
-                raise StartError(message) from error
-            log.info("AWS does not say yet whose credentials these are: %s", error)
-        await asyncio.sleep(pause)
-
-
-async def _standing(settings: Settings, caller: CallerIdentity, surroundings: Surroundings, version: str) -> Standing:
-    try:
-        cluster_id = settings.cluster_id or await surroundings.cluster_id()
-    except KubeError as error:
-        message = f"The cluster's identity can't be read ({error}): try again, or set --cluster-id."
-        raise StartError(message) from error
-    if cluster_id is None:
-        raise StartError("The namespace kube-system can't be read: allow it (deploy/), or set --cluster-id.")
+def _standing(settings: Settings, caller: CallerIdentity, cluster_id: str, version: str) -> Standing:
     return Standing(
         defaults=Defaults(
             account=caller.account,
@@ -336,7 +336,7 @@ def _elapsed() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _elector(settings: Settings, api: ApiServer, clocks: Clocks) -> Elector | None:
+def _elector(settings: Settings, api: ApiServer, clocks: Clocks, may_lead: Callable[[], bool]) -> Elector | None:
     if not settings.enable_leader_election:
         return None
     return Elector(
@@ -346,19 +346,8 @@ def _elector(settings: Settings, api: ApiServer, clocks: Clocks) -> Elector | No
         clock=clocks.monotonic,
         now=clocks.wall,
         jitter=clocks.jitter,
+        may_lead=may_lead,
     )
-
-
-async def _first_list(watcher: Watcher) -> None:
-    """Who exists; the API server may be slow to come up beside us."""
-    while True:
-        try:
-            await watcher.list_all()
-        except KubeError as error:
-            log.warning("The objects can't be listed yet: %s", error)
-            await asyncio.sleep(1.0)
-        else:
-            return
 
 
 async def _show_gauges(

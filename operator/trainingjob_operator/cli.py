@@ -40,27 +40,13 @@ class _Parser(argparse.ArgumentParser):
         raise settings.SettingsError(f"{message}; {self.prog} --help lists what there is.")
 
 
-def _shown(default: object) -> str:
-    match default:
-        case settings.Address(host, port):
-            return f"{host}:{port}"
-        case tuple():
-            return ",".join(f"{key}={value}" for key, value in default)
-        case bool():
-            return str(default).lower()
-        case float():
-            return f"{default:g}"
-        case _:
-            return str(default)
-
-
 def _explained(flag: settings.Flag) -> str:
     """The help text with the variables and the default."""
     facts = [" or ".join(f"${variable}" for variable in flag.variables)]
     if flag.default is dataclasses.MISSING:
         facts.append("required")
-    elif _shown(flag.default):
-        facts.append(f"default {_shown(flag.default)}")
+    elif settings.show(flag.default):
+        facts.append(f"default {settings.show(flag.default)}")
     return f"{flag.help} [{', '.join(facts)}]".replace("%", "%%")  # argparse formats help texts with %
 
 

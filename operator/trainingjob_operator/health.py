@@ -1,8 +1,8 @@
 """What the process says about itself over HTTP: metrics, whether it lives, whether it is ready.
 
 Here: the heartbeats by which loops show that they run, and the two servers. Not here: what the metrics are
-(metrics.py), and the loops. Health is about this process alone: when AWS or the API server answer badly, a restart
-would help nobody, so that never makes an answer here a bad one.
+(metrics.py), and the loops. Liveness is about this process alone: when AWS or the API server answer badly, a restart
+would help nobody. Readiness shows what the process waits for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 from trainingjob_operator.settings import Address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from aiohttp.typedefs import Handler
     from prometheus_client import CollectorRegistry
@@ -74,20 +74,37 @@ class Heartbeats:
 
 
 class Readiness:
-    """The steps that must be done once before the process is ready, leader or not."""
+    """What the process still waits for before it is ready, leader or not; and what is worth a note although it is."""
 
-    def __init__(self, *steps: str) -> None:
-        """:param steps: such as "the first list of objects" """
-        self._awaited = dict.fromkeys(steps)
+    def __init__(self, *parts: str) -> None:
+        """:param parts: such as "the first list of objects" """
+        self._awaited = dict.fromkeys(parts, "")
+        self._notes: dict[str, list[str]] = {}
 
     @property
     def awaited(self) -> list[str]:
-        """The steps that are still to be done."""
+        """The parts that are waited for."""
         return list(self._awaited)
 
-    def reached(self, step: str) -> None:
-        """The step is done, for good."""
-        self._awaited.pop(step, None)
+    def wait_for(self, part: str, why: str) -> None:
+        """The part is not there yet, or no longer; `why` is a sentence."""
+        self._awaited[part] = why
+
+    def reached(self, part: str) -> None:
+        """The part is there, until `wait_for` it."""
+        self._awaited.pop(part, None)
+
+    def note(self, part: str, sentences: list[str]) -> None:
+        """Show these in place of earlier ones about the part."""
+        self._notes[part] = sentences
+
+    def explain(self) -> list[str]:
+        """A line for each part that is waited for; empty when the process is ready."""
+        return [f"waiting for {part}" + (f": {why}" if why else "") for part, why in self._awaited.items()]
+
+    def notes(self) -> list[str]:
+        """A line for each note."""
+        return [f"note: {sentence}" for sentences in self._notes.values() for sentence in sentences]
 
 
 @contextlib.asynccontextmanager
@@ -111,15 +128,15 @@ async def serve_health(address: Address, heartbeats: Heartbeats, readiness: Read
         return _answer(heartbeats.silent())
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer([f"waiting for {step}" for step in readiness.awaited])
+        return _answer(readiness.explain(), readiness.notes())
 
     async with _serve("health", address, {"/healthz": healthz, "/readyz": readyz}) as bound:
         yield bound
 
 
-def _answer(problems: list[str]) -> web.Response:
-    """200 and "ok", or 503 and a line for each problem."""
-    return web.Response(text="\n".join(problems or ["ok"]) + "\n", status=503 if problems else 200)
+def _answer(problems: list[str], notes: Sequence[str] = ()) -> web.Response:
+    """200, "ok" and the notes, or 503 and a line for each problem."""
+    return web.Response(text="\n".join(problems or ["ok", *notes]) + "\n", status=503 if problems else 200)
 
 
 @contextlib.asynccontextmanager

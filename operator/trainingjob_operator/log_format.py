@@ -15,12 +15,14 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 _PACKAGE = __package__
-# Kopf tells at info, per object and event, that a handler ended well, and at each start that it gets no signals, which
-# are not its business here.
-_KOPFS_NOISE = {
+# Libraries log what is raised to this package as well, often with a traceback: Kopf the end of a watch whose kind or
+# rights have gone, botocore credentials that can't be renewed. Kopf's lines about objects show defects of its handlers.
+_LIBRARIES = {
+    "kopf": logging.CRITICAL,
     "kopf.objects": logging.WARNING,
-    "kopf.activities": logging.WARNING,
-    "kopf._core.reactor.running": logging.ERROR,
+    "botocore": logging.ERROR,
+    "urllib3": logging.ERROR,
+    "kubernetes": logging.ERROR,
 }
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -89,6 +91,6 @@ def configure(level: str, stream: TextIO, *, for_people: bool) -> None:
     threshold = _LEVELS[level]
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.INFO), force=True)
     logging.getLogger(_PACKAGE).setLevel(threshold)
-    for logger, least in _KOPFS_NOISE.items():
+    for logger, least in _LIBRARIES.items():
         logging.getLogger(logger).setLevel(max(threshold, least))
     logging.captureWarnings(capture=True)

@@ -118,6 +118,11 @@ class Metrics:
             "trainingjob_events_dropped_total", "Events given up: too many waited, or the API server kept failing."
         )
         self._watch_restarts = counter("trainingjob_watch_restarts_total", "Restarts of a watch that had ended.")
+        self._served = gauge(
+            "trainingjob_namespace_served",
+            "1 while the namespace can be served, else 0; without --watch-namespace its name is empty.",
+            "namespace",
+        )
         self._leading = gauge("trainingjob_leading", "1 while this replica may act, else 0.")
 
         self._sweep_seconds = histogram(
@@ -195,6 +200,10 @@ class Metrics:
     def watch_restarted(self) -> None:
         """A watch had ended and was started again."""
         self._watch_restarts.inc()
+
+    def namespace_is_served(self, namespace: str, served: bool) -> None:
+        """The namespace can be served now, or not."""
+        self._served.labels(namespace).set(served)
 
     def leading(self, leads: bool) -> None:
         """This replica may act from now on, or may not."""

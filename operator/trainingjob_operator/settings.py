@@ -52,7 +52,8 @@ class Address(NamedTuple):
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DURATION = re.compile(r"(?P<amount>[0-9]+(\.[0-9]+)?)(?P<unit>ms|s|m)?")
 _SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
-_LABEL_KEY = r"([a-zA-Z0-9.-]{1,253}/)?[a-zA-Z0-9]([-\w.]{0,61}[a-zA-Z0-9])?"
+_DNS_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_LABEL_KEY = rf"({_DNS_NAME}/)?[a-zA-Z0-9]([-\w.]{{0,61}}[a-zA-Z0-9])?"
 _LABEL_VALUE = r"([a-zA-Z0-9]([-\w.]{0,61}[a-zA-Z0-9])?)?"
 _LABEL_REQUIREMENT = (
     rf"\s*({_LABEL_KEY}\s*(=|==|!=)\s*{_LABEL_VALUE}"
@@ -482,6 +483,32 @@ class Settings:
 FLAGS: tuple[Flag, ...] = tuple(
     Flag(field=field.name, default=field.default, **field.metadata) for field in dataclasses.fields(Settings)
 )
+
+
+def show(value: object) -> str:
+    """A value as it is given on the command line."""
+    match value:
+        case Address(host, port):
+            return f"{host}:{port}"
+        case tuple():
+            return ",".join(item if isinstance(item, str) else "=".join(item) for item in value)
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def show_given(settings: Settings) -> str:
+    """The flags whose values are not the defaults; the external id, which may be a secret, without its value."""
+    given = {flag: getattr(settings, flag.field) for flag in FLAGS}
+    return " ".join(
+        flag.name if flag.field == "assume_role_external_id" else f"{flag.name}={show(value)}"
+        for flag, value in given.items()
+        if value != flag.default
+    )
+
 
 # ACK's flags that mean nothing here, and why; each is accepted, with a line in the log.
 IGNORED_FLAGS: Mapping[str, str] = {

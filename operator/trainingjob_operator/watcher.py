@@ -2,7 +2,9 @@
 
 Kopf runs in a thread with an event loop of its own: it takes over the loop that it runs in, cancels what it finds
 there when it ends, and ends when its watch does. Here that is survived: it is started again, and a periodic list
-repairs what a watch has missed.
+repairs what a watch has missed. Kopf asks once, at its start, which kinds are served, and idles where ours is not; and
+one namespace that it may not watch ends it. So it runs only while the kind is served, for the namespaces that can be
+watched (coverage.py), and again whenever these change.
 """
 
 import asyncio
@@ -13,10 +15,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import kopf
+from kopf._cogs.structs.references import Insights
 from kopf._core.engines.peering import Identity
 
 from trainingjob_operator import handlers
 from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.coverage import Coverage, State
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import KubeError, NotFound
 from trainingjob_operator.logic.resource import Key
@@ -32,6 +36,9 @@ IDENTITY = Identity("trainingjob-operator")
 """Of a peer among other Kopf operators, which is not used. Without it Kopf needs a user name, which a pod may lack."""
 BACKOFF_LIMIT = 30.0
 RELIST_SECONDS = 300.0
+RELIST_AGAIN_SECONDS = 5.0
+"""After a list that failed."""
+LISTS_SIDE_BY_SIDE = 8
 SILENT_SECONDS = 60.0
 """A watch that said nothing for so long while a list shows changes is dead."""
 TICK_SECONDS = 1.0
@@ -57,7 +64,7 @@ class Watcher:
         *,
         login: Login,
         lists: Lists,
-        namespaces: Sequence[str],
+        coverage: Coverage,
         label_selector: str,
         jobs: TrackedJobs,
         queue: WorkQueue[Key],
@@ -69,7 +76,7 @@ class Watcher:
     ) -> None:
         self._login = login
         self._lists = lists
-        self._namespaces = tuple(namespaces)
+        self._coverage = coverage
         self._label_selector = label_selector
         self._jobs = jobs
         self._queue = queue
@@ -79,27 +86,61 @@ class Watcher:
         self._clocks = clocks
         self._tick = tick
         self._heard_at = self._clocks.monotonic()
+        self._unlisted: dict[str, str] = {}
         self._stop: Callable[[], object] = lambda: None
 
     # -- the list -----------------------------------------------------------------------------------------------------
 
     async def list_all(self) -> int:
-        """Read every object, page by page; returns how many were news. Raises KubeError."""
+        """Read every object of what can be served, page by page; returns how many were news.
+
+        A namespace that can't be listed is logged. Raises KubeError where none can.
+        """
         known, shown = self._jobs.versions(), set[Key]()
+        slots = asyncio.Semaphore(LISTS_SIDE_BY_SIDE)
+        namespaces = sorted(self._coverage.served)
+        errors: dict[str, KubeError] = {}
         news = 0
-        for namespace in self._namespaces or (None,):
-            async for page in self._lists.list_pages(namespace, self._label_selector):
-                for body in page:
-                    key = (body["metadata"]["namespace"], body["metadata"]["name"])
-                    tracked = self._jobs.see(body, self._clocks.monotonic(), known_before=known.get(key, 0))
-                    shown.add(key)
-                    if tracked is not None:
-                        news += 1
-                        self._queue.add(tracked.key, urgent=_is_going(body))
+
+        async def read(namespace: str) -> None:
+            nonlocal news
+            try:
+                async with slots:
+                    async for page in self._lists.list_pages(namespace or None, self._label_selector):
+                        news += self._take_page(page, known, shown)
+            except KubeError as error:
+                errors[namespace] = error
+
+        await asyncio.gather(*map(read, namespaces))
+        self._tell_unlisted(errors)
+        self._coverage.note_list(succeeded=len(errors) < len(namespaces))
+        if len(errors) == len(namespaces):
+            raise next(iter(errors.values()), NotFound("nothing can be listed at the moment"))
         for tracked in [tracked for tracked in self._jobs if tracked.key not in shown]:
-            is_selected = not self._label_selector or tracked.key not in known
-            news += await self._check_gone(tracked.key, tracked.uid, is_selected=is_selected)
+            if tracked.key[0] not in errors:
+                is_selected = not self._label_selector or tracked.key not in known
+                news += await self._check_gone(tracked.key, tracked.uid, is_selected=is_selected)
         return news
+
+    def _take_page(self, page: Sequence[Mapping[str, Any]], known: Mapping[Key, int], shown: set[Key]) -> int:
+        news = 0
+        for body in page:
+            key = (body["metadata"]["namespace"], body["metadata"]["name"])
+            tracked = self._jobs.see(body, self._clocks.monotonic(), known_before=known.get(key, 0))
+            shown.add(key)
+            if tracked is not None:
+                news += 1
+                self._queue.add(tracked.key, urgent=_is_going(body))
+        return news
+
+    def _tell_unlisted(self, errors: Mapping[str, KubeError]) -> None:
+        """Log what is new about namespaces that can't be listed."""
+        unlisted = {namespace: str(error) for namespace, error in errors.items()}
+        for namespace, error in unlisted.items():
+            if self._unlisted.get(namespace) != error:
+                where = f"of namespace {namespace}" if namespace else "of all namespaces"
+                log.warning("The objects %s can't be listed: %s", where, error)
+        self._unlisted = unlisted
 
     async def _check_gone(self, key: Key, uid: str, *, is_selected: bool) -> bool:
         """A list leaves out what was made while it was read, so only a NotFound tells; and what was relabelled."""
@@ -117,13 +158,15 @@ class Watcher:
 
     async def relist(self) -> None:
         """Repair every few minutes what the watch has missed; never returns."""
+        pause = RELIST_SECONDS
         while True:
-            await asyncio.sleep(RELIST_SECONDS * self._clocks.jitter.uniform(0.9, 1.1))
+            await asyncio.sleep(pause * self._clocks.jitter.uniform(0.9, 1.1))
+            pause = RELIST_SECONDS
             self._reporter.forget_pruning()
             try:
                 news = await self.list_all()
-            except KubeError as error:
-                log.warning("The objects can't be listed: %s", error)
+            except KubeError:
+                pause = RELIST_AGAIN_SECONDS
                 continue
             if news and self._clocks.monotonic() - self._heard_at > SILENT_SECONDS:
                 log.warning("A list shows %d changes that the watch has not told of: it is started again", news)
@@ -149,18 +192,54 @@ class Watcher:
             self._reconciler.forget(tracked)
 
     async def watch(self) -> None:
-        """Run Kopf, again and again; never returns."""
+        """Run Kopf, again and again, for what can be served; never returns."""
         failures = 0
+        state = self._coverage.state
         while True:
+            if not self._coverage.served:
+                self._tick()
+                await self._coverage.change_from(self._coverage.state, TICK_SECONDS)
+                continue
+            if state != self._coverage.state:
+                if None is not state.schema != self._coverage.state.schema:
+                    log.info("The schema of TrainingJob has changed")
+                state = self._coverage.state
+                await self._catch_up()
             began = self._clocks.monotonic()
-            error = await self._run_kopf()
+            error = await self._watch_state(state)
+            if state != self._coverage.state:
+                continue
             failures = 0 if self._clocks.monotonic() - began > BACKOFF_LIMIT else failures + 1
             pause = min(BACKOFF_LIMIT, 0.5 * 2.0 ** min(failures, 8)) * self._clocks.jitter.uniform(0.5, 1.0)
             log.warning("The watch has ended (%s); it starts again in %.1f s", error or "without an error", pause)
             self._metrics.watch_restarted()
-            await asyncio.sleep(pause)
+            await self._coverage.change_from(state, pause)
 
-    async def _run_kopf(self) -> BaseException | None:
+    async def _catch_up(self) -> None:
+        """Something can be served that could not, or with another schema: what is known of it may be old."""
+        self._reporter.forget_pruning()
+        with contextlib.suppress(KubeError):  # logged; `relist` tries again
+            await self.list_all()
+
+    async def _watch_state(self, state: State) -> BaseException | None:
+        """One life of Kopf, ended when what it depends on changes; how it ended."""
+        life = asyncio.create_task(self._run_kopf(state.namespaces))
+        change = asyncio.create_task(self._coverage.change_from(state, None))
+        try:
+            await asyncio.wait((life, change), return_when=asyncio.FIRST_COMPLETED)
+            if change.done():
+                self._stop()
+            error = await life
+        finally:
+            for task in (life, change):
+                task.cancel()
+            await asyncio.wait((life, change))
+        if state == self._coverage.state:
+            with contextlib.suppress(KubeError):  # is it one namespace, or the kind?
+                await self._coverage.survey(anew=True)
+        return error
+
+    async def _run_kopf(self, namespaces: frozenset[str]) -> BaseException | None:
         """One life of Kopf in a thread of its own; how it ended."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[BaseException | None] = loop.create_future()
@@ -171,7 +250,7 @@ class Watcher:
         def live() -> None:
             error: BaseException | None = None
             try:
-                asyncio.run(self._operate(intake, loop))
+                asyncio.run(self._operate(intake, loop, namespaces))
             except BaseException as raised:  # noqa: BLE001  whatever ends the thread is told to the one who waits
                 error = raised
             with contextlib.suppress(RuntimeError):  # the process is ending, nobody waits
@@ -188,7 +267,9 @@ class Watcher:
             raise
         return result
 
-    async def _operate(self, intake: handlers.Intake, home: asyncio.AbstractEventLoop) -> None:
+    async def _operate(
+        self, intake: handlers.Intake, home: asyncio.AbstractEventLoop, namespaces: frozenset[str]
+    ) -> None:
         # Not a threading.Event: Kopf waits for one in a thread that never ends unless it is set.
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -204,19 +285,30 @@ class Watcher:
             label_selector=self._label_selector,
             intake=intake,
         )
+        insights = Insights()
+
+        async def check_kind() -> None:
+            await insights.ready_resources.wait()
+            if not insights.watched_resources:
+                stop.set()
+
         # Made before Kopf starts: what is made later it takes for its own and cancels.
-        heart = asyncio.create_task(self._beat(home))
+        helpers = [asyncio.create_task(self._beat(home)), asyncio.create_task(check_kind())]
         try:
             await kopf.operator(
                 registry=registry,
+                insights=insights,
                 identity=IDENTITY,
                 standalone=True,
-                clusterwide=not self._namespaces,
-                namespaces=self._namespaces,
+                clusterwide=namespaces == {""},
+                namespaces=() if namespaces == {""} else sorted(namespaces),
                 stop_flag=stop,
             )
         finally:
-            heart.cancel()
+            for helper in helpers:
+                helper.cancel()
+        if insights.ready_resources.is_set() and not insights.watched_resources:
+            raise NotFound("the kind is not served")
 
     async def _beat(self, home: asyncio.AbstractEventLoop) -> None:
         while True:

@@ -1,7 +1,8 @@
-"""Start and end: what is missing is one sentence with an exit code, SIGTERM is quick, and no secret is ever told."""
+"""Start and end: what is missing is one sentence and is waited for, SIGTERM is quick, no secret is ever told."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ import botocore
 import pytest
 
 from tests.controlplane.plane import ControlPlane, choose_cluster, write_kubeconfig
+from tests.crds.installation import install_crd
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import OperatorProcess, await_true
 
@@ -26,51 +28,71 @@ END_SECONDS = 5.0
 CA_BUNDLE = str(Path(botocore.__file__).with_name("cacert.pem"))
 
 
-def fail_to_start(operator: OperatorProcess) -> tuple[int, str]:
-    """The exit code, and the one line of the log that is neither below warning nor a library's."""
+@contextlib.contextmanager
+def waiting(operator: OperatorProcess, words: str) -> Iterator[str]:
+    """An operator that waits for what `words` are about: alive, not ready, with one sentence; yields the sentence."""
     operator.start(wait=False)
-    code = operator.process.wait(30)
-    [line] = [line for line in operator.lines() if line["level"] not in ("debug", "info")]
+    try:
+        await_true("it is said", lambda: words in operator.ask("readyz")[1], 30)
+        assert operator.ask("readyz")[0] == 503
+        assert operator.ask("healthz")[0] == 200
+        yield complaint(operator)
+        assert operator.process.poll() is None
+        code, seconds = operator.terminate()
+        assert (code, seconds < END_SECONDS) == (0, True)
+        complaint(operator)
+    finally:
+        operator.stop()
+
+
+def complaint(operator: OperatorProcess) -> str:
+    """The one line of the log that is not below warning; beside what a credential plugin wrote."""
+    loud = [line for line in operator.lines() if line["level"] not in ("debug", "info")]
+    [line] = [line for line in loud if not line["logger"].startswith("kubernetes.")]
     assert "Traceback" not in operator.log.read_text()
-    return code, line["msg"]
+    return str(line["msg"])
 
 
 def test_without_credentials_it_says_how_to_give_them(
     control_plane: Cluster, crd: None, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-    code, sentence = fail_to_start(OperatorProcess(control_plane, sagemaker, tmp_path, environment=nothing))
-    assert code == 1
-    assert sentence.startswith("The AWS credentials do not work (NoCredentialsError: ")
-    assert "IRSA, Pod Identity" in sentence
+    with waiting(
+        OperatorProcess(control_plane, sagemaker, tmp_path, environment=nothing), "waiting for AWS"
+    ) as sentence:
+        assert sentence.startswith("The AWS credentials do not work (NoCredentialsError: ")
+        assert "IRSA, Pod Identity" in sentence
 
 
 def test_with_refused_credentials_it_says_why(
     control_plane: Cluster, crd: None, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     sagemaker.identity(refused_keys={"AKIA123456789012": "InvalidClientTokenId"})
-    code, sentence = fail_to_start(OperatorProcess(control_plane, sagemaker, tmp_path))
-    assert code == 1
-    assert sentence.startswith("The AWS credentials do not work (InvalidClientTokenId: ")
+    operator = OperatorProcess(control_plane, sagemaker, tmp_path)
+    with waiting(operator, "waiting for AWS") as sentence:
+        assert sentence.startswith("The AWS credentials do not work (InvalidClientTokenId: ")
+        sagemaker.identity(refused_keys={})
+        await_true("it is ready", lambda: operator.ask("readyz")[0] == 200, 30)
 
 
 def test_when_aws_is_out_of_reach_it_does_not_blame_the_credentials(
     control_plane: Cluster, crd: None, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     nowhere = "--aws-identity-endpoint-url=http://127.0.0.1:1"
-    code, sentence = fail_to_start(OperatorProcess(control_plane, sagemaker, tmp_path, nowhere))
-    assert code == 1
-    assert sentence.startswith("AWS can't be asked whose credentials these are (EndpointConnectionError: ")
-    assert "check the network" in sentence
+    with waiting(OperatorProcess(control_plane, sagemaker, tmp_path, nowhere), "waiting for AWS") as sentence:
+        assert sentence.startswith("STS at http://127.0.0.1:1 (--aws-identity-endpoint-url) does not say")
+        assert "EndpointConnectionError" in sentence
+        assert "credentials do not work" not in sentence
 
 
-def test_an_identity_that_is_not_told_at_once_is_asked_for_again(new_operator: NewOperator, sagemaker: StandIn) -> None:
-    sagemaker.identity(unavailable=2)
+def test_aws_may_be_out_of_reach_for_as_long_as_it_likes(new_operator: NewOperator, sagemaker: StandIn) -> None:
+    sagemaker.identity(unavailable=4)
     operator = new_operator()
     operator.start()
-    waits = [line["msg"] for line in operator.lines() if "whose credentials" in str(line["msg"])]
-    assert len(waits) == 2
-    assert "ServiceUnavailable" in waits[0]
+    waits = [line for line in operator.lines() if "whose credentials" in str(line["msg"])]
+    assert [line["level"] for line in waits] == ["warn", "debug", "debug", "debug"]
+    assert "ServiceUnavailable" in waits[0]["msg"]
+    assert f"STS at {sagemaker.url} (AWS_ENDPOINT_URL)" in waits[0]["msg"]
 
 
 def test_without_a_region_it_names_flag_and_variable(
@@ -93,31 +115,92 @@ def bare() -> Iterator[Cluster]:
         yield plane
 
 
-def test_without_the_crd_it_says_how_to_install_it(bare: Cluster, sagemaker: StandIn, tmp_path: Path) -> None:
-    code, sentence = fail_to_start(OperatorProcess(bare, sagemaker, tmp_path))
-    assert code == 1
-    assert "does not serve trainingjobs" in sentence
-    assert "kubectl apply --server-side -k crds" in sentence
+def test_without_the_crd_it_says_how_to_install_it_and_starts_once_it_is(
+    bare: Cluster, sagemaker: StandIn, tmp_path: Path
+) -> None:
+    operator = OperatorProcess(bare, sagemaker, tmp_path)
+    with waiting(operator, "waiting for the watch") as sentence:
+        assert "does not serve trainingjobs" in sentence
+        assert "kubectl apply --server-side -k crds" in sentence
+        install_crd(bare)
+        await_true("it is ready", lambda: operator.ask("readyz")[0] == 200, 30)
 
 
-def test_without_rights_it_says_which_and_where_they_are(
+def test_without_rights_it_says_which_all_at_once_and_for_whom(
     control_plane: Cluster, crd: None, namespace: str, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     nobody = control_plane.kubeconfig_of_service_account(namespace, "default", tmp_path)
-    code, sentence = fail_to_start(OperatorProcess(control_plane, sagemaker, tmp_path, kubeconfig=nobody))
-    assert code == 1
-    assert "may not list trainingjobs.sagemaker.services.k8s.aws in all namespaces" in sentence
-    assert "deploy/" in sentence
+    flags = ("--enable-leader-election", f"--system-namespace={namespace}")
+    operator = OperatorProcess(control_plane, sagemaker, tmp_path, *flags, kubeconfig=nobody)
+    with waiting(operator, "waiting for the watch") as sentence:
+        assert sentence.startswith(f"The operator (system:serviceaccount:{namespace}:default) may not ")
+        for words in (
+            "list/watch/get/patch trainingjobs.sagemaker.services.k8s.aws, patch trainingjobs/status",
+            "get namespaces, create events in all namespaces",
+            "create leases.coordination.k8s.io",
+            "get namespaces in namespace kube-system",
+            "get configmaps ack-role-account-map",
+            "apply the roles in deploy/",
+        ):
+            assert words in sentence
 
 
-def test_without_an_api_server_it_says_what_to_check(
+def test_without_an_api_server_it_says_what_to_check_before_aws_is_asked(
     control_plane: Cluster, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     nowhere = write_kubeconfig(tmp_path / "nowhere", {"server": "https://127.0.0.1:1"}, {"token": "x"})
-    code, sentence = fail_to_start(OperatorProcess(control_plane, sagemaker, tmp_path, kubeconfig=nowhere))
-    assert code == 1
-    assert sentence.startswith("The API server can't be reached (")
-    assert "kubeconfig" in sentence
+    nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    operator = OperatorProcess(control_plane, sagemaker, tmp_path, kubeconfig=nowhere, environment=nobody)
+    with waiting(operator, "waiting for the API server") as sentence:
+        assert sentence.startswith("The API server https://127.0.0.1:1 can't be reached (")
+        assert "kubeconfig" in sentence
+
+
+JUNK = {
+    "absent": None,
+    "empty": "",
+    "binary": "\x00\x01",
+    "text": "hello: [world\n",
+    "another kind": "kind: Pod\n",
+    "no context": "current-context: x\nclusters: []\nusers: []\ncontexts: []\n",
+    "strings": "current-context: x\nclusters: x\nusers: y\ncontexts: z\n",
+}
+ENTRY = """
+current-context: x
+contexts: [{{name: x, context: {{cluster: c, user: u}}}}]
+clusters: [{{name: c, cluster: {cluster}}}]
+users: [{{name: u, user: {user}}}]
+"""
+JUNK |= {
+    "no server": ENTRY.format(cluster="{}", user="{token: t}"),
+    "no URL": ENTRY.format(cluster="{server: somewhere}", user="{token: t}"),
+    "bad port": ENTRY.format(cluster='{server: "https://a:b"}', user="{token: t}"),
+    "no credentials": ENTRY.format(cluster='{server: "https://127.0.0.1:1"}', user="{}"),
+    "absent CA": ENTRY.format(
+        cluster='{server: "https://127.0.0.1:1", certificate-authority: gone}', user="{token: t}"
+    ),
+    "junk CA": ENTRY.format(
+        cluster='{server: "https://127.0.0.1:1", certificate-authority-data: eHh4}', user="{token: t}"
+    ),
+    "absent plugin": ENTRY.format(
+        cluster='{server: "https://127.0.0.1:1"}',
+        user="{exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, interactiveMode: Never}}",
+    ),
+}
+
+
+@pytest.mark.parametrize("content", JUNK.values(), ids=JUNK)
+def test_a_kubeconfig_that_can_not_be_used_is_one_sentence(
+    control_plane: Cluster, sagemaker: StandIn, tmp_path: Path, content: str | None
+) -> None:
+    junk = tmp_path / "config"
+    if content is not None:
+        junk.write_text(content)
+    operator = OperatorProcess(control_plane, sagemaker, tmp_path, kubeconfig=junk)
+    with waiting(operator, "waiting for the API server") as sentence:
+        assert sentence.startswith(f"No usable credentials for the API server ({junk}): ")
+        assert sentence.endswith("check the kubeconfig or the pod's service account.")
+        assert "\n" not in sentence
 
 
 @pytest.mark.parametrize("environment", [{}, {"AWS_CA_BUNDLE": CA_BUNDLE}], ids=["plain", "AWS_CA_BUNDLE"])

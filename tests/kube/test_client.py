@@ -113,9 +113,9 @@ async def test_nobody_goes_on_as_anonymous_when_a_plugin_fails(tmp_path: Path) -
     user = write_plugin(tmp_path, {})
     (tmp_path / "status.json").unlink()
     login = Login({"KUBECONFIG": str(write_kubeconfig(tmp_path, user, {}))})
-    with pytest.raises(LoginError, match="No token and no certificate"):
+    with pytest.raises(LoginError, match="neither a token nor a client certificate"):
         await login.load()
-    with pytest.raises(Unavailable, match="No token and no certificate"):
+    with pytest.raises(Unavailable, match="neither a token nor a client certificate"):
         await ApiServer(login).call("GET", NAMESPACES, seconds=5)
 
 

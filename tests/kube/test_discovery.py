@@ -1,4 +1,4 @@
-"""What is missing is said in one sentence with what to do about it."""
+"""What the API server serves and allows, asked of a real one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ import pytest
 
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.programs import find_programs
+from tests.crds.installation import ACKS, NAME, install_crd
 from trainingjob_operator.kube.client import ApiServer, Login
-from trainingjob_operator.kube.discovery import find_obstacle
+from trainingjob_operator.kube.discovery import (
+    Discovery,
+    Right,
+    describe,
+    right_to_account_map,
+    right_to_cluster_id,
+    rights_in,
+    rights_to_lead,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,37 +53,68 @@ async def allow(kubectl: Kubectl, namespace: str, verbs: str, resource: str = "t
     )
 
 
+RIGHTS = (*rights_in(""), *rights_to_lead("default"), right_to_cluster_id(), right_to_account_map("default"))
+
+
 async def test_nothing_is_missing_for_an_admin(api: ApiServer) -> None:
-    assert await find_obstacle(api, []) is None
+    assert await Discovery(api).find_missing(RIGHTS) == []
+    assert await Discovery(api).read_identity() == "admin"
 
 
-async def test_a_missing_right_is_named_with_where_it_is_missing(
-    limited: ApiServer, kubectl: Kubectl, namespace: str
-) -> None:
-    everywhere = await find_obstacle(limited, [])
-    assert everywhere is not None
-    assert "may not list trainingjobs.sagemaker.services.k8s.aws in all namespaces" in everywhere
-    here = await find_obstacle(limited, [namespace])
-    assert here is not None
-    assert f"may not watch trainingjobs.sagemaker.services.k8s.aws in {namespace}" in here
+async def test_every_missing_right_is_found_and_the_identity_with_it(limited: ApiServer, namespace: str) -> None:
+    discovery = Discovery(limited)
+    assert await discovery.find_missing(RIGHTS) == list(RIGHTS)
+    assert await discovery.read_identity() == f"system:serviceaccount:{namespace}:limited"
 
+
+async def test_a_right_counts_where_it_was_granted(limited: ApiServer, kubectl: Kubectl, namespace: str) -> None:
+    discovery = Discovery(limited)
     # A right counts some moments after it was granted.
     await allow(kubectl, namespace, "watch,get,patch")
     async with asyncio.timeout(20):
-        while "may not patch trainingjobs/status" not in (await find_obstacle(limited, [namespace]) or ""):
+        while [right.resource for right in await discovery.find_missing(rights_in(namespace))] != [
+            "trainingjobs/status",
+            "namespaces",
+            "events",
+        ]:
             await asyncio.sleep(0.1)
     await allow(kubectl, namespace, "patch", "trainingjobs/status")
     async with asyncio.timeout(20):
-        while await find_obstacle(limited, [namespace]) is not None:
+        while any(right.is_needed for right in await discovery.find_missing(rights_in(namespace))):
             await asyncio.sleep(0.1)
+    assert len(await discovery.find_missing(rights_in("default"))) == len(rights_in("default"))
 
 
-async def test_a_missing_crd_is_named_with_the_command() -> None:
-    # In a cluster that never had it: taking it away from the shared one waits for every object of every test.
+async def test_the_schema_changes_with_the_crd_and_is_none_without_it() -> None:
+    # In a cluster of its own: taking the CRD away from the shared one waits for every object of every test.
     with ControlPlane(find_programs(os.environ)) as bare:
         api = ApiServer(Login({"KUBECONFIG": str(bare.kubeconfig)}))
-        obstacle = await find_obstacle(api, [])
+        discovery = Discovery(api)
+
+        async def until_other_than(schema: str | None) -> str | None:
+            async with asyncio.timeout(30):
+                while (found := await discovery.read_schema()) == schema:
+                    await asyncio.sleep(0.2)
+            return found
+
+        assert await discovery.read_schema() is None
+        await asyncio.to_thread(install_crd, bare)
+        ours = await until_other_than(None)
+        if ours == "":  # served, and not published yet
+            ours = await until_other_than("")
+        await asyncio.to_thread(install_crd, bare, ACKS)
+        assert await until_other_than(ours) not in (None, "")
+        await asyncio.to_thread(bare.kubectl, "delete", "crd", NAME)
+        async with asyncio.timeout(30):
+            while await discovery.read_schema() is not None:
+                await asyncio.sleep(0.2)
         await api.close()
-    assert obstacle is not None
-    assert "CustomResourceDefinition" in obstacle
-    assert "kubectl apply --server-side -k crds" in obstacle
+
+
+def test_rights_are_described_by_place_and_resource() -> None:
+    rights = [*rights_in("a")[:2], Right("patch", "trainingjobs/status", "x", "a"), *rights_to_lead("b")[1:]]
+    assert describe(rights) == (
+        "list/watch trainingjobs.sagemaker.services.k8s.aws, patch trainingjobs/status.x in namespace a; "
+        "get/update leases.coordination.k8s.io trainingjob-operator.sagemaker.services.k8s.aws in namespace b"
+    )
+    assert describe(rights_in("")[5:6]) == "get namespaces in all namespaces"

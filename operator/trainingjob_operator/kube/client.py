@@ -8,6 +8,7 @@ another session and reconnects by rules of its own.
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from kubernetes.aio.config.config_exception import ConfigException
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 from kubernetes.aio.config.kube_config import load_kube_config
 
-from trainingjob_operator.kube.errors import Expired, KubeError, Unavailable, from_answer
+from trainingjob_operator.kube.errors import Expired, KubeError, NotLoggedIn, Unavailable, from_answer
 
 READ_SECONDS = 10.0
 """Limit of a call that reads one object."""
@@ -100,17 +101,18 @@ class Login:
                 namespace = self._from_pod(configuration)
                 configuration.proxy = self._find_proxy(configuration.host)
                 return configuration, namespace
-            path = kubeconfig or str(Path.home() / ".kube" / "config")
             loader = await load_kube_config(  # type: ignore[no-untyped-call]
-                path, client_configuration=configuration, persist_config=False
+                _find_kubeconfig(kubeconfig), client_configuration=configuration, persist_config=False
             )
+            namespace = loader.current_context["context"].get("namespace")
+            _check_url(configuration.host)
         except Exception as error:  # whatever a malformed file makes the client raise
-            raise LoginError(f"No usable credentials for the API server ({self._sources()}): {error}") from error
+            raise self.refuse(_words(error)) from error
         if configuration.host.startswith("https") and not configuration.api_key and not configuration.cert_file:
             # a plugin that failed; going on as system:anonymous would make every right look missing
-            raise LoginError(f"No token and no certificate for the API server ({self._sources()})")
+            raise self.refuse("there is neither a token nor a client certificate")
         configuration.proxy = configuration.proxy or self._find_proxy(configuration.host)
-        return configuration, loader.current_context["context"].get("namespace")
+        return configuration, namespace
 
     def _find_proxy(self, url: str) -> str | None:
         """The proxy for it by HTTPS_PROXY, HTTP_PROXY and NO_PROXY; of two spellings the one in lower case counts."""
@@ -119,8 +121,11 @@ class Login:
         parts = urlsplit(url)
         return None if proxy_bypass_environment(parts.netloc, proxies) else proxies.get(parts.scheme) or None
 
-    def _sources(self) -> str:
-        return self._environ.get("KUBECONFIG") or f"{self._service_account} or ~/.kube/config"
+    def refuse(self, reason: str) -> LoginError:
+        """The error about credentials that can't be used."""
+        sources = self._environ.get("KUBECONFIG") or f"{self._service_account} or ~/.kube/config"
+        short = " ".join(reason.split())[:300]
+        return LoginError(f"No usable credentials for the API server ({sources}): {short}")
 
     def _from_pod(self, configuration: Configuration) -> str | None:
         loader = InClusterConfigLoader(  # type: ignore[no-untyped-call]
@@ -141,6 +146,11 @@ class ApiServer:
         self._user_agent = user_agent
         self._client: ApiClient | None = None
         self._logging_in = asyncio.Lock()
+
+    @property
+    def url(self) -> str | None:
+        """Where it is; None before the first call."""
+        return None if self._client is None else str(self._client.configuration.host)
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -241,8 +251,10 @@ class ApiServer:
                 try:
                     configuration, _ = await self._login.configure()
                     client = ApiClient(configuration)
-                except (LoginError, OSError) as error:  # OSError: a certificate that is being replaced
-                    raise Unavailable(str(error)) from error
+                except LoginError as error:
+                    raise NotLoggedIn(str(error)) from error
+                except (OSError, ValueError) as error:  # a certificate that is being replaced, or is none
+                    raise NotLoggedIn(str(self._login.refuse(_words(error)))) from error
                 client.user_agent = self._user_agent
                 await self.close()
                 self._client = client
@@ -282,6 +294,19 @@ async def _events(path: str, response: aiohttp.ClientResponse) -> AsyncIterator[
         raise
     except (*_TRANSPORT, ValueError, KeyError, TypeError) as error:
         raise Unavailable(f"watch of {path}: {_words(error)}") from error
+
+
+def _find_kubeconfig(given: str | None) -> str:
+    path = given or str(Path.home() / ".kube" / "config")
+    if not any(Path(one).is_file() for one in path.split(os.pathsep)):
+        raise FileNotFoundError("there is no such file")
+    return path
+
+
+def _check_url(server: str) -> None:
+    parts = urlsplit(server)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(f"the server {server!r} is not a URL such as https://host:6443")
 
 
 def _words(error: BaseException) -> str:

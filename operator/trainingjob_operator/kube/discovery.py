@@ -1,55 +1,132 @@
-"""What must be there before the operator can work: the CustomResourceDefinition and the right to use it."""
+"""What the API server serves, as whom it knows the operator, and what it allows."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from trainingjob_operator.kube.client import READ_SECONDS, ApiServer
-from trainingjob_operator.kube.errors import NotFound
+from trainingjob_operator.kube.errors import Forbidden, NotFound
+from trainingjob_operator.kube.leader import LEASE_NAME
 from trainingjob_operator.kube.objects import API_VERSION, GROUP, PLURAL
+from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 
-_NEEDED = (("list", ""), ("watch", ""), ("get", ""), ("patch", ""), ("patch", "status"))
-"""(verb, subresource)"""
-
-
-async def find_obstacle(api: ApiServer, namespaces: Sequence[str]) -> str | None:
-    """One sentence on what is missing and what to do; None where nothing is. Raises Unavailable.
-
-    `namespaces` are those to work in, empty for all of them.
-    """
-    try:
-        group = await api.call("GET", f"/apis/{API_VERSION}", seconds=READ_SECONDS)
-    except NotFound:
-        group = {}
-    served = {resource["name"] for resource in group.get("resources") or ()}
-    if not {PLURAL, f"{PLURAL}/status"} <= served:
-        return (
-            f"The API server does not serve {PLURAL} of {API_VERSION} with a status subresource: "
-            "apply the CustomResourceDefinition in crds/ (kubectl apply --server-side -k crds)."
-        )
-    for namespace in namespaces or ("",):
-        for verb, subresource in _NEEDED:
-            if not await _allows(api, namespace, verb, subresource):
-                resource = f"{PLURAL}/{subresource}" if subresource else PLURAL
-                return (
-                    f"The operator may not {verb} {resource}.{GROUP} in {namespace or 'all namespaces'}: "
-                    f"apply the roles in deploy/, or restrict it with --watch-namespace."
-                )
-    return None
+SIDE_BY_SIDE = 8
+"""Access reviews under way at the same time."""
 
 
-async def _allows(api: ApiServer, namespace: str, verb: str, subresource: str) -> bool:
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {
-            "resourceAttributes": {
-                "namespace": namespace,
-                "verb": verb,
-                "group": GROUP,
-                "resource": PLURAL,
-                "subresource": subresource,
-            }
-        },
-    }
-    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    answer = await api.call("POST", path, body=review, seconds=READ_SECONDS)
-    return bool(answer["status"]["allowed"])
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One verb on one resource; an empty namespace means all of them, an empty name any."""
+
+    verb: str
+    resource: str
+    """The plural, with the subresource if there is one: `trainingjobs/status`."""
+    group: str = ""
+    namespace: str = ""
+    name: str = ""
+    is_needed: bool = True
+    """False where the operator works without, and worse."""
+
+
+def rights_in(namespace: str) -> tuple[Right, ...]:
+    """What it takes to serve the objects of a namespace, or of all."""
+    return (
+        *(Right(verb, PLURAL, GROUP, namespace) for verb in ("list", "watch", "get", "patch")),
+        Right("patch", f"{PLURAL}/status", GROUP, namespace),
+        Right("get", "namespaces", namespace=namespace, name=namespace, is_needed=False),
+        Right("create", "events", namespace=namespace, is_needed=False),
+    )
+
+
+def rights_to_lead(namespace: str) -> tuple[Right, ...]:
+    """What the leader election needs in the namespace of its Lease."""
+    leases = ("leases", "coordination.k8s.io", namespace)
+    return (Right("create", *leases), Right("get", *leases, LEASE_NAME), Right("update", *leases, LEASE_NAME))
+
+
+def right_to_cluster_id() -> Right:
+    return Right("get", "namespaces", namespace="kube-system", name="kube-system")
+
+
+def right_to_account_map(namespace: str) -> Right:
+    return Right("get", "configmaps", namespace=namespace, name=ACCOUNT_MAP, is_needed=False)
+
+
+def describe(rights: Sequence[Right]) -> str:
+    """The rights in words, those of one place and resource together."""
+    places: dict[str, dict[str, list[str]]] = {}
+    for right in rights:
+        name = f" {right.name}" if right.name and right.name != right.namespace else ""
+        resource = f"{right.resource}.{right.group}{name}" if right.group else f"{right.resource}{name}"
+        place = f"in namespace {right.namespace}" if right.namespace else "in all namespaces"
+        places.setdefault(place, {}).setdefault(resource, []).append(right.verb)
+    return "; ".join(
+        ", ".join(f"{'/'.join(verbs)} {resource}" for resource, verbs in resources.items()) + f" {place}"
+        for place, resources in places.items()
+    )
+
+
+class Discovery:
+    def __init__(self, api: ApiServer) -> None:
+        self._api = api
+
+    async def read_schema(self) -> str | None:
+        """What changes with the schema of the kind; None where the kind is not served. Raises KubeError."""
+        try:
+            version = await self._api.call("GET", f"/apis/{API_VERSION}", seconds=READ_SECONDS)
+        except NotFound:
+            return None
+        served = {resource["name"] for resource in version.get("resources") or ()}
+        if not {PLURAL, f"{PLURAL}/status"} <= served:
+            return None
+        try:
+            index = await self._api.call("GET", "/openapi/v3", seconds=READ_SECONDS)
+        except (Forbidden, NotFound):
+            return ""
+        entry = (index.get("paths") or {}).get(f"apis/{API_VERSION}") or {}
+        return str(entry.get("serverRelativeURL") or "")  # it holds a hash
+
+    async def find_missing(self, rights: Iterable[Right]) -> list[Right]:
+        """Those that the operator does not have. Raises KubeError."""
+        rights = list(rights)
+        slots = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def allows(right: Right) -> bool:
+            async with slots:
+                return await self._allows(right)
+
+        answers = await asyncio.gather(*map(allows, rights))
+        return [right for right, allowed in zip(rights, answers, strict=True) if not allowed]
+
+    async def read_identity(self) -> str:
+        """The user name by which the API server knows the operator; empty where it does not say. Raises KubeError."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        try:
+            answer = await self._api.call("POST", path, body=body, seconds=READ_SECONDS)
+        except (Forbidden, NotFound):
+            return ""
+        return str(answer["status"]["userInfo"]["username"])
+
+    async def _allows(self, right: Right) -> bool:
+        resource, _, subresource = right.resource.partition("/")
+        attributes: dict[str, Any] = {
+            "namespace": right.namespace,
+            "verb": right.verb,
+            "group": right.group,
+            "resource": resource,
+            "subresource": subresource,
+            "name": right.name,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        try:
+            answer = await self._api.call("POST", path, body=review, seconds=READ_SECONDS)
+        except Forbidden:  # whether it is allowed can't be asked: the call itself will show
+            return True
+        return bool(answer["status"]["allowed"])

@@ -8,6 +8,7 @@
     ├── Invalid             400, 405, 413, 415, 422: the same request will never be taken
     ├── Expired             410: the watch or the list must start again
     └── Unavailable         429, 5xx, 401 after a fresh login, no connection, time-out, unreadable answer: again later
+        └── NotLoggedIn     no usable credentials: nothing was sent
 
 Messages are the API server's own words and never hold what was sent.
 """
@@ -66,6 +67,10 @@ class Unavailable(KubeError):
     def __init__(self, message: str, *, reason: str = "", retry_after: float = DEFAULT_RETRY_AFTER) -> None:
         super().__init__(message, reason=reason)
         self.retry_after = retry_after
+
+
+class NotLoggedIn(Unavailable):
+    """No credentials that could be used; nothing was sent."""
 
 
 _BY_STATUS: Mapping[int, type[KubeError]] = {

@@ -52,6 +52,7 @@ class Elector:
     `identity` belongs to this process alone, never to the next one of the same pod.
     `clock` must count while the machine sleeps (CLOCK_BOOTTIME), or a leader that wakes up believes in its Lease.
     `now` only fills the times that people read in the Lease.
+    `may_lead` is false while this replica could do nothing with the Lease: it neither takes nor keeps it then.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Elector:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         jitter: random.Random,
+        may_lead: Callable[[], bool] = lambda: True,
         name: str = LEASE_NAME,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
@@ -73,12 +75,14 @@ class Elector:
         self._clock = clock
         self._now = now
         self._jitter = jitter
+        self._may_lead = may_lead
         self._timing = timing
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._lease: Lease | None = None
         self._seen: tuple[object, float] | None = None  # a foreign holder's record, and when it was first seen
         self._renewed_at: float | None = None  # when the renewal that made or kept us leader was sent
         self._released = False
+        self._standing_by_for = ""
         self._troubled = False
         self._turn = asyncio.Lock()
         self._leads = asyncio.Event()
@@ -132,7 +136,9 @@ class Elector:
         try:
             if self._released:
                 return
-            if self.is_leading():
+            if not self._may_lead():
+                self._abstain()
+            elif self.is_leading():
                 await self._renew()
             else:
                 await self._campaign()
@@ -149,6 +155,12 @@ class Elector:
     def _notice_end(self) -> None:
         if self._renewed_at is not None and not self.is_leading():
             log.warning("The Lease was not renewed for %g s: this replica leads no more", self._timing.renew)
+            self._settle(None)
+
+    def _abstain(self) -> None:
+        """Leave the Lease to others; it ends by itself, as calls may be under way that the fence let through."""
+        if self._renewed_at is not None:
+            log.warning("The objects can't be listed: this replica leads no more")
             self._settle(None)
 
     async def _renew(self) -> None:
@@ -186,8 +198,14 @@ class Elector:
             return True
         record = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
         if self._seen is None or self._seen[0] != record:
+            self._tell_holder(_holder(lease))
             self._seen = (record, self._clock())
         return self._clock() >= self._seen[1] + self._duration(spec)
+
+    def _tell_holder(self, holder: str) -> None:
+        if self._standing_by_for != holder:
+            self._standing_by_for = holder
+            log.info("This replica stands by: %s leads", holder)
 
     def _duration(self, spec: dict[str, Any]) -> float:
         """Seconds that the holder asked for; ours where it left that out."""
@@ -200,6 +218,7 @@ class Elector:
         if self._released:
             return
         if not self.is_leading():
+            self._standing_by_for = ""
             log.info("This replica (%s) leads", self._identity)
         self._settle(sent)
 

@@ -2,7 +2,8 @@
 
 Each collection is mirrored in memory by list and watch. What the mirror can't vouch for at the moment (a namespace of a
 second ago, a watch that is down) is read by name; where watching is forbidden, everything is, and read again every
-POLL seconds. What may not be read at all counts as absent, which is logged once. Role selectors, which few clusters
+POLL seconds. A namespace that may not be read is unknown: its annotations may forbid what is about to be done. An
+account map that may not be read counts as absent, which is logged once. Role selectors, which few clusters
 have, are listed again every SELECTOR_SECONDS. What all this means is decided in logic/annotations.py and
 logic/accounts.py.
 """
@@ -57,6 +58,7 @@ class _Collection:
     path: str
     query: Mapping[str, str]
     keep: Callable[[Mapping[str, Any]], _Value]
+    absent_if_forbidden: bool = False
 
 
 class _Mirror:
@@ -88,7 +90,7 @@ class _Mirror:
         self.heartbeat = clock()
 
     async def get(self, name: str) -> _Value | None:
-        """None where there is no such object or it may not be read; raises Unavailable where that can't be told."""
+        """None where there is no such object; raises Forbidden or Unavailable where that can't be told."""
         if self._mode is not _Mode.BLIND and name in self._known:
             value = self._known[name]
         else:
@@ -106,7 +108,7 @@ class _Mirror:
             try:
                 await self._follow()
             except Forbidden as error:
-                self._deny("may not be watched and are read by name", error)
+                self._deny("may not be watched and are read by name", error, logging.INFO)
                 await self._poll()
                 continue
             except KubeError as error:
@@ -171,7 +173,7 @@ class _Mirror:
                 self.heartbeat = self._clock()
                 try:
                     self._known[name] = await self._read(name)
-                except Unavailable as error:
+                except KubeError as error:
                     log.debug("Reading %s %s: %s", self._collection.what, name, error)
                 else:
                     self._compare(name)
@@ -185,9 +187,9 @@ class _Mirror:
         except NotFound:
             value = None
         except Forbidden as error:
-            if name in self._readable:  # what it said may be what keeps a job from being stopped
-                raise Unavailable(f"{self._collection.what} {name} may not be read any more: {error}") from error
-            self._deny("may not be read and count as absent", error)
+            if name in self._readable or not self._collection.absent_if_forbidden:
+                raise
+            self._deny("may not be read and count as absent", error, logging.WARNING)
             return None
         self._readable.add(name)
         return value
@@ -198,10 +200,10 @@ class _Mirror:
             del self._given[name]
             self._changed(name)
 
-    def _deny(self, consequence: str, error: Forbidden) -> None:
+    def _deny(self, consequence: str, error: Forbidden, level: int) -> None:
         if consequence not in self._denials:
             self._denials.add(consequence)
-            log.warning("%s %s: %s", self._collection.what, consequence, error)
+            log.log(level, "%s %s: %s", self._collection.what, consequence, error)
 
 
 class _Selectors:
@@ -275,6 +277,7 @@ class Surroundings:
             f"/api/v1/namespaces/{quote(system_namespace, safe='')}/configmaps",
             {"fieldSelector": f"metadata.name={ACCOUNT_MAP}"},
             _data,
+            absent_if_forbidden=True,
         )
         mirror = partial(
             _Mirror, api, clock=clock, jitter=jitter, watch_seconds=watch_seconds, poll_seconds=poll_seconds
@@ -291,18 +294,25 @@ class Surroundings:
     async def run(self) -> None:
         await asyncio.gather(self._namespaces.run(), self._account_maps.run(), self._selectors.run())
 
+    async def exists(self, namespace: str) -> bool:
+        """Whether there is such a namespace; raises Forbidden or Unavailable where that can't be told."""
+        return await self._namespaces.get(namespace) is not None
+
     async def annotations(self, namespace: str) -> Mapping[str, str]:
-        """Those of ANNOTATION_PREFIXES; raises Unavailable where they can't be told at the moment."""
+        """Those of ANNOTATION_PREFIXES; raises Forbidden or Unavailable where they can't be told."""
         marks: Mapping[str, Mapping[str, str]] = await self._namespaces.get(namespace) or {}
         return marks.get("annotations", {})
 
     async def labels(self, namespace: str) -> Mapping[str, str]:
-        """All of the namespace's; raises Unavailable where they can't be told at the moment."""
+        """All of the namespace's; raises Forbidden or Unavailable where they can't be told."""
         marks: Mapping[str, Mapping[str, str]] = await self._namespaces.get(namespace) or {}
         return marks.get("labels", {})
 
     async def account_roles(self) -> Mapping[str, str] | None:
-        """The data of the account map, account to role ARN; None where there is no map. Raises Unavailable."""
+        """The data of the account map, account to role ARN; None where there is no map, or none may ever be read.
+
+        Raises Forbidden or Unavailable where that can't be told.
+        """
         return await self._account_maps.get(ACCOUNT_MAP)
 
     async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]:

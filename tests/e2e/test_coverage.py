@@ -1,0 +1,167 @@
+"""What the operator serves comes and goes: the CRD, a namespace, its roles; the rest is served meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.controlplane.plane import ControlPlane, choose_cluster
+from tests.crds.installation import ACKS, NAME, install_crd
+from tests.deploy.test_manifests import build
+from tests.e2e.objects import Jobs, training_job
+from tests.e2e.operator_process import OperatorProcess, await_true
+from trainingjob_operator.kube.leader import LEASE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.controlplane.plane import Cluster
+    from tests.sagemaker.stand_in import StandIn
+
+pytestmark = [pytest.mark.e2e]
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[ControlPlane]:
+    """A control plane whose CRD may be taken away."""
+    plane = choose_cluster(os.environ)()
+    if not isinstance(plane, ControlPlane):
+        pytest.skip("a cluster that is given may have the CRD for a reason")
+    with plane:
+        yield plane
+
+
+def seen(jobs: Jobs, name: str, seconds: float) -> None:
+    """The operator has taken up the object."""
+    jobs.wait(name, "seen", lambda body: body.get("status", {}).get("ackResourceMetadata", {}).get("arn"), seconds)
+
+
+def test_a_crd_that_is_deleted_and_applied_again_or_changed_is_followed_within_seconds(
+    bare: ControlPlane, sagemaker: StandIn, tmp_path: Path
+) -> None:
+    install_crd(bare)
+    jobs = Jobs(partial(bare.kubectl, "--namespace", "default"))
+    with OperatorProcess(bare, sagemaker, tmp_path) as operator:
+        sagemaker.plan(seconds=0.5)
+        jobs.apply(training_job("before"))
+        jobs.wait_status("before", "Completed")
+        for life in ("first", "second"):
+            bare.kubectl("delete", "crd", NAME)
+            await_true("it is not ready", lambda: operator.ask("readyz")[0] == 503)
+            assert "does not serve trainingjobs" in operator.ask("readyz")[1]
+            assert operator.ask("healthz")[0] == 200
+            install_crd(bare)
+            jobs.apply(training_job(life))
+            seen(jobs, life, 15)
+            await_true("it is ready", lambda: operator.ask("readyz")[0] == 200)
+        told = [line["msg"] for line in operator.lines() if "does not serve" in line["msg"]]
+        assert len(told) == 2, "once each time"
+        assert "Traceback" not in operator.log.read_text()
+
+        install_crd(bare, ACKS)
+        jobs.apply(training_job("under-acks"))
+        seen(jobs, "under-acks", 15)
+        jobs.wait_status("under-acks", "Completed")
+        assert "observedGeneration" not in jobs.status("under-acks"), "ACK's CRD does not keep it"
+        install_crd(bare)
+        names = (f"under-ours-{number}" for number in itertools.count())
+
+        def keeps_every_field() -> bool:
+            name = next(names)
+            jobs.apply(training_job(name))
+            return "observedGeneration" in jobs.wait_status(name, "Completed")["status"]
+
+        await_true("what ACK's CRD dropped is written again", keeps_every_field, 60)
+
+
+def test_a_namespace_that_is_not_there_keeps_no_other_waiting(
+    crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path
+) -> None:
+    other = f"{namespace}-other"
+    roles = [thing for thing in build("deploy/namespaced") if thing["metadata"].get("namespace") == "training"]
+
+    def grant(where: str) -> None:
+        subject = {"kind": "ServiceAccount", "name": "default", "namespace": namespace}
+        for thing in roles:
+            thing["metadata"]["namespace"] = where
+            if "subjects" in thing:
+                thing["subjects"] = [subject]
+        control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(roles))
+
+    grant(namespace)
+    account = control_plane.kubeconfig_of_service_account(namespace, "default", tmp_path)
+    flags = (f"--watch-namespace={other},{namespace}", "--cluster-id=it", "--enable-carm=false")
+    jobs = Jobs(partial(control_plane.kubectl, "--namespace", namespace))
+    others = Jobs(partial(control_plane.kubectl, "--namespace", other))
+    served = f'{{namespace="{other}"}}'
+    with OperatorProcess(control_plane, sagemaker, tmp_path, *flags, kubeconfig=account) as operator:
+        assert f"in namespace {other}" in operator.ask("readyz")[1]
+        assert operator.metric("trainingjob_namespace_served")[served] == 0
+        jobs.apply(training_job("first"))
+        seen(jobs, "first", 10)
+
+        control_plane.kubectl("create", "namespace", other)
+        grant(other)
+        others.apply(training_job("theirs"))
+        seen(others, "theirs", 20)
+        assert operator.ask("readyz") == (200, "ok\n")
+        assert operator.metric("trainingjob_namespace_served")[served] == 1
+
+        sagemaker.plan("theirs", stop_seconds=0.5)
+        control_plane.kubectl("delete", "trainingjob", "theirs", "--namespace", other)
+        control_plane.kubectl("delete", "namespace", other, timeout=120)
+        await_true("it is named", lambda: other in operator.ask("readyz")[1], 60)
+        assert operator.ask("readyz")[0] == 200
+        assert operator.metric("trainingjob_namespace_served")[served] == 0
+        jobs.apply(training_job("second"))
+        seen(jobs, "second", 10)
+        assert "Traceback" not in operator.log.read_text()
+
+
+def test_a_replica_that_can_not_list_leaves_the_lease_and_obeys_sigterm(
+    crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path
+) -> None:
+    election = ("--enable-leader-election", f"--system-namespace={namespace}")
+    watched = f"--watch-namespace={namespace}"
+    selector = f"--watch-selectors={'a' * 254}/team=b"  # the flag's own check takes this; the API server does not
+    unlistable = OperatorProcess(control_plane, sagemaker, tmp_path, *election, watched, selector)
+    jobs = Jobs(partial(control_plane.kubectl, "--namespace", namespace))
+    try:
+        unlistable.start(wait=False)
+        await_true("it is said", lambda: "--watch-selectors" in unlistable.ask("readyz")[1])
+        assert unlistable.ask("readyz")[0] == 503
+        assert unlistable.ask("healthz")[0] == 200
+        assert jobs.kubectl("get", "leases", "-o", "name") == ""
+        with OperatorProcess(control_plane, sagemaker, tmp_path, *election, watched) as healthy:
+            jobs.apply(training_job("served"))
+            seen(jobs, "served", 15)
+            lease = json.loads(jobs.kubectl("get", "lease", LEASE_NAME, "-o", "json"))
+            assert lease["spec"]["leaseTransitions"] == 0
+            assert any("leads" in line["msg"] for line in healthy.lines())
+        code, seconds = unlistable.terminate()
+        assert (code, seconds < 5) == (0, True)
+    finally:
+        unlistable.stop()
+
+
+def test_sigterm_is_obeyed_while_the_api_server_does_not_answer(
+    bare: ControlPlane, sagemaker: StandIn, tmp_path: Path
+) -> None:
+    install_crd(bare)
+    operator = OperatorProcess(bare, sagemaker, tmp_path)
+    try:
+        with bare.paused_apiserver():
+            operator.start(wait=False)
+            await_true("it serves its health", lambda: operator.ask("healthz")[0] == 200)
+            assert operator.ask("readyz")[0] == 503
+            code, seconds = operator.terminate()
+        assert (code, seconds < 5) == (0, True)
+    finally:
+        operator.stop()

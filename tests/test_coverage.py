@@ -1,0 +1,212 @@
+"""What can be served, by namespace: what is missing is shown once, and never keeps the rest from being served."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from tests.fakes.discovery import FakeDiscovery, make_coverage
+from tests.fakes.virtual_time import run
+from trainingjob_operator.coverage import DEAF_SECONDS, SURVEY_SECONDS
+from trainingjob_operator.health import Readiness
+from trainingjob_operator.kube.discovery import Right, right_to_cluster_id
+from trainingjob_operator.kube.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+
+def lacks(**wanted: str) -> Callable[[Right], bool]:
+    """Denies the rights that are so."""
+    return lambda right: all(getattr(right, part) == value for part, value in wanted.items())
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_without_a_list_of_namespaces_all_of_them_are_one() -> None:
+    async def main() -> None:
+        coverage = make_coverage(FakeDiscovery())
+        assert coverage.served == frozenset()
+        await coverage.survey()
+        assert coverage.served == {""}
+        assert coverage.problems == ""
+
+    run(main())
+
+
+def test_a_namespace_without_rights_keeps_no_other_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        readiness, registry = Readiness(), CollectorRegistry()
+        discovery = FakeDiscovery(denied=lacks(namespace="b", verb="list"))
+        coverage = make_coverage(discovery, "a", "b", readiness=readiness, registry=registry)
+        for _ in range(3):
+            await coverage.survey()
+        assert coverage.served == {"a"}
+        [sentence] = warnings(caplog)
+        assert sentence.startswith("The operator (system:serviceaccount:ops:operator) may not list trainingjobs")
+        assert "in namespace b: apply the roles in deploy/" in sentence
+        assert readiness.explain() == []
+        assert readiness.notes() == [f"note: {sentence}"]
+        served = [registry.get_sample_value("trainingjob_namespace_served", {"namespace": name}) for name in "ab"]
+        assert served == [1.0, 0.0]
+        discovery.denied = lambda _: False
+        await coverage.survey()
+        assert coverage.served == {"a", "b"}
+        assert readiness.notes() == []
+
+    run(main())
+
+
+def test_a_namespace_that_does_not_exist_is_named_and_watched_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        readiness, registry = Readiness(), CollectorRegistry()
+        discovery = FakeDiscovery()
+        coverage = make_coverage(discovery, "a", "b", readiness=readiness, registry=registry)
+        await coverage.survey()
+        discovery.absent.add("b")
+        state = coverage.state
+        await coverage.survey()
+        assert coverage.state == state, "no reason to begin anew"
+        assert warnings(caplog) == [
+            "The namespace b of --watch-namespace does not exist: create it, or remove it there."
+        ]
+        assert "namespace b" in readiness.notes()[0]
+        assert registry.get_sample_value("trainingjob_namespace_served", {"namespace": "b"}) == 0.0
+        discovery.absent.clear()
+        await coverage.survey()
+        assert readiness.notes() == []
+        assert registry.get_sample_value("trainingjob_namespace_served", {"namespace": "b"}) == 1.0
+
+    run(main())
+
+
+def test_without_the_kind_nothing_is_served_and_readiness_shows_it(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        readiness = Readiness()
+        discovery = FakeDiscovery()
+        coverage = make_coverage(discovery, readiness=readiness)
+        await coverage.survey()
+        discovery.schema = None
+        for _ in range(3):
+            await coverage.survey()
+        assert coverage.served == frozenset()
+        [sentence] = warnings(caplog)
+        assert "does not serve trainingjobs" in sentence
+        assert readiness.explain() == [f"waiting for the watch: {sentence}"]
+        discovery.schema = "2"
+        await coverage.survey()
+        assert readiness.explain() == []
+
+    run(main())
+
+
+def test_every_missing_right_is_in_one_sentence_with_the_right_beside_the_objects(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        coverage = make_coverage(FakeDiscovery(denied=lambda _: True), beside=[right_to_cluster_id()])
+        await coverage.survey()
+        assert coverage.served == frozenset()
+        [sentence] = warnings(caplog)
+        for words in ("list/watch/get/patch trainingjobs", "create events in all", "in namespace kube-system"):
+            assert words in sentence
+
+    run(main())
+
+
+def test_what_is_needed_only_to_begin_ends_nothing_that_has_begun() -> None:
+    async def main() -> None:
+        discovery = FakeDiscovery()
+        coverage = make_coverage(discovery, beside=[right_to_cluster_id()])
+        await coverage.survey()
+        discovery.denied = lacks(namespace="kube-system")
+        await coverage.survey(anew=True)
+        assert coverage.served == {""}
+
+    run(main())
+
+
+def test_rights_are_asked_for_while_one_is_missing_and_anew() -> None:
+    async def main() -> None:
+        discovery = FakeDiscovery()
+        coverage = make_coverage(discovery, "a")
+        for _ in range(5):
+            await coverage.survey()
+        assert discovery.reviews == 1
+        discovery.denied = lacks(verb="watch")
+        await coverage.survey(anew=True)
+        assert coverage.served == frozenset()
+        discovery.denied = lambda _: False
+        await coverage.survey()
+        assert coverage.served == {"a"}
+
+    run(main())
+
+
+def test_a_namespace_whose_roles_went_with_it_is_no_longer_served() -> None:
+    async def main() -> None:
+        discovery = FakeDiscovery()
+        coverage = make_coverage(discovery, "a", "b")
+        await coverage.survey()
+        discovery.denied = lacks(namespace="b")
+        await coverage.survey()
+        assert coverage.served == {"a"}
+        assert "a namespace that does not exist gives no right either: b" in coverage.problems
+
+    run(main())
+
+
+def test_a_survey_that_fails_changes_nothing_and_the_next_one_counts() -> None:
+    async def main() -> None:
+        ticks = 0
+
+        def tick() -> None:
+            nonlocal ticks
+            ticks += 1
+
+        discovery = FakeDiscovery()
+        coverage = make_coverage(discovery)
+        await coverage.survey()
+        task = asyncio.ensure_future(coverage.run(tick))
+        discovery.error = Unavailable("no connection")
+        await asyncio.sleep(3.5 * SURVEY_SECONDS)
+        assert coverage.served == {""}
+        assert ticks == 3
+        discovery.error, discovery.schema = None, None
+        assert await coverage.change_from(coverage.state, 2 * SURVEY_SECONDS)
+        assert coverage.served == frozenset()
+        assert not await coverage.change_from(coverage.state, 2 * SURVEY_SECONDS)
+        task.cancel()
+
+    run(main())
+
+
+def test_who_has_not_listed_or_can_list_no_more_must_not_lead() -> None:
+    async def main() -> None:
+        now = 0.0
+        discovery = FakeDiscovery()
+        coverage = make_coverage(discovery, clock=lambda: now)
+        await coverage.survey()
+        assert not coverage.can_list()
+        coverage.note_list(succeeded=True)
+        assert coverage.can_list()
+        coverage.note_list(succeeded=False)
+        now += DEAF_SECONDS - 1
+        coverage.note_list(succeeded=False)
+        assert coverage.can_list()
+        now += 1
+        assert not coverage.can_list()
+        coverage.note_list(succeeded=True)
+        assert coverage.can_list()
+        discovery.schema = None
+        await coverage.survey()
+        assert not coverage.can_list()
+
+    run(main())
