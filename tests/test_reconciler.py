@@ -774,11 +774,29 @@ def test_a_recorded_job_of_another_account_is_out_of_reach_while_other_accounts_
 def test_an_attempt_in_an_account_that_lost_its_role_is_told_not_forgotten() -> None:
     async def scene(stage: Stage) -> None:
         elsewhere = Identity("999999999999", REGION, JOB)
+        stage.surroundings.namespace = {OWNER_ACCOUNT: elsewhere.account}
         stage.api.apply(body(held=True, pending=elsewhere))
         await stage.wait(10.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "RoleUnavailable")
         assert stage.object["metadata"]["finalizers"] == [FINALIZER]
         assert stage.service.calls == []
+
+    played(scene)
+
+
+def test_a_forged_mark_makes_no_call_in_an_account_that_the_namespace_does_not_map() -> None:
+    async def scene(stage: Stage) -> None:
+        elsewhere = Identity("999999999999", REGION, JOB)
+        stage.surroundings.roles = {elsewhere.account: "arn:aws:iam::999999999999:role/sagemaker"}
+        stage.api.apply(body(held=True, pending=elsewhere))
+        await stage.wait(10.0)
+        status, reason, message = stage.condition("ACK.Recoverable")
+        assert (status, reason) == ("True", "InvalidAnnotation")
+        assert elsewhere.account in message
+        assert stage.service.calls == []
+        stage.api.annotate(KEY, **{CREATE_PENDING: None})
+        await stage.wait(10.0)
+        assert [job.identity.account for job in stage.service.created] == [ACCOUNT]
 
     played(scene)
 

@@ -88,6 +88,10 @@ OWN_STATUS: dict[str, Schema] = {
     "logs": {"type": "object", "properties": dict.fromkeys(("group", "streamPrefix", "url"), TEXT)},
     "managedSpotTrainingSavings": NUMBER,
     "observedGeneration": NUMBER,
+    "ownership": {
+        "type": "object",
+        "properties": dict.fromkeys(("claim", "endpointURL", "evidence", "jobARN", "objectUID"), TEXT),
+    },
 }
 """The fields of status that are not copied from Describe."""
 

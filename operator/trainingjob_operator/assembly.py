@@ -321,6 +321,7 @@ def _standing(settings: Settings, caller: CallerIdentity, cluster_id: str, versi
             allow_unsafe_endpoints=settings.allow_unsafe_aws_endpoint_urls,
             carm_enabled=settings.enable_carm,
             adoption_namespaces=settings.adoption_namespaces,
+            allowed_endpoints=settings.allowed_endpoint_urls,
         ),
         partition=caller.partition,
         cluster_id=cluster_id,

@@ -20,8 +20,9 @@ from trainingjob_operator.logic import decision, fields
 from trainingjob_operator.logic.annotations import Defaults
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import Refusal
-from trainingjob_operator.logic.naming import Identity, Owner, compose_tags, expand_tag_format, prove_ownership
+from trainingjob_operator.logic.naming import Identity, Owner, compose_tags, expand_tag_format, parse_arn
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.ownership import read_proof
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Key, Resource
 from trainingjob_operator.logic.updates import TagChange, UpdatePlan, applied_fields, plan_update
@@ -124,7 +125,14 @@ class JobCalls:
                     memory.observation = view.observation.updated_by(memory.told)
             return False
         self._note_success(decision.DESCRIBE, work)
-        memory.note_found(view.observation.updated_by(Observation.from_describe(answer)), self._clocks.monotonic())
+        seen, now = Observation.from_describe(answer), self._clocks.monotonic()
+        if view.arn is None:
+            memory.note_found((memory.observation or Observation()).updated_by(seen), now)
+        elif _is_another_run(seen, view.observation, identity):
+            memory.note_absent(now, is_replaced=True)
+            return False
+        else:
+            memory.note_found(view.observation.updated_by(seen), now)
         if _is_worth_comparing(view):
             self._compare(answer, work)
         memory.compared_generation = view.resource.generation
@@ -162,7 +170,7 @@ class JobCalls:
             return False
         self._note_success(decision.LIST_TAGS, work)
         memory.tags, memory.tags_generation = tags, work.view.resource.generation
-        memory.ownership = prove_ownership(tags, self._owner(work.view.resource))
+        memory.proof = read_proof(tags, self._owner(work.view.resource))
         return False
 
     async def create(self, identity: Identity, work: Work) -> None:
@@ -174,7 +182,7 @@ class JobCalls:
         request["TrainingJobName"] = identity.job_name
         request["Tags"] = self._tags(resource)
         try:
-            arn = await self._accounts.get(work.target).create(request)
+            arn = _check_arn(await self._accounts.get(work.target).create(request), identity)
         except AwsError as error:
             memory.attempted_at = self._clocks.monotonic()
             memory.unsettled = memory.unsettled or not error.definite
@@ -204,7 +212,7 @@ class JobCalls:
         match error.kind:
             case ErrorClass.IN_USE:
                 memory.in_use, memory.look = True, False
-                memory.observation = memory.ownership = memory.looked_at = None
+                memory.observation = memory.proof = memory.looked_at = None
                 memory.absent = False
             case ErrorClass.REFUSED if error.operation == decision.CREATE:  # and not the role on the way to it
                 memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
@@ -343,12 +351,34 @@ class JobCalls:
         return list(compose_tags(resource.user_tags(), defaults, self._owner(resource)))
 
 
+def _check_arn(arn: str, identity: Identity) -> str:
+    """The ARN in Create's answer, which must be of the job that was asked for: an endpoint may answer anything.
+
+    Raises AwsError: a job may have been made all the same.
+    """
+    if not _names(arn, identity):
+        message = f"The answer names the job {arn[:200]}, which is not {identity}."
+        raise AwsError(decision.CREATE, "UnreadableAnswer", message, ErrorClass.RETRY, definite=False)
+    return arn
+
+
+def _names(arn: str, identity: Identity) -> bool:
+    parsed = parse_arn(arn)
+    return parsed is not None and parsed[1].slot == identity.slot
+
+
+def _is_another_run(seen: Observation, known: Observation, identity: Identity) -> bool:
+    """Whether Describe's answer is about another run of that name, or another job, than the recorded one."""
+    return not seen.is_same_run_as(known) or not (seen.arn is None or _names(seen.arn, identity))
+
+
 def _is_worth_comparing(view: View) -> bool:
     """Spec and job are compared only where they may differ: the service spells some values its own way."""
     resource, policy, memory = view.resource, view.policy, view.memory
     return (
         policy.adoption is not None
         or policy.observes_only
+        or view.arn is None
         or memory.in_use
         or memory.unsettled
         or view.is_edited

@@ -14,19 +14,21 @@ from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.job_calls import Access, JobCalls, Standing, Work, refuse
-from trainingjob_operator.kube.errors import Conflict, KubeError, NotFound
+from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import conditions, decision, fields
 from trainingjob_operator.logic.accounts import find_role, find_selector, forbid_account
-from trainingjob_operator.logic.annotations import Policy, read_request, resolve
+from trainingjob_operator.logic.annotations import read_request, resolve
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_PREFIX, Identity, Ownership
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_PREFIX, Identity
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.ownership import TagProof
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Key, Resource
 from trainingjob_operator.logic.steps import (
     Create,
+    FindOwner,
     Look,
     Mark,
     ReadTags,
@@ -116,6 +118,7 @@ class Reconciler:
         self._leadership = leadership
         self._metrics = metrics
         self._clocks = clocks
+        self._term: int | None = None
 
     async def work(self) -> None:
         """Reconcile one key after the other, for ever; several may run side by side."""
@@ -172,6 +175,9 @@ class Reconciler:
     # -- one pass -----------------------------------------------------------------------------------------------------
 
     async def _pass(self, key: Key) -> None:
+        if self._term != self._leadership.term:
+            self._term = self._leadership.term
+            self._jobs.begin_term()
         packed = b""
         for _ in range(MAX_STEPS):
             tracked = self._jobs.get(key)
@@ -215,15 +221,15 @@ class Reconciler:
         self._jobs.claim(
             tracked,
             None if identity is None else identity.slot,
-            is_owner=bare.arn is not None and not policy.read_only,
+            is_owner=bare.is_owner and policy.namespace_endpoint is None,
         )
         if identity is None:
             return bare, Access(None, None)
-        memory.turn_to(identity.slot)
+        memory.turn_to(identity.slot, policy.namespace_endpoint)
         foreign_mark = resource.pending is not None and resource.pending != memory.marked
         if memory.attempted_at is None and memory.arn is None and foreign_mark:
             memory.unsettled = True
-        access = await self._reach(resource, identity, policy)
+        access = await self._reach(bare, identity)
         if access.target is not None:
             memory.reach_by(access.target)
         self._still_there(tracked)
@@ -244,8 +250,11 @@ class Reconciler:
         if self._jobs.get(tracked.key) is not tracked:
             raise NotFound("deleted while it was looked at")
 
-    async def _reach(self, resource: Resource, identity: Identity, policy: Policy) -> "Access":
+    async def _reach(self, view: View, identity: Identity) -> "Access":
         """How calls reach the job's account."""
+        resource, policy = view.resource, view.policy
+        if (problem := _find_wrong_target(view)) is not None:
+            return Access(None, problem)
         selectors = await self._surroundings.role_selectors()
         if selectors:
             labels = await self._surroundings.labels(resource.namespace)
@@ -289,7 +298,13 @@ class Reconciler:
                     await self._report(Say(unfinished=True), work)
                 return True
             case ReadTags(_, arn):
-                return await self._calls.read_tags(arn, work)
+                if not await self._calls.read_tags(arn, work):
+                    return False
+                if work.view.arn is not None and not work.view.resource.deleting:
+                    await self._report(Say(unfinished=True), work)
+                return True
+            case FindOwner(key):
+                work.view.memory.named_owner = (await self._exists(key), self._clocks.monotonic())
             case TakeTurn(identity):
                 if work.view.memory.waiting_since is None:
                     work.view.memory.waiting_since = work.view.now
@@ -299,8 +314,8 @@ class Reconciler:
                 await self._patch_finalizer(work.view.resource, hold=True, pending=str(identity))
             case Create(identity):
                 await self._calls.create(identity, work)
-            case TakeOver(arn, finalizer):
-                await self._take_over(arn, work, finalizer=finalizer)
+            case TakeOver():
+                await self._take_over(step, work)
             case Stop(identity):
                 return await self._calls.stop(identity, work)
             case Update(identity, members):
@@ -321,21 +336,32 @@ class Reconciler:
 
     # -- Kubernetes ---------------------------------------------------------------------------------------------------
 
-    async def _take_over(self, arn: str, work: Work, *, finalizer: bool) -> None:
+    async def _exists(self, key: Key) -> bool:
+        """Whether an object exists; one that may not be read counts as existing."""
+        try:
+            await self._objects.get(*key)
+        except NotFound:
+            return False
+        except Forbidden:
+            return True
+        return True
+
+    async def _take_over(self, step: TakeOver, work: Work) -> None:
         memory = work.view.memory
-        if finalizer and not work.view.resource.holds_finalizer:
+        if step.finalizer and not work.view.resource.holds_finalizer:
             await self._patch_finalizer(work.view.resource, hold=True)
-        memory.arn = arn
-        if memory.tags is not None and memory.ownership in (Ownership.SAME_OBJECT, Ownership.SAME_NAME):
+        memory.arn = step.arn
+        memory.claim = step.claim or memory.claim
+        if memory.tags is not None and memory.proof in (TagProof.SAME_OBJECT, TagProof.SAME_NAME):
             own = {key for key, _ in work.view.resource.user_tags()}
             memory.applied_tag_keys = tuple(key for key in memory.tags if key in own)
-        if memory.ownership is Ownership.SAME_OBJECT and work.view.resource.arn is None:  # an attempt without an answer
+        if memory.proof is TagProof.SAME_OBJECT and work.view.resource.arn is None:  # an attempt without an answer
             memory.applied_fields = applied_fields(work.view.resource.spec)
         memory.in_use = memory.unsettled = False
         memory.refused = None
         self._line.leave(work.key, work.identity)
         if not work.view.policy.read_only:
-            log.info("Took over %s", arn, extra=work.named)
+            log.info("Took over the training job %s", step.arn, extra=work.named)
 
     async def _unmark(self, work: Work, refusal: Finding | None) -> None:
         await self._patch_finalizer(work.view.resource, hold=False)
@@ -373,7 +399,7 @@ class Reconciler:
             return
         self._follow(work, wanted)
         if view.policy.read_only:
-            memory.arn = None  # the status has it: looking at a job proves nothing, should the object own jobs later
+            memory.arn = memory.claim = None  # reading a job proves nothing, should the object own jobs later
         tracked = self._jobs.get(work.key)
         if say.release and tracked is not None and tracked.uid == work.tracked.uid:
             await self._patch_finalizer(tracked.resource(), hold=False)
@@ -410,6 +436,22 @@ def _gives_up_turn(step: Step, view: View) -> bool:
     """Whether an object that ends its pass with this step stands in the way of those behind it."""
     is_waiting = isinstance(step, Wait) or (isinstance(step, Say) and step.place is not None)
     return view.own_turn or (view.place is not None and not is_waiting)
+
+
+def _find_wrong_target(view: View) -> Hindrance | None:
+    """The reason why no call may be made where the object's metadata leads."""
+    policy, pending = view.policy, view.resource.pending
+    if policy.endpoint_problem is not None:
+        return Hindrance(decision.INVALID_ANNOTATION, policy.endpoint_problem.message)
+    is_settling = view.arn is None and pending is not None and pending != view.memory.marked
+    if is_settling and pending is not None and pending.account != policy.account:
+        message = (
+            f"Annotation {CREATE_PENDING} names account {pending.account}, and the namespace maps account "
+            f"{policy.account}. Map that account again, or remove the annotation: then the operator does not follow a "
+            "job that an attempt may have created there."
+        )
+        return Hindrance(decision.INVALID_ANNOTATION, message)
+    return None
 
 
 def _find_request_problem(resource: Resource) -> Finding | None:

@@ -131,6 +131,7 @@ def _compose(view: View, say: Say) -> Report:
         waiting=say.waiting,
         advisories=say.advisories,
         pending_edit=say.pending_edit,
+        ownership=None if say.disowned else view.ownership(),
         adopted=view.is_adopting and identity is not None and not policy.read_only,
         handled_request=memory.handled_request,
         applied_tag_keys=memory.applied_tag_keys,

@@ -153,6 +153,14 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _endpoint_patterns(text: str) -> tuple[str, ...]:
+    patterns = tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        return tuple(pattern if pattern == "*" else _url(pattern) for pattern in patterns)
+    except ValueError:
+        raise ValueError("URLs such as https://*.vpce.amazonaws.com, separated by commas, or *") from None
+
+
 def _address(text: str) -> Address:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
@@ -302,6 +310,14 @@ class Settings:
     allow_unsafe_aws_endpoint_urls: bool = _flag(
         Group.AWS, "Take endpoints that are not https.", _yes_or_no, default=False
     )
+    allowed_endpoint_urls: tuple[str, ...] = _flag(
+        Group.AWS,
+        "Endpoints that the annotation endpoint-url of a namespace may name, as URLs whose host may contain *; "
+        "* alone permits any, as ACK does; none when not given.",
+        _endpoint_patterns,
+        metavar="URL,…",
+        default=(),
+    )
     enable_carm: bool = _flag(
         Group.AWS,
         "Serve other accounts, by owner-account-id and the roles of the ConfigMap ack-role-account-map.",
@@ -346,7 +362,7 @@ class Settings:
     )
     adoption_namespaces: tuple[str, ...] = _flag(
         Group.KUBERNETES,
-        "Namespaces whose objects may adopt existing jobs; all when not given.",
+        "Namespaces whose objects may adopt or read existing jobs; all when not given.",
         _namespaces,
         metavar="NAME,…",
         default=(),

@@ -14,6 +14,7 @@ from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.logic.memory import Memory
 from trainingjob_operator.logic.naming import Identity, Slot
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.ownership import read_standing
 from trainingjob_operator.logic.resource import Key, Resource, mapping, string
 from trainingjob_operator.logic.timestamps import parse_time
 
@@ -40,7 +41,9 @@ class Tracked:
     live: Live | None = None
     slot: Slot | None = None
     is_owner: bool = False
-    """The object has proof: finalizer and ARN."""
+    """The object claims the job against other objects."""
+    is_judged: bool = False
+    """Slot and claim follow from a reconcile of this term, not from the status alone."""
     foreign_writes: frozenset[tuple[str, str]] = frozenset()
     """The other field managers of the status, each with the time of its last write by the API server."""
 
@@ -104,12 +107,26 @@ class TrackedJobs:
             for manager, _ in sorted(written - tracked.foreign_writes):
                 tracked.memory.note_foreign_write(manager, now)
         tracked.foreign_writes = written
+        if not tracked.is_judged:
+            self._presume(tracked, Resource.from_body(kept))
         return tracked
 
     def see_answer(self, body: Mapping[str, Any], now: float, *, known_before: int = 0) -> None:
         """Take note of the answer to a read or write of one object; one that was deleted meanwhile stays forgotten."""
         if (body["metadata"]["namespace"], body["metadata"]["name"]) in self._objects:
             self.see(body, now, known_before=known_before)
+
+    def _presume(self, tracked: Tracked, resource: Resource) -> None:
+        """Set the claim by the object's status: an adoption must find the owner that no reconcile has reached yet."""
+        slot, is_owner = read_standing(resource)
+        self._set_claim(tracked, slot, is_owner=is_owner)
+
+    def begin_term(self) -> None:
+        """Another replica may have led since: only the statuses count."""
+        for tracked in self:
+            if tracked.is_judged:
+                tracked.is_judged = False
+                self._presume(tracked, tracked.resource())
 
     def forget(self, key: Key, uid: str) -> bool:
         """The object is gone; False when the name is another object's by now, or nobody's."""
@@ -122,7 +139,11 @@ class TrackedJobs:
         return True
 
     def claim(self, tracked: Tracked, slot: Slot | None, *, is_owner: bool) -> None:
-        """The object names that job, with or without proof that it is its own."""
+        """Set the job that the object names, as a reconcile has judged it."""
+        tracked.is_judged = True
+        self._set_claim(tracked, slot, is_owner=is_owner)
+
+    def _set_claim(self, tracked: Tracked, slot: Slot | None, *, is_owner: bool) -> None:
         if tracked.slot is not None and tracked.slot != slot:
             keys = self._claims[tracked.slot]
             keys.discard(tracked.key)
@@ -133,7 +154,7 @@ class TrackedJobs:
         tracked.slot, tracked.is_owner = slot, is_owner
 
     def find_rival(self, key: Key, slot: Slot) -> Key | None:
-        """Another object with proof of owning that job."""
+        """Another object that claims that job as its owner."""
         return next((rival.key for rival in self.claimants(slot) if rival.is_owner and rival.key != key), None)
 
     def claimants(self, slot: Slot) -> list[Tracked]:

@@ -62,3 +62,8 @@ def recorded(arn: str = ARN, **fields: Any) -> dict[str, Any]:
     """A status that names a job."""
     metadata = {"arn": arn, "ownerAccountID": ACCOUNT, "region": REGION}
     return {"ackResourceMetadata": metadata, **fields}
+
+
+def claimed(arn: str = ARN, claim: str = "Created", **fields: str) -> dict[str, str]:
+    """The record of an object's claim on a job."""
+    return {"claim": claim, "evidence": "Words.", "jobARN": arn, "objectUID": UID, **fields}

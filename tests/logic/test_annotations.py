@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.logic.objects import ACCOUNT, JOB, NAMESPACE, REGION, SPEC, resource
 from trainingjob_operator.logic.annotations import (
+    ADOPTABLE_JOBS,
     ADOPTED,
     ADOPTION_FIELDS,
     ADOPTION_POLICY,
@@ -33,7 +34,12 @@ from trainingjob_operator.logic.annotations import (
     REGION as REGION_KEY,
 )
 
-DEFAULTS = Defaults(account=ACCOUNT, region=REGION, endpoint_url="https://flag.example")
+DEFAULTS = Defaults(
+    account=ACCOUNT,
+    region=REGION,
+    endpoint_url="https://flag.example",
+    allowed_endpoints=("https://vpce.example",),
+)
 OTHER_ACCOUNT = "999999999999"
 Annotations = dict[str, str]
 
@@ -160,10 +166,53 @@ def test_the_flag_for_deletion_holds_where_nobody_says_otherwise() -> None:
 
 
 def test_an_insecure_endpoint_needs_the_flag() -> None:
-    unsafe = Defaults(account=ACCOUNT, region=REGION, allow_unsafe_endpoints=True)
+    unsafe = Defaults(account=ACCOUNT, region=REGION, allow_unsafe_endpoints=True, allowed_endpoints=("*",))
     assert policy({}, {ENDPOINT_URL: "http://plain.example:8080"}, unsafe).endpoint_url == "http://plain.example:8080"
     (problem,) = policy({}, {ENDPOINT_URL: "plain.example"}, unsafe).problems
     assert "http:// or https://" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("allowed", "url", "is_allowed"),
+    [
+        ((), "https://sagemaker.example", False),
+        (("*",), "https://sagemaker.example:8443/x", True),
+        (("https://sagemaker.example",), "https://sagemaker.example", True),
+        (("https://sagemaker.example",), "https://sagemaker.example/path", True),
+        (("https://sagemaker.example",), "https://sagemaker.example:8443", False),
+        (("https://sagemaker.example",), "https://sagemaker.example.evil.example", False),
+        (("https://sagemaker.example/v1",), "https://sagemaker.example/v1/", True),
+        (("https://sagemaker.example/v1",), "https://sagemaker.example/v2", False),
+        (("https://*.vpce.example",), "https://a.vpce.example", True),
+        (("https://*.vpce.example",), "https://A.VPCE.example", True),
+        (("https://*.vpce.example",), "https://evil.example/.vpce.example", False),
+        (("https://a.example", "https://b.example"), "https://b.example", True),
+        (("https://*",), "https://host:99999", False),
+        (("https://*",), "https://[::1", False),
+    ],
+)
+def test_a_namespace_names_only_endpoints_that_the_flag_lists(
+    allowed: tuple[str, ...], url: str, *, is_allowed: bool
+) -> None:
+    answer = policy({}, {ENDPOINT_URL: url}, Defaults(account=ACCOUNT, region=REGION, allowed_endpoints=allowed))
+    assert answer.namespace_endpoint == (url if is_allowed else None)
+    assert (answer.endpoint_problem is None) is is_allowed
+    if answer.endpoint_problem is not None:
+        assert "--allowed-endpoint-urls" in answer.endpoint_problem.message
+
+
+@pytest.mark.parametrize("key", [ADOPTION_POLICY, ADOPTED, READ_ONLY])
+@pytest.mark.parametrize(
+    ("jobs", "is_permitted"),
+    [("churn-*", True), ("CHURN-2026", True), ("other, churn-2026", True), ("other-*", False), ("", False)],
+)
+def test_a_namespace_may_narrow_the_jobs_that_its_objects_adopt_or_read(
+    key: str, jobs: str, *, is_permitted: bool
+) -> None:
+    value = "adopt" if key == ADOPTION_POLICY else "true"
+    answer = policy({key: value}, {ADOPTABLE_JOBS: jobs})
+    assert (answer.reads_only or answer.asks_adoption) is is_permitted
+    assert [ADOPTABLE_JOBS in problem.message for problem in answer.problems] == [True] * (not is_permitted)
 
 
 def test_another_account_needs_carm() -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.logic.objects import ACCOUNT, ARN, JOB, REGION, SPEC, WANTED, recorded, resource
+from tests.logic.objects import ACCOUNT, ARN, CLUSTER, JOB, REGION, SPEC, WANTED, claimed, recorded, resource
 from trainingjob_operator.logic import decision
 from trainingjob_operator.logic.annotations import (
+    ADOPT_FROM_CLUSTER,
     ADOPTION_POLICY,
     ALLOWED_ROLES,
     DELETION_POLICY,
@@ -24,11 +25,13 @@ from trainingjob_operator.logic.annotations import REGION as REGION_KEY
 from trainingjob_operator.logic.decision import ADD_TAGS, CREATE, DESCRIBE, LIST_TAGS, STOP, UPDATE, decide
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import ACK_MANAGER, Memory, Refusal, Trouble
-from trainingjob_operator.logic.naming import Identity, Ownership, build_arn
+from trainingjob_operator.logic.naming import Identity, Owner, build_arn
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.ownership import TagProof, Verdict
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.steps import (
     Create,
+    FindOwner,
     Look,
     Mark,
     ReadTags,
@@ -88,7 +91,7 @@ def condition(kind: str, reason: str, message: object = "Words.") -> dict[str, A
 def own(observed: Observation | None = RUNS, *, of: int = 1, arn: str = ARN, **status: Any) -> dict[str, Any]:
     """The status of an object whose job was last reported so, when its generation was `of`."""
     told = {} if observed is None else observed.fields
-    return recorded(arn, observedGeneration=of, **told, **status)
+    return recorded(arn, observedGeneration=of, ownership=claimed(arn), **told, **status)
 
 
 def trouble(operation: str, kind: ErrorClass, *, again: float = 10.0, lasts: float = 5.0) -> dict[str, Trouble]:
@@ -167,16 +170,28 @@ MARKED = {"held": True, "pending": WANTED}
 MARKED_ELSEWHERE = {"held": True, "pending": ELSEWHERE}
 RECORDED = {"status": recorded()}
 OWNED = {"held": True, "status": own()}
+ADOPTED = {**ADOPT, "status": {**own(), "ownership": claimed(claim="Adopted")}}
 EDITED = {**OWNED, "generation": 2}
 DELETED = {**OWNED, "deleting": True}
 DELETED_EARLY = {**MARKED, "deleting": True}
 
 FOUND_ABSENT = {"absent": True, "absent_since": NOW - 60, "looked_at": NOW - 10}
-FOUND_FOREIGN = {"observation": RUNS, "looked_at": NOW, "ownership": Ownership.FOREIGN}
-FOUND_OURS = {"observation": RUNS, "looked_at": NOW, "ownership": Ownership.SAME_OBJECT}
+FOUND_FOREIGN = {"observation": RUNS, "looked_at": NOW, "proof": TagProof.NONE}
+FOUND_OURS = {"observation": RUNS, "looked_at": NOW, "proof": TagProof.SAME_OBJECT}
 FOUND_EDITED = {**FOUND_OURS, "differences": ("roleARN",)}
-FOUND_FORMER = {**FOUND_OURS, "ownership": Ownership.SAME_NAME}
-COMPARED = {"observation": RUNS, "looked_at": NOW, "compared_generation": 2, "tags_generation": 2}
+FOUND_OTHERS = {
+    **FOUND_OURS,
+    "proof": TagProof.OTHER_OBJECT,
+    "tags": Owner(CLUSTER, "team-b", "theirs", "9").tags(),
+}
+FOUND_ELSEWHERES = {
+    **FOUND_OURS,
+    "proof": TagProof.OTHER_CLUSTER,
+    "tags": Owner("other", "team-b", "theirs", "9").tags(),
+}
+FOUND_FORMER = {**FOUND_OURS, "proof": TagProof.SAME_NAME}
+COMPARED: dict[str, Any] = {"observation": RUNS, "looked_at": NOW, "compared_generation": 2, "tags_generation": 2}
+PROVEN = {**COMPARED, "proof": TagProof.SAME_OBJECT}
 UNREAD = {**COMPARED, "tags_generation": None}
 TAGGED: dict[str, Any] = {"spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]}}
 TAGS_TOLD = condition("ACK.Advisory", "EditNotPossible", f"{decision.TAGS_KEPT}: spec.tags is not applied.")
@@ -205,7 +220,7 @@ PASSIVITY = [
         "a job whose object is deleted is stopped all the same",
         Stop(WANTED),
         {"held": True, "deleting": True, "status": own()},
-        {"passive_until": NOW + 50, "passive_shown": True},
+        {"passive_until": NOW + 50, "passive_shown": True, **PROVEN},
     ),
     when(
         "an object that was told to retain its job goes all the same",
@@ -430,10 +445,15 @@ IN_USE = [
     ),
     when("taken and not shown: wait", Wait(1.0), MARKED, {"in_use": True, "absent": True, "looked_at": NOW - 1}),
     when("taken and not shown: again", Look(WANTED), MARKED, {"in_use": True, "absent": True, "looked_at": NOW - 2}),
-    when("this object's own lost attempt", TakeOver(ARN, finalizer=True), MARKED, {"in_use": True, **FOUND_OURS}),
+    when(
+        "this object's own lost attempt",
+        TakeOver(ARN, finalizer=True, claim=Verdict.CREATED),
+        MARKED,
+        {"in_use": True, **FOUND_OURS},
+    ),
     when(
         "its own lost attempt with the spec before an edit",
-        TakeOver(ARN, finalizer=True),
+        TakeOver(ARN, finalizer=True, claim=Verdict.CREATED),
         MARKED,
         {"in_use": True, **FOUND_OURS, "differences": ("roleARN",)},
     ),
@@ -450,24 +470,26 @@ IN_USE = [
         {"in_use": True, **FOUND_FOREIGN},
     ),
     when("somebody else's", says(terminal="NameClash", disowned=True), known={"in_use": True, **FOUND_FOREIGN}),
-    *(
-        when(
-            f"of an earlier life, and the fields that are set equal it, by {proof.name}",
-            TakeOver(ARN, finalizer=True),
-            known={"in_use": True, **FOUND_OURS, "ownership": proof},
-        )
-        for proof in (Ownership.SAME_NAME, Ownership.ACK)
+    when(
+        "of an earlier life, and the fields that are set equal it",
+        TakeOver(ARN, finalizer=True, claim=Verdict.TAKEN_OVER),
+        known={"in_use": True, **FOUND_FORMER},
+    ),
+    when(
+        "ACK's tags name the namespace: that proves neither cluster nor object",
+        says(terminal="NameClash", disowned=True),
+        known={"in_use": True, **FOUND_OURS, "proof": TagProof.ACK},
     ),
     when(
         "of an earlier life, with another spec",
         says(terminal="NameClash", disowned=True),
-        known={"in_use": True, **FOUND_OURS, "ownership": Ownership.SAME_NAME, "differences": ("roleARN",)},
+        known={"in_use": True, **FOUND_OURS, "proof": TagProof.SAME_NAME, "differences": ("roleARN",)},
     ),
     *(
         when(
             f"of an earlier life, and {observed.status}",
             says(terminal="NameClash", disowned=True),
-            known={"in_use": True, **FOUND_OURS, "ownership": Ownership.SAME_NAME, "observation": observed},
+            known={"in_use": True, **FOUND_OURS, "proof": TagProof.SAME_NAME, "observation": observed},
         )
         for observed in (STOPPING, STOPPED)
     ),
@@ -478,7 +500,7 @@ ATTEMPTS = [
     when("one of an object that only adopts by now too", Look(WANTED), {**MARKED, **ADOPT}),
     when("it was definitely refused", Unmark(), MARKED_ELSEWHERE, {"attempted_at": NOW - 5}),
     when("it has made a job: whose?", ReadTags(ELSEWHERE, ARN_ELSEWHERE), MARKED_ELSEWHERE, {"observation": RUNS}),
-    when("ours", TakeOver(ARN_ELSEWHERE, finalizer=True), MARKED_ELSEWHERE, FOUND_OURS),
+    when("ours", TakeOver(ARN_ELSEWHERE, finalizer=True, claim=Verdict.CREATED), MARKED_ELSEWHERE, FOUND_OURS),
     when("not ours", Unmark(), MARKED_ELSEWHERE, FOUND_FOREIGN),
     when("it can't be reached", says(hindrance="RoleUnavailable", again=30.0), MARKED_ELSEWHERE, no_access=NO_ACCESS),
     when(
@@ -522,16 +544,73 @@ ADOPTION = [
         ADOPT,
         {"troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
     ),
-    when("it runs", TakeOver(ARN, finalizer=True), ADOPT, FOUND_FOREIGN),
+    when("it runs", TakeOver(ARN, finalizer=True, claim=Verdict.ADOPTED), ADOPT, FOUND_FOREIGN),
     when(
         "it has ended: there is nothing to stop",
-        TakeOver(ARN, finalizer=False),
+        TakeOver(ARN, finalizer=False, claim=Verdict.CREATED),
         ADOPT,
         {**FOUND_OURS, "observation": ENDED},
     ),
-    when("a read-only object holds nothing", TakeOver(ARN, finalizer=False), READS, FOUND_FOREIGN),
-    when("another object owns it", says(terminal="NameClash", disowned=True), ADOPT, FOUND_FOREIGN, rival=RIVAL),
-    when("and may be read all the same", TakeOver(ARN, finalizer=False), READS, FOUND_FOREIGN, rival=RIVAL),
+    when(
+        "a read-only object holds nothing", TakeOver(ARN, finalizer=False, claim=Verdict.OBSERVED), READS, FOUND_FOREIGN
+    ),
+    when("whose is it?", ReadTags(WANTED, ARN), ADOPT, {"observation": RUNS, "looked_at": NOW}),
+    when(
+        "another object owns it",
+        says(terminal="NameClash", disowned=True, again=60.0),
+        ADOPT,
+        FOUND_FOREIGN,
+        rival=RIVAL,
+    ),
+    when(
+        "its tags name another object: does that exist?",
+        FindOwner(("team-b", "theirs")),
+        ADOPT,
+        FOUND_OTHERS,
+    ),
+    when(
+        "it does: the job is never adopted",
+        says(terminal="NameClash", disowned=True, again=60.0),
+        ADOPT,
+        {**FOUND_OTHERS, "named_owner": (True, NOW - 59)},
+    ),
+    when(
+        "it did a minute ago",
+        FindOwner(("team-b", "theirs")),
+        ADOPT,
+        {**FOUND_OTHERS, "named_owner": (True, NOW - 60)},
+    ),
+    when(
+        "it does not",
+        TakeOver(ARN, finalizer=True, claim=Verdict.ADOPTED),
+        ADOPT,
+        {**FOUND_OTHERS, "named_owner": (False, NOW)},
+    ),
+    when(
+        "its tags name another cluster",
+        says(terminal="NameClash", disowned=True, again=60.0),
+        ADOPT,
+        FOUND_ELSEWHERES,
+    ),
+    when(
+        "and so does an annotation",
+        TakeOver(ARN, finalizer=True, claim=Verdict.ADOPTED),
+        {"annotations": {**of(adoption="adopt"), ADOPT_FROM_CLUSTER: "other"}},
+        FOUND_ELSEWHERES,
+    ),
+    when(
+        "an annotation that names a third cluster permits nothing",
+        says(terminal="NameClash", disowned=True, again=60.0),
+        {"annotations": {**of(adoption="adopt"), ADOPT_FROM_CLUSTER: "third"}},
+        FOUND_ELSEWHERES,
+    ),
+    when(
+        "and may be read all the same",
+        TakeOver(ARN, finalizer=False, claim=Verdict.OBSERVED),
+        READS,
+        FOUND_FOREIGN,
+        rival=RIVAL,
+    ),
     when("it is not there", says(terminal="JobNotFound", disowned=True, again=50.0), ADOPT, FOUND_ABSENT),
     when("it is not there to be read", says(terminal="JobNotFound", disowned=True, again=50.0), READS, FOUND_ABSENT),
     when("it is looked for once a minute", Look(WANTED), ADOPT, {**FOUND_ABSENT, "looked_at": NOW - 60}),
@@ -553,8 +632,13 @@ ADOPTION = [
         {**MARKED, **ADOPT_OR_CREATE},
         {"observation": RUNS, "looked_at": NOW},
     ),
-    when("its own", TakeOver(ARN, finalizer=True), {**MARKED, **ADOPT_OR_CREATE}, FOUND_OURS),
-    when("somebody else's, to be adopted", TakeOver(ARN, finalizer=True), {**MARKED, **ADOPT_OR_CREATE}, FOUND_FOREIGN),
+    when("its own", TakeOver(ARN, finalizer=True, claim=Verdict.CREATED), {**MARKED, **ADOPT_OR_CREATE}, FOUND_OURS),
+    when(
+        "somebody else's, to be adopted",
+        TakeOver(ARN, finalizer=True, claim=Verdict.ADOPTED),
+        {**MARKED, **ADOPT_OR_CREATE},
+        FOUND_FOREIGN,
+    ),
 ]
 
 RECORDED_WITHOUT_FINALIZER = [
@@ -571,9 +655,27 @@ RECORDED_WITHOUT_FINALIZER = [
         "still so when the ARN is gone from the status", says(terminal="NameClash", disowned=True), known=FOUND_FOREIGN
     ),
     when("until somebody asks", TakeTurn(WANTED), known={**FOUND_FOREIGN, "asked": True}),
-    when("another object has proof", says(terminal="NameClash", disowned=True), RECORDED, FOUND_OURS, rival=RIVAL),
-    when("ours", TakeOver(ARN, finalizer=True), RECORDED, FOUND_OURS),
-    when("ours, and over", TakeOver(ARN, finalizer=False), RECORDED, {**FOUND_OURS, "observation": ENDED}),
+    when(
+        "another object claims it, and the tags prove nothing",
+        says(terminal="NameClash", disowned=True),
+        RECORDED,
+        FOUND_FORMER,
+        rival=RIVAL,
+    ),
+    when(
+        "no claim of another object outweighs the tags",
+        TakeOver(ARN, finalizer=True, claim=Verdict.CREATED),
+        RECORDED,
+        FOUND_OURS,
+        rival=RIVAL,
+    ),
+    when("ours", TakeOver(ARN, finalizer=True, claim=Verdict.CREATED), RECORDED, FOUND_OURS),
+    when(
+        "ours, and over",
+        TakeOver(ARN, finalizer=False, claim=Verdict.CREATED),
+        RECORDED,
+        {**FOUND_OURS, "observation": ENDED},
+    ),
     when("Describe does not answer", says(again=10.0), RECORDED, {"troubles": trouble(DESCRIBE, ErrorClass.RETRY)}),
     when(
         "it is gone, and is not made again",
@@ -724,28 +826,28 @@ EDITS = [
         "tags are set",
         SetTags(ARN, TagChange({"team": "new"}, ("gone",))),
         {**EDITED, **TAGGED, "status": own(appliedTagKeys=["team", "gone"])},
-        {**COMPARED, "tags": {"team": "old", "gone": "x"}, "ownership": Ownership.SAME_OBJECT},
+        {**COMPARED, "tags": {"team": "old", "gone": "x"}, "proof": TagProof.SAME_OBJECT},
     ),
     when(
         "tags of a job that it did not create are left, and that is said",
         says(advisories=("EditNotPossible",)),
         {**EDITED, **TAGGED},
-        {**COMPARED, "tags": {"team": "old"}, "ownership": Ownership.ACK},
+        {**COMPARED, "tags": {"team": "old"}, "proof": TagProof.ACK},
     ),
     when(
         "there is nothing to say when they are as the spec wants them",
         says(),
         {**EDITED, **TAGGED},
-        {**COMPARED, "tags": {"team": "new", "other": "x"}, "ownership": Ownership.ACK},
+        {**COMPARED, "tags": {"team": "new", "other": "x"}, "proof": TagProof.ACK},
     ),
-    when("an adopted job's tags are compared too", ReadTags(WANTED, ARN), {**EDITED, **ADOPT, **TAGGED}, UNREAD),
-    when("unless the spec has none", says(), {**EDITED, **ADOPT}, UNREAD),
+    when("an adopted job's tags are compared too", ReadTags(WANTED, ARN), {**EDITED, **ADOPTED, **TAGGED}, UNREAD),
+    when("unless the spec has none", says(), {**EDITED, **ADOPTED}, UNREAD),
     when("or the object is only read", says(), {**EDITED, **READS, **TAGGED}, UNREAD),
     when(
         "an adopted job keeps its tags, whosever they are",
         says(advisories=("EditNotPossible",)),
-        {**EDITED, **ADOPT, **TAGGED},
-        {**COMPARED, "tags": {}, "ownership": Ownership.SAME_OBJECT},
+        {**EDITED, **ADOPTED, **TAGGED},
+        {**COMPARED, "tags": {}, "proof": TagProof.SAME_OBJECT},
     ),
     when(
         "what an earlier life of the process told of tags is looked into",
@@ -758,7 +860,20 @@ EDITS = [
         says(advisories=("EditNotPossible",)),
         {**TAGGED, "status": own(ENDED, conditions=[condition("Complete", "Completed"), TAGS_TOLD])},
     ),
-    when("an update is sent", Update(WANTED, MEMBERS), EDITED, {**COMPARED, "plan": TO_SEND}),
+    when("whose job is it that is to be updated?", ReadTags(WANTED, ARN), EDITED, {**COMPARED, "plan": TO_SEND}),
+    when("an update is sent", Update(WANTED, MEMBERS), EDITED, {**PROVEN, "plan": TO_SEND}),
+    when(
+        "an update of a job that this process created",
+        Update(WANTED, MEMBERS),
+        EDITED,
+        {**COMPARED, "plan": TO_SEND, "arn": ARN, "created_at": NOW - 100},
+    ),
+    when(
+        "nothing is sent to a job that nothing proves",
+        says(advisories=("OwnershipUnproven",)),
+        {**EDITED, "status": recorded(observedGeneration=1, **RUNS.fields)},
+        {**COMPARED, "plan": TO_SEND, "proof": TagProof.NONE},
+    ),
     when(
         "and not again because an answer does not show it yet",
         says(),
@@ -769,7 +884,7 @@ EDITS = [
         "unless it never does",
         Update(WANTED, MEMBERS),
         EDITED,
-        {**COMPARED, "plan": TO_SEND, "updated": (MEMBERS, NOW - 30)},
+        {**PROVEN, "plan": TO_SEND, "updated": (MEMBERS, NOW - 30)},
     ),
     when("an edit waits for its phase", says(pending_edit="EditPending"), EDITED, {**COMPARED, "plan": TO_WAIT}),
     when("an edit comes too late", says(advisories=("EditNotPossible",)), EDITED, {**COMPARED, "plan": NEVER}),
@@ -783,7 +898,7 @@ EDITS = [
         "the service refused the one before it",
         Update(WANTED, MEMBERS),
         EDITED,
-        {**COMPARED, "plan": TO_SEND, "edit_refused": (1, Finding("EditNotPossible", "no"))},
+        {**PROVEN, "plan": TO_SEND, "edit_refused": (1, Finding("EditNotPossible", "no"))},
     ),
     *(
         when(
@@ -797,7 +912,7 @@ EDITS = [
     when(
         "an adopted job is never changed",
         says(advisories=("SpecDiffers",)),
-        {**EDITED, **ADOPT},
+        {**EDITED, **ADOPTED},
         {**COMPARED, "plan": TO_SEND, "differences": ("roleARN",)},
     ),
     when(
@@ -845,13 +960,76 @@ EDITS = [
         "not ours: it is left",
         says(),
         {"status": own(ENDED, conditions=[condition("Complete", "Completed")])},
-        {"plan": TO_SEND, "looked_at": NOW, "observation": ENDED, "ownership": Ownership.FOREIGN},
+        {"plan": TO_SEND, "looked_at": NOW, "observation": ENDED, "proof": TagProof.OTHER_OBJECT},
     ),
 ]
 
 DELETION = [
     when("nothing is held", Rest(), {"deleting": True, "status": own()}),
-    when("the job is stopped", Stop(WANTED), DELETED),
+    when("the job is looked at before it is stopped", Look(WANTED), DELETED),
+    when("an old answer may be about another run", Look(WANTED), DELETED, {**PROVEN, "looked_at": NOW - 60}),
+    when("whose job is it that is to be stopped?", ReadTags(WANTED, ARN), DELETED, COMPARED),
+    when("the job is stopped", Stop(WANTED), DELETED, PROVEN),
+    when(
+        "a job that this process created needs no tags",
+        Stop(WANTED),
+        DELETED,
+        {**COMPARED, "arn": ARN, "created_at": NOW - 100},
+    ),
+    when(
+        "nor a right to describe",
+        Stop(WANTED),
+        DELETED,
+        {"arn": ARN, "created_at": NOW - 100, "look": True, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+    ),
+    when("tags that name nobody leave the record in force", Stop(WANTED), DELETED, {**PROVEN, "proof": TagProof.NONE}),
+    when(
+        "an ARN and a finalizer without a record are no proof: the job runs on, and that is said",
+        says(advisories=("OwnershipUnproven",), release=True),
+        {**DELETED, "status": recorded(**RUNS.fields)},
+        {**PROVEN, "proof": TagProof.NONE},
+    ),
+    when(
+        "ACK's tags and its record together are",
+        Stop(WANTED),
+        {**DELETED, "status": recorded(**RUNS.fields)},
+        {**PROVEN, "proof": TagProof.ACK},
+    ),
+    when(
+        "tags that name another object outweigh the record",
+        Release(),
+        DELETED,
+        {**PROVEN, "proof": TagProof.OTHER_OBJECT},
+    ),
+    when(
+        "a record of another object, as a backup has it, is none",
+        says(advisories=("OwnershipUnproven",), release=True),
+        {**DELETED, "status": {**own(), "ownership": claimed(objectUID="other")}},
+        {**PROVEN, "proof": TagProof.NONE},
+    ),
+    when(
+        "a record from an endpoint that a namespace named is none elsewhere",
+        Release(),
+        {**DELETED, "status": {**own(), "ownership": claimed(endpointURL="https://fake")}},
+        {**PROVEN, "proof": TagProof.NONE},
+    ),
+    when(
+        "a finalizer added by hand to what was read only proves nothing",
+        Release(),
+        {**DELETED, "status": {**own(), "ownership": claimed(claim="Observed")}},
+        {**PROVEN, "proof": TagProof.NONE},
+    ),
+    when(
+        "nor one on a clash that ACK recorded",
+        Release(),
+        {
+            **DELETED,
+            "status": recorded(
+                **RUNS.fields, conditions=[condition("ACK.Terminal", "Words", "Resource already exists")]
+            ),
+        },
+        {**PROVEN, "proof": TagProof.ACK},
+    ),
     when("it is to be retained", Release(), {**DELETED, "annotations": of(deletion="retain")}),
     when("the namespace wants it retained", Release(), DELETED, namespace={NAMESPACE_DELETION_POLICY: "retain"}),
     when("it is only read", Release(), {**DELETED, **READS}),
@@ -863,7 +1041,7 @@ DELETION = [
         )
         for name in ("deletion", "read_only")
     ),
-    when("another unusable annotation does not save it", Stop(WANTED), {**DELETED, **NOWHERE}),
+    when("another unusable annotation does not save it", Stop(WANTED), {**DELETED, **NOWHERE}, PROVEN),
     when("it has ended and that was told", Release(), {**DELETED, "status": own(ENDED)}),
     when("it has ended: tell it first", says(release=True), DELETED, {"observation": ENDED}),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), DELETED, no_access=NO_ACCESS),
@@ -874,9 +1052,19 @@ DELETION = [
     when("the attempt was definitely refused", Release(), DELETED_EARLY, {"attempted_at": NOW - 1}),
     when("the attempt has made none", Release(), DELETED_EARLY, FOUND_ABSENT),
     when("the job of that name is not ours", Release(), DELETED_EARLY, FOUND_FOREIGN),
-    when("it is ours", TakeOver(ARN, finalizer=True), DELETED_EARLY, FOUND_OURS),
-    when("it is ours, of this attempt and another spec", TakeOver(ARN, finalizer=True), DELETED_EARLY, FOUND_EDITED),
-    when("it is of an earlier life, as a backup tells it", TakeOver(ARN, finalizer=True), DELETED_EARLY, FOUND_FORMER),
+    when("it is ours", TakeOver(ARN, finalizer=True, claim=Verdict.CREATED), DELETED_EARLY, FOUND_OURS),
+    when(
+        "it is ours, of this attempt and another spec",
+        TakeOver(ARN, finalizer=True, claim=Verdict.CREATED),
+        DELETED_EARLY,
+        FOUND_EDITED,
+    ),
+    when(
+        "it is of an earlier life, as a backup tells it",
+        TakeOver(ARN, finalizer=True, claim=Verdict.TAKEN_OVER),
+        DELETED_EARLY,
+        FOUND_FORMER,
+    ),
     when("it is of an earlier life with another spec", Release(), DELETED_EARLY, {**FOUND_EDITED, **FOUND_FORMER}),
     when("whether it has ended is looked at first when something says so", Look(WANTED), DELETED, {"look": True}),
     when(
@@ -976,7 +1164,7 @@ def test_a_place_is_told_with_what_is_waited_for(place: Place, words: str) -> No
 
 def test_a_clash_names_the_job_and_what_to_do() -> None:
     step = decide(
-        look_at({}, {"in_use": True, **FOUND_OURS, "ownership": Ownership.SAME_NAME, "differences": ("a", "b")}, {}, {})
+        look_at({}, {"in_use": True, **FOUND_OURS, "proof": TagProof.SAME_NAME, "differences": ("a", "b")}, {}, {})
     )
     assert isinstance(step, Say)
     assert step.terminal is not None

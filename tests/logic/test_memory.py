@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from tests.logic.objects import ACCOUNT, REGION, WANTED, resource
+from tests.logic.objects import ACCOUNT, ARN, REGION, WANTED, resource
 from trainingjob_operator.logic.annotations import Defaults, resolve
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import (
@@ -24,8 +24,8 @@ from trainingjob_operator.logic.memory import (
     JobMemory,
     Memory,
 )
-from trainingjob_operator.logic.naming import Ownership
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.ownership import TagProof, Verdict
 
 RUNS = Observation({"trainingJobStatus": "InProgress"})
 
@@ -71,18 +71,16 @@ def test_objects_that_fail_together_are_spread() -> None:
 
 
 def test_everything_that_was_learned_of_another_job_is_forgotten() -> None:
-    memory = Memory(first_seen=0.0, arn="arn", handled_request="now", marked=WANTED, decided_generation=3)
-    memory.turn_to(WANTED.slot)
+    memory = Memory(first_seen=0.0, handled_request="now", marked=WANTED, decided_generation=3)
+    memory.turn_to(WANTED.slot, None)
     for known in fields(JobMemory):
         setattr(memory, known.name, object())
     before = replace(memory)
-    memory.turn_to(WANTED.slot)
+    memory.turn_to(WANTED.slot, None)
     assert memory == before
     other = (*WANTED.slot[:2], "other")
-    memory.turn_to(other)
-    assert memory == Memory(
-        first_seen=0.0, slot=other, arn="arn", handled_request="now", marked=WANTED, decided_generation=3
-    )
+    memory.turn_to(other, None)
+    assert memory == Memory(first_seen=0.0, slot=other, handled_request="now", marked=WANTED, decided_generation=3)
 
 
 def test_errors_are_those_of_one_way_to_the_service() -> None:
@@ -93,6 +91,22 @@ def test_errors_are_those_of_one_way_to_the_service() -> None:
     assert memory.troubles
     memory.reach_by("another endpoint")
     assert not memory.troubles
+
+
+def test_another_endpoint_knows_other_jobs() -> None:
+    memory = Memory(first_seen=0.0, arn=ARN, created_at=1.0, claim=Verdict.CREATED, proof=TagProof.SAME_OBJECT)
+    memory.turn_to(WANTED.slot, "https://fake")
+    assert memory.claim is Verdict.CREATED
+    memory.turn_to(WANTED.slot, None)
+    assert memory == Memory(first_seen=0.0, slot=WANTED.slot)
+
+
+def test_the_existence_of_another_object_is_relied_on_for_a_minute() -> None:
+    memory = Memory(first_seen=0.0)
+    assert memory.owner_exists(0.0) is None
+    memory.named_owner = (False, 10.0)
+    assert memory.owner_exists(69.0) is False
+    assert memory.owner_exists(70.0) is None
 
 
 def test_a_request_ends_every_delay_but_not_the_doubt_about_an_attempt() -> None:
@@ -114,7 +128,7 @@ def test_an_attempt_that_is_over_leaves_nothing_behind() -> None:
     memory = Memory(first_seen=0.0, in_use=True, unsettled=True)
     memory.note_found(RUNS, 1.0)
     memory.note_absent(2.0)
-    memory.ownership = Ownership.FOREIGN
+    memory.proof = TagProof.NONE
     memory.forget_attempt()
     assert memory == Memory(first_seen=0.0)
 

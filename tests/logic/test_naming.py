@@ -15,14 +15,13 @@ from trainingjob_operator.logic.naming import (
     TAG_NAMESPACE,
     TAG_UID,
     Identity,
-    Ownership,
     build_arn,
     compose_tags,
     expand_tag_format,
     parse_arn,
     parse_pending,
-    prove_ownership,
 )
+from trainingjob_operator.logic.ownership import TagProof, read_proof
 
 identities = st.builds(
     Identity,
@@ -71,31 +70,6 @@ def test_an_unreadable_mark_names_no_attempt(value: object) -> None:
 
 
 OURS = {TAG_CLUSTER: CLUSTER, TAG_NAMESPACE: NAMESPACE, TAG_NAME: NAME, TAG_UID: UID}
-ACKS = {TAG_CONTROLLER_VERSION: "sagemaker-v1.9.1", TAG_NAMESPACE: NAMESPACE}
-
-TAGS = [
-    (OURS, Ownership.SAME_OBJECT),
-    ({**OURS, TAG_CONTROLLER_VERSION: "sagemaker-0.1.0", "team": "x"}, Ownership.SAME_OBJECT),
-    ({**OURS, TAG_UID: "another"}, Ownership.SAME_NAME),
-    ({key: value for key, value in OURS.items() if key != TAG_UID}, Ownership.SAME_NAME),
-    ({**OURS, TAG_CLUSTER: "other"}, Ownership.FOREIGN),
-    ({**OURS, TAG_NAMESPACE: "team-b"}, Ownership.FOREIGN),
-    ({**OURS, TAG_NAME: "other"}, Ownership.FOREIGN),
-    ({TAG_CLUSTER: CLUSTER}, Ownership.FOREIGN),
-    (ACKS, Ownership.ACK),
-    ({**ACKS, TAG_CLUSTER: "other"}, Ownership.FOREIGN),
-    ({**ACKS, TAG_NAMESPACE: "team-b"}, Ownership.FOREIGN),
-    ({**ACKS, TAG_CONTROLLER_VERSION: "s3-v1.0.0"}, Ownership.FOREIGN),
-    ({TAG_NAMESPACE: NAMESPACE}, Ownership.FOREIGN),
-    ({TAG_NAMESPACE: NAMESPACE, TAG_NAME: NAME, TAG_UID: UID}, Ownership.FOREIGN),
-    ({}, Ownership.FOREIGN),
-]
-
-
-@pytest.mark.parametrize(("tags", "ownership"), TAGS)
-def test_tags_tell_whose_job_it_is(tags: dict[str, str], ownership: Ownership) -> None:
-    assert prove_ownership(tags, OWNER) is ownership
-    assert ownership.is_ours is (ownership is not Ownership.FOREIGN)
 
 
 def _composed(user: list[tuple[str, str]], defaults: dict[str, str]) -> dict[str, str]:
@@ -113,7 +87,7 @@ def test_a_job_is_tagged_with_the_users_tags_the_default_ones_and_the_proof() ->
 @given(st.dictionaries(st.sampled_from([*OURS, "a", "b"]), st.text(max_size=3)), st.dictionaries(st.text(), st.text()))
 def test_no_tag_of_the_user_or_of_a_flag_changes_whose_job_it_is(user: dict[str, str], flags: dict[str, str]) -> None:
     tags = _composed(list(user.items()), flags)
-    assert prove_ownership(tags, OWNER) is Ownership.SAME_OBJECT
+    assert read_proof(tags, OWNER) is TagProof.SAME_OBJECT
 
 
 @pytest.mark.parametrize(("users", "defaults"), [(0, 60), (40, 60), (44, 2), (46, 5), (47, 5)])
@@ -121,7 +95,7 @@ def test_default_tags_give_way_to_the_limit_of_the_service_and_the_proof_never_d
     user = [(f"u{number}", "x") for number in range(users)]
     tags = _composed(user, {f"d{number}": "x" for number in range(defaults)})
     assert len(tags) == max(MAX_TAGS if users + defaults + len(OURS) >= MAX_TAGS else 0, users + len(OURS))
-    assert prove_ownership(tags, OWNER) is Ownership.SAME_OBJECT
+    assert read_proof(tags, OWNER) is TagProof.SAME_OBJECT
     assert all(key in tags for key, _ in user), "too many of the user's own are the service's to refuse"
 
 

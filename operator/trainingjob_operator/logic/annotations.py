@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from trainingjob_operator.logic.naming import is_job_name, is_region
 from trainingjob_operator.logic.resource import Resource, string
@@ -30,6 +31,10 @@ OWNER_ACCOUNT = f"{PREFIX}owner-account-id"
 ENDPOINT_URL = f"{PREFIX}endpoint-url"
 TEAM = f"{PREFIX}team-id"
 ALLOWED_ROLES = f"sagemaker.{PREFIX}allowed-role-arns"
+ADOPT_FROM_CLUSTER = f"sagemaker.{PREFIX}adopt-from-cluster"
+"""ID of another cluster: permits the adoption of a job whose tags name an object of that cluster."""
+ADOPTABLE_JOBS = f"sagemaker.{PREFIX}adoptable-jobs"
+"""On a namespace: names of the jobs, with * for any text, that its objects may adopt or read."""
 RECONCILE_REQUESTS = ("reconcile.fluxcd.io/requestedAt", f"{PREFIX}reconcile-requested-at")
 """Annotations whose new value makes an object be looked at again at once."""
 
@@ -66,7 +71,9 @@ class Defaults:
     allow_unsafe_endpoints: bool = False
     carm_enabled: bool = True
     adoption_namespaces: tuple[str, ...] = ()
-    """Namespaces whose objects may adopt; empty for all, as with ACK."""
+    """Namespaces whose objects may adopt or read jobs made by others; empty for all, as with ACK."""
+    allowed_endpoints: tuple[str, ...] = ()
+    """Endpoints that a namespace may name: URLs whose host may hold *, or * alone for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,28 @@ class Policy:
     names_account: bool = False
     """The namespace names the account: it is reached by the role of the account map, even if it is the operator's."""
     allowed_roles: tuple[str, ...] = ()
+    namespace_endpoint: str | None = None
+    """The endpoint where the namespace names one: its answers prove nothing about jobs elsewhere."""
+    adopt_from_cluster: str | None = None
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def asks_adoption(self) -> bool:
+        """An adoption is asked for, and the namespace permits it."""
+        return (self.adoption is not None or self.adopted) and not self._has_problem(ADOPTION_POLICY, ADOPTED)
+
+    @property
+    def reads_only(self) -> bool:
+        """The object asks for reading alone, and the namespace permits it."""
+        return self.read_only and not self._has_problem(READ_ONLY)
+
+    @property
+    def endpoint_problem(self) -> Problem | None:
+        """The reason why no endpoint can be called: another one than the one asked for knows other jobs."""
+        return next((problem for problem in self.problems if problem.annotation == ENDPOINT_URL), None)
+
+    def _has_problem(self, *keys: str) -> bool:
+        return any(problem.annotation in keys for problem in self.problems)
 
     @property
     def observes_only(self) -> bool:
@@ -105,7 +133,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
     account = reader.read(None, OWNER_ACCOUNT, _parse_account) or defaults.account
     if account != defaults.account and not defaults.carm_enabled:
         reader.refuse(OWNER_ACCOUNT, "needs --enable-carm, which is off. Remove the annotation or turn it on.")
-    endpoint = reader.read(None, ENDPOINT_URL, _endpoint_parser(unsafe=defaults.allow_unsafe_endpoints))
+    endpoint = reader.read(None, ENDPOINT_URL, _endpoint_parser(defaults))
     deletion = reader.read(DELETION_POLICY, NAMESPACE_DELETION_POLICY, _choice(Deletion))
     adoption = reader.read(ADOPTION_POLICY, None, _choice(Adoption))
     fields = reader.read(ADOPTION_FIELDS, None, _parse_adoption_fields)
@@ -120,9 +148,10 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
     written = string(resource.spec.get("trainingJobName"))
     if fields is not None and written is not None and fields != written:
         reader.refuse(ADOPTION_FIELDS, f"names {fields!r}, but spec.trainingJobName is {written!r}. Use one name.")
-    for key, asks in ((ADOPTION_POLICY, adoption is not None), (ADOPTED, adopted)):
-        if asks and not _may_adopt(resource.namespace, defaults):
-            reader.refuse(key, "is not permitted in this namespace (--adoption-namespaces).")
+    refusal = _refuse_adoption(resource.namespace, written or fields, namespace, defaults)
+    for key, asks in ((ADOPTION_POLICY, adoption is not None), (ADOPTED, adopted), (READ_ONLY, read_only)):
+        if asks and refusal is not None:
+            reader.refuse(key, refusal)
     allowed_roles = _split(namespace.get(ALLOWED_ROLES, ""))
     if ALLOWED_ROLES in namespace and not allowed_roles:
         reader.refuse(ALLOWED_ROLES, "of the namespace names no role. Give ARNs, with * for any text, or remove it.")
@@ -137,6 +166,8 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         job_name=written or fields,
         names_account=OWNER_ACCOUNT in namespace and defaults.carm_enabled,
         allowed_roles=allowed_roles,
+        namespace_endpoint=endpoint,
+        adopt_from_cluster=string(resource.annotations.get(ADOPT_FROM_CLUSTER)),
         problems=tuple(reader.problems),
     )
 
@@ -147,8 +178,19 @@ def read_request(annotations: Mapping[str, str]) -> str | None:
     return ",".join(asked) or None
 
 
-def _may_adopt(namespace: str, defaults: Defaults) -> bool:
-    return not defaults.adoption_namespaces or namespace in defaults.adoption_namespaces
+def _refuse_adoption(
+    namespace: str, job_name: str | None, annotations: Mapping[str, str], defaults: Defaults
+) -> str | None:
+    """The reason why an object may not adopt or read that job; None where it may."""
+    if defaults.adoption_namespaces and namespace not in defaults.adoption_namespaces:
+        return "is not permitted in this namespace (--adoption-namespaces)."
+    if ADOPTABLE_JOBS not in annotations:
+        return None
+    names, name = _split(annotations[ADOPTABLE_JOBS]), (job_name or "").lower()
+    if any(fnmatch.fnmatchcase(name, glob.lower()) for glob in names):
+        return None
+    allowed = ", ".join(names) or "none"
+    return f"is not permitted for this job. Names that annotation {ADOPTABLE_JOBS} of the namespace permits: {allowed}."
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -195,15 +237,37 @@ def _parse_account(value: str) -> str:
     return value
 
 
-def _endpoint_parser(*, unsafe: bool) -> Callable[[str], str]:
+def _endpoint_parser(defaults: Defaults) -> Callable[[str], str]:
     def parse(value: str) -> str:
         match = _URL.fullmatch(value)
-        if match and (unsafe or match["scheme"] == "https"):
-            return value
-        allowed = "http:// or https://" if unsafe else "https:// (or run with --allow-unsafe-aws-endpoint-urls)"
-        raise ValueError(f"is {_shorten(value)}. Give a URL that begins with {allowed}.")
+        unsafe = defaults.allow_unsafe_endpoints
+        if not match or not (unsafe or match["scheme"] == "https"):
+            allowed = "http:// or https://" if unsafe else "https:// (or run with --allow-unsafe-aws-endpoint-urls)"
+            raise ValueError(f"is {_shorten(value)}. Give a URL that begins with {allowed}.")
+        if not any(_is_endpoint_of(value, pattern) for pattern in defaults.allowed_endpoints):
+            raise ValueError(
+                f"is {_shorten(value)}, which --allowed-endpoint-urls does not list. Ask the operator's administrator."
+            )
+        return value
 
     return parse
+
+
+def _is_endpoint_of(url: str, pattern: str) -> bool:
+    """Whether a URL fits an allowed one: scheme, host (with *), port, and the path where the pattern has one."""
+    if pattern == "*":
+        return True
+    allowed = urlsplit(pattern)
+    try:
+        given = urlsplit(url)
+        is_same_place = (given.scheme, given.port) == (allowed.scheme, allowed.port)
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+    return (
+        is_same_place
+        and fnmatch.fnmatchcase(given.hostname or "", allowed.hostname or "")
+        and allowed.path.rstrip("/") in ("", given.path.rstrip("/"))
+    )
 
 
 E = TypeVar("E", bound=enum.Enum)

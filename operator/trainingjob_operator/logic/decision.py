@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from trainingjob_operator.logic.annotations import (
+    ADOPT_FROM_CLUSTER,
     ADOPTION_POLICY,
     DELETION_POLICY,
     SPARING_KEYS,
@@ -34,12 +35,14 @@ from trainingjob_operator.logic.memory import (
     Memory,
     Trouble,
 )
-from trainingjob_operator.logic.naming import Identity, Ownership, build_arn
+from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, build_arn
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.ownership import TagProof, Verdict, read_named_owner
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Resource, mapping
 from trainingjob_operator.logic.steps import (
     Create,
+    FindOwner,
     Look,
     Mark,
     ReadTags,
@@ -71,6 +74,9 @@ DOUBTFUL_SECONDS = 120.0
 DOUBTFUL_REPEATS = (300.0, 900.0, 3600.0)
 """Seconds until each later try of a spec that was refused with such an error."""
 
+FRESH_SECONDS = 60.0
+"""Age of a Describe answer up to which a Stop relies on it: the name may belong to another run since."""
+
 STUCK_SECONDS = 900.0
 """A job that is Stopping for longer, or can't be stopped for so long, is worth an alarm."""
 
@@ -87,6 +93,7 @@ PLACE_SECONDS = 60.0
 """How often a place in the line may be rewritten."""
 
 NAME_CLASH = "NameClash"
+OWNERSHIP_UNPROVEN = "OwnershipUnproven"
 REFUSED = "Refused"
 CREATE_FAILED = "CreateFailed"
 INVALID_SPEC = "InvalidSpec"
@@ -174,15 +181,16 @@ def _decide_birth(view: View) -> Step:
         if step is not None:
             return step
     else:
-        recorded = resource.recorded or (wanted if _is_known_foreign(view.memory) else None)
+        recorded = resource.recorded or (wanted if _is_known_foreign(view) else None)
         if recorded is not None:
             return _prove_recorded(view, recorded)
     return _decide_creation(view, wanted)
 
 
-def _is_known_foreign(memory: Memory) -> bool:
-    """Whether the job of that name was proved to be somebody else's: the ARN is gone from the status since."""
-    return memory.ownership is Ownership.FOREIGN and not (memory.in_use or memory.absent or memory.asked)
+def _is_known_foreign(view: View) -> bool:
+    """Whether the job of that name was found to be somebody else's: the ARN is gone from the status since."""
+    memory = view.memory
+    return view.verdict is Verdict.FOREIGN and not (memory.in_use or memory.absent or memory.asked)
 
 
 def _decide_creation(view: View, wanted: Identity) -> Step:
@@ -196,7 +204,7 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
         message = "The namespace does not allow spec.roleARN. Allowed: " + ", ".join(policy.allowed_roles)
         return _refuse(view, Finding(ROLE_NOT_ALLOWED, message))
     if view.rival is not None:
-        return _refuse(view, _clash(view, wanted, f"belongs to the object {view.rival}"))
+        return _refuse(view, _clash(view, wanted))
     if memory.in_use:
         return _decide_in_use(view, wanted)
     trouble = memory.troubles.get(CREATE) if memory.tried == (resource.generation, policy) else None
@@ -232,26 +240,58 @@ def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
 
 
 def _prove_recorded(view: View, recorded: Identity) -> Step:
-    """An ARN without finalizer proves nothing: ACK writes a foreign job's ARN into an object that clashes with it.
+    """An ARN that no claim covers: ACK writes a foreign job's ARN into an object that clashes with it.
 
     Nor is it ever a reason to create: the job it names may have run.
     """
     memory = view.memory
+    if memory.absent:
+        waited = _wait_out(view, DESCRIBE)
+        return _decide_absence(view, recorded) if waited is None else waited
+    return _examine(view, recorded) or _claim_found(view, recorded)
+
+
+def _examine(view: View, identity: Identity) -> Step | None:
+    """The next step towards the verdict on a job that exists; None once it is known, or Describe found no job."""
+    memory = view.memory
     waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
-    if memory.absent:
-        return _decide_absence(view, recorded)
-    if memory.observation is None or memory.look:
-        return Look(recorded)
-    arn = build_arn(view.partition, recorded)
-    if memory.ownership is None:
-        return ReadTags(recorded, arn)
-    if view.rival is not None:
-        return Say(terminal=_clash(view, recorded, f"belongs to the object {view.rival}"), disowned=True)
-    if not memory.ownership.is_ours:
-        return Say(terminal=_clash(view, recorded, "was not created for this object"), disowned=True)
-    return TakeOver(arn, finalizer=not memory.observation.is_ended())
+    if memory.look or (memory.observation is None and not memory.absent):
+        return Look(identity)
+    return None if memory.absent else _collect_evidence(view, identity)
+
+
+def _collect_evidence(view: View, identity: Identity) -> Step | None:
+    """The next reading call that the verdict needs; None once it is known."""
+    if view.verdict is not Verdict.UNKNOWN:
+        return None
+    named = read_named_owner(view.memory.tags or {})
+    return ReadTags(identity, build_arn(view.partition, identity)) if named is None else FindOwner(named)
+
+
+def _claim_found(view: View, identity: Identity) -> Step:
+    """Take over the job of that name where the verdict permits it; else the object has a name clash."""
+    memory, verdict = view.memory, view.verdict
+    arn = build_arn(view.partition, identity)
+    is_ended = memory.observation is not None and memory.observation.is_ended()
+    if verdict.is_recorded:
+        return TakeOver(arn, finalizer=verdict.may_change and not is_ended, claim=verdict)
+    if verdict is not Verdict.EARLIER_RUN or _differs_from_earlier_run(view) is not None:
+        step = _refuse(view, _clash(view, identity))
+        # An adoption becomes possible once the other object is gone.
+        return replace(step, again=ABSENT_SECONDS) if isinstance(step, Say) and view.policy.asks_adoption else step
+    return TakeOver(arn, finalizer=not is_ended, claim=Verdict.TAKEN_OVER)
+
+
+def _differs_from_earlier_run(view: View) -> str | None:
+    """The reason why an earlier run of the object's name does not count as its run."""
+    memory = view.memory
+    if memory.observation is not None and memory.observation.status in ("Stopping", "Stopped"):
+        return "was stopped"
+    if memory.differences:
+        return "differs in " + ", ".join(f"spec.{path}" for path in memory.differences)
+    return None
 
 
 def _settle_attempt(view: View, pending: Identity) -> Step:
@@ -262,13 +302,13 @@ def _settle_attempt(view: View, pending: Identity) -> Step:
     found = _find_attempt(view, pending)
     if found is not None:
         return found
-    if memory.absent or memory.ownership is not Ownership.SAME_OBJECT:
-        return Unmark()  # a job of an earlier life is none of this attempt's making
-    return TakeOver(build_arn(view.partition, pending), finalizer=True)
+    if memory.absent or memory.proof is not TagProof.SAME_OBJECT:
+        return Unmark()  # another object's job, or an earlier run, is not of this attempt's making
+    return TakeOver(build_arn(view.partition, pending), finalizer=True, claim=Verdict.CREATED)
 
 
 def _find_attempt(view: View, identity: Identity) -> Step | None:
-    """Find out whether an attempt made a job; None once `absent` or `ownership` tells."""
+    """The next step towards the outcome of an attempt; None once `absent` or `proof` shows it."""
     memory, now = view.memory, view.now
     if view.no_access is not None:
         return Say(hindrance=view.no_access, again=RETRY_SECONDS)
@@ -282,7 +322,7 @@ def _find_attempt(view: View, identity: Identity) -> Step | None:
         return Look(identity) if now >= certain_at else Wait(certain_at - now + 0.1)
     if memory.observation is None:
         return Look(identity)
-    if memory.ownership is None:
+    if memory.proof is None:
         return ReadTags(identity, build_arn(view.partition, identity))
     return None
 
@@ -310,13 +350,7 @@ def _decide_adoption(view: View, wanted: Identity) -> Step | None:
             return Look(wanted)
         step = _refuse(view, Finding(JOB_NOT_FOUND, message))
         return replace(step, again=again_at - view.now) if isinstance(step, Say) else step
-    if view.rival is not None and not policy.read_only:
-        return _refuse(view, _clash(view, wanted, f"belongs to the object {view.rival}"))
-    arn = build_arn(view.partition, wanted)
-    if view.resource.pending is not None and memory.ownership is None:
-        return ReadTags(wanted, arn)  # it may be this object's own attempt, whose answer was lost
-    ended = memory.observation is not None and memory.observation.is_ended()
-    return TakeOver(arn, finalizer=not policy.read_only and not ended)
+    return _examine(view, wanted) or _claim_found(view, wanted)
 
 
 def _decide_in_use(view: View, wanted: Identity) -> Step:
@@ -329,23 +363,7 @@ def _decide_in_use(view: View, wanted: Identity) -> Step:
         # Taken, and yet not shown: one of the two answers is stale.
         retry_at = memory.looked_at + 2.0
         return Look(wanted) if view.now >= retry_at else Wait(retry_at - view.now)
-    if memory.observation is None:
-        return Look(wanted)
-    arn = build_arn(view.partition, wanted)
-    if memory.ownership is None:
-        return ReadTags(wanted, arn)
-    if memory.ownership is Ownership.SAME_OBJECT:
-        return TakeOver(arn, finalizer=True)
-    if memory.ownership is Ownership.FOREIGN:
-        return _refuse(view, _clash(view, wanted, "was not created for this object"))
-    if memory.observation.status in ("Stopping", "Stopped"):
-        return _refuse(view, _clash(view, wanted, "is of an earlier life of this object and was stopped"))
-    if memory.differences:
-        differing = ", ".join(f"spec.{path}" for path in memory.differences)
-        return _refuse(
-            view, _clash(view, wanted, f"is of an earlier life of this object, which differs in {differing}")
-        )
-    return TakeOver(arn, finalizer=True)
+    return _examine(view, wanted) or _claim_found(view, wanted)
 
 
 def _standing_refusal(view: View, wanted: Identity) -> Step | None:
@@ -387,9 +405,35 @@ def _refuse(view: View, finding: Finding) -> Step:
     return Unmark(finding) if isinstance(step, Unmark) else step
 
 
-def _clash(view: View, identity: Identity, why: str) -> Finding:
-    arn = build_arn(view.partition, identity)
-    advice = f"Use another spec.trainingJobName, or adopt it with the annotation {ADOPTION_POLICY}: adopt."
+def _clash(view: View, identity: Identity) -> Finding:
+    """The name is another job's: whose, and the ways out that are open to this object."""
+    arn, tags = build_arn(view.partition, identity), view.memory.tags or {}
+    rename = "Use another spec.trainingJobName"
+    adopt = f"adopt it with the annotation {ADOPTION_POLICY}: adopt"
+    named = "/".join(read_named_owner(tags) or ("unknown",))
+    match view.memory.proof:
+        case _ if view.rival is not None:
+            why, advice = f"belongs to the object {view.rival}", f"{rename}."
+        case TagProof.OTHER_OBJECT if view.memory.owner_exists(view.now):
+            why, advice = f"was created for the object {named}", f"{rename}."
+        case TagProof.OTHER_OBJECT:
+            why = f"was created for the object {named}"
+            advice = f"{rename}, or, once that object is gone, {adopt}."
+        case TagProof.OTHER_CLUSTER:
+            cluster = tags[TAG_CLUSTER]
+            why = f"was created for the object {named} of the cluster with ID {cluster}"
+            advice = (
+                f"{rename}, or {adopt} and {ADOPT_FROM_CLUSTER}: {cluster}. Where this cluster replaces that one, run "
+                f"the operator with --cluster-id={cluster} instead."
+            )
+        case TagProof.ACK:
+            why = "was created by ACK's controller, and nothing proves for which object"
+            advice = f"{rename}, or {adopt}."
+        case TagProof.SAME_NAME:
+            why = f"is an earlier run of this object, which {_differs_from_earlier_run(view)}"
+            advice = f"{rename} to run the object, or {adopt}."
+        case _:
+            why, advice = "was not created for this object", f"{rename}, or {adopt}."
     return Finding(NAME_CLASH, f"The training job {arn} exists already and {why}. {advice}")
 
 
@@ -418,9 +462,13 @@ def _decide_life(view: View, identity: Identity) -> Step:
     unknown = not known.status and memory.observation is None
     if waited is None and (memory.look or unknown or unseen or due or untold):
         return Look(identity)
-    if not (ended or resource.holds_finalizer or view.policy.read_only):
-        return TakeOver(view.arn or "", finalizer=True)  # it was taken away by hand
-    edit = _decide_edit(view, identity)
+    evidence = None if ended or view.claim is not None else _collect_evidence(view, identity)
+    unread = None if evidence is None else _wait_out(view, LIST_TAGS)
+    if evidence is not None and unread is None:
+        return evidence
+    if view.is_owner and not (ended or resource.holds_finalizer):
+        return TakeOver(view.arn or "", finalizer=True)  # a user removed it
+    edit = unread or _decide_edit(view, identity)
     if edit is not None and not isinstance(edit, Say):
         return edit
     said = edit or Say()
@@ -478,9 +526,10 @@ def _decide_edit(view: View, identity: Identity) -> Step | None:
     members = memory.plan.members if memory.plan is not None else {}
     if not members or _was_just_sent(memory, members, view.now):
         return None
-    if memory.ownership is None and not resource.holds_finalizer:
-        return ReadTags(identity, arn)  # an ARN alone proves nothing
-    return Update(identity, members) if memory.ownership is not Ownership.FOREIGN else None
+    evidence = _collect_evidence(view, identity)
+    if evidence is not None:
+        return evidence
+    return Update(identity, members) if view.verdict.may_change else None
 
 
 def _must_know_tags(view: View) -> bool:
@@ -493,7 +542,7 @@ def _must_know_tags(view: View) -> bool:
 
 def _sets_tags(view: View) -> bool:
     """Tags are changed on jobs that this operator has created, which the tags themselves tell."""
-    return not view.is_adopting and view.memory.ownership in (Ownership.SAME_OBJECT, Ownership.SAME_NAME)
+    return not view.is_adopting and view.memory.proof in (TagProof.SAME_OBJECT, TagProof.SAME_NAME)
 
 
 def _plan_tags(view: View) -> TagChange | None:
@@ -544,17 +593,18 @@ def _decide_absence(view: View, identity: Identity, *, unfinished: bool = False)
     looked_at = now if memory.looked_at is None else memory.looked_at
     newborn = memory.created_at is not None and now < memory.created_at + UNCERTAIN_SECONDS
     if looked_at - since >= UNCERTAIN_SECONDS and not newborn:
-        return Say(vanished=_vanished(identity), release=view.resource.holds_finalizer)
+        return Say(vanished=_vanished(view, identity), release=view.resource.holds_finalizer)
     retry_at = looked_at + 2.0 if newborn else since + UNCERTAIN_SECONDS
     if now >= retry_at:
         return Look(identity)
     return Say(advisories=_advise(view, identity), again=retry_at - now + 0.1, unfinished=unfinished)
 
 
-def _vanished(identity: Identity) -> Finding:
+def _vanished(view: View, identity: Identity) -> Finding:
+    cause = "another run has its name now. " if view.memory.is_replaced else ""
     message = (
-        f"The job {identity.job_name} no longer exists in account {identity.account}, region {identity.region}. "
-        "It is not created again: apply a new object to run it once more."
+        f"The job {identity.job_name} no longer exists in account {identity.account}, region {identity.region}"
+        f"{': ' + cause if cause else '. '}It is not created again: apply a new object to run it once more."
     )
     return Finding(JOB_NOT_FOUND, message)
 
@@ -579,6 +629,8 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
         found.append(Finding(EDIT_NOT_POSSIBLE, message))
     if memory.edit_refused is not None and memory.edit_refused[0] == view.resource.generation:
         found.append(memory.edit_refused[1])
+    if view.verdict is Verdict.UNPROVEN:
+        found.append(_unproven(identity))
     kept_tags = _name_kept_tags(view)
     if kept_tags is not None:
         found.append(kept_tags)
@@ -618,11 +670,12 @@ def _delete_attempt(view: View) -> Step:
     found = _find_attempt(view, identity)
     if found is not None:
         return found
-    if memory.absent or not (memory.ownership and memory.ownership.is_ours):
+    if memory.absent or memory.proof not in (TagProof.SAME_OBJECT, TagProof.SAME_NAME):
         return Release()
-    if memory.ownership is not Ownership.SAME_OBJECT and memory.differences:
-        return Release()  # of an earlier life, and another run: perhaps left to run on purpose
-    return TakeOver(build_arn(view.partition, identity), finalizer=True)
+    if memory.proof is TagProof.SAME_NAME and memory.differences:
+        return Release()  # another run of an earlier object of this name: perhaps left to run on purpose
+    claim = Verdict.CREATED if memory.proof is TagProof.SAME_OBJECT else Verdict.TAKEN_OVER
+    return TakeOver(build_arn(view.partition, identity), finalizer=True, claim=claim)
 
 
 def _stop(view: View, identity: Identity) -> Step:
@@ -630,15 +683,34 @@ def _stop(view: View, identity: Identity) -> Step:
     stuck = _note_stuck(view)
     if memory.absent:
         return _decide_absence(view, identity)
-    waited = _wait_out(view, STOP, DESCRIBE)
+    # Its own job it may stop unseen: a missing right to describe must not keep it running.
+    is_blind = view.verdict is Verdict.CREATED and memory.is_denied(DESCRIBE)
+    waited = _wait_out(view, STOP, LIST_TAGS, *(() if is_blind else (DESCRIBE,)))
     if waited is not None:
         return replace(waited, advisories=stuck)
-    if memory.look:
+    if memory.look and not is_blind:
         return Look(identity)
     if view.observation.status in ("Stopping", "Deleting") or memory.stop_sent_at is not None:
         since = now if memory.stopping_since is None else memory.stopping_since
         return Say(advisories=stuck, again=None if stuck else max(1.0, since + STUCK_SECONDS - now))
+    is_fresh = memory.looked_at is not None and now < memory.looked_at + FRESH_SECONDS
+    if not (is_fresh or is_blind):
+        return Look(identity)
+    evidence = _collect_evidence(view, identity)
+    if evidence is not None:
+        return evidence
+    if not view.verdict.may_change:
+        return Say(advisories=(_unproven(identity),), release=True)
     return Stop(identity)
+
+
+def _unproven(identity: Identity) -> Finding:
+    message = (
+        f"Nothing proves that the training job {identity.job_name} was created for this object. The operator follows "
+        "it, and neither changes it nor stops it on deletion. To permit that, annotate the object with "
+        f"{ADOPTION_POLICY}: adopt."
+    )
+    return Finding(OWNERSHIP_UNPROVEN, message)
 
 
 def _note_stuck(view: View) -> tuple[Finding, ...]:

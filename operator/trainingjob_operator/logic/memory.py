@@ -10,8 +10,9 @@ from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.naming import Identity, Ownership, Slot
+from trainingjob_operator.logic.naming import Identity, Slot
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.ownership import TagProof, Verdict
 from trainingjob_operator.logic.report import Finding
 from trainingjob_operator.logic.updates import UpdatePlan
 
@@ -38,6 +39,9 @@ ACK_MANAGER = "controller"
 RIVAL_WRITES, RIVAL_SECONDS = 3, 120.0
 """So many writes of a status by other field managers within that time are those of a controller. Fewer are those of a
 person or a backup tool, and are overwritten."""
+
+OWNER_SECONDS = 60.0
+"""How long the existence of the object that a job's tags name is relied on."""
 
 PASSIVE_SECONDS = 600.0
 """How long another controller must have been quiet before its object is touched again."""
@@ -75,6 +79,8 @@ class Refusal:
 class JobMemory:
     """What this process knows of one job, and of its own attempts to create it."""
 
+    arn: str | None = None
+    """Of a job that this process created or took over, before the status shows it."""
     observation: Observation | None = None
     differences: tuple[str, ...] = ()
     """Spec fields the user set that are not what runs; as of the last Describe."""
@@ -100,7 +106,14 @@ class JobMemory:
     """When Describe first said NotFound."""
     absent: bool = False
     """Describe's last answer was NotFound."""
-    ownership: Ownership | None = None
+    is_replaced: bool = False
+    """Describe's last answer was about another run of the name: this object's job is gone."""
+    proof: TagProof | None = None
+    """The relation of the job's tags to the object, as last read."""
+    named_owner: tuple[bool, float] | None = None
+    """Existence of the object that the tags name, and when that was read."""
+    claim: Verdict | None = None
+    """The claim made by this process, before the status records it."""
     in_use: bool = False
     """Create was answered with ResourceInUse: somebody has the name."""
     attempted_at: float | None = None
@@ -134,10 +147,10 @@ class Memory(JobMemory):
     """The term of leadership in which it was learned: what happened since another replica led is unknown."""
     slot: Slot | None = None
     """The job that everything in JobMemory is about."""
+    endpoint_url: str | None = None
+    """The endpoint that answered, where a namespace names one: another endpoint knows other jobs."""
     target: Hashable = None
     """The account, region, endpoint and role that the troubles are about."""
-    arn: str | None = None
-    """Of a job that this process created or took over, before the status shows it."""
     decided_generation: int | None = None
     """The generation reported last, for where the CRD does not keep observedGeneration."""
     refused: Refusal | None = None
@@ -165,14 +178,21 @@ class Memory(JobMemory):
         self.observation = observation
         self.look = False
         self.looked_at = now
-        self.absent = False
+        self.absent = self.is_replaced = False
         self.absent_since = None
 
-    def note_absent(self, now: float) -> None:
+    def note_absent(self, now: float, *, is_replaced: bool = False) -> None:
+        """:param is_replaced: the name belongs to another run"""
         self.look = False
+        self.is_replaced = is_replaced
         self.looked_at = now
         self.absent = True
         self.absent_since = now if self.absent_since is None else self.absent_since
+
+    def owner_exists(self, now: float) -> bool | None:
+        """Existence of the object that the job's tags name; None where it has to be read (again)."""
+        is_known = self.named_owner is not None and now < self.named_owner[1] + OWNER_SECONDS
+        return self.named_owner[0] if self.named_owner is not None and is_known else None
 
     def note_trouble(
         self, operation: str, error: AwsError, now: float, spread: float, *, is_vanguard: bool = False
@@ -220,13 +240,13 @@ class Memory(JobMemory):
         self.troubles[operation] = replace(self.troubles[operation], retry_at=now, is_woken=True)
         return True
 
-    def turn_to(self, slot: Slot) -> None:
-        """Nothing that was learned of another job holds for this one."""
-        if self.slot not in (None, slot):
+    def turn_to(self, slot: Slot, endpoint_url: str | None) -> None:
+        """Nothing that was learned of another job, or from another endpoint, holds for this one."""
+        if self.slot is not None and (self.slot, self.endpoint_url) != (slot, endpoint_url):
             nothing = JobMemory()
             for known in fields(JobMemory):
                 setattr(self, known.name, getattr(nothing, known.name))
-        self.slot = slot
+        self.slot, self.endpoint_url = slot, endpoint_url
 
     def reach_by(self, target: Hashable) -> None:
         """Errors of another endpoint, or under another role, do not hold for this one."""
@@ -263,5 +283,5 @@ class Memory(JobMemory):
     def forget_attempt(self) -> None:
         """Nothing is on its way any more under the name that was tried."""
         self.in_use = self.unsettled = self.absent = False
-        self.ownership = self.observation = self.tags = None
+        self.proof = self.named_owner = self.observation = self.tags = None
         self.absent_since = self.looked_at = None

@@ -1,9 +1,8 @@
-"""Names that must never be mistaken: where a job lives, its ARN, and the tags that prove whose it is.
+"""Names that must never be mistaken: the place of a job, its ARN, and the tags that name its owner.
 
-Shapes of annotations and conditions are elsewhere (annotations.py, conditions.py); nothing here decides what to do.
+Conclusions from tags are in ownership.py; shapes of annotations and conditions in annotations.py and conditions.py.
 """
 
-import enum
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,39 +104,6 @@ class Owner:
             TAG_NAME: self.name,
             TAG_UID: self.uid,
         }
-
-
-class Ownership(enum.Enum):
-    """What a job's tags say about one object."""
-
-    SAME_OBJECT = "created for this very object (its uid)"
-    SAME_NAME = "created for an object of this cluster, namespace and name, in an earlier life"
-    ACK = "created by ACK's controller for this namespace"
-    FOREIGN = "not created for this object"
-
-    @property
-    def is_ours(self) -> bool:
-        return self is not Ownership.FOREIGN
-
-
-def prove_ownership(tags: Mapping[str, str], owner: Owner) -> Ownership:
-    """Whose job it is, by its tags alone.
-
-    ACK writes no cluster and no object name, so a job with its default tags for this namespace is accepted as this
-    object's: that is as much as ACK itself ever knew.
-    """
-    if TAG_CLUSTER in tags:
-        same = (tags[TAG_CLUSTER], tags.get(TAG_NAMESPACE), tags.get(TAG_NAME)) == (
-            owner.cluster,
-            owner.namespace,
-            owner.name,
-        )
-        if not same:
-            return Ownership.FOREIGN
-        return Ownership.SAME_OBJECT if tags.get(TAG_UID) == owner.uid else Ownership.SAME_NAME
-    if tags.get(TAG_CONTROLLER_VERSION, "").startswith("sagemaker-") and tags.get(TAG_NAMESPACE) == owner.namespace:
-        return Ownership.ACK
-    return Ownership.FOREIGN
 
 
 def compose_tags(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainingjob_operator.logic.observation import Observation
 
 
@@ -52,6 +54,8 @@ class Report:
     advisories: tuple[Finding, ...] = ()
     pending_edit: Finding | None = None
     """A valid edit that waits for the phase in which the API takes it."""
+    ownership: Mapping[str, Any] | None = None
+    """The record of the object's claim on the job, as the status field holds it."""
     adopted: bool = False
     handled_request: str | None = None
     """The last request to look again at once that was served."""

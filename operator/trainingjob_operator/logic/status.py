@@ -50,6 +50,7 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
         "ackResourceMetadata": metadata,
         "conditions": build_conditions(previous.get("conditions"), report, proved, now),
         "observedGeneration": report.generation,
+        "ownership": report.ownership,
         **known.fields,
         **_whereabouts(previous, report, metadata),
         "lastHandledReconcileAt": report.handled_request or _text(previous.get("lastHandledReconcileAt")),

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.ownership import Verdict
 from trainingjob_operator.logic.report import Finding, Hindrance
+from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.logic.updates import TagChange
 
 
@@ -37,6 +39,13 @@ class ReadTags:
 
     identity: Identity
     arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindOwner:
+    """Read the object that the job's tags name."""
+
+    key: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,8 @@ class TakeOver:
 
     arn: str
     finalizer: bool
+    claim: Verdict | None = None
+    """The claim to record; None keeps the one that holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,7 @@ Step = (
     | Wait
     | Look
     | ReadTags
+    | FindOwner
     | TakeTurn
     | Mark
     | Unmark

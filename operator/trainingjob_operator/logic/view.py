@@ -1,15 +1,28 @@
 """Everything that one decision rests on: the object, what is asked of it, and what is known of its job."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
 from trainingjob_operator.logic.conditions import ADOPTED
 from trainingjob_operator.logic.memory import Memory
-from trainingjob_operator.logic.naming import Identity, is_job_name, parse_arn
+from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, is_job_name, parse_arn
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.ownership import (
+    RECORD,
+    Evidence,
+    Record,
+    Verdict,
+    explain,
+    judge,
+    presumes,
+    read_claim,
+    read_record,
+)
 from trainingjob_operator.logic.report import Finding, Hindrance
-from trainingjob_operator.logic.resource import Resource
+from trainingjob_operator.logic.resource import Resource, mapping
 from trainingjob_operator.logic.turns import Place
 
 
@@ -30,7 +43,7 @@ class View:
     place: Place | None = None
     """Where it stands in the line; None while it does not."""
     rival: str | None = None
-    """Another object, `namespace/name`, that has proof of owning the job of this name."""
+    """Another object, `namespace/name`, that claims the job of this name as its owner."""
     request_problem: Finding | None = None
     """Why the spec can't be turned into a request."""
     overrides_passive: bool = False
@@ -60,9 +73,35 @@ class View:
         return self.resource.observed_generation or self.memory.decided_generation or None
 
     @property
+    def claim(self) -> Verdict | None:
+        """The claim on the job that this process made or the status records."""
+        return self.memory.claim or read_claim(self.resource, self.policy.namespace_endpoint)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whose job it is, by the evidence at hand (ownership.py)."""
+        policy, memory, resource = self.policy, self.memory, self.resource
+        return judge(
+            Evidence(
+                reads_only=policy.reads_only,
+                is_created_here=memory.created_at is not None and memory.arn is not None,
+                proof=memory.proof,
+                recorded=self.claim,
+                is_presumed=presumes(resource),
+                asks_adoption=policy.asks_adoption,
+                names_cluster=policy.adopt_from_cluster is not None
+                and policy.adopt_from_cluster == (memory.tags or {}).get(TAG_CLUSTER),
+                named_owner_exists=memory.owner_exists(self.now),
+                has_rival=self.rival is not None,
+            )
+        )
+
+    @property
     def is_adopting(self) -> bool:
         """The job was not made for this object: it is followed, and perhaps stopped, but never changed."""
-        policy, resource = self.policy, self.resource
+        policy, resource, claim = self.policy, self.resource, self.claim
+        if claim is not None and not policy.read_only:
+            return claim in (Verdict.ADOPTED, Verdict.OBSERVED)
         if policy.observes_only or policy.adoption is None:
             return policy.observes_only
         was_created = resource.arn is not None and not resource.has_condition(ADOPTED)
@@ -70,13 +109,41 @@ class View:
 
     @property
     def arn(self) -> str | None:
-        """The ARN of the job that is known to be this object's."""
+        """The ARN of the job that the object follows as its own."""
+        resource, claim = self.resource, self.claim
+        if has_recorded_end(resource):
+            return resource.arn
+        if self.verdict in (Verdict.FOREIGN, Verdict.EARLIER_RUN):
+            return None
         if self.memory.arn is not None:
             return self.memory.arn
-        resource = self.resource
-        if resource.holds_finalizer or self.policy.read_only or has_recorded_end(resource):
-            return resource.arn
-        return None
+        if self.policy.read_only:
+            return resource.arn if self.policy.reads_only else None
+        return resource.arn if presumes(resource) or (claim is not None and claim.may_change) else None
+
+    @property
+    def is_owner(self) -> bool:
+        """The object claims the job against other objects."""
+        if self.arn is None or self.policy.read_only:
+            return False
+        return self.verdict.may_change or self.verdict is Verdict.UNKNOWN
+
+    def record(self) -> Record | None:
+        """The claim to be recorded in the status; None where there is nothing to claim yet."""
+        arn, verdict, claim = self.arn, self.verdict, self.claim
+        known = claim if claim is not None and claim.may_change else verdict
+        if arn is None or not known.is_recorded:
+            return None
+        return Record(known, arn, self.resource.uid, self.policy.namespace_endpoint)
+
+    def ownership(self) -> Mapping[str, Any] | None:
+        """The status field that records the claim."""
+        record = self.record()
+        if record is None:
+            return None
+        if record == read_record(self.resource):  # its evidence may be what an earlier process read
+            return mapping(self.resource.status.get(RECORD))
+        return record.to_status(explain(record.claim, self.memory.proof))
 
     @property
     def observation(self) -> Observation:

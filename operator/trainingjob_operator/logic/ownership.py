@@ -1,0 +1,224 @@
+"""Ownership of a training job: the one answer that every mutating call rests on.
+
+Evidence, strongest first: a CreateTrainingJob call of this process, the job's tags, the record in `.status.ownership`.
+Metadata belongs to the user: an annotation states a wish, a finalizer states nothing. Names and tags themselves are
+naming.py's part.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainingjob_operator.logic.naming import (
+    TAG_CLUSTER,
+    TAG_CONTROLLER_VERSION,
+    TAG_NAME,
+    TAG_NAMESPACE,
+    TAG_UID,
+    Owner,
+    Slot,
+    parse_arn,
+)
+from trainingjob_operator.logic.resource import Key, Resource, mapping, string
+
+RECORD = "ownership"
+"""The status field of the record: `claim`, `evidence`, `jobARN`, `objectUID`, and `endpointURL` of another endpoint."""
+
+ACK_CLASH = "already exists"
+"""In the reason or message of ACK's Terminal condition where CreateTrainingJob found the name in use: ACK then records
+the ARN of somebody else's job."""
+
+
+class TagProof(enum.Enum):
+    """Relation of a job's tags to one object; the value is the evidence as the record states it."""
+
+    SAME_OBJECT = "The job's tags name the UID of this object."
+    SAME_NAME = "The job's tags name an earlier object of this cluster, namespace and name."
+    ACK = "The status had this ARN, and ACK's tags name this namespace."
+    OTHER_OBJECT = "The job's tags name another object of this cluster."
+    OTHER_CLUSTER = "The job's tags name an object of another cluster."
+    NONE = "The job's tags name no object."
+
+
+def read_proof(tags: Mapping[str, str], owner: Owner) -> TagProof:
+    """The relation of a job's tags to an object."""
+    if TAG_CLUSTER not in tags:
+        is_acks = tags.get(TAG_CONTROLLER_VERSION, "").startswith("sagemaker-")
+        return TagProof.ACK if is_acks and tags.get(TAG_NAMESPACE) == owner.namespace else TagProof.NONE
+    if tags[TAG_CLUSTER] != owner.cluster:
+        return TagProof.OTHER_CLUSTER
+    named = read_named_owner(tags)
+    if named is None:
+        return TagProof.NONE
+    if named != (owner.namespace, owner.name):
+        return TagProof.OTHER_OBJECT
+    return TagProof.SAME_OBJECT if tags.get(TAG_UID) == owner.uid else TagProof.SAME_NAME
+
+
+def read_named_owner(tags: Mapping[str, str]) -> Key | None:
+    """(namespace, name) of the object that this operator's tags name; None where they name none."""
+    namespace, name = tags.get(TAG_NAMESPACE), tags.get(TAG_NAME)
+    return (namespace, name) if TAG_CLUSTER in tags and namespace and name else None
+
+
+class Verdict(enum.Enum):
+    """Relation of an object to the job of its name; the value is the record's `claim`."""
+
+    CREATED = "Created"
+    """Made by a CreateTrainingJob call for this object."""
+    TAKEN_OVER = "TakenOver"
+    """Made for an earlier object of this name, or by ACK's controller for this object."""
+    ADOPTED = "Adopted"
+    """Made by somebody else; an annotation asks for it, and no other object proves it."""
+    OBSERVED = "Observed"
+    """Read only."""
+    EARLIER_RUN = "EarlierRun"
+    """Made for an earlier object of this name; not taken over yet."""
+    UNPROVEN = "Unproven"
+    """The object has shown the job since before this operator's record; its tags prove nothing."""
+    FOREIGN = "Foreign"
+    UNKNOWN = "Unknown"
+    """The evidence is not read yet."""
+
+    @property
+    def may_change(self) -> bool:
+        """Permission for Stop, Update, AddTags and DeleteTags."""
+        return self in _CHANGEABLE
+
+    @property
+    def is_recorded(self) -> bool:
+        return self in _CHANGEABLE or self is Verdict.OBSERVED
+
+
+_CHANGEABLE = frozenset({Verdict.CREATED, Verdict.TAKEN_OVER, Verdict.ADOPTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of an object's relation to a job."""
+
+    reads_only: bool = False
+    is_created_here: bool = False
+    """This process received the job's ARN from its own CreateTrainingJob call through the same endpoint."""
+    proof: TagProof | None = None
+    """None until ListTags has answered."""
+    recorded: Verdict | None = None
+    """The claim that this process made, or that the status records for this ARN and endpoint."""
+    is_presumed: bool = False
+    """The status of an object without record shows the job as its own (`presumes`)."""
+    asks_adoption: bool = False
+    names_cluster: bool = False
+    """An annotation names the cluster in the job's tags."""
+    named_owner_exists: bool | None = None
+    """Existence of the object that the tags name; None until it was read."""
+    has_rival: bool = False
+    """Another object of this cluster holds a claim on the job."""
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The verdict; total, and UNKNOWN only while reading tags or the named owner can change it."""
+    if evidence.reads_only:
+        return Verdict.OBSERVED
+    if evidence.is_created_here:
+        return Verdict.CREATED
+    if evidence.proof is None:
+        return Verdict.UNKNOWN
+    if evidence.proof is TagProof.SAME_OBJECT:
+        return Verdict.CREATED
+    holds_claim = evidence.recorded is not None and evidence.recorded.may_change
+    if evidence.has_rival and not holds_claim:
+        return Verdict.FOREIGN
+    if evidence.proof in (TagProof.OTHER_OBJECT, TagProof.OTHER_CLUSTER):
+        return _judge_other(evidence)
+    if evidence.recorded is not None and holds_claim:
+        return Verdict.TAKEN_OVER if evidence.proof is TagProof.SAME_NAME else evidence.recorded
+    if evidence.asks_adoption:
+        return Verdict.ADOPTED
+    if evidence.proof is TagProof.SAME_NAME:
+        return Verdict.TAKEN_OVER if evidence.is_presumed else Verdict.EARLIER_RUN
+    if evidence.is_presumed:
+        return Verdict.TAKEN_OVER if evidence.proof is TagProof.ACK else Verdict.UNPROVEN
+    return Verdict.FOREIGN
+
+
+def _judge_other(evidence: Evidence) -> Verdict:
+    """The verdict on a job whose tags name another object: adoption needs its absence, or its cluster by name."""
+    if not (evidence.asks_adoption or evidence.recorded is Verdict.ADOPTED):
+        return Verdict.FOREIGN
+    if evidence.proof is TagProof.OTHER_CLUSTER:
+        return Verdict.ADOPTED if evidence.names_cluster else Verdict.FOREIGN
+    if evidence.named_owner_exists is None:
+        return Verdict.UNKNOWN
+    return Verdict.FOREIGN if evidence.named_owner_exists else Verdict.ADOPTED
+
+
+def explain(claim: Verdict, proof: TagProof | None) -> str:
+    """The evidence of a claim, in one sentence."""
+    if claim is Verdict.ADOPTED:
+        return "An annotation of this object asks for the adoption of the job."
+    if claim is Verdict.OBSERVED:
+        return "An annotation of this object asks for reading the job only."
+    return "The operator called CreateTrainingJob for this object." if proof is None else proof.value
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The claim that the status records."""
+
+    claim: Verdict
+    arn: str
+    object_uid: str
+    endpoint_url: str | None = None
+    """The endpoint that answered, where it is not the operator's own."""
+
+    def to_status(self, evidence: str) -> dict[str, str]:
+        """The status field; `evidence` is a sentence for people."""
+        status = {"claim": self.claim.value, "evidence": evidence, "jobARN": self.arn, "objectUID": self.object_uid}
+        return status if self.endpoint_url is None else {**status, "endpointURL": self.endpoint_url}
+
+
+def read_record(resource: Resource) -> Record | None:
+    """The record in the object's status; None where there is none, or none that this operator writes."""
+    record = mapping(resource.status.get(RECORD))
+    claim = next((one for one in Verdict if one.is_recorded and one.value == record.get("claim")), None)
+    arn, uid = string(record.get("jobARN")), string(record.get("objectUID"))
+    if claim is None or arn is None or uid is None:
+        return None
+    return Record(claim, arn, uid, string(record.get("endpointURL")))
+
+
+def read_claim(resource: Resource, endpoint_url: str | None) -> Verdict | None:
+    """The claim that the status records of this object, its ARN and this endpoint (None: the operator's own).
+
+    A record of another object (a restored backup, a copied manifest), of another job or from another endpoint claims
+    nothing.
+    """
+    record = read_record(resource)
+    if record is None:
+        return None
+    own = (resource.arn, resource.uid, endpoint_url)
+    return record.claim if (record.arn, record.object_uid, record.endpoint_url) == own else None
+
+
+def presumes(resource: Resource) -> bool:
+    """Whether an object without a claim shows its job as its own: ACK's controller wrote it, or ACK's CRD is installed.
+
+    That is enough to follow the job, never to change it.
+    """
+    record = read_record(resource)
+    is_void = record is not None and not (record.claim.may_change and record.endpoint_url is None)
+    return resource.arn is not None and resource.holds_finalizer and not (is_void or _shows_clash(resource))
+
+
+def _shows_clash(resource: Resource) -> bool:
+    terminal = resource.condition("ACK.Terminal")
+    return any(ACK_CLASH in str(terminal.get(name)) for name in ("reason", "message"))
+
+
+def read_standing(resource: Resource) -> tuple[Slot | None, bool]:
+    """(the job that an object's status names, whether it claims ownership), before any reconcile of the object."""
+    parsed = parse_arn(resource.arn)
+    if parsed is None:
+        return None, False
+    claim = read_claim(resource, None)
+    return parsed[1].slot, presumes(resource) if claim is None else claim.may_change
