@@ -88,6 +88,19 @@ def test_where_describe_is_denied_what_a_list_tells_is_told() -> None:
     played(scene)
 
 
+@pytest.mark.parametrize("lacking", ["", "SecondaryStatus", "LastModifiedTime", "CreationTime"])
+def test_a_quiet_job_is_described_once_per_status_whatever_summaries_leave_out(lacking: str) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(590.0)
+        assert stage.object["status"]["secondaryStatus"] == "Training"
+        assert stage.count("DescribeTrainingJob") <= 5
+        await stage.wait(100.0)
+        assert stage.object["status"]["trainingJobStatus"] == "Completed"
+
+    played(scene, seconds=600.0, summaries_lack=frozenset({lacking}))
+
+
 def test_a_storm_of_throttles_is_ridden_out_with_pauses() -> None:
     async def scene(stage: Stage) -> None:
         stage.api.apply(body())

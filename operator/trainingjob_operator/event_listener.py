@@ -146,7 +146,7 @@ class EventListener:
             known = tracked.seen
             if known is None:
                 is_open = True
-            elif told.shows_change_from(known) and (tries == 0 or told.phase != known.phase):
+            elif told.shows_change_from(known) and (tries == 0 or told.has_other_phase_than(known)):
                 is_news = is_open = True
                 tracked.memory.note_told(told)
                 self._queue.add(tracked.key, urgent=True)

@@ -219,5 +219,5 @@ class Sweeper:
 def _is_found_first(tracked: Tracked, told: Observation) -> bool:
     """Whether the job's state has changed, and neither an event nor an earlier page has told of it."""
     known, before = tracked.seen, tracked.memory.told
-    is_change = known is not None and told.phase != known.phase
+    is_change = known is not None and told.has_other_phase_than(known)
     return is_change and (before is None or told.shows_change_from(before))

@@ -82,6 +82,8 @@ class FakeService:
     capacity: int = 1000
     lacking: set[tuple[str, str]] = field(default_factory=set)
     """(region, instance type) without capacity."""
+    summaries_lack: frozenset[str] = frozenset()
+    """Members that lists leave out."""
     refusals: dict[str, AwsError] = field(default_factory=dict)
     """By operation: what every such call is answered with."""
     fault: Callable[[str, bool], None] = lambda _operation, _before: None
@@ -160,7 +162,9 @@ class FakeGateway:
         shown = [one for one in shown if all(after is None or one[name] >= after for name, after in since.items())]
         start = int(filters.get("NextToken", "0"))
         rest = start + filters["MaxResults"]
-        return shown[start:rest], str(rest) if len(shown) > rest else None
+        lacking = self.service.summaries_lack
+        page = [{name: one[name] for name in one if name not in lacking} for one in shown[start:rest]]
+        return page, str(rest) if len(shown) > rest else None
 
     async def stop(self, job_name: str) -> None:
         now = await self._call("StopTrainingJob", job_name)

@@ -103,7 +103,34 @@ def test_what_is_no_usable_event_is_none(body: object) -> None:
     assert read_event(body) is None
 
 
-@pytest.mark.parametrize("time", [None, "2026", 1e300, -(10**400), float("nan"), float("inf"), [], 10**15])
+@pytest.mark.parametrize(
+    "time",
+    [
+        milliseconds(after(60)),
+        str(milliseconds(after(60))),
+        after(60).timestamp(),
+        str(after(60).timestamp()),
+        "2026-11-21T10:34:44.120Z",
+        "2026-11-21T11:34:44.120+01:00",
+        "2026-11-21T10:34:44.120456789Z",
+        "2026-11-21T10:34:44.120",
+        "2026-11-21 10:34:44.120+0000",
+    ],
+)
+def test_a_time_is_read_as_number_and_as_text(time: object) -> None:
+    told = read(event(LastModifiedTime=time))
+    assert told is not None
+    assert told.told.last_modified_time == after(60)
+
+
+@pytest.mark.parametrize("text", ["2026-13-21T10:34:44Z", "2026-11-21", "20261121", "now", "", "1e12", "١٢٣٤٥٦٧٨٩٠"])
+def test_a_text_that_is_no_time_is_left_out(text: str) -> None:
+    told = read(event(LastModifiedTime=text))
+    assert told is not None
+    assert told.told.last_modified_time is None
+
+
+@pytest.mark.parametrize("time", [True, 0, 12, None, "2026", 1e300, -(10**400), float("nan"), float("inf"), [], 10**15])
 def test_an_impossible_time_is_left_out(time: object) -> None:
     told = read(event(LastModifiedTime=time))
     assert told is not None

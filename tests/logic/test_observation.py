@@ -263,6 +263,18 @@ def test_answers_of_one_time_are_not_ordered_and_the_later_one_holds() -> None:
             observed(TrainingEndTime=after(59)), {"TrainingEndTime": after(60)}, False, id="a detail that tells nothing"
         ),
         pytest.param(Observation(), {}, True, id="a job never seen"),
+        pytest.param(observed(), {"SecondaryStatus": None}, False, id="no secondary status"),
+        pytest.param(
+            observed(), {"SecondaryStatus": None, "LastModifiedTime": after(61)}, True, id="only a later time"
+        ),
+        pytest.param(observed(), {"LastModifiedTime": None}, False, id="no time"),
+        pytest.param(
+            observed(), {"LastModifiedTime": None, "SecondaryStatus": "Uploading"}, True, id="another status, no time"
+        ),
+        pytest.param(observed(LastModifiedTime=None), {}, False, id="a time that Describe left out"),
+        pytest.param(observed(SecondaryStatus=None), {}, True, id="a status that was not known"),
+        pytest.param(observed(WarmPoolStatus={"Status": "InUse"}), {}, False, id="no warm pool"),
+        pytest.param(observed(), {"TrainingJobStatus": None, "SecondaryStatus": None}, False, id="no status"),
     ],
 )
 def test_a_summary_is_worth_a_describe_when_it_shows_something_new(
@@ -287,6 +299,25 @@ def test_a_whole_answer_replaces_and_a_summary_only_adds() -> None:
     updated = seen.updated_by(Observation.from_summary({**SUMMARY, "SecondaryStatus": "Restarting"}))
     assert (updated.failure_reason, updated.secondary_status) == ("an attempt failed", "Restarting")
     assert (updated.job_name, updated.arn, updated.whole) == (NAME, ARN, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "phase"),
+    [
+        ("Completed", ("Completed", "Completed")),
+        ("Stopping", ("Stopping", "Stopping")),
+        ("InProgress", ("InProgress", "Training")),
+        ("NewStatus", ("NewStatus", "Training")),
+    ],
+)
+def test_a_status_without_a_secondary_one_does_not_keep_that_of_an_earlier_status(
+    told: str, phase: tuple[str, str]
+) -> None:
+    seen = observed(SecondaryStatusTransitions=[transition("Training", 1)])
+    summary = {"TrainingJobStatus": told, "LastModifiedTime": after(61)}
+    updated = seen.updated_by(Observation.from_summary(summary))
+    assert updated.phase == phase
+    assert updated.is_hearsay() is (phase[1] != "Training")
 
 
 def test_transitions_are_joined_complete_and_in_order() -> None:

@@ -72,6 +72,8 @@ class Service:
     jobs: list[Job]
     filters_after_paging: bool = False
     endless_under_modified: bool = False
+    ignores_modified: bool = False
+    leaves_out: frozenset[str] = frozenset()
     stale_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -88,6 +90,8 @@ class Service:
             (filters[name] - EPOCH).total_seconds() if name in filters else -math.inf
             for name in ("CreationTimeAfter", "LastModifiedTimeAfter")
         )
+        if self.ignores_modified:
+            modified = -math.inf
         start = int(filters.get("NextToken", "0"))
         first = -math.inf if self.filters_after_paging else created
         jobs = self._by_age[bisect_left(self._ages, first) : bisect_right(self._ages, now)]
@@ -98,7 +102,7 @@ class Service:
         page = jobs[max(0, len(jobs) - start - PAGE_SIZE) : max(0, len(jobs) - start)][::-1]
         told = [max(job.created, now - self.stale_seconds) for job in page]
         shown = [
-            job.summary(at)
+            {name: member for name, member in job.summary(at).items() if name not in self.leaves_out}
             for job, at in zip(page, told, strict=True)
             if job.created >= created and job.modified(now) >= modified
         ]
@@ -193,6 +197,8 @@ QUIRKS: dict[str, dict[str, Any]] = {
     "filters after paging": {"filters_after_paging": True},
     "endless empty pages under LastModifiedTimeAfter": {"endless_under_modified": True},
     "summaries stale by ten seconds": {"stale_seconds": 10.0},
+    "a filter that is ignored": {"ignores_modified": True},
+    "summaries without a modification time": {"leaves_out": frozenset({"LastModifiedTime"})},
     "all at once": {"filters_after_paging": True, "endless_under_modified": True, "stale_seconds": 10.0},
 }
 
@@ -265,6 +271,20 @@ def test_endless_pages_are_noticed_and_the_filter_is_left_alone_for_a_while() ->
     ours = crowd(150, every=3 * DISTRUST_SECONDS)
     run = Run(Service(ours, endless_under_modified=True), ours).go(2 * DISTRUST_SECONDS)
     assert 0 < run.pages(recent=True) <= 12
+
+
+def test_a_filter_that_is_ignored_is_noticed_and_left_alone_for_a_while() -> None:
+    ours = crowd(150, every=3 * DISTRUST_SECONDS)
+    service = Service(ours + strangers(3000, oldest=-5000.0), ignores_modified=True)
+    run = Run(service, ours).go(2 * DISTRUST_SECONDS)
+    assert 0 < run.pages(recent=True) <= 12
+
+
+@pytest.mark.parametrize("left_out", ["SecondaryStatus", "LastModifiedTime"])
+def test_what_summaries_leave_out_is_no_reason_to_look(left_out: str) -> None:
+    ours = [Job(f"j{number}", -600.0 + number) for number in range(80)]
+    run = Run(Service(ours, leaves_out=frozenset({left_out})), ours).go(600.0)
+    assert run.looks == 80, "the first look at each"
 
 
 def test_quiet_jobs_cost_a_page_each_pass_and_nothing_else() -> None:

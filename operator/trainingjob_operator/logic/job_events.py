@@ -1,11 +1,13 @@
 """EventBridge's "SageMaker Training Job State Change" events: what one of them says.
 
-Their detail is shaped like DescribeTrainingJob's answer, but times are milliseconds of the epoch. They come of every
+Their detail is shaped like DescribeTrainingJob's answer, but times are milliseconds or seconds of the epoch, as
+numbers or as texts, or ISO 8601 texts. They come of every
 job of an account, at least once, in no certain order; what follows from one is event_listener.py's, how far they can
 be relied on event_flow.py's.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +19,10 @@ SOURCE = "aws.sagemaker"
 DETAIL_TYPE = "SageMaker Training Job State Change"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST = 1e9
+"""Seconds of the epoch before any training job. As milliseconds they are in 1970, so that the size tells the unit."""
+_NUMBER = re.compile(r"\d{10,20}(\.\d{1,9})?", re.ASCII)
+_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", re.ASCII)
 _TIMES = ("CreationTime", "LastModifiedTime", "TrainingEndTime")
 """Those that a summary shows too."""
 
@@ -45,10 +51,26 @@ def read_event(body: object) -> JobEvent | None:
     return None if named is None or not told.status else JobEvent(named[1], told)
 
 
-def _read_time(milliseconds: object) -> datetime | None:
-    if not isinstance(milliseconds, int | float):
+def _read_time(value: object) -> datetime | None:
+    if isinstance(value, str):
+        return _read_epoch(float(value)) if _NUMBER.fullmatch(value) else _read_iso(value)
+    return _read_epoch(value) if isinstance(value, int | float) else None
+
+
+def _read_epoch(number: float) -> datetime | None:
+    if not number >= _EARLIEST:  # or not a number
         return None
     try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
-    except (OverflowError, ValueError):  # beyond the calendar; infinite or no number
+        return _EPOCH + (timedelta(seconds=number) if number < _EARLIEST * 1000 else timedelta(milliseconds=number))
+    except (OverflowError, ValueError):  # beyond the calendar; infinite
         return None
+
+
+def _read_iso(text: str) -> datetime | None:
+    if not _DATE_AND_TIME.match(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -27,6 +27,9 @@ STOPPED = "Stopped"
 ENDED = frozenset({COMPLETED, FAILED, STOPPED})
 """TrainingJobStatus values after which the job never runs again; any other, known or not, counts as running."""
 
+_OWN_PHASES = ENDED | {"Stopping"}
+"""TrainingJobStatus values that are secondary statuses, too."""
+
 ISSUES_FOUND = "IssuesFound"
 RULE_ENDED = frozenset({"NoIssuesFound", ISSUES_FOUND, "Error", "Stopped"})
 """RuleEvaluationStatus values after which a rule never runs again."""
@@ -297,11 +300,20 @@ class Observation:
         return ours is not None and (theirs is None or ours > theirs)
 
     def shows_change_from(self, seen: Observation) -> bool:
-        """Whether this summary tells of something that was not seen yet, so that a Describe is worth its call."""
-        return self.is_newer_than(seen) or (not seen.is_newer_than(self) and self._signs() != seen._signs())
+        """Whether this summary tells of something that was not seen yet, so that a Describe is worth its call.
 
-    def _signs(self) -> tuple[str, str, str | None]:
-        return *self.phase, self.warm_pool
+        What either of them leaves out is unknown, and no change.
+        """
+        if self.is_ended() != seen.is_ended():
+            return self.is_ended()
+        ours, theirs = self.last_modified_time, seen.last_modified_time
+        if ours is not None and theirs is not None and ours != theirs:
+            return ours > theirs
+        return self.has_other_phase_than(seen) or self.warm_pool not in (None, seen.warm_pool)
+
+    def has_other_phase_than(self, seen: Observation) -> bool:
+        """Whether a status that is told here is not the one that was seen."""
+        return any(told and told != known for told, known in zip(self.phase, seen.phase, strict=True))
 
     def updated_by(self, answer: Observation) -> Observation:
         """What is known after another answer: stale ones and those about another run change nothing."""
@@ -309,6 +321,8 @@ class Observation:
         if before.is_newer_than(answer) or not answer.is_same_run_as(before):
             return self
         known = dict(answer.fields) if answer.whole else {**before.fields, **answer.fields}
+        if answer.status in _OWN_PHASES and not answer.secondary_status:
+            known["secondaryStatus"] = answer.status  # the one that was known belongs to an earlier status
         if transitions := _joined(before.transitions, answer.transitions):
             known[_TRANSITIONS] = transitions
         return Observation(known, answer.job_name or self.job_name, answer.arn or self.arn)

@@ -1,9 +1,10 @@
 """Which page of ListTrainingJobs to ask for next, and what a page tells: the sweep of one account and region.
 
 Two passes take turns. The *recent* pass asks for what was modified since the newest time the service has shown; it is
-quick, and it is given up for a while where the service answers it badly (endless empty pages, or filtered so late that
-they are those of a scan). The *scan* walks all jobs since the oldest live one, newest first, and is the truth. Jobs for
-whose sake the scan would have to go far back are stragglers, looked at one by one instead.
+quick, and it is given up for a while where the service answers it badly (endless empty pages, pages that are filtered
+so late that they are those of a scan, or not at all). The *scan* walks all jobs since the oldest live one, newest
+first, and is the truth. Jobs for whose sake the scan would have to go far back are stragglers, looked at one by one
+instead.
 
 All times compared here are the service's own; `now` is monotonic seconds and only paces.
 """
@@ -63,6 +64,8 @@ class _Pass:
     """The last pages in a row that showed nothing."""
     sparse: int = 0
     """Pages that were not full although there are more."""
+    is_unfiltered: bool = False
+    """Pages have shown jobs that were modified before the time that was asked for."""
     seen_until: datetime | None = None
     """The newest time that the service had shown when the first page came."""
     is_open: bool = False
@@ -158,6 +161,8 @@ class Sweep:
         state.empty = 0 if shown else state.empty + 1
         state.is_open = token is not None
         if request.is_recent:
+            is_long = token is not None or state.pages > 1
+            state.is_unfiltered |= is_long and _are_older(modified, request.filters.get("LastModifiedTimeAfter"))
             self._end_recent(state, now)
         else:
             self._seen |= shown & live.keys()
@@ -196,7 +201,7 @@ class Sweep:
     def _end_recent(self, state: _Pass, now: float) -> None:
         # Full pages are an honest answer, however many: then that much has changed.
         is_filtered_late = state.is_open and SPARSE_PAGES <= state.pages < 2 * state.sparse
-        if state.empty >= EMPTY_PAGES or is_filtered_late:
+        if state.empty >= EMPTY_PAGES or is_filtered_late or state.is_unfiltered:
             self._distrusted_until = now + DISTRUST_SECONDS
             state.is_open = False
             self._next_scan = min(self._next_scan, now + self.seconds)
@@ -225,6 +230,12 @@ class Sweep:
         if state.token is not None:
             filters["NextToken"] = state.token
         return filters
+
+
+def _are_older(modified: Collection[datetime], asked: datetime | None) -> bool:
+    """Whether most of the times precede the one that was asked for: a list may be a little behind its own filter."""
+    older = sum(asked is not None and moment < asked - OVERLAP for moment in modified)
+    return 2 * older > len(modified)
 
 
 def choose_stragglers(found_on: Collection[tuple[int, frozenset[str]]]) -> frozenset[str]:
