@@ -84,3 +84,16 @@ def test_a_pool_that_appears_late_is_found(shared: Shared) -> None:
         lambda: shared.jobs.status("late").get("warmPoolStatus", {}).get("status") == "Available",
         FOLLOW + ROOM,
     )
+
+
+def test_a_rule_that_finds_issues_is_a_condition_and_a_warning(shared: Shared) -> None:
+    shared.sagemaker.plan("issues", seconds=1, rule_seconds=2, rule_outcome="IssuesFound")
+    shared.jobs.apply(training_job("issues", debugRuleConfigurations=[RULE]))
+    advisory = shared.jobs.wait_condition("issues", "ACK.Advisory", seconds=FOLLOW + ROOM)
+    assert advisory["reason"] == "RuleIssuesFound"
+    assert advisory["message"].startswith("DebugRule Watch is in IssuesFound status")
+    assert shared.jobs.condition("issues", "Ready")["status"] == "True"
+    [warning] = await_true(
+        "an Event", lambda: [event for event in shared.jobs.events("issues") if event["type"] == "Warning"]
+    )
+    assert (warning["reason"], warning["message"]) == ("RuleIssuesFound", advisory["message"])
