@@ -1,7 +1,9 @@
-"""Which edits of a spec the API server refuses: CEL rules, most at the schema's root, the one place that sees status.
+"""The edits of a spec that the API server refuses, as one CEL rule at the root of the schema, which alone sees status.
 
-The job's name never changes. Everything else is fixed once an ARN is recorded: before that, a refused spec can be
-mended. What UpdateTrainingJob and AddTags can change stays open.
+The spec is fixed while it describes a job that can still run: from the record of an ARN to the end of the job. Before,
+a refused spec can be corrected, its trainingJobName included. Afterwards nothing depends on the spec, and whatever
+modifies it (a mutating policy) must not keep the operator from removing its finalizer. The fields that
+UpdateTrainingJob and AddTags can change are never fixed.
 """
 
 from __future__ import annotations
@@ -16,14 +18,7 @@ if TYPE_CHECKING:
     from codegen.model import Field
     from codegen.schema import Schema
 
-NAME = "trainingJobName"
-
 FIXED = "cannot change once the job exists in SageMaker; restore the former value, or create another TrainingJob"
-
-NAME_FIXED = "the name of the job never changes; create another TrainingJob for another name"
-
-NAME_RULE = {"rule": "self == oldSelf", "message": NAME_FIXED, "reason": "FieldValueForbidden"}
-"""The name's own rule: it looks nothing up, and so costs next to nothing."""
 
 OPEN = UPDATABLE | {"tags"}
 """What may change while the job lives, or after it."""
@@ -42,26 +37,37 @@ DEFAULTS = {
 }
 """The values that ACK's controller writes into specs that leave them out: setting or removing them changes nothing."""
 
+ENDED = ("Completed", "Failed", "Stopped")
+"""Values of status.trainingJobStatus, which ACK's controller writes too."""
+
+OVER = ("Deleting", "JobNotFound")
+"""Values of status.phase: the object is being deleted, or its job disappeared before its end."""
+
 FREE = (
     "!has(oldSelf.status) || !has(oldSelf.status.ackResourceMetadata) || !has(oldSelf.status.ackResourceMetadata.arn)",
-    "!has(self.spec) || !has(oldSelf.spec) || self.spec == oldSelf.spec",
+    f"has(oldSelf.status.trainingJobStatus) && oldSelf.status.trainingJobStatus in {list(ENDED)}",
+    f"has(oldSelf.status.phase) && oldSelf.status.phase in {list(OVER)}",
+    "!has(oldSelf.spec) || has(self.spec) && self.spec == oldSelf.spec",
 )
-"""Where nothing is fixed: without a job, or without an edit, as in every write of the status. The cheap one first."""
+"""The cases in which nothing is fixed, the cheap ones first; the last one is every write of the status."""
 
 
-def immutability_rules(spec: Mapping[str, Field]) -> list[Schema]:
-    """One rule that keeps the spec, and so the name, which it must have; one for all other fields, naming the edited.
+def immutability_rule(spec: Mapping[str, Field]) -> Schema:
+    """The rule for all fixed fields; its message names the edited ones.
 
-    One for each field would cost the API server more than all the rest of a write: every rule is evaluated at every
-    write, and each mention of a field is looked up anew.
+    One rule for each field would cost the API server more than all the rest of a write: every rule is evaluated at
+    every write, and each mention of a field is looked up anew.
     """
     same = {path: unchanged(path) for path in fixed_paths(spec)}
     edited = "\n+ ".join(f"({is_same} ? '' : 'spec.{path} ')" for path, is_same in same.items())
-    rule = "\n|| ".join((*FREE, "\n&& ".join(same.values())))
-    return [
-        refusal(f".{NAME}", "!has(oldSelf.spec) || has(self.spec)", NAME_FIXED),  # it may come later, by adoption
-        {**refusal("", rule, f"what was edited {FIXED}"), "messageExpression": f"{edited}\n+ '{FIXED}'"},
-    ]
+    fixed = "has(self.spec) && " + "\n&& ".join(same.values())
+    return {
+        "rule": "\n|| ".join((*FREE, fixed)),
+        "message": f"spec {FIXED}",
+        "messageExpression": f"(!has(self.spec) ? 'spec ' : {edited})\n+ '{FIXED}'",
+        "fieldPath": ".spec",
+        "reason": "FieldValueForbidden",
+    }
 
 
 def unchanged(path: str) -> str:
@@ -76,9 +82,4 @@ def fixed_paths(spec: Mapping[str, Field]) -> Iterator[str]:
     """The paths below spec that are compared, each as a whole."""
     for name, field in sorted(spec.items()):
         paths = [f"{name}.{part}" for part in sorted(field.parts)] if name in PARTED else [name]
-        yield from (path for path in paths if path not in OPEN | {NAME})
-
-
-def refusal(below_spec: str, rule: str, message: str) -> Schema:
-    """A rule whose failure the API server reports for a part of spec."""
-    return {"rule": rule, "message": message, "fieldPath": f".spec{below_spec}", "reason": "FieldValueForbidden"}
+        yield from (path for path in paths if path not in OPEN)

@@ -84,6 +84,8 @@ OWN_STATUS: dict[str, Schema] = {
         },
     },
     "consoleURL": TEXT,
+    "duration": TEXT,
+    "instanceType": TEXT,
     "lastHandledReconcileAt": TEXT,
     "logs": {"type": "object", "properties": dict.fromkeys(("group", "streamPrefix", "url"), TEXT)},
     "managedSpotTrainingSavings": NUMBER,
@@ -92,6 +94,7 @@ OWN_STATUS: dict[str, Schema] = {
         "type": "object",
         "properties": dict.fromkeys(("claim", "endpointURL", "evidence", "jobARN", "objectUID"), TEXT),
     },
+    "phase": TEXT,
 }
 """The fields of status that are not copied from Describe."""
 
@@ -104,7 +107,8 @@ NEWBORN = {
             "message": "Waiting for the operator",
             "lastTransitionTime": "1970-01-01T00:00:00Z",
         }
-    ]
+    ],
+    "phase": "Pending",
 }
 """The status of an object that the operator has not seen: without it, Flux takes a new object for ready."""
 

@@ -123,6 +123,7 @@ def _compose(view: View, say: Say) -> Report:
         partition=None if identity is None else view.partition,
         arn=view.arn,
         job_name=None if identity is None else identity.job_name,
+        instance_type=view.resource.instance_type,
         observation=observation,
         overrules=memory.disputed and observation is not None,
         terminal=say.terminal,

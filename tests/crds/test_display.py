@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from tests.controlplane.plane import KubectlError
@@ -13,30 +14,64 @@ if TYPE_CHECKING:
     from tests.crds.conftest import TrainingJobs
 
 FINISHED = {
+    "phase": "Completed",
     "trainingJobStatus": "Completed",
     "secondaryStatus": "Completed",
-    "failureReason": "none",
-    "trainingTimeInSeconds": 250,
+    "trainingStartTime": "2026-11-21T12:00:00Z",
+    "duration": "4m10s",
+    "instanceType": "ml.p5.48xlarge",
+    "failureReason": "AlgorithmError: " + "x" * 1000,
     "billableTimeInSeconds": 100,
     "managedSpotTrainingSavings": 60,
-    "conditions": [{"type": "ACK.ResourceSynced", "status": "False"}, {"type": "Ready", "status": "True"}],
+    "conditions": [
+        {"type": "ACK.ResourceSynced", "status": "False"},
+        {"type": "Ready", "status": "True", "reason": "JobCompleted"},
+    ],
 }
+
+
+def cells(table: str) -> dict[str, str]:
+    """The one row of a table by its header; a cell may be empty."""
+    header, row = table.splitlines()
+    starts = [match.start() for match in re.finditer(r"\S+", header)]
+    ends = [*starts[1:], None]
+    return {header[a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
 
 
 def test_the_columns_show_where_a_job_stands(jobs: TrainingJobs, every_field: dict[str, Any], kubectl: Kubectl) -> None:
     jobs.merge_status(jobs.create(every_field)["metadata"]["name"], FINISHED)
 
-    header, row = kubectl("get", "trainingjobs").splitlines()
-    assert header.split() == ["NAME", "STATUS", "SECONDARY-STATUS", "AGE"]
-    assert row.split()[:3] == ["every-field", "Completed", "Completed"]
+    shown = cells(kubectl("get", "trainingjobs"))
+    assert list(shown) == ["NAME", "SECONDARY-STATUS", "STATUS", "STARTED", "DURATION", "AGE"]
+    assert list(shown.values())[:3] == ["every-field", "Completed", "Completed"]
+    assert shown["DURATION"] == "4m10s"
+    assert re.fullmatch(r"([0-9]+[ydhms])+", shown["STARTED"]), "an age"
 
 
-def test_the_wide_columns_show_what_it_cost(jobs: TrainingJobs, every_field: dict[str, Any], kubectl: Kubectl) -> None:
+def test_the_wide_columns_show_what_it_ran_on_and_cost(
+    jobs: TrainingJobs, every_field: dict[str, Any], kubectl: Kubectl
+) -> None:
+    every_field["metadata"]["name"] = "n" * 63
+    del every_field["spec"]
     jobs.merge_status(jobs.create(every_field)["metadata"]["name"], FINISHED)
 
-    header, row = kubectl("get", "trainingjobs", "--output=wide").splitlines()
-    assert header.split()[4:] == ["FAILURE-REASON", "INSTANCE", "TRAINING-SECONDS", "BILLABLE", "SAVINGS", "READY"]
-    assert row.split()[4:] == ["none", "ml.of-tomorrow.xlarge", "250", "100", "60", "True"]
+    table = kubectl("get", "trainingjobs", "--output=wide")
+    shown = cells(table)
+    assert list(shown)[6:] == ["INSTANCE", "BILLABLE", "SAVINGS", "READY", "REASON"]
+    assert list(shown.values())[6:] == ["ml.p5.48xlarge", "100", "60", "True", "JobCompleted"]
+    assert max(map(len, table.splitlines())) < 200
+
+
+def test_the_columns_show_an_object_that_has_no_job(
+    jobs: TrainingJobs, every_field: dict[str, Any], kubectl: Kubectl
+) -> None:
+    jobs.create(every_field)
+    newborn = cells(kubectl("get", "trainingjobs"))
+    jobs.merge_status("every-field", {"phase": "NameClash"})
+    refused = cells(kubectl("get", "trainingjobs"))
+
+    assert (newborn["STATUS"], refused["STATUS"]) == ("Pending", "NameClash")
+    assert newborn["STARTED"] == newborn["DURATION"] == ""
 
 
 def test_the_short_name_and_the_category_find_the_kind(
@@ -62,7 +97,8 @@ def test_an_object_that_the_operator_has_not_seen_is_not_ready(
                 "message": "Waiting for the operator",
                 "lastTransitionTime": "1970-01-01T00:00:00Z",
             }
-        ]
+        ],
+        "phase": "Pending",
     }
 
 

@@ -47,8 +47,20 @@ class Row:
 
 
 RUNNING = {"ACK.ResourceSynced": "False", "Ready": "False"}
-COMPLETED = {"ACK.ResourceSynced": "True", "Ready": "True", "Complete": "True", "Finished": "True"}
-GIVEN_UP = {"ACK.Terminal": "True", "ACK.ResourceSynced": "False", "Ready": "False", "Stalled": "True"}
+COMPLETED = {
+    "ACK.ResourceSynced": "True",
+    "Ready": "True",
+    "Complete": "True",
+    "Finished": "True",
+    "Settled": "True",
+}
+GIVEN_UP = {
+    "ACK.Terminal": "True",
+    "ACK.ResourceSynced": "False",
+    "Ready": "False",
+    "Stalled": "True",
+    "Settled": "True",
+}
 FAILED = GIVEN_UP | {"ACK.ResourceSynced": "True", "Failed": "True", "Finished": "True"}
 VANISHED = FAILED | {"ACK.ResourceSynced": "False"}
 RULES = [rule("NoIssuesFound"), rule("InProgress")]
@@ -328,6 +340,14 @@ def test_argo_cd_flux_and_kubectl_judge_rightly(row: Row) -> None:
     assert judge_as_kstatus(resource) == row.kstatus
     assert is_reached(resource, "Finished") == (is_reached(resource, "Complete") or is_reached(resource, "Failed"))
     assert is_reached(resource, "Finished") == (row.held.get("Finished") == "True")
+    assert is_reached(resource, "Settled") == (row.argo != "Progressing") == (row.kstatus != "InProgress")
+
+
+def test_an_edit_of_a_refused_object_takes_the_settlement_back() -> None:
+    refused = build(report(terminal=REFUSED, **NO_JOB))
+    waiting = build_conditions(refused, report(waiting=Finding("Waiting", "It is next."), **NO_JOB), Observation(), NOW)
+    assert is_reached(as_resource(refused), "Settled")
+    assert not is_reached(as_resource(waiting), "Settled")
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.situation) for row in TABLE])

@@ -47,7 +47,7 @@ def test_the_first_status_carries_the_arn_and_where_to_look() -> None:
 
 def test_before_there_is_a_job_nothing_says_where_it_is() -> None:
     status = build({}, Report(generation=1, account="123456789012", region="us-west-2", partition="aws"))
-    assert status.keys() == {"conditions", "observedGeneration"}
+    assert status.keys() == {"conditions", "observedGeneration", "phase"}
 
 
 def test_account_and_region_that_ack_noted_for_a_job_that_never_was_are_dropped() -> None:
@@ -149,13 +149,77 @@ def test_a_foreign_job_leaves_nothing_behind() -> None:
     noted_by_ack = build({}, report(observed("Completed", "Completed"), handled_request="one"))
     clash = Finding("NameClash", f"The training job {ARN} exists already.")
     status = build(noted_by_ack, Report(generation=3, terminal=clash, disowned=True))
-    assert status.keys() == {"conditions", "observedGeneration", "lastHandledReconcileAt"}
+    assert status.keys() == {"conditions", "observedGeneration", "lastHandledReconcileAt", "phase"}
     assert held(status) == {
         "ACK.Terminal": "True",
         "ACK.ResourceSynced": "False",
         "Ready": "False",
         "Stalled": "True",
+        "Settled": "True",
     }
+
+
+@pytest.mark.parametrize(
+    ("learned", "phase"),
+    [
+        (Report(generation=1), "Pending"),
+        (Report(generation=1, waiting=Finding("Waiting", "It is next.")), "Waiting"),
+        (Report(generation=1, hindrance=DENIED), "AccessDenied"),
+        (Report(generation=1, terminal=REFUSED), "Refused"),
+        (Report(generation=1, terminal=Finding("NameClash", "It exists."), disowned=True), "NameClash"),
+        (Report(generation=1, deleting=True), "Deleting"),
+        (report(), "Created"),
+        (report(observed()), "InProgress"),
+        (report(observed(), hindrance=DENIED), "InProgress"),
+        (report(observed(), vanished=GONE), "JobNotFound"),
+        (report(observed("Stopping", "Stopping"), deleting=True), "Deleting"),
+        (report(observed("Stopped", "Stopped"), deleting=True), "Stopped"),
+        (report(observed("Completed"), vanished=GONE), "Completed"),
+        (report(observed("OfTomorrow")), "OfTomorrow"),
+    ],
+)
+def test_the_phase_is_the_word_that_a_person_needs_first(learned: Report, phase: str) -> None:
+    assert build({}, learned)["phase"] == phase
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "shown"),
+    [
+        ("Completed", 59, "59s"),
+        ("Failed", 60, "1m0s"),
+        ("Stopped", 90061, "25h1m1s"),
+        ("Completed", 0, "0s"),
+        ("Completed", -1, None),
+        ("Completed", None, None),
+        ("InProgress", 59, None),
+    ],
+)
+def test_the_duration_is_that_of_a_training_that_has_ended(status: str, seconds: int | None, shown: str | None) -> None:
+    status_ = build({}, report(observed(status, status, TrainingTimeInSeconds=seconds)))
+    assert status_.get("duration") == shown
+    assert build(status_, report(), 60).get("duration") == shown
+
+
+@pytest.mark.parametrize(
+    ("resources", "shown"),
+    [
+        ({"InstanceType": "ml.m5.large"}, "ml.m5.large"),
+        ({"InstanceGroups": [{"InstanceType": "ml.c5.large"}, {"InstanceType": "ml.p5.48xlarge"}]}, "ml.c5.large"),
+        ({"InstancePreferences": [], "SelectedInstanceType": "ml.p5.48xlarge"}, "ml.p5.48xlarge"),
+        ({"InstanceGroups": ["odd"]}, "ml.of-spec"),
+        (None, "ml.of-spec"),
+    ],
+)
+def test_the_instance_type_is_the_one_that_runs_else_the_one_that_spec_asks_for(resources: Any, shown: str) -> None:
+    learned = report(observed(ResourceConfig=resources), instance_type="ml.of-spec")
+    status = build({}, learned)
+    assert status["instanceType"] == shown
+    assert build(status, report(instance_type="ml.edited"), 60)["instanceType"] == shown
+
+
+def test_before_the_job_exists_the_instance_type_follows_the_spec() -> None:
+    status = build({}, Report(generation=1, instance_type="ml.m5.large"))
+    assert build(status, Report(generation=2, instance_type="ml.m5.xlarge"))["instanceType"] == "ml.m5.xlarge"
 
 
 WRITTEN_BY_ACK = {

@@ -32,10 +32,12 @@ STALLED = "Stalled"
 COMPLETE = "Complete"
 FAILURE = "Failed"
 FINISHED = "Finished"
-"""At every end: `kubectl wait` cannot wait for Complete or Failed, whichever comes first."""
+"""At every end of a job: `kubectl wait` cannot wait for Complete or Failed, whichever comes first."""
+SETTLED = "Settled"
+"""Complete or Stalled: the one condition that every object reaches, with or without a job; an edit removes it again."""
 ADOPTED = "ACK.Adopted"
 TYPES = (
-    TERMINAL, RECOVERABLE, ADVISORY, RESOURCE_SYNCED, READY, STALLED, COMPLETE, FAILURE, FINISHED, ADOPTED,
+    TERMINAL, RECOVERABLE, ADVISORY, RESOURCE_SYNCED, READY, STALLED, COMPLETE, FAILURE, FINISHED, SETTLED, ADOPTED,
 )  # fmt: skip
 
 # Reasons. While a job runs, its secondary status is the reason.
@@ -115,6 +117,8 @@ def decide_cells(report: Report, observation: Observation) -> dict[str, Cell]:
     """The conditions that hold, by type: the row of the job, and over it what hinders or concerns it."""
     cells = _row(report, observation)
     is_settled = STALLED in cells or COMPLETE in cells
+    if is_settled:
+        cells[SETTLED] = replace(cells[READY], status="True")
     advisories = list(report.advisories)
     if report.terminal and FINISHED in cells:
         advisories.append(report.terminal)  # an end stays what it is; what was refused since is told beside it

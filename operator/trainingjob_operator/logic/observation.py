@@ -92,7 +92,7 @@ _SUMMARY: Members = {
     )
 }
 """What ListTrainingJobs tells of each job."""
-_RECORDED: Members = {**STATUS, "managedSpotTrainingSavings": ("", "integer")}
+_RECORDED: Members = {**STATUS, "duration": ("", "string"), "managedSpotTrainingSavings": ("", "integer")}
 
 
 def _read(shape: Shape, value: object, side: _Side) -> Any:
@@ -133,6 +133,27 @@ def _savings(answer: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str
     return {"managedSpotTrainingSavings": min(max(round((1 - billable / training) * 100), 0), 100)}
 
 
+def _duration(observed: Mapping[str, Any]) -> dict[str, str]:
+    """The training time of a job that has ended; before, it would be outdated as soon as it is written."""
+    seconds = observed.get("trainingTimeInSeconds")
+    if observed.get("trainingJobStatus") not in ENDED or seconds is None or seconds < 0:
+        return {}
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    parts = [(hours, f"{hours}h"), (hours or minutes, f"{minutes}m"), (True, f"{seconds % 60}s")]
+    return {"duration": "".join(text for is_shown, text in parts if is_shown)}
+
+
+def _instance_type(answer: Mapping[str, Any]) -> str | None:
+    """The type that SageMaker chose, or the one that was asked for; of a heterogeneous cluster, the first one."""
+    resources = answer.get("ResourceConfig")
+    if not isinstance(resources, Mapping):
+        return None
+    groups = resources.get("InstanceGroups")
+    first = groups[0] if isinstance(groups, list) and groups and isinstance(groups[0], Mapping) else {}
+    found = (resources.get("SelectedInstanceType"), resources.get("InstanceType"), first.get("InstanceType"))
+    return next((text for value in found if (text := _text(value))), None)
+
+
 @dataclass(frozen=True, slots=True)
 class RuleStatus:
     """The evaluation of one debug or profiler rule."""
@@ -152,6 +173,7 @@ class Observation:
     """The observed part of `.status`, in its names, JSON values only."""
     job_name: str | None = None
     arn: str | None = None
+    instance_type: str | None = None
     whole: bool = True
     """Whether a field that is missing is one that SageMaker does not return, rather than one not asked for."""
 
@@ -162,9 +184,10 @@ class Observation:
             return cls(whole=False)
         observed = _read_fields(STATUS, answer, _Side.API)
         return cls(
-            fields={**observed, **_savings(answer, observed)},
+            fields={**observed, **_savings(answer, observed), **_duration(observed)},
             job_name=_text(answer.get("TrainingJobName")),
             arn=_text(answer.get("TrainingJobArn")),
+            instance_type=_instance_type(answer),
             whole="trainingJobStatus" in observed,
         )
 
@@ -325,7 +348,12 @@ class Observation:
             known["secondaryStatus"] = answer.status  # the one that was known belongs to an earlier status
         if transitions := _joined(before.transitions, answer.transitions):
             known[_TRANSITIONS] = transitions
-        return Observation(known, answer.job_name or self.job_name, answer.arn or self.arn)
+        return Observation(
+            known,
+            answer.job_name or self.job_name,
+            answer.arn or self.arn,
+            answer.instance_type or self.instance_type,
+        )
 
 
 def _joined(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:

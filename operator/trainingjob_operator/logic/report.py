@@ -40,6 +40,8 @@ class Report:
     arn: str | None = None
     job_name: str | None = None
     """In the user's spelling; the ARN's is lower-cased."""
+    instance_type: str | None = None
+    """What spec asks for; what SageMaker says comes first."""
     observation: Observation | None = None
     """What SageMaker said last."""
     overrules: bool = False

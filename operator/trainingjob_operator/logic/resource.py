@@ -96,6 +96,20 @@ class Resource:
         return identity
 
     @property
+    def recorded_job_name(self) -> str | None:
+        """The name of the job as it was created, whatever spec says by now."""
+        prefix = string(mapping(self.status.get("logs")).get("streamPrefix"))
+        return None if prefix is None else prefix.removesuffix("/")
+
+    @property
+    def instance_type(self) -> str | None:
+        """The instance type that spec asks for; of several, the first."""
+        resources = mapping(self.spec.get("resourceConfig"))
+        lists = (resources.get(name) for name in ("instanceGroups", "instancePreferences"))
+        firsts = (mapping(items[0]) for items in lists if isinstance(items, list) and items)
+        return next((kind for part in (resources, *firsts) if (kind := string(part.get("instanceType")))), None)
+
+    @property
     def observed_generation(self) -> int | None:
         value = self.status.get("observedGeneration")
         return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -6,11 +6,11 @@ The only road to `.status`. Not here: conditions (conditions.py), the translatio
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from trainingjob_operator.logic.conditions import build_conditions, recorded_vanishing
+from trainingjob_operator.logic.conditions import DELETING, READY, build_conditions, recorded_vanishing
 from trainingjob_operator.logic.observation import Observation
 
 if TYPE_CHECKING:
@@ -46,11 +46,14 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
     proved = Observation() if report.unproved else known
     metadata = _metadata(previous, report)
     report = replace(report, arn=metadata.get("arn"), vanished=vanished)
+    conditions = build_conditions(previous.get("conditions"), report, proved, now)
     status = {
         "ackResourceMetadata": metadata,
-        "conditions": build_conditions(previous.get("conditions"), report, proved, now),
+        "conditions": conditions,
+        "instanceType": _instance_type(previous, report, metadata),
         "observedGeneration": report.generation,
         "ownership": report.ownership,
+        "phase": _phase(conditions, report, proved),
         **known.fields,
         **_whereabouts(previous, report, metadata),
         "lastHandledReconcileAt": report.handled_request or _text(previous.get("lastHandledReconcileAt")),
@@ -79,6 +82,23 @@ def _metadata(previous: Mapping[str, Any], report: Report) -> dict[str, str]:
         "partition": report.partition or _text(recorded.get("partition")) or "",
         "region": report.region or _text(recorded.get("region")) or "",
     }
+
+
+def _phase(conditions: Sequence[Mapping[str, str]], report: Report, observation: Observation) -> str:
+    """Where the object stands in one word; the CRD reads it, too (codegen/immutability.py)."""
+    if observation.is_ended():
+        return observation.status
+    if report.deleting:
+        return DELETING
+    cause = next(condition["reason"] for condition in conditions if condition["type"] == READY)
+    return cause if report.vanished else observation.status or cause
+
+
+def _instance_type(previous: Mapping[str, Any], report: Report, metadata: Mapping[str, str]) -> str | None:
+    """What SageMaker says, else what is recorded of the job, else what spec asks for."""
+    observed = report.observation.instance_type if report.observation else None
+    recorded = _text(previous.get("instanceType")) if metadata else None
+    return observed or recorded or report.instance_type
 
 
 def _whereabouts(previous: Mapping[str, Any], report: Report, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -158,7 +158,8 @@ class View:
         if parsed is None:
             return None
         identity, pending = parsed[1], self.resource.pending
-        for spelled in (self.policy.job_name, None if pending is None else pending.job_name):
+        recorded = self.resource.recorded_job_name  # spec may name another once the job has ended
+        for spelled in (self.policy.job_name, None if pending is None else pending.job_name, recorded):
             if spelled is not None and spelled.lower() == identity.job_name.lower():
                 return Identity(identity.account, identity.region, spelled)
         return identity
