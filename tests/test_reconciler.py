@@ -1126,7 +1126,10 @@ def test_a_defect_is_logged_tried_again_and_keeps_nobody_else_waiting(caplog: py
     ("spec", "words"),
     [
         ({name: value for name, value in SPEC.items() if name != "trainingJobName"}, "trainingJobName is missing"),
-        ({**SPEC, "tags": [{"key": TAG_UID, "value": "forged"}]}, f"prove whose job it is: {TAG_UID}"),
+        (
+            {**SPEC, "tags": [{"key": TAG_UID, "value": "forged"}]},
+            f"prove the ownership of the job, or under aws:, which AWS reserves: {TAG_UID}",
+        ),
         ({**SPEC, "stoppingCondition": "soon"}, "stoppingCondition must be an object"),
     ],
 )

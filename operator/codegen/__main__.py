@@ -13,7 +13,7 @@ from codegen.ack import ack_definition
 from codegen.definition import training_job_definition
 from codegen.model import read_model
 from codegen.service_model import render_service_model
-from codegen.table import render_table
+from codegen.table import render_constraints, render_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -36,6 +36,7 @@ def generate() -> dict[str, str]:
         "crds/sagemaker.services.k8s.aws_trainingjobs.yaml": render_yaml(training_job_definition(model)),
         "crds/kustomization.yaml": NOTICE + KUSTOMIZATION,
         "operator/trainingjob_operator/logic/members.py": render_table(model),
+        "operator/trainingjob_operator/logic/constraints.py": render_constraints(model),
         "operator/trainingjob_operator/aws/models/sagemaker/2017-07-24/service-2.json": render_service_model(),
         "tests/data/ack-crd.yaml": render_yaml(ack_definition(ACK_LISTING.read_text())),
     }

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from codegen.consistency import consistency_rule
+from codegen.model import object_name
+from trainingjob_operator.logic.naming import MAX_USER_TAGS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -55,7 +59,23 @@ REQUIRED = (
     "stoppingCondition",
     "trainingJobName",
 )
-"""What ACK's CRD requires, and no more: spec itself may be missing (adoption), and the rest is the service's to say."""
+"""Directly below spec: what ACK's CRD requires, and no more. spec itself may be missing (adoption)."""
+
+OPTIONAL = frozenset({("Tag", "Value")})
+"""(shape, member) that the API requires and both controllers fill in: a tag without value gets the empty value."""
+
+KEYS = {
+    "TagList": "key",
+    "InputDataConfig": "channelName",
+    "DebugRuleConfigurations": "ruleConfigurationName",
+    "ProfilerRuleConfigurations": "ruleConfigurationName",
+    "InstancePreferenceList": "instanceType",
+}
+"""Lists, by their shape, that may hold each value of a field of their items only once.
+
+In CEL: with x-kubernetes-list-type: map, the API server would refuse every write, of the status too, of an older object
+that repeats or lacks a key.
+"""
 
 PATTERNS = {
     # RE2 has no look-behind: "does not end with a hyphen", said by the last character
@@ -123,8 +143,9 @@ RESERVED_TAGS = {
 def spec_schema(fields: Mapping[str, Field]) -> Schema:
     """The schema of spec, without descriptions."""
     properties = {name: input_schema(field) for name, field in fields.items()}
-    properties["tags"]["x-kubernetes-validations"] = [RESERVED_TAGS]
-    return structure(properties, REQUIRED)
+    properties["tags"]["maxItems"] = MAX_USER_TAGS
+    properties["tags"]["x-kubernetes-validations"].append(RESERVED_TAGS)
+    return structure(properties, REQUIRED) | {"x-kubernetes-validations": [consistency_rule()]}
 
 
 def input_schema(field: Field) -> Schema:
@@ -132,9 +153,11 @@ def input_schema(field: Field) -> Schema:
     shape = field.shape
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if field.item:
-        return bounded({"type": "array", "items": input_schema(field.item)}, "Items", low, high)
+        rules = {"x-kubernetes-validations": [unique_rule(KEYS[shape.name])]} if shape.name in KEYS else {}
+        return bounded({"type": "array", "items": input_schema(field.item), **rules}, "Items", low, high)
     if field.type == "object":
-        return structure({name: input_schema(part) for name, part in field.parts.items()})
+        required = [object_name(name) for name in shape.required_members if (shape.name, name) not in OPTIONAL]
+        return structure({name: input_schema(part) for name, part in field.parts.items()}, required)
     if field.type == "map":
         values = {"additionalProperties": string_schema(shape.value), "x-kubernetes-validations": [key_rule(shape.key)]}
         return bounded({"type": "object", **values}, "Properties", low, high)
@@ -158,15 +181,29 @@ def string_schema(shape: Any) -> Schema:
     return schema
 
 
+def key_schema(shape: Any) -> Schema:
+    """What holds for the keys of a map."""
+    bounds = {"minLength": shape.metadata["min"], "maxLength": shape.metadata["max"], "pattern": pattern_of(shape)}
+    return {keyword: bound for keyword, bound in bounds.items() if bound}
+
+
 def key_rule(shape: Any) -> Schema:
-    """What holds for the keys of a map, which OpenAPI as Kubernetes takes it can't say."""
-    low, high = shape.metadata["min"], shape.metadata["max"]
+    """The same in CEL: OpenAPI as Kubernetes takes it has no keyword for keys."""
+    bounds = key_schema(shape)
+    low, high, pattern = bounds.get("minLength", 0), bounds["maxLength"], bounds["pattern"]
     rule, message = f"size(key) <= {high}", f"a key has {low} to {high} characters"
     if low:
         rule = f"size(key) >= {low} && {rule}"
-    if (pattern := pattern_of(shape)) != "^.*$":  # which says no more than: one line
+    if pattern != "^.*$":  # which says no more than: one line
         rule, message = f"{rule} && key.matches('{pattern}')", f"{message} and matches {pattern}"
     return {"rule": f"self.all(key, {rule})", "message": message}
+
+
+def unique_rule(key: str) -> Schema:
+    """No two items of a list have the same value of a required field."""
+    # An older object may lack the key, and an error of evaluation is never ratcheted.
+    rule = f"self.all(item, !has(item.{key}) || self.exists_one(other, has(other.{key}) && other.{key} == item.{key}))"
+    return {"rule": rule, "message": f"each {key} may appear only once", "reason": "FieldValueForbidden"}
 
 
 def bounded(schema: Schema, what: str, low: int | None, high: int | None) -> Schema:

@@ -1,14 +1,17 @@
 """The field table as a Python module: what `trainingjob_operator.logic.fields` walks at run time.
 
-Not here: the walker, and bounds or patterns, which the CustomResourceDefinition holds.
+Beside it the constraints on its values, as `trainingjob_operator.logic.validation` checks them. Not here: the walkers.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
+
+from codegen.schema import KEYS, key_schema, spec_schema, string_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from codegen.model import Field, Model
 
@@ -29,6 +32,27 @@ Shape: TypeAlias = "str | list[Shape] | Members"
 Members: TypeAlias = "dict[str, tuple[str, Shape]]"
 """The name in the object -> the name in the API and the shape."""
 '''
+
+
+CONSTRAINTS_HEADER = '''"""The constraints on a spec, as the CRD has them; data only, checked by validation.py.
+
+Written by `python -m codegen crds`; do not edit.
+"""
+# ruff: noqa: E501  a pattern is one word
+
+from collections.abc import Mapping
+from typing import Any
+
+CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
+'''
+
+KEYWORDS = frozenset(
+    {"required", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems"}
+    | {"maxProperties"}
+)
+
+TAG_CLASSES = {r"\p{L}\p{Z}\p{N}_": "\\w \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"}
+"""RE2's classes -> Python's, which have no Unicode categories."""
 
 
 def render_table(model: Model) -> str:
@@ -79,3 +103,55 @@ def render_shape(field: Field, indent: str) -> Iterator[str]:
         yield f"{indent}{{"
         yield from render_fields(field.parts, f"{indent}    ")
         yield f"{indent}}},"
+
+
+def render_constraints(model: Model) -> str:
+    """The module's text, in the form that the formatter leaves alone."""
+    schema = spec_schema(model.spec)
+    found = {"": {"required": schema["required"]}}
+    for name, field in model.spec.items():
+        found |= collect_constraints(name, field, schema["properties"][name])
+    lines = [CONSTRAINTS_HEADER.rstrip("\n")]
+    for path, constraint in sorted(found.items()):
+        entries = (line for entry in constraint.items() for line in render_entry(*entry))
+        lines += [f"    {json.dumps(path)}: {{", *(f"        {line}" for line in entries), "    },"]
+    return "\n".join(
+        [*lines, "}", '"""Path below spec ([] items, .key and .value of a map) -> keyword -> bound."""', ""]
+    )
+
+
+def collect_constraints(path: str, field: Field, schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The constraints at and below one field, by path."""
+    own = {keyword: bound for keyword, bound in schema.items() if keyword in KEYWORDS}
+    if key := KEYS.get(field.shape.name):
+        own["key"] = key
+    found = {path: own}
+    if field.item:
+        found |= collect_constraints(f"{path}[]", field.item, schema["items"])
+    for name, part in field.parts.items():
+        found |= collect_constraints(f"{path}.{name}", part, schema["properties"][name])
+    if field.type == "map":
+        found |= {f"{path}.key": key_schema(field.shape.key), f"{path}.value": string_schema(field.shape.value)}
+        del found[f"{path}.value"]["type"]
+    return {path: constraint for path, constraint in found.items() if constraint}
+
+
+def render_entry(keyword: str, bound: Any) -> Iterator[str]:
+    """The lines of one item of a dict display."""
+    if isinstance(bound, list):
+        words = [json.dumps(word) for word in bound]
+        line = f"{json.dumps(keyword)}: ({', '.join(words)}{',' if len(words) == 1 else ''}),"
+        if len(line) > LINE_LENGTH - 8:
+            yield from (f"{json.dumps(keyword)}: (", *(f"    {word}," for word in words), "),")
+        else:
+            yield line
+    else:
+        yield f"{json.dumps(keyword)}: {json.dumps(python_pattern(bound) if keyword == 'pattern' else bound)},"
+
+
+def python_pattern(pattern: str) -> str:
+    """An RE2 pattern for Python's fullmatch with re.ASCII."""
+    for theirs, ours in TAG_CLASSES.items():
+        if theirs in pattern:
+            return f"(?u:{pattern.replace(theirs, ours).strip('^$')})"
+    return pattern

@@ -17,11 +17,11 @@ from trainingjob_operator.job_calls import Access, JobCalls, Standing, Work, ref
 from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import conditions, decision, fields
+from trainingjob_operator.logic import conditions, decision, validation
 from trainingjob_operator.logic.accounts import find_role, find_selector, forbid_account
 from trainingjob_operator.logic.annotations import read_request, resolve
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_PREFIX, Identity
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -455,12 +455,5 @@ def _find_wrong_target(view: View) -> Hindrance | None:
 
 
 def _find_request_problem(resource: Resource) -> Finding | None:
-    reserved = [key for key, _ in resource.user_tags() if key.startswith(TAG_PREFIX)]
-    if reserved:
-        message = f"spec.tags must not use keys under {TAG_PREFIX}, which prove whose job it is: {', '.join(reserved)}."
-        return Finding(decision.INVALID_SPEC, message)
-    try:
-        fields.to_request(resource.spec)
-    except fields.InvalidSpec as error:
-        return Finding(decision.INVALID_SPEC, str(error))
-    return None
+    problem = validation.find_problem(resource.spec)
+    return None if problem is None else Finding(decision.INVALID_SPEC, problem)

@@ -6,13 +6,15 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from tests.crds.conftest import RefusedError, TrainingJobs
-from tests.crds.installation import ACKS, OURS, install_crd
+from tests.crds.installation import ACKS, OURS, REPOSITORY, install_crd
 from tests.crds.paths import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.controlplane.fixtures import Kubectl
     from tests.controlplane.plane import Cluster
@@ -23,7 +25,16 @@ OUTSIDE_OUR_RULES = {
     "spec.algorithmSpecification.trainingInputMode": "Stream",
     "spec.environment": {"NOT-A-NAME": "x"},
     "spec.inputDataConfig": [],
-    "spec.tags": [{"key": "services.k8s.aws/namespace", "value": "x"}],
+    "spec.algorithmSpecification.metricDefinitions": [{"name": "loss"}],
+    "spec.algorithmSpecification.trainingImage": "image",
+    "spec.checkpointConfig": {},
+    "spec.debugRuleConfigurations": [{"ruleConfigurationName": "a"}, {"ruleConfigurationName": "a"}, {}],
+    "spec.stoppingCondition": {"maxRuntimeInSeconds": 3600},
+    "spec.tags": [
+        {"key": "services.k8s.aws/namespace", "value": "x"},
+        {"value": "without key"},
+        *({"key": f"{number % 50}"} for number in range(52)),
+    ],
 }
 
 STILL_OUTSIDE = {
@@ -62,6 +73,17 @@ def test_an_object_that_breaks_our_rules_can_still_be_annotated_followed_and_del
     kubectl("patch", "trainingjob", "every-field", "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
 
     assert kubectl("get", "trainingjobs", "--output=name") == ""
+
+
+@pytest.mark.parametrize(
+    "file", sorted((REPOSITORY / "tests/data/ack-objects").glob("*.yaml")), ids=lambda file: file.stem
+)
+def test_the_objects_that_ack_left_are_taken(jobs: TrainingJobs, file: Path) -> None:
+    left = yaml.safe_load(file.read_text())
+    kept = {name: left["metadata"].get(name) for name in ("annotations", "finalizers", "labels")}
+    body = {**left, "metadata": {"name": "left-by-ack", **{name: value for name, value in kept.items() if value}}}
+
+    assert jobs.create(body, dry_run=True)["spec"] == left["spec"]
 
 
 def test_what_breaks_our_rules_may_stay_while_something_else_changes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import yaml
 from tests.crds.conftest import EVERY_FIELD, RefusedError, TrainingJobs
 from tests.crds.installation import OURS
 from tests.crds.paths import put, take_out, value_at
+from trainingjob_operator.logic.naming import MAX_TAGS, Owner, compose_tags
+from trainingjob_operator.logic.validation import find_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +75,13 @@ def test_a_value_that_breaks_a_constraint_is_refused_by_its_path(
 
     assert path in str(refusal.value)
     assert complaint in str(refusal.value)
+    assert path.rpartition(".")[0] in str(find_problem(every_field["spec"])), "under ACK's CRD, too"
+
+
+def numbered(item: Any, number: int) -> Any:
+    """A copy of a list's item that differs from the others where a list takes each value once."""
+    names = ("key", "channelName", "ruleConfigurationName", "instanceType")
+    return {**item, **{name: f"{number}" for name in names if name in item}} if isinstance(item, dict) else item
 
 
 @pytest.mark.parametrize("keywords", [("minimum", "minItems"), ("maximum", "maxItems")])
@@ -84,19 +94,117 @@ def test_values_at_their_bounds_are_taken(
             put(every_field, path, bound)
     for path, keyword, bound in reversed(CONSTRAINTS):  # inner lists first, so that the outer ones hold them
         if keyword == length:
-            put(every_field, path, [value_at(every_field, path)[0]] * bound)
+            put(every_field, path, [numbered(value_at(every_field, path)[0], n) for n in range(bound)])
 
     assert dry_jobs.create(every_field, dry_run=True)["spec"] == every_field["spec"]
+    assert find_problem(every_field["spec"]) is None
 
 
-@pytest.mark.parametrize("field", SPEC["required"])
+def required(schema: dict[str, Any], path: str) -> Iterator[str]:
+    """Every required field, as its path in the example."""
+    yield from (f"{path}.{name}" for name in schema.get("required", ()))
+    for name, part in schema.get("properties", {}).items():
+        yield from required(part, f"{path}.{name}")
+    if "items" in schema:
+        yield from required(schema["items"], f"{path}[0]")
+
+
+@pytest.mark.parametrize("path", list(required(SPEC, "spec")))
 def test_a_spec_without_a_required_field_is_refused(
-    dry_jobs: TrainingJobs, every_field: dict[str, Any], field: str
+    dry_jobs: TrainingJobs, every_field: dict[str, Any], path: str
 ) -> None:
-    take_out(every_field, f"spec.{field}")
+    take_out(every_field, path)
 
-    with pytest.raises(RefusedError, match=rf"spec\.{field}: Required value"):
+    with pytest.raises(RefusedError, match=rf"{re.escape(path)}: Required value"):
         dry_jobs.create(every_field, dry_run=True)
+    assert f"{path} is required" in str(find_problem(every_field["spec"]))
+
+
+LISTS = ["tags", "inputDataConfig", "debugRuleConfigurations", "profilerRuleConfigurations"]
+LISTS += ["resourceConfig.instancePreferences"]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_takes_each_name_once(dry_jobs: TrainingJobs, every_field: dict[str, Any], name: str) -> None:
+    path = f"spec.{name}"
+    item = value_at(every_field, path)[0]
+    put(every_field, path, [item, numbered(item, 2)])
+    dry_jobs.create(every_field, dry_run=True)
+    assert find_problem(every_field["spec"]) is None
+
+    put(every_field, path, [item, numbered(item, 2), item])
+    with pytest.raises(RefusedError, match=rf"{re.escape(path)}: Forbidden: each \w+ may appear only once"):
+        dry_jobs.create(every_field, dry_run=True)
+    assert f"{path}[2]." in str(find_problem(every_field["spec"]))
+
+
+STOPPING, ALGORITHM, RESOURCES = "spec.stoppingCondition", "spec.algorithmSpecification", "spec.resourceConfig"
+WAIT, SPOT = f"{STOPPING}.maxWaitTimeInSeconds", "spec.enableManagedSpotTraining"
+ABSENT = object()
+
+CONFLICTS: list[tuple[dict[str, Any], str | None]] = [
+    ({WAIT: ABSENT}, f"{SPOT[5:]} requires {WAIT[5:]}"),
+    ({SPOT: ABSENT}, f"{WAIT[5:]} requires {SPOT[5:]}: true"),
+    ({SPOT: False}, f"{WAIT[5:]} requires {SPOT[5:]}: true"),
+    ({SPOT: False, WAIT: ABSENT}, None),
+    ({SPOT: ABSENT, WAIT: ABSENT}, None),
+    ({STOPPING: {}, SPOT: ABSENT}, None),
+    ({WAIT: 3599}, f"{WAIT[5:]} must not be less than stoppingCondition.maxRuntimeInSeconds"),
+    ({WAIT: 3600}, None),
+    ({f"{STOPPING}.maxRuntimeInSeconds": ABSENT, WAIT: 1}, None),
+    ({f"{ALGORITHM}.trainingImage": "image"}, "either trainingImage or algorithmName, not both"),
+    ({f"{ALGORITHM}.trainingImage": "image", f"{ALGORITHM}.algorithmName": ABSENT}, None),
+    ({f"{ALGORITHM}.trainingImage": ABSENT}, None),
+    ({f"{ALGORITHM}.algorithmName": ABSENT}, None),
+    (
+        {f"{ALGORITHM}.algorithmName": ABSENT, "spec.serverlessJobConfig": ABSENT},
+        "requires trainingImage or algorithmName",
+    ),
+    (
+        {f"{RESOURCES}.instanceCount": 0, f"{RESOURCES}.instanceGroups": ABSENT},
+        "resourceConfig.instanceCount must be at least 1",
+    ),
+    ({f"{RESOURCES}.instanceCount": 0}, None),
+    ({RESOURCES: {}}, None),
+]
+"""Changes of the example, and the complaint about them."""
+
+
+@pytest.mark.parametrize(("changes", "complaint"), CONFLICTS)
+def test_what_fields_demand_of_each_other(
+    dry_jobs: TrainingJobs, every_field: dict[str, Any], changes: dict[str, Any], complaint: str | None
+) -> None:
+    for path, value in changes.items():
+        if value is ABSENT:
+            take_out(every_field, path)
+        else:
+            put(every_field, path, value)
+
+    if complaint is None:
+        dry_jobs.create(every_field, dry_run=True)
+        assert find_problem(every_field["spec"]) is None
+    else:
+        with pytest.raises(RefusedError, match=re.escape(complaint)) as refusal:
+            dry_jobs.create(every_field, dry_run=True)
+        assert "spec: Forbidden: " in str(refusal.value)
+        assert complaint in str(find_problem(every_field["spec"]))
+
+
+def test_every_conflict_of_a_spec_is_named_at_once(dry_jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
+    take_out(every_field, WAIT)
+    put(every_field, f"{ALGORITHM}.trainingImage", "image")
+
+    with pytest.raises(RefusedError, match=r"requires stoppingCondition.*; algorithmSpecification takes either"):
+        dry_jobs.create(every_field, dry_run=True)
+
+
+def test_the_operators_tags_fit_beside_as_many_tags_as_spec_may_have() -> None:
+    user = [(f"key-{number}", "") for number in range(SPEC["properties"]["tags"]["maxItems"])]
+
+    tags = compose_tags(user, {"default": "first to go"}, Owner("cluster", "namespace", "name", "uid"))
+
+    assert len(tags) == MAX_TAGS
+    assert "default" not in {tag["Key"] for tag in tags}
 
 
 def test_an_object_without_spec_is_taken_for_adoption(dry_jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
@@ -169,8 +277,11 @@ def test_real_values_are_taken(
 ) -> None:
     for value in values:
         put(every_field, path, value)
+        if path.endswith("trainingImage"):
+            take_out(every_field, f"{ALGORITHM}.algorithmName")
 
         assert value_at(dry_jobs.create(every_field, dry_run=True), path) == value
+        assert find_problem(every_field["spec"]) is None
 
 
 @pytest.mark.parametrize(("path", "values", "complaint"), REFUSED, ids=[path for path, _, _ in REFUSED])
@@ -185,3 +296,4 @@ def test_plausible_mistakes_are_refused_by_their_path(
 
         assert path in str(refusal.value)
         assert complaint in str(refusal.value)
+        assert path.removesuffix("[0].key") in str(find_problem(every_field["spec"]))

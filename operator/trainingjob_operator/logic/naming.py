@@ -26,6 +26,9 @@ TAG_UID = f"{TAG_PREFIX}object-uid"
 MAX_TAGS = 50
 """What the service takes on one resource."""
 
+MAX_USER_TAGS = MAX_TAGS - len((TAG_CLUSTER, TAG_NAMESPACE, TAG_NAME, TAG_UID))
+"""What the proof of ownership leaves of them for spec.tags."""
+
 _NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _ARN = re.compile(
