@@ -75,9 +75,11 @@ def test_an_object_that_breaks_our_rules_can_still_be_annotated_followed_and_del
     assert kubectl("get", "trainingjobs", "--output=name") == ""
 
 
-@pytest.mark.parametrize(
-    "file", sorted((REPOSITORY / "tests/data/ack-objects").glob("*.yaml")), ids=lambda file: file.stem
-)
+ACK_OBJECTS = [file for file in (REPOSITORY / "tests/data/ack-objects").glob("*.yaml") if file.stem != "refused"]
+"""The one that is left out has a role that the service refused, and the CRD refuses."""
+
+
+@pytest.mark.parametrize("file", ACK_OBJECTS, ids=lambda file: file.stem)
 def test_the_objects_that_ack_left_are_taken(jobs: TrainingJobs, file: Path) -> None:
     left = yaml.safe_load(file.read_text())
     kept = {name: left["metadata"].get(name) for name in ("annotations", "finalizers", "labels")}

@@ -64,6 +64,7 @@ def test_a_spot_job_shows_each_status_and_at_its_end_what_it_saved(
         "Ready": "True Completed",
         "Complete": "True Completed",
         "Finished": "True Completed",
+        "Settled": "True Completed",
     }
     expect_nobody_misled(versions("spot"), argo_cd="Healthy", kstatus="Current")
 
@@ -128,6 +129,7 @@ def test_every_other_end_is_told_as_a_failure_by_its_own_reason(
             "Stalled": f"True {reason}",
             "Failed": f"True {reason}",
             "Finished": f"True {reason}",
+            "Settled": f"True {reason}",
         }
         expect_nobody_misled(versions(name), argo_cd="Degraded", kstatus="Failed")
         await_true("the Event of the end", lambda: ("Warning", event) in event_kinds(shared, name))  # noqa: B023  asked at once

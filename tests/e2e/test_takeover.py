@@ -59,6 +59,7 @@ def _ended(reason: str) -> dict[str, str]:
         "Stalled": f"True {reason}",
         "Failed": f"True {reason}",
         "Finished": f"True {reason}",
+        "Settled": f"True {reason}",
     }
 
 
@@ -68,6 +69,7 @@ def _refused(reason: str) -> dict[str, str]:
         "ACK.ResourceSynced": f"False {reason}",
         "Ready": f"False {reason}",
         "Stalled": f"True {reason}",
+        "Settled": f"True {reason}",
     }
 
 
@@ -76,6 +78,7 @@ _COMPLETED = {
     "Ready": "True Completed",
     "Complete": "True Completed",
     "Finished": "True Completed",
+    "Settled": "True Completed",
 }
 
 EXPECTED = {
@@ -112,7 +115,7 @@ EXPECTED = {
 FOLLOWED = ("rules-running", "warm-pool")
 """Their jobs have ended and are looked at now and then, perhaps at this very moment."""
 
-NEW_FIELDS = ("observedGeneration", "logs", "consoleURL")
+NEW_FIELDS = ("observedGeneration", "phase", "logs", "consoleURL")
 """What our CRD keeps of a status and ACK's does not."""
 
 

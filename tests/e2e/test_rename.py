@@ -1,0 +1,54 @@
+"""spec.trainingJobName may change until the job exists; an attempt under the former name is settled first."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.controlplane.plane import KubectlError
+from tests.e2e.objects import training_job
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Shared
+    from tests.e2e.objects import Jobs
+
+
+def rename(jobs: Jobs, name: str, job_name: str) -> None:
+    """Edit the name of the job."""
+    patch = json.dumps({"spec": {"trainingJobName": job_name}})
+    jobs.kubectl("patch", "trainingjob", name, "--type=merge", "--patch", patch)
+
+
+def test_another_name_ends_a_clash_and_the_wait_starts_again(shared: Shared) -> None:
+    jobs, sagemaker = shared.jobs, shared.sagemaker
+    sagemaker.create_job("taken")
+    jobs.apply({**training_job("taken"), "metadata": {"name": "renamed"}})
+    jobs.wait_condition("renamed", "Settled")
+    assert jobs.status("renamed")["phase"] == "NameClash"
+
+    rename(jobs, "renamed", "free")
+
+    jobs.wait_status("renamed", "InProgress")
+    assert jobs.status("renamed")["ackResourceMetadata"]["arn"].endswith(":training-job/free")
+    assert jobs.condition("renamed", "Settled") == {}
+    assert not sagemaker.calls("StopTrainingJob", job="taken")
+    with pytest.raises(KubectlError, match=r"spec\.trainingJobName cannot change once the job exists"):
+        rename(jobs, "renamed", "too-late")
+
+
+def test_a_job_that_an_attempt_made_under_the_former_name_is_kept(shared: Shared) -> None:
+    jobs, sagemaker = shared.jobs, shared.sagemaker
+    held = sagemaker.hold("CreateTrainingJob", after=True, job="former")
+    jobs.apply({**training_job("former"), "metadata": {"name": "hasty"}})
+    assert sagemaker.wait_for_hit(held)
+
+    rename(jobs, "hasty", "latter")
+    sagemaker.release(held, drop=True)
+
+    jobs.wait_status("hasty", "InProgress")
+    assert jobs.status("hasty")["ackResourceMetadata"]["arn"].endswith(":training-job/former")
+    told = jobs.wait_condition("hasty", "ACK.Advisory")
+    assert "spec.trainingJobName" in told["message"]
+    assert not sagemaker.calls("CreateTrainingJob", job="latter")
