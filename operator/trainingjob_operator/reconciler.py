@@ -14,7 +14,7 @@ from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.job_calls import Access, JobCalls, Standing, Work, refuse
-from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound
+from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import conditions, decision, validation
@@ -325,7 +325,7 @@ class Reconciler:
             case Unmark(refusal):
                 await self._unmark(work, refusal)
             case Release():
-                await self._patch_finalizer(work.view.resource, hold=False)
+                await self._release(work.view, Say(), work)
                 return True
             case Say():
                 await self._report(step, work)
@@ -364,10 +364,29 @@ class Reconciler:
             log.info("Took over the training job %s", step.arn, extra=work.named)
 
     async def _unmark(self, work: Work, refusal: Finding | None) -> None:
-        await self._patch_finalizer(work.view.resource, hold=False)
+        await self._release(work.view, Say(terminal=refusal), work)
         if refusal is not None and work.view.memory.refused is None:
             work.view.memory.refused = refuse(work, refusal)
         work.view.memory.forget_attempt()
+
+    async def _release(self, view: View, say: Say, work: Work) -> None:
+        """Remove the finalizer. Where the API server refuses that for good, `say` is reported with its words.
+
+        Raises what the API server answered, so that the pass is repeated with back-off.
+        """
+        memory = work.view.memory
+        try:
+            await self._patch_finalizer(view.resource, hold=False)
+        except (Conflict, NotFound):
+            raise
+        except KubeError as error:
+            if not isinstance(error, Unavailable) or error.reason == "InternalError":  # that of a webhook
+                memory.unreleased = decision.explain_unreleased(str(error))
+                await self._reporter.report(view, replace(say, hindrance=memory.unreleased))
+            raise
+        if memory.unreleased is not None:
+            memory.unreleased = None
+            self._queue.add(work.key, 0.0)  # the status still reports it
 
     async def _patch_finalizer(self, resource: Resource, *, hold: bool, pending: str | None = None) -> None:
         """Take or give up the finalizer; the mark of an attempt goes with it."""
@@ -392,6 +411,8 @@ class Reconciler:
         if say.passive:
             memory.passive_shown = True  # before the write: if it fails, the other controller is at work anyway
             log.warning('Left to the field manager "%s"', memory.foreign_writer, extra=work.named)
+        if say.release and memory.unreleased is not None:
+            say = replace(say, hindrance=memory.unreleased)
         wanted = await self._reporter.report(view, say)
         self._still_there(work.tracked)
         if say.passive:
@@ -402,7 +423,7 @@ class Reconciler:
             memory.arn = memory.claim = None  # reading a job proves nothing, should the object own jobs later
         tracked = self._jobs.get(work.key)
         if say.release and tracked is not None and tracked.uid == work.tracked.uid:
-            await self._patch_finalizer(tracked.resource(), hold=False)
+            await self._release(replace(view, resource=tracked.resource()), say, work)
         if say.again is None and Observation(wanted).is_ended():
             # The status tells all of it, and finished objects are the most in a cluster.
             work.tracked.memory = Memory(

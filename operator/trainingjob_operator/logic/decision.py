@@ -35,7 +35,7 @@ from trainingjob_operator.logic.memory import (
     Memory,
     Trouble,
 )
-from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, build_arn
+from trainingjob_operator.logic.naming import FINALIZER, TAG_CLUSTER, Identity, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof, Verdict, read_named_owner
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -105,6 +105,7 @@ EDIT_NOT_POSSIBLE = "EditNotPossible"
 EDIT_PENDING = "EditPending"
 IDENTITY_DIFFERS = "IdentityDiffers"
 STOP_STUCK = "StopStuck"
+FINALIZER_NOT_REMOVED = "FinalizerNotRemoved"
 WAITING = "Waiting"
 PASSIVE = "Passive"
 
@@ -722,6 +723,15 @@ def _note_stuck(view: View) -> tuple[Finding, ...]:
         f"annotate it with {DELETION_POLICY}: retain."
     )
     return (Finding(STOP_STUCK, message),)
+
+
+def explain_unreleased(words: str) -> Hindrance:
+    """What to report where the API server refuses the removal of the finalizer, in these words."""
+    message = (
+        f"The API server refused the removal of the finalizer {FINALIZER}, which the operator no longer needs: "
+        f"{words.rstrip('.')}. Correct the policy, webhook or role that refuses it; the operator tries again."
+    )
+    return Hindrance(FINALIZER_NOT_REMOVED, message)
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.naming import Identity, Slot
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof, Verdict
-from trainingjob_operator.logic.report import Finding
+from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.updates import UpdatePlan
 
 RETRY_FIRST, RETRY_SECONDS = 1.0, 30.0
@@ -155,6 +155,8 @@ class Memory(JobMemory):
     """The generation reported last, for where the CRD does not keep observedGeneration."""
     refused: Refusal | None = None
     """It names the spec and the annotations that it is about."""
+    unreleased: Hindrance | None = None
+    """The API server refused to let the finalizer go."""
     marked: Identity | None = None
     """What this process has marked the object with: that mark tells of no attempt before its own."""
     foreign_writer: str = ""
