@@ -48,7 +48,7 @@ lint: $(READY) ## style, types, layers, Dockerfile, generated files, locks
 	$(RUN) -m codegen --check
 	$(BIN)/pip check
 
-crds: $(READY) ## write crds/ and the field table from the model of the API
+crds: $(READY) ## write crds/ and the tables from the model of the API, and name the fields that changed
 	$(RUN) -m codegen crds
 
 manifests: $(READY) ## write build/install.yaml, all that a cluster needs in one file

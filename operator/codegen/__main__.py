@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from codegen.ack import ack_definition
+from codegen.changes import describe_changes
 from codegen.definition import training_job_definition
 from codegen.model import read_model
 from codegen.service_model import render_service_model
@@ -18,6 +19,8 @@ from codegen.table import render_constraints, render_table
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 ACK_LISTING = REPOSITORY / "tests/data/ack-crd-paths.txt"
+
+CRD = "crds/sagemaker.services.k8s.aws_trainingjobs.yaml"
 
 NOTICE = "# Written by `python -m codegen crds`; do not edit.\n"
 
@@ -33,7 +36,7 @@ def generate() -> dict[str, str]:
     """The text of every generated file, by its path in the repository."""
     model = read_model()
     return {
-        "crds/sagemaker.services.k8s.aws_trainingjobs.yaml": render_yaml(training_job_definition(model)),
+        CRD: render_yaml(training_job_definition(model)),
         "crds/kustomization.yaml": NOTICE + KUSTOMIZATION,
         "operator/trainingjob_operator/logic/members.py": render_table(model),
         "operator/trainingjob_operator/logic/constraints.py": render_constraints(model),
@@ -72,6 +75,9 @@ def main(arguments: list[str] | None = None, repository: Path = REPOSITORY) -> i
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
     options = parser.parse_args(arguments)
     stale = {path: text for path, text in generate().items() if not is_current(repository / path, text)}
+    if CRD in stale and (repository / CRD).exists():
+        before, after = (yaml.safe_load(text) for text in ((repository / CRD).read_text(), stale[CRD]))
+        print(*describe_changes(before, after), sep="\n")
     for path, text in stale.items():
         if options.check:
             print(f"{path} differs from what the API model says; run make crds")

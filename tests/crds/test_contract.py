@@ -12,6 +12,7 @@ from codegen.__main__ import main
 from codegen.model import object_name, read_model
 from tests.crds.installation import OURS, REPOSITORY
 from tests.crds.paths import listed, value_at
+from trainingjob_operator.logic.naming import MAX_USER_TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,27 @@ def test_the_check_names_files_that_differ_and_crds_writes_them(
     assert main(["crds"], tmp_path) == 0
     assert main(["--check"], tmp_path) == 0
     assert (tmp_path / "crds" / OURS.name).read_text() == OURS.read_text()
+
+
+def test_crds_names_what_a_new_model_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    older = yaml.safe_load(OURS.read_text())
+    fields = older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    del fields["infraCheckConfig"]
+    fields["retired"] = {"type": "string"}
+    fields["tags"]["maxItems"] = 40
+    fields["checkpointConfig"]["required"] = ["localPath"]
+    (tmp_path / "crds").mkdir()
+    (tmp_path / "crds" / OURS.name).write_text(yaml.safe_dump(older))
+
+    assert main(["crds"], tmp_path) == 0
+
+    assert capsys.readouterr().out.splitlines()[:5] == [
+        "spec.infraCheckConfig is new (object): describe it in descriptions.yaml",
+        "spec.infraCheckConfig.enableInfraCheck is new (boolean): describe it in descriptions.yaml",
+        "spec.retired is gone: objects that set it lose it",
+        "spec.checkpointConfig: required was ['localPath'], is ['s3URI']",
+        f"spec.tags: maxItems was 40, is {MAX_USER_TAGS}",
+    ]
 
 
 def test_every_member_of_create_training_job_has_a_field() -> None:
