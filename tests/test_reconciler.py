@@ -395,7 +395,7 @@ def test_an_object_that_may_not_be_written_does_not_hold_up_others_that_wait_for
         await asyncio.sleep(90.0)
         assert created(stage) == ["job-2"]
         stage.api.patch_metadata = taken  # type: ignore[method-assign]
-        await asyncio.sleep(60.0)
+        await asyncio.sleep(150.0)  # the pauses have grown
         assert created(stage) == ["job-2", "job-1"]
 
     played(scene, seconds=1000.0)

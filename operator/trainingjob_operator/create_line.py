@@ -1,10 +1,11 @@
-"""The lines of those who want to create: one per account and region, served as their budgets allow."""
+"""The lines of those that want to create: one per account and region, served as their budgets allow."""
 
 from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.resource import Key, Resource, mapping, string
-from trainingjob_operator.logic.turns import Place, Turns
+from trainingjob_operator.logic.quotas import Shortage, read_demand
+from trainingjob_operator.logic.resource import Key, Resource
+from trainingjob_operator.logic.turns import Lack, Place, Turns
 from trainingjob_operator.work_queue import WorkQueue
 
 
@@ -24,13 +25,12 @@ class CreateLine:
     def look_up(self, resource: Resource, identity: Identity) -> tuple[bool, Place | None]:
         """Whether it is the object's turn, and else where it stands; None when it does not wait.
 
-        An object that was edited since gives up its place in another line or lane: nobody else would go on behind it.
+        An object that was edited since gives up its place in another line or queue: nobody else would go on behind it.
         """
         key, here = resource.key, _line_of(identity)
         for line, others in self._turns.items():
             if line != here and (others.is_waiting(key) or others.is_granted(key)):
-                others.leave(key)
-                self._serve(line, others)
+                self._leave(key, line, others)
         turns = self._turns.get(here)
         if turns is None:
             return False, None
@@ -38,38 +38,68 @@ class CreateLine:
             self.join(resource, identity)
         return turns.is_granted(key), turns.place(key)
 
-    def join(self, resource: Resource, identity: Identity) -> None:
-        """Stand in line, and be served at once if possible."""
+    def join(self, resource: Resource, identity: Identity, *, retries: bool = False) -> None:
+        """Stand in line, and be served at once if possible.
+
+        :param retries: the object was tried before, as it is now
+        """
         turns = self._turns.setdefault(_line_of(identity), Turns())
-        turns.join(resource.key, lane=lane_of(resource), created=resource.created, uid=resource.uid)
+        turns.join(
+            resource.key,
+            namespace=resource.namespace,
+            rank=(resource.created, resource.uid),
+            demand=read_demand(resource.spec),
+            retries=retries,
+        )
         self._serve(_line_of(identity), turns)
+
+    def claim(self, key: Key, identity: Identity) -> float:
+        """Use the turn: 0.0 allows one call; otherwise the seconds after which to ask again."""
+        wait = self._budgets.of(*_line_of(identity)).create.claim(key)
+        if wait <= 0 and (turns := self._turns.get(_line_of(identity))) is not None:
+            turns.claimed(key)
+            self._serve(_line_of(identity), turns)
+        return wait
 
     def leave(self, key: Key, identity: Identity) -> None:
         """Give up the turn: the next attempt needs a new one."""
         if (turns := self._turns.get(_line_of(identity))) is not None:
-            turns.leave(key)
+            self._leave(key, _line_of(identity), turns)
 
-    def succeed(self, resource: Resource, identity: Identity) -> None:
+    def succeed(self, key: Key, identity: Identity) -> None:
         """The create was taken: there is capacity, so the next may go."""
         if (turns := self._turns.get(_line_of(identity))) is not None:
-            turns.created(resource.key, lane_of(resource))
+            turns.created(key, self._clocks.monotonic())
             self._serve(_line_of(identity), turns)
 
-    def lack_capacity(self, resource: Resource, identity: Identity) -> None:
-        """The create was refused because a quota or the capacity of the instance type is used up."""
+    def created_jobs(self, identity: Identity) -> int:
+        """How many jobs were created so far in that account and region."""
+        turns = self._turns.get(_line_of(identity))
+        return 0 if turns is None else turns.created_jobs
+
+    def lack_capacity(self, resource: Resource, identity: Identity, shortage: Shortage) -> None:
+        """The create was refused because a quota or the capacity of the instance type is used up: wait for it."""
         turns = self._turns.setdefault(_line_of(identity), Turns())
-        turns.refused_for_capacity(resource.key, lane_of(resource), self._clocks.monotonic())
+        kind = read_demand(resource.spec).kind
+        title = f"the quota '{shortage.name}'" if shortage.name else f"capacity of {kind}"
+        lack = Lack(shortage.quota or shortage.name or None, title, shortage.free)
+        turns.refused_for_capacity(resource.key, lack, self._clocks.monotonic())
+        self._serve(_line_of(identity), turns)
 
     def forget(self, key: Key) -> None:
         """The object is gone: nobody waits behind it any more."""
         for line, turns in self._turns.items():
-            turns.leave(key)
-            self._serve(line, turns)
+            self._leave(key, line, turns)
+
+    def _leave(self, key: Key, line: tuple[str, str], turns: Turns[Key]) -> None:
+        turns.leave(key)
+        self._budgets.of(*line).create.withdraw(key)
+        self._serve(line, turns)
 
     def _serve(self, line: tuple[str, str], turns: Turns[Key]) -> None:
         """Give turns while the budget lasts, and see to it that the next ones are not forgotten."""
         budget = self._budgets.of(*line).create
-        granted = turns.grant(self._clocks.monotonic(), lambda: budget.claim(turns))
+        granted = turns.grant(self._clocks.monotonic(), budget.wait_for)
         for key in granted.keys:
             self._queue.add(key)
         if granted.next is not None:
@@ -78,11 +108,3 @@ class CreateLine:
 
 def _line_of(identity: Identity) -> tuple[str, str]:
     return identity.account, identity.region
-
-
-def lane_of(resource: Resource) -> str:
-    """Capacity is refused per instance type."""
-    config = mapping(resource.spec.get("resourceConfig"))
-    groups = config.get("instanceGroups")
-    kinds = [string(mapping(group).get("instanceType")) for group in groups] if isinstance(groups, list) else []
-    return string(config.get("instanceType")) or ",".join(sorted({kind for kind in kinds if kind})) or "unknown"

@@ -19,10 +19,11 @@ from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import decision, fields
 from trainingjob_operator.logic.annotations import Defaults
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.memory import Refusal
+from trainingjob_operator.logic.memory import Memory, Refusal
 from trainingjob_operator.logic.naming import Identity, Owner, compose_tags, expand_tag_format, parse_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import read_proof
+from trainingjob_operator.logic.quotas import is_not_offered, read_demand, read_shortage
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Key, Resource
 from trainingjob_operator.logic.updates import TagChange, UpdatePlan, applied_fields, plan_update
@@ -84,7 +85,7 @@ class Work:
 
 
 class JobCalls:
-    """Calls about single jobs. Each method but `create` returns whether the object must wait for the budget."""
+    """Calls about single jobs. Each method returns whether the object must wait for the budget."""
 
     def __init__(
         self,
@@ -173,8 +174,12 @@ class JobCalls:
         memory.proof = read_proof(tags, self._owner(work.view.resource))
         return False
 
-    async def create(self, identity: Identity, work: Work) -> None:
+    async def create(self, identity: Identity, work: Work) -> bool:
         memory, resource = work.view.memory, work.view.resource
+        seconds = self._line.claim(work.key, identity)
+        if seconds > 0:
+            self._queue.add(work.key, seconds)
+            return True
         memory.note_attempt(resource.generation, work.view.policy)
         if not memory.unsettled:
             memory.open_generation = resource.generation
@@ -187,11 +192,11 @@ class JobCalls:
             memory.attempted_at = self._clocks.monotonic()
             memory.unsettled = memory.unsettled or not error.definite
             if error.kind is ErrorClass.WAITING:
-                self._line.lack_capacity(resource, identity)
+                self._note_shortage(error, identity, work)
             else:
                 self._line.leave(work.key, identity)
-            self._note_refusal(error, work)
-            return
+                self._note_refusal(error, identity, work)
+            return False
         except NotLeading:
             self._line.leave(work.key, identity)
             raise
@@ -202,14 +207,32 @@ class JobCalls:
         memory.unsettled = memory.in_use = False
         memory.observation = memory.doubtful_since = None
         self._note_success(decision.CREATE, work)
-        self._line.succeed(resource, identity)
+        self._line.succeed(work.key, identity)
         self._metrics.job_waited(_age(resource, self._clocks.wall()))
         log.info("Created the training job %s", identity.job_name, extra=work.named)
+        return False
 
-    def _note_refusal(self, error: AwsError, work: Work) -> None:
+    def _note_shortage(self, error: AwsError, identity: Identity, work: Work) -> None:
+        """A quota or capacity is used up: wait for it, unless no wait helps."""
+        resource = work.view.resource
+        shortage = read_shortage(error.message, read_demand(resource.spec))
+        if not (is_not_offered(error.message) or shortage.is_hopeless):
+            self._line.lack_capacity(resource, identity, shortage)
+            self._note(error, work, decision.CREATE)
+            return
+        self._line.leave(work.key, identity)
+        if is_not_offered(error.message):
+            work.view.memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
+        else:
+            finding = Finding(decision.QUOTA_TOO_SMALL, f"{shortage.advice} {error.sentence}")
+            self._note(error, work, decision.CREATE, finding)
+
+    def _note_refusal(self, error: AwsError, identity: Identity, work: Work) -> None:
         """What an unsuccessful create leads to."""
         memory, now = work.view.memory, self._clocks.monotonic()
         match error.kind:
+            case ErrorClass.DOUBTFUL | ErrorClass.REFUSED | ErrorClass.NOT_FOUND if is_not_offered(error.message):
+                memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
             case ErrorClass.IN_USE:
                 memory.in_use, memory.look = True, False
                 memory.observation = memory.proof = memory.looked_at = None
@@ -222,10 +245,28 @@ class JobCalls:
                 retry_at = now + repeats[0] if repeats else None
                 memory.refused = refuse(work, Finding(decision.CREATE_FAILED, error.sentence), retry_at)
                 memory.troubles.pop(decision.CREATE, None)
+            case ErrorClass.RETRY if self._is_outdone(error, identity, memory):
+                message = (
+                    f"{error.sentence} SageMaker has answered this spec so for {_hours(now, memory)} hours, while it "
+                    "created other jobs. The operator gives up until the spec or the annotations change."
+                )
+                memory.refused = refuse(work, Finding(decision.CREATE_FAILED, message))
+                memory.troubles.pop(decision.CREATE, None)
             case _:
                 if error.kind is ErrorClass.DOUBTFUL and memory.doubtful_since is None:
                     memory.doubtful_since = now
                 self._note(error, work, decision.CREATE)
+
+    def _is_outdone(self, error: AwsError, identity: Identity, memory: Memory) -> bool:
+        """Whether the service fails with this spec alone: for long, and while it goes on creating others."""
+        failures = memory.note_outdone(self._line.created_jobs(identity))
+        trouble = memory.troubles.get(decision.CREATE)
+        return (
+            error.operation == decision.CREATE
+            and trouble is not None
+            and failures >= decision.OUTDONE_FAILURES
+            and self._clocks.monotonic() - trouble.since >= decision.OUTDONE_SECONDS
+        )
 
     async def stop(self, identity: Identity, work: Work) -> bool:
         memory = work.view.memory
@@ -298,14 +339,22 @@ class JobCalls:
             memory.look = True
         self._note(error, work, operation)
 
-    def _note(self, error: AwsError, work: Work, operation: str) -> None:
+    def _note(self, error: AwsError, work: Work, operation: str, finding: Finding | None = None) -> None:
         """Remember an error under the operation that was wanted; what failed on the way to it is in the error."""
         memory = work.view.memory
         known = memory.troubles.get(operation)
         is_news = known is None or known.error.sentence != error.sentence
         is_vanguard = error.kind is ErrorClass.DENIED and self._goes_ahead(operation, work)
         spread = self._clocks.jitter.uniform(0.5, 1.0)
-        memory.note_trouble(operation, error, self._clocks.monotonic(), spread, is_vanguard=is_vanguard)
+        memory.note_trouble(
+            operation,
+            error,
+            self._clocks.monotonic(),
+            spread,
+            is_vanguard=is_vanguard,
+            is_lasting=operation == decision.CREATE,
+            finding=finding,
+        )
         log.log(logging.WARNING if is_news else logging.DEBUG, "%s", error.sentence, extra=work.named)
 
     def _goes_ahead(self, operation: str, work: Work) -> bool:
@@ -393,6 +442,10 @@ def _age(resource: Resource, now: datetime) -> float:
         return max(0.0, (now - datetime.fromisoformat(resource.created)).total_seconds())
     except ValueError:
         return 0.0
+
+
+def _hours(now: float, memory: Memory) -> int:
+    return int((now - memory.troubles[decision.CREATE].since) // 3600)
 
 
 def refuse(work: Work, finding: Finding, retry_at: float | None = None) -> Refusal:

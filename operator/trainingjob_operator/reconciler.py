@@ -20,6 +20,7 @@ from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import conditions, decision, validation
 from trainingjob_operator.logic.accounts import find_role, find_selector, forbid_account
 from trainingjob_operator.logic.annotations import read_request, resolve
+from trainingjob_operator.logic.errors import readable
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity
 from trainingjob_operator.logic.observation import Observation
@@ -308,12 +309,11 @@ class Reconciler:
             case TakeTurn(identity):
                 if work.view.memory.waiting_since is None:
                     work.view.memory.waiting_since = work.view.now
-                self._line.join(work.view.resource, identity)
+                self._line.join(work.view.resource, identity, retries=decision.was_tried(work.view))
             case Mark(identity):
-                work.view.memory.marked = identity
-                await self._patch_finalizer(work.view.resource, hold=True, pending=str(identity))
+                await self._mark(identity, work)
             case Create(identity):
-                await self._calls.create(identity, work)
+                return await self._calls.create(identity, work)
             case TakeOver():
                 await self._take_over(step, work)
             case Stop(identity):
@@ -362,6 +362,25 @@ class Reconciler:
         self._line.leave(work.key, work.identity)
         if not work.view.policy.read_only:
             log.info("Took over the training job %s", step.arn, extra=work.named)
+
+    async def _mark(self, identity: Identity, work: Work) -> None:
+        """Take the finalizer and note the attempt; an object that can't be written gives its turn to another."""
+        memory, resource = work.view.memory, work.view.resource
+        memory.marked = identity
+        try:
+            await self._patch_finalizer(resource, hold=True, pending=str(identity))
+        except (Conflict, NotFound):
+            raise
+        except KubeError as error:
+            spread = self._clocks.jitter.uniform(0.5, 1.0)
+            words, now = readable(str(error)), self._clocks.monotonic()
+            delay = memory.note_unmarked(resource.writable_state, words, now, spread)
+            self._line.leave(work.key, identity)
+            log.warning(
+                "The API server refused the finalizer: %s; the next try is in %.1f s", words, delay, extra=work.named
+            )
+        else:
+            memory.unmarked = None
 
     async def _unmark(self, work: Work, refusal: Finding | None) -> None:
         await self._release(work.view, Say(terminal=refusal), work)
@@ -455,6 +474,8 @@ class Reconciler:
 
 def _gives_up_turn(step: Step, view: View) -> bool:
     """Whether an object that ends its pass with this step stands in the way of those behind it."""
+    if isinstance(step, Create):
+        return False  # it has its mark, and waits for the budget
     is_waiting = isinstance(step, Wait) or (isinstance(step, Say) and step.place is not None)
     return view.own_turn or (view.place is not None and not is_waiting)
 

@@ -236,3 +236,14 @@ def test_accounts_and_regions_do_not_share_budgets() -> None:
     assert budgets.of("111122223333", "eu-west-2").create.rate == 1
     assert budgets.of("444455556666", "eu-west-1").create.rate == 1
     assert here.stop.rate > here.describe.rate
+
+
+def test_a_look_ahead_claims_nothing_and_counts_those_that_wait() -> None:
+    now = [0.0]
+    budget = Budget(Limits(rate=1.0, burst=2.0, ceiling=1.0), lambda: now[0])
+    assert [budget.wait_for(calls) for calls in (1, 2, 3, 100)] == [0.0, 0.0, 1.0, LONGEST_WAIT]
+    assert [budget.claim(name) for name in "abc"] == [0.0, 0.0, 1.0]
+    assert budget.wait_for(1) == 2.0
+    budget.withdraw("c")
+    budget.withdraw("nobody")
+    assert budget.wait_for(1) == 1.0

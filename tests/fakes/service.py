@@ -86,6 +86,10 @@ class FakeService:
     """Members that lists leave out."""
     refusals: dict[str, AwsError] = field(default_factory=dict)
     """By operation: what every such call is answered with."""
+    create_errors: Callable[[Mapping[str, Any]], AwsError | None] = lambda _request: None
+    """What a Create is answered with, by its request; None where nothing is wrong with it."""
+    quotas: dict[str, float] = field(default_factory=dict)
+    """By the name that the service gives a quota; the others have no limit."""
     fault: Callable[[str, bool], None] = lambda _operation, _before: None
     jobs: dict[tuple[str, str, str], Job] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -109,6 +113,17 @@ class FakeService:
 
 def failed(operation: str, code: str, kind: ErrorClass, message: str = "words", *, definite: bool = True) -> AwsError:
     return AwsError(operation, code, message, kind, definite=definite)
+
+
+def usage_of(request: Mapping[str, Any]) -> dict[str, float]:
+    """What a job takes of the service's quotas, by their names."""
+    config = request["ResourceConfig"]
+    kind, count = config["InstanceType"], config.get("InstanceCount", 1)
+    use = "spot training job" if request.get("EnableManagedSpotTraining") else "training job"
+    usage = {f"{kind} for {use} usage": count, "Number of instances across all training jobs": count}
+    if config.get("KeepAlivePeriodInSeconds"):
+        usage[f"{kind} for training warm pool usage"] = count
+    return usage
 
 
 @dataclass
@@ -137,6 +152,9 @@ class FakeGateway:
         identity = Identity(self.target.account, self.target.region, name)
         if identity.slot in self.service.jobs:
             raise failed("CreateTrainingJob", "ResourceInUse", ErrorClass.IN_USE)
+        error = self.service.create_errors(request) or self._exceed(request)
+        if error is not None:
+            raise error
         is_lacking = (self.target.region, request["ResourceConfig"]["InstanceType"]) in self.service.lacking
         if is_lacking or len(self.service.running()) >= self.service.capacity:
             raise failed("CreateTrainingJob", "ResourceLimitExceeded", ErrorClass.WAITING, "The limit is reached.")
@@ -145,6 +163,20 @@ class FakeGateway:
         )
         self.service.fault("CreateTrainingJob", False)
         return build_arn("aws", identity)
+
+    def _exceed(self, request: Mapping[str, Any]) -> AwsError | None:
+        """The first quota that the job does not fit into, in the service's words."""
+        running = [usage_of(job.request) for job in self.service.running()]
+        for name, wanted in usage_of(request).items():
+            used, limit = sum(usage.get(name, 0) for usage in running), self.service.quotas.get(name)
+            if limit is not None and used + wanted > limit:
+                message = (
+                    f"The account-level service limit '{name}' is {limit:g} Instances, with current utilization of "
+                    f"{used:g} Instances and a request delta of {wanted:g} Instances. Please use AWS Service Quotas to "
+                    "request an increase for this quota."
+                )
+                return failed("CreateTrainingJob", "ResourceLimitExceeded", ErrorClass.WAITING, message)
+        return None
 
     async def describe(self, job_name: str) -> dict[str, Any]:
         now = await self._call("DescribeTrainingJob", job_name)

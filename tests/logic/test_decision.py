@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from trainingjob_operator.logic.annotations import (
 from trainingjob_operator.logic.annotations import REGION as REGION_KEY
 from trainingjob_operator.logic.decision import ADD_TAGS, CREATE, DESCRIBE, LIST_TAGS, STOP, UPDATE, decide
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.memory import ACK_MANAGER, Memory, Refusal, Trouble
+from trainingjob_operator.logic.memory import ACK_MANAGER, Memory, Refusal, Trouble, Unmarked
 from trainingjob_operator.logic.naming import Identity, Owner, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof, Verdict
@@ -97,6 +97,13 @@ def own(observed: Observation | None = RUNS, *, of: int = 1, arn: str = ARN, **s
 def trouble(operation: str, kind: ErrorClass, *, again: float = 10.0, lasts: float = 5.0) -> dict[str, Trouble]:
     error = AwsError(operation, "Code", "words", kind, definite=True)
     return {operation: Trouble(error, NOW - lasts, 1, NOW + again)}
+
+
+TOO_SMALL = {
+    CREATE: replace(
+        trouble(CREATE, ErrorClass.WAITING)[CREATE], finding=Finding(decision.QUOTA_TOO_SMALL, "limit 0, in use 0")
+    )
+}
 
 
 def look_at(
@@ -269,6 +276,33 @@ BIRTH = [
         says(hindrance="Code", place="it is next", again=60.0),
         known={"tried": 1, "troubles": trouble(CREATE, ErrorClass.WAITING)},
         place=Place(0, "ml.p4d.24xlarge"),
+    ),
+    when(
+        "what was refused and stands in line again says why it was refused",
+        says(hindrance="AccessDenied", place="2 come before it", again=60.0),
+        known={"tried": 1, "troubles": trouble(CREATE, ErrorClass.DENIED, again=0.0)},
+        place=Place(2, None),
+    ),
+    when(
+        "a quota that is too small is no wait for capacity",
+        says(hindrance="QuotaTooSmall", again=10.0),
+        known={"tried": 1, "troubles": TOO_SMALL},
+    ),
+    when(
+        "a mark that was refused is told, and no turn is taken",
+        says(hindrance="MetadataNotWritten", again=20.0),
+        known={"unmarked": Unmarked(resource().writable_state, "words", 3, NOW + 20)},
+    ),
+    when(
+        "until its time has come",
+        TakeTurn(WANTED),
+        known={"unmarked": Unmarked(resource().writable_state, "words", 3, NOW)},
+    ),
+    when(
+        "or the object has changed",
+        TakeTurn(WANTED),
+        {"annotations": {"note": "short"}},
+        {"unmarked": Unmarked(resource().writable_state, "words", 3, NOW + 20)},
     ),
     when("its turn has come: mark it before anything is sent", Mark(WANTED), own_turn=True),
     when("a mark without the finalizer is none", Mark(WANTED), {"pending": WANTED}, own_turn=True),
@@ -1153,7 +1187,15 @@ def test_what_people_must_act_on_is_told_at_once_and_what_passes_when_it_lasts(
     ("place", "words"),
     [
         (Place(3, None), "Waiting for its turn to be created: 3 come before it."),
-        (Place(0, "ml.p5.48xlarge"), "Waiting for capacity of ml.p5.48xlarge: it is next."),
+        (Place(0, "capacity of ml.p5.48xlarge"), "Waiting for capacity of ml.p5.48xlarge: it is next."),
+        (
+            Place(2, "the quota 'x'", is_passing=True),
+            "Waiting for the quota 'x': 2 come before it; smaller jobs may pass while they fit.",
+        ),
+        (
+            Place(0, "the quota 'x'", is_reserved=True),
+            "Waiting for the quota 'x': it is next; what becomes free is reserved for the one that waits longest.",
+        ),
     ],
 )
 def test_a_place_is_told_with_what_is_waited_for(place: Place, words: str) -> None:
@@ -1183,3 +1225,42 @@ def test_a_job_that_does_not_stop_says_how_to_let_the_object_go() -> None:
     step = decide(look_at(DELETED, {"stop_sent_at": NOW - 900, "stopping_since": NOW - 900}, {}, {}))
     assert isinstance(step, Say)
     assert f"{DELETION_POLICY}: retain" in step.advisories[0].message
+
+
+def told_before(generation: int, kind: str, reason: str) -> dict[str, Any]:
+    return {"status": {"observedGeneration": generation, "conditions": [condition(kind, reason)]}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "tried"),
+    [
+        ({}, {}, False),
+        ({}, {"tried": 1}, True),
+        ({"generation": 2}, {"tried": 1}, False),
+        ({}, {"unmarked": Unmarked((1, 0), "words", 1, NOW)}, True),
+        (
+            {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Recoverable", "AccessDenied", "")]}},
+            {},
+            True,
+        ),
+        (
+            {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "CreateFailed", "")]}},
+            {},
+            True,
+        ),
+        (
+            {"status": {"observedGeneration": 2, "conditions": [condition("ACK.Terminal", "CreateFailed", "")]}},
+            {},
+            False,
+        ),
+        (
+            {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Recoverable", "Throttled", "")]}},
+            {},
+            False,
+        ),
+    ],
+)
+def test_what_was_tried_before_is_known_after_a_restart_too(
+    seen: dict[str, Any], known: dict[str, Any], tried: bool
+) -> None:
+    assert decision.was_tried(look_at(seen, known, {}, {})) == tried

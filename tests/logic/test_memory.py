@@ -26,6 +26,7 @@ from trainingjob_operator.logic.memory import (
 )
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof, Verdict
+from trainingjob_operator.logic.report import Finding
 
 RUNS = Observation({"trainingJobStatus": "InProgress"})
 
@@ -228,3 +229,35 @@ def test_the_time_to_heal_in_is_that_of_one_spec_under_one_set_of_annotations(
     memory.note_attempt(generation, replace(policy, region=region))
     assert memory.doubtful_since == kept
     assert memory.doubtful_rounds == (0 if kept is None else 2)
+
+
+def test_a_create_that_fails_for_long_is_tried_at_intervals_that_grow_with_the_time() -> None:
+    memory, now = Memory(first_seen=0.0), 0.0
+    for _ in range(40):
+        memory.note_trouble("Create", error(ErrorClass.RETRY), now, 1.0, is_lasting=True)
+        pause = memory.troubles["Create"].retry_at - now
+        assert pause <= max(RETRY_SECONDS, 0.1 * now) + 1e-6
+        now = memory.troubles["Create"].retry_at
+    assert pause > 200.0
+
+
+def test_a_quota_that_is_too_small_is_tried_at_long_intervals_and_is_no_wait_for_capacity() -> None:
+    waiting, too_small = Memory(first_seen=0.0), Memory(first_seen=0.0)
+    waiting.note_trouble("Create", error(ErrorClass.WAITING), 0.0, 1.0)
+    assert waiting.troubles["Create"].waits_for_capacity
+    too_small.note_trouble("Create", error(ErrorClass.WAITING), 0.0, 1.0, finding=Finding("QuotaTooSmall", "words"))
+    assert not too_small.troubles["Create"].waits_for_capacity
+    assert too_small.troubles["Create"].retry_at == 300.0
+
+
+def test_a_request_to_look_again_tries_a_refused_mark_at_once() -> None:
+    memory = Memory(first_seen=0.0)
+    assert [memory.note_unmarked((1, 2), "words", 10.0, 1.0) for _ in range(3)] == [2.0, 4.0, 8.0]
+    memory.note_request("again")
+    assert memory.unmarked is not None
+    assert memory.unmarked.retry_at == 0.0
+
+
+def test_only_failures_after_others_were_created_count_as_the_specs_own() -> None:
+    memory = Memory(first_seen=0.0)
+    assert [memory.note_outdone(created) for created in (0, 1, 1, 5, 5)] == [0, 1, 1, 2, 2]

@@ -97,6 +97,20 @@ class Budget:
         self._keep(key, now + wait + GRACE)
         return wait
 
+    def wait_for(self, calls: int) -> float:
+        """The seconds until so many calls could be granted behind those that wait; it claims nothing."""
+        now = self._clock()
+        self._refill(now)
+        wait = (len(self._tickets) + calls - self._tokens) / self._rate
+        if wait <= _ROUNDING:
+            return 0.0
+        self._held_back_until = now + wait + GRACE
+        return min(wait, LONGEST_WAIT)
+
+    def withdraw(self, key: Hashable) -> None:
+        """The caller does not want its call any more: it keeps no place."""
+        self._drop(key)
+
     def throttled(self) -> None:
         """The service found a call too much: half the rate, and nothing left of the burst."""
         now = self._clock()

@@ -25,7 +25,7 @@ from trainingjob_operator.logic.annotations import (
     SPARING_KEYS,
     Deletion,
 )
-from trainingjob_operator.logic.conditions import ADVISORY, TERMINAL, recorded_vanishing
+from trainingjob_operator.logic.conditions import ADVISORY, RECOVERABLE, TERMINAL, recorded_vanishing
 from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.memory import (
     ACK_MANAGER,
@@ -35,7 +35,7 @@ from trainingjob_operator.logic.memory import (
     Memory,
     Trouble,
 )
-from trainingjob_operator.logic.naming import FINALIZER, TAG_CLUSTER, Identity, build_arn
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_CLUSTER, Identity, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof, Verdict, read_named_owner
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -86,6 +86,10 @@ ABSENT_SECONDS = 60.0
 FOLLOW_SECONDS = 30.0
 """How often an ended job is looked at whose warm pool or rules live on."""
 
+OUTDONE_SECONDS, OUTDONE_FAILURES = 7200.0, 10
+"""A spec that was answered with a server error for so long, and so often after others were created in between, counts
+as refused."""
+
 WAITING_SHOWN_SECONDS = 1.0
 """A turn that comes within this time is no news."""
 
@@ -107,6 +111,8 @@ IDENTITY_DIFFERS = "IdentityDiffers"
 STOP_STUCK = "StopStuck"
 FINALIZER_NOT_REMOVED = "FinalizerNotRemoved"
 WAITING = "Waiting"
+QUOTA_TOO_SMALL = "QuotaTooSmall"
+METADATA_NOT_WRITTEN = "MetadataNotWritten"
 PASSIVE = "Passive"
 
 TAGS_KEPT = "The job keeps its tags, because this operator did not create it"
@@ -123,6 +129,9 @@ _REASONS = {
     ErrorClass.RETRY: "ServiceUnavailable",
 }
 """Of an error of another class its own code is the reason."""
+
+_TRIED = frozenset({"AccessDenied", "CreateFailing", CREATE_FAILED, QUOTA_TOO_SMALL, METADATA_NOT_WRITTEN})
+"""Reasons by which a later life of the process knows that the object was tried."""
 
 _SHOWN_LATE = (PASSING - {ErrorClass.REGION, ErrorClass.ACCOUNT}) | {ErrorClass.CONFLICT}
 """Errors that pass by themselves; they are shown when they last."""
@@ -214,13 +223,37 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
         refused_for_now = trouble.error.kind in (ErrorClass.DENIED, ErrorClass.WAITING)
         if refused_for_now and resource.pending is not None and not view.own_turn:
             return _settle_attempt(view, resource.pending)
-        if trouble.retry_at > view.now and trouble.error.kind is not ErrorClass.WAITING:
+        if trouble.retry_at > view.now and not trouble.waits_for_capacity:
             return _explain(trouble, view)
+    is_marked = resource.pending is not None and resource.holds_finalizer
+    if not is_marked and (unmarked := _wait_to_mark(view)) is not None:
+        return unmarked
     if not view.own_turn:
         return TakeTurn(wanted) if view.place is None else _wait_in_line(view, view.place, trouble)
-    if resource.pending is None or not resource.holds_finalizer:
-        return Mark(wanted)
-    return Create(wanted)
+    return Create(wanted) if is_marked else Mark(wanted)
+
+
+def _wait_to_mark(view: View) -> Say | None:
+    """The API server refused the mark: nothing is called, and no turn is taken, until the next try."""
+    unmarked = view.memory.unmarked
+    if unmarked is None or unmarked.state != view.resource.writable_state or unmarked.retry_at <= view.now:
+        return None
+    message = (
+        f"The API server did not accept the finalizer and the annotation {CREATE_PENDING}, which the operator writes "
+        f"before it calls CreateTrainingJob: {unmarked.words}"
+    )
+    return Say(hindrance=Hindrance(METADATA_NOT_WRITTEN, message), again=unmarked.retry_at - view.now)
+
+
+def was_tried(view: View) -> bool:
+    """Whether the object was tried as it is now: it comes behind those that were not."""
+    resource, memory = view.resource, view.memory
+    if memory.unmarked is not None or memory.tried is not None:
+        return memory.unmarked is not None or memory.tried == (resource.generation, view.policy)
+    if view.decided_generation != resource.generation:
+        return False
+    told = [resource.condition(kind).get("reason") for kind in (RECOVERABLE, TERMINAL) if resource.has_condition(kind)]
+    return not _TRIED.isdisjoint(told)
 
 
 def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
@@ -228,16 +261,25 @@ def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
     since = now if memory.waiting_since is None else memory.waiting_since
     if now - since < WAITING_SHOWN_SECONDS and trouble is None:
         return Wait(WAITING_SHOWN_SECONDS - (now - since) + 0.05)
-    text = f"{place.ahead} come before it" if place.ahead else "it is next"
+    text = _describe_place(place)
     if memory.place_shown is not None and now - memory.place_shown[1] < PLACE_SECONDS:
         text = memory.place_shown[0]
-    if trouble is not None and trouble.error.kind is ErrorClass.WAITING:
+    if trouble is not None and not trouble.waits_for_capacity:
+        return replace(_explain(trouble, view), place=text, again=PLACE_SECONDS)
+    if trouble is not None:
         # The service's own words tell which limit it is.
-        message = f"{trouble.error.sentence} Waiting for capacity: {text}."
+        message = f"{trouble.error.sentence} Waiting for {place.capacity or 'its turn to try again'}: {text}."
         hindrance = Hindrance(trouble.error.code, message, waiting=True)
         return Say(hindrance=hindrance, place=text, again=PLACE_SECONDS)
-    aim = "its turn to be created" if place.capacity is None else f"capacity of {place.capacity}"
+    aim = place.capacity or "its turn to be created"
     return Say(waiting=Finding(WAITING, f"Waiting for {aim}: {text}."), place=text, again=PLACE_SECONDS)
+
+
+def _describe_place(place: Place) -> str:
+    text = f"{place.ahead} come before it" if place.ahead else "it is next"
+    if place.is_reserved:
+        return f"{text}; what becomes free is reserved for the one that waits longest"
+    return f"{text}; smaller jobs may pass while they fit" if place.is_passing else text
 
 
 def _prove_recorded(view: View, recorded: Identity) -> Step:
@@ -751,5 +793,5 @@ def _explain(trouble: Trouble, view: View) -> Say:
     error, again = trouble.error, trouble.retry_at - view.now
     if error.kind in _SHOWN_LATE and view.now - trouble.since < LASTING_SECONDS:
         return Say(again=again)
-    reason, waiting = _REASONS.get(error.kind, error.code), error.kind is ErrorClass.WAITING
-    return Say(hindrance=Hindrance(reason, error.sentence, waiting), again=again)
+    found = trouble.finding or Finding(_REASONS.get(error.kind, error.code), error.sentence)
+    return Say(hindrance=Hindrance(found.reason, found.message, trouble.waits_for_capacity), again=again)

@@ -28,6 +28,15 @@ VANGUARD_RETRY_FIRST, VANGUARD_SHARE = 5.0, 0.25
 THROTTLED_RETRY_SECONDS = 2.0
 """The longest pause after a throttle: the budget is what slows down, for all jobs together and in their order."""
 
+LASTING_SHARE, LASTING_RETRY_SECONDS = 0.1, 600.0
+"""The pause of a Create that fails for long: at most that share of the time so far, up to so many seconds."""
+
+QUOTA_RETRY_FIRST, QUOTA_RETRY_SECONDS = 300.0, 3600.0
+"""Pauses of a Create that needs a larger quota: people change that, and it takes them hours."""
+
+UNMARKED_RETRY_FIRST, UNMARKED_RETRY_SECONDS = 2.0, 300.0
+"""Pauses of an object whose metadata could not be written."""
+
 PASSING = frozenset(
     {ErrorClass.RETRY, ErrorClass.THROTTLED, ErrorClass.CREDENTIALS, ErrorClass.REGION, ErrorClass.ACCOUNT}
 )
@@ -63,6 +72,24 @@ class Trouble:
     retry_at: float
     is_woken: bool = False
     """It is tried again because another object's try went well, not because its own time has come."""
+    finding: Finding | None = None
+    """To show in place of the error."""
+
+    @property
+    def waits_for_capacity(self) -> bool:
+        """The object waits in the queue of a quota, and the queue decides when it is tried."""
+        return self.error.kind is ErrorClass.WAITING and self.finding is None
+
+
+@dataclass(frozen=True, slots=True)
+class Unmarked:
+    """The API server refused the mark that an object needs before a Create."""
+
+    state: tuple[int, int]
+    """Of the object, as `Memory.note_unmarked` was given it: another one is tried at once."""
+    words: str
+    failures: int
+    retry_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +156,10 @@ class JobMemory:
     created_at: float | None = None
     doubtful_since: float | None = None
     doubtful_rounds: int = 0
+    outdone: int = 0
+    """How often the service failed with this spec after it had created others since the failure before."""
+    created_jobs: int = 0
+    """How many had been created in that account and region at the last such failure."""
     waiting_since: float | None = None
     place_shown: tuple[str, float] | None = None
     """The place in the line that the status tells, and since when."""
@@ -159,6 +190,8 @@ class Memory(JobMemory):
     """The API server refused to let the finalizer go."""
     marked: Identity | None = None
     """What this process has marked the object with: that mark tells of no attempt before its own."""
+    unmarked: Unmarked | None = None
+    """The mark could not be written, the last time that it was tried."""
     foreign_writer: str = ""
     """The other field manager that has written the status last, since this process knows the object."""
     foreign_writes: tuple[float, ...] = ()
@@ -197,19 +230,48 @@ class Memory(JobMemory):
         return self.named_owner[0] if self.named_owner is not None and is_known else None
 
     def note_trouble(
-        self, operation: str, error: AwsError, now: float, spread: float, *, is_vanguard: bool = False
+        self,
+        operation: str,
+        error: AwsError,
+        now: float,
+        spread: float,
+        *,
+        is_vanguard: bool = False,
+        is_lasting: bool = False,
+        finding: Finding | None = None,
     ) -> None:
         """Wait longer after each failure; `spread` (0.5 to 1.0) keeps objects that fail together apart.
 
         `operation` is the call that was wanted; the error may be of one on the way to it, such as AssumeRole.
+
+        :param is_lasting: the pauses go on growing with the time that it lasts
+        :param finding: a quota that is too small: what to show in place of the error
         """
         known = self.troubles.get(operation)
         failures, since = (1, now) if known is None else (known.failures + 1, known.since)
         first, limit = _PAUSES.get(error.kind, (RETRY_FIRST, RETRY_SECONDS))
+        if finding is not None:
+            first, limit = QUOTA_RETRY_FIRST, QUOTA_RETRY_SECONDS
+        if is_lasting:
+            limit = max(limit, min(LASTING_RETRY_SECONDS, LASTING_SHARE * (now - since)))
         pause = min(limit, first * 2.0 ** min(failures - 1, 16))
         if is_vanguard:
             pause = min(pause, max(VANGUARD_RETRY_FIRST, VANGUARD_SHARE * (now - since)))
-        self.troubles[operation] = Trouble(error, since, failures, now + pause * spread)
+        self.troubles[operation] = Trouble(error, since, failures, now + pause * spread, finding=finding)
+
+    def note_unmarked(self, state: tuple[int, int], words: str, now: float, spread: float) -> float:
+        """The API server refused the mark; the seconds until the next try, which grow with each failure."""
+        failures = 1 if self.unmarked is None else self.unmarked.failures + 1
+        pause = spread * min(UNMARKED_RETRY_SECONDS, UNMARKED_RETRY_FIRST * 2.0 ** min(failures - 1, 16))
+        self.unmarked = Unmarked(state, words, failures, now + pause)
+        return pause
+
+    def note_outdone(self, created_jobs: int) -> int:
+        """The service failed with this spec; how often it did so after it had created others in between."""
+        if created_jobs > self.created_jobs:
+            self.outdone += 1
+        self.created_jobs = created_jobs
+        return self.outdone
 
     def is_denied(self, operation: str) -> bool:
         trouble = self.troubles.get(operation)
@@ -273,14 +335,17 @@ class Memory(JobMemory):
         self.asked = self.look = True
         self.refused = None
         self.doubtful_since, self.doubtful_rounds = None, 0
+        self.outdone = 0
         self.in_use = self.in_use and self.unsettled
         self.troubles.clear()
+        if self.unmarked is not None:
+            self.unmarked = replace(self.unmarked, retry_at=0.0)
 
     def note_attempt(self, generation: int, policy: Policy) -> None:
         """Another spec, or other annotations, have their own time to heal in."""
         if self.tried != (generation, policy):
             self.tried = (generation, policy)
-            self.doubtful_since, self.doubtful_rounds = None, 0
+            self.doubtful_since, self.doubtful_rounds, self.outdone = None, 0, 0
 
     def forget_attempt(self) -> None:
         """Nothing is on its way any more under the name that was tried."""

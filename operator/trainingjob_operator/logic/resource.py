@@ -64,6 +64,11 @@ class Resource:
         return self.namespace, self.name
 
     @property
+    def writable_state(self) -> tuple[int, int]:
+        """Changes with what may keep the API server from taking a write of the metadata: spec and annotations."""
+        return self.generation, hash(frozenset(self.annotations.items()))
+
+    @property
     def holds_finalizer(self) -> bool:
         return FINALIZER in self.finalizers
 

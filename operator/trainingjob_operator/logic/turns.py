@@ -1,164 +1,483 @@
-"""Who may create next: one line per account and region, first come first served by the object's creation time.
+"""Who may call CreateTrainingJob next, in one account and region.
 
-The line holds back what the service has no capacity for, one lane per instance type: after a refusal for capacity the
-lane waits, one probe at a time, and goes on one by one as long as they succeed, until nobody waits. Time is an argument
-(monotonic seconds); the rate is asked of a budget that is passed in.
+Objects that were not tried yet come first. The others (retries, and those that wait for a quota) share one turn in
+RETRY_SHARE while first attempts wait. Within each line the namespaces take turns (round_robin.py).
+
+Who was refused for a quota waits in the queue of that quota, and so does everybody else whose job takes of it. The
+one that waits longest is tried again at growing intervals. A job that fits into what was free may pass it; after
+PASSES such jobs the quota is reserved for the one that waits longest, for RESERVED_SECONDS and then twice as long each
+time, so that a large job is served in the end, and smaller ones pass in between.
+
+A turn costs nothing until it is claimed: an object writes its mark first. One that has not claimed its turn within
+CLAIM_SECONDS holds up nobody, and a namespace has at most UNCLAIMED_TURNS of them: where writes take long, they do not
+take all workers. Time is an argument (monotonic seconds).
 """
 
+import heapq
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-K = TypeVar("K")
+from trainingjob_operator.logic.quotas import Demand
+from trainingjob_operator.logic.round_robin import Rank, RoundRobin
+
+K = TypeVar("K", bound=Hashable)
 
 PROBE_SECONDS = 60.0
-"""The longest time between two probes of a lane without capacity."""
+"""The longest time between two attempts of the one that waits longest for a quota."""
 
 FIRST_PROBE_SECONDS = 5.0
 """The first one comes sooner: capacity is often back when the next job has ended."""
 
+RETRY_SHARE = 5
+"""One turn in so many goes to those that were tried before, while first attempts wait."""
 
-@dataclass(slots=True)
-class _Lane(Generic[K]):
-    waiting: list[tuple[str, str, K]] = field(default_factory=list)  # sorted by (creation time, uid)
-    held_until: float | None = None  # None: open
-    pause: float = 0.0
-    probing: K | None = None
+PASSES = 10
+"""So many smaller jobs may pass the one that waits longest for a quota."""
 
-    def relax(self) -> None:
-        """There is capacity: who waits goes on at once, but one by one, since it may be for one alone."""
-        self.pause = 0.0
-        if self.held_until is not None:
-            self.held_until = -math.inf if self.waiting else None
+RESERVED_SECONDS = 900.0
+"""So long the quota is then reserved for it; twice as long each time."""
 
-    def is_ready(self, now: float) -> bool:
-        """Whether its first may go, as far as capacity is concerned."""
-        return bool(self.waiting) and self.probing is None and (self.held_until is None or self.held_until <= now)
+CLAIM_SECONDS = 1.0
+"""An object that has not claimed its turn by then is still writing its mark, and the next one is not kept waiting."""
+
+UNCLAIMED_TURNS = 3
+"""So many objects of a namespace may write their marks at the same time."""
+
+ROUNDING = 1e-6
+"""Seconds by which a timer may be early."""
+
+_FIRST, _RETRIES = " first attempts", " retries"
+"""The lines beside the queues, whose names are those of quotas and begin with no blank."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an object stands: `ahead` others come before it; `capacity` names the instance type that is lacking."""
+    """Where an object stands: `ahead` others come before it; `capacity` names the quota that is used up."""
 
     ahead: int
     capacity: str | None
+    is_passing: bool = False
+    """Smaller jobs may pass those that wait for the quota."""
+    is_reserved: bool = False
+    """The quota is reserved for the one that waits longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What was refused for lack of a quota: its name in `Demand.amounts` (None: the job's kind), and what was free."""
+
+    quota: str | None
+    title: str
+    free: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Granted(Generic[K]):
-    """Who may go now; and who is to ask again, in how many seconds (None: only when something changes)."""
+    """The keys whose turn it is now; and the key to ask again with, in so many seconds (None: on a change)."""
 
     keys: list[K]
     next: tuple[K, float] | None
 
 
+@dataclass(slots=True)
+class _Member:
+    namespace: str
+    rank: Rank
+    demand: Demand
+    retries: bool
+    queue: str | None = None
+    """The quota whose queue it waits in; None in the line of first attempts, or of retries."""
+    left: set[str] = field(default_factory=set)
+    """The queues that it has left for another one."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A turn that was given and is not over."""
+
+    member: _Member
+    is_oldest: bool = False
+    """It is the one that waits longest for its quota, not one that passes it."""
+    is_claimed: bool = False
+
+
+class _Queue(Generic[K]):
+    """Those that wait for one quota."""
+
+    def __init__(self, title: str, suspended: set[str]) -> None:
+        self.title = title
+        self.suspended = suspended
+        self.waiting: RoundRobin[K] = RoundRobin(suspended)
+        self.sizes: dict[float, RoundRobin[K]] = {}
+        self.amounts: list[float] = []  # sorted, those of `sizes`
+        self.held_until = -math.inf
+        self.pause = 0.0
+        self.probing: K | None = None
+        self.oldest: K | None = None  # keeps its place, although each attempt is a turn of its namespace
+        self.free = 0.0
+        self.refused = 0.0
+        self.passes = 0
+        self.reserved_until = -math.inf
+        self.reserved_for = 0.0
+
+    def add(self, key: K, member: _Member, amount: float) -> None:
+        self.waiting.join(key, member.namespace, member.rank)
+        if amount not in self.sizes:
+            self.sizes[amount] = RoundRobin(self.suspended)
+            insort(self.amounts, amount)
+        self.sizes[amount].join(key, member.namespace, member.rank)
+
+    def remove(self, key: K, amount: float, *, is_turn: bool) -> None:
+        for line in (self.waiting, self.sizes[amount]):
+            line.leave(key, is_turn=is_turn)
+        if not self.sizes[amount]:
+            del self.sizes[amount]
+            del self.amounts[bisect_left(self.amounts, amount)]
+
+    def is_over(self) -> bool:
+        return self.probing is None and not self.waiting
+
+    def next(self, now: float) -> K | None:
+        """The one that waits longest when its time has come, else one that may pass it."""
+        if self.held_until > now + ROUNDING:
+            return self.passer(now)
+        if self.oldest is None or self.oldest not in self.waiting:
+            self.oldest = self.waiting.first()
+        return self.oldest
+
+    def place(self, key: K) -> Place:
+        index = self.waiting.index(key)
+        if self.oldest is not None and self.oldest in self.waiting:
+            index = 0 if key == self.oldest else index + (self.waiting.index(self.oldest) > index)
+        return Place(index + (self.probing is not None), self.title)
+
+    def passer(self, now: float) -> K | None:
+        """The smallest that fits into what is free, so far as that is known; None where nothing may pass now."""
+        if not self.amounts or self.is_reserved(now):
+            return None
+        smallest = self.amounts[0]
+        return self.sizes[smallest].first() if smallest <= self.free and smallest < self.refused else None
+
+    def is_reserved(self, now: float) -> bool:
+        return now < self.reserved_until
+
+    def due(self, now: float) -> float:
+        """When the next one may go; infinity while nobody may."""
+        if self.probing is not None or self.waiting.first() is None:
+            return math.inf
+        return now if self.passer(now) is not None else self.held_until
+
+    def refuse(self, amount: float, free: float | None, now: float, *, is_oldest: bool) -> None:
+        """There was too little for that amount; the service has said what was free, or not (None)."""
+        self.free, self.refused = (math.inf if free is None else free), amount
+        if is_oldest:
+            self.pause = min(PROBE_SECONDS, max(FIRST_PROBE_SECONDS, self.pause * 2))
+            self.held_until = now + self.pause
+
+    def serve(self, now: float, *, is_oldest: bool) -> None:
+        """A job of this queue was created."""
+        if is_oldest:  # there is more than was known: the next one tries at once, alone
+            self.pause, self.held_until, self.free = 0.0, -math.inf, 0.0
+            self.passes, self.reserved_for, self.reserved_until = 0, 0.0, -math.inf
+            return
+        self.passes += 1
+        if self.passes >= PASSES:
+            self.passes = 0
+            self.reserved_for = max(RESERVED_SECONDS, self.reserved_for * 2)
+            self.reserved_until = now + self.reserved_for
+
+
 class Turns(Generic[K]):
-    """The line of one account and region."""
+    """The lines of one account and region."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, _Lane[K]] = {}
-        self._members: dict[K, tuple[str, str, str]] = {}  # key -> (lane, creation time, uid)
-        self._granted: set[K] = set()
+        self._members: dict[K, _Member] = {}  # who waits
+        self._suspended: set[str] = set()  # namespaces
+        self._first: RoundRobin[K] = RoundRobin(self._suspended)
+        self._retries: RoundRobin[K] = RoundRobin(self._suspended)
+        self._queues: dict[str, _Queue[K]] = {}
+        self._turns: dict[K, _Turn] = {}
+        self._unclaimed: dict[K, float] = {}  # since when, the oldest first, and only those that have not lapsed
+        self._writing: Counter[str] = Counter()  # by namespace, turns that are not claimed
+        self._agenda: list[tuple[float, int, str]] = []  # a heap of (due, entry, queue)
+        self._entries: dict[str, tuple[float, int]] = {}  # the entry that counts for each queue
+        self._entry = 0
+        self._firsts = 0  # first attempts since the last other one
+        self._now = -math.inf
+        self.created_jobs = 0
+        """How many were created so far."""
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def join(self, key: K, *, lane: str, created: str, uid: str) -> None:
-        """Stand in line; an object whose instance type changed moves to that lane, one that was granted stays so."""
-        member = (lane, created, uid)
-        if key in self._granted or self._members.get(key) == member:
+    def join(self, key: K, *, namespace: str, rank: Rank, demand: Demand, retries: bool = False) -> None:
+        """Stand in line. One that stands there keeps its place, unless its job asks for something else now."""
+        if key in self._turns:
             return
-        self.leave(key)
-        self._members[key] = member
-        insort(self._lanes.setdefault(lane, _Lane()).waiting, (created, uid, key), key=_order)
+        known = self._members.get(key)
+        if known is None or known.demand != demand:
+            self._drop(key)
+            retries = retries if known is None else known.retries
+            self._members[key] = _Member(namespace, rank, demand, retries)
+            (self._retries if retries else self._first).join(key, namespace, rank)
+            self._schedule(_RETRIES)
+        self._sort(key)
 
     def leave(self, key: K) -> None:
         """Give up the place or the turn."""
-        member = self._members.pop(key, None)
-        if member is not None:
-            waiting = self._lanes[member[0]].waiting
-            del waiting[bisect_left(waiting, member[1:], key=_order)]
-        self._use(key)
-        self._tidy()
+        self._drop(key)
+        self._end_turn(key)
 
     def is_granted(self, key: K) -> bool:
-        return key in self._granted
+        return key in self._turns
 
     def is_waiting(self, key: K) -> bool:
         return key in self._members
 
-    def grant(self, now: float, claim: Callable[[], float]) -> Granted[K]:
-        """Give turns to as many as the budget allows now; `claim()` takes a token or tells the seconds until one."""
+    def grant(self, now: float, wait_for: Callable[[int], float]) -> Granted[K]:
+        """Give turns for as many calls as the budget allows now.
+
+        :param wait_for: the seconds until the budget allows so many calls
+        """
+        self._now = now
+        self._lapse()
         granted: list[K] = []
-        while True:
-            ready = [lane for lane in self._lanes.values() if lane.is_ready(now)]
-            if not ready:
-                return Granted(granted, self._next_probe(now))
-            lane = min(ready, key=lambda ready: _order(ready.waiting[0]))
-            wait = claim()
-            if wait > 0:
-                return Granted(granted, (lane.waiting[0][2], wait))
-            _, _, key = lane.waiting.pop(0)
-            del self._members[key]
-            self._granted.add(key)
+        while (chosen := self._choose()) is not None:
+            line, key = chosen
+            if (wait := wait_for(len(self._unclaimed) + 1)) > 0:
+                return Granted(granted, (key, min(wait, self._next_lapse())))
+            self._give(key, line)
             granted.append(key)
-            if lane.held_until is not None:
-                lane.probing = key
+        return Granted(granted, self._next_due())
 
-    def created(self, key: K, lane: str) -> None:
-        """The create was taken: the turn is used, and the next one of the lane may try."""
-        self._use(key)
-        if lane in self._lanes:
-            self._lanes[lane].relax()
-            self._tidy()
+    def claimed(self, key: K) -> None:
+        """The object has its mark and calls the service."""
+        self._unclaimed.pop(key, None)
+        turn = self._turns.get(key)
+        if turn is not None and not turn.is_claimed:
+            turn.is_claimed = True
+            self._count_writing(turn.member.namespace, -1)
 
-    def refused_for_capacity(self, key: K, lane: str, now: float) -> None:
-        """There is no capacity for this lane: hold it, longer each time, and let the next probe try."""
-        held = self._lanes.setdefault(lane, _Lane())
-        is_late = held.held_until is not None and held.probing != key
-        self._use(key)
-        if is_late:
-            return  # it was under way when the lane was held: the same news once more
-        held.pause = min(PROBE_SECONDS, max(FIRST_PROBE_SECONDS, held.pause * 2))
-        held.held_until = now + held.pause
+    def created(self, key: K, now: float) -> None:
+        """The create was taken: the turn is used."""
+        self._now = now
+        self.created_jobs += 1
+        turn = self._turns.get(key)
+        if turn is None:
+            return
+        for name in self._queues_of(turn.member):
+            self._queues[name].free -= turn.member.demand.of(name)
+        if turn.member.queue in self._queues:
+            self._queues[turn.member.queue].serve(now, is_oldest=turn.is_oldest)
+        self._end_turn(key)
+
+    def refused_for_capacity(self, key: K, shortage: Lack, now: float) -> None:
+        """There is too little of the quota for this job: it waits for it."""
+        self._now = now
+        turn = self._turns.get(key)
+        if turn is None:
+            return
+        member = turn.member
+        name = shortage.quota or member.demand.kind
+        queue = self._queues.get(name)
+        is_oldest = queue is None or (queue.probing == key and turn.is_oldest)
+        if queue is None:
+            queue = self._queues[name] = _Queue(shortage.title, self._suspended)
+        if is_oldest:
+            queue.oldest = key
+        queue.refuse(member.demand.of(name), shortage.free, now, is_oldest=is_oldest)
+        before = member.queue
+        if before is not None and before != name:
+            member.left.add(before)
+        self.claimed(key)
+        del self._turns[key]
+        self._enter(key, member, name)
+        self._end_probe(key, before)
 
     def place(self, key: K) -> Place | None:
-        """Where it stands; None when it does not wait.
-
-        Those of an open lane go whenever their time comes, those of a held one only behind their own kind.
-        """
+        """Where it stands; None when it does not wait."""
         member = self._members.get(key)
         if member is None:
             return None
-        held = self._lanes[member[0]].held_until is not None
-        rivals = [self._lanes[member[0]]] if held else list(self._lanes.values())
-        ahead = sum(bisect_left(lane.waiting, member[1:], key=_order) for lane in rivals)
-        return Place(ahead, capacity=member[0] if held else None)
+        if member.queue is not None:
+            queue = self._queues[member.queue]
+            is_reserved = queue.is_reserved(self._now)
+            is_passing = not is_reserved and queue.refused > 1
+            return replace(queue.place(key), is_passing=is_passing, is_reserved=is_reserved)
+        share = RETRY_SHARE - 1
+        if member.retries:
+            index = self._retries.index(key)
+            return Place(index + min(len(self._first), (index + 1) * share - self._firsts), None)
+        index = self._first.index(key)
+        return Place(index + min(len(self._retries), (index + self._firsts) // share), None)
 
-    def _use(self, key: K) -> None:
-        """Its turn is over, and with it the probe, which may be of a lane that the object has left since."""
-        self._granted.discard(key)
-        for lane in self._lanes.values():
-            if lane.probing == key:
-                lane.probing = None
+    # -- whose turn is next -------------------------------------------------------------------------------------------
 
-    def _next_probe(self, now: float) -> tuple[K, float] | None:
-        probes = [
-            (lane.held_until, lane.waiting[0][2])
-            for lane in self._lanes.values()
-            if lane.waiting and lane.held_until is not None and lane.probing is None
-        ]
-        if not probes:
+    def _choose(self) -> tuple[str, K] | None:
+        """The line and the key whose turn is next."""
+        for line in (self._first, self._retries):
+            while (key := line.first()) is not None and self._sort(key):
+                pass
+        self._schedule(_RETRIES)
+        key = self._first.first()
+        if key is not None and self._firsts < RETRY_SHARE - 1:
+            return _FIRST, key
+        other = self._choose_other()
+        return other if other is not None or key is None else (_FIRST, key)
+
+    def _choose_other(self) -> tuple[str, K] | None:
+        """Of the retries and of all quotas the one that has been due for longest."""
+        while (entry := self._first_entry()) is not None and entry[0] <= self._now + ROUNDING:
+            name = entry[1]
+            key = self._retries.first() if name == _RETRIES else self._queues[name].next(self._now)
+            if key is None:  # what was due has changed with time
+                self._entries.pop(name)
+                self._schedule(name)
+                continue
+            member = self._members[key]
+            other = next((one for one in self._queues_of(member) if one not in {name, *member.left}), None)
+            if other is None or name == _RETRIES:
+                return name, key
+            self._drop(key)
+            member.left.add(name)
+            self._enter(key, member, other)
+        return None
+
+    def _give(self, key: K, line: str) -> None:
+        member = self._members[key]
+        queue = self._queues.get(line)
+        is_oldest = queue is not None and queue.held_until <= self._now + ROUNDING
+        self._firsts = min(self._firsts + 1, RETRY_SHARE - 1) if line == _FIRST else 0
+        if line == _RETRIES:
+            self._entries.pop(_RETRIES, None)  # behind all else that is due
+        if queue is not None:
+            queue.probing = key
+        self._drop(key, is_turn=True)
+        self._turns[key] = _Turn(member, is_oldest)
+        self._unclaimed[key] = self._now
+        self._count_writing(member.namespace, 1)
+
+    # -- lines and queues ---------------------------------------------------------------------------------------------
+
+    def _sort(self, key: K) -> bool:
+        """Let it wait for a quota that its job takes of and that is used up; whether there is one."""
+        member = self._members[key]
+        if member.queue is not None:
+            return False
+        name = next(iter(self._queues_of(member)), None)
+        if name is None:
+            return False
+        self._drop(key)
+        self._enter(key, member, name)
+        return True
+
+    def _queues_of(self, member: _Member) -> list[str]:
+        """The queues of the quotas that its job takes of."""
+        return [name for name, _ in member.demand.amounts if name in self._queues]
+
+    def _enter(self, key: K, member: _Member, name: str) -> None:
+        self._members[key] = member
+        member.queue = name
+        self._queues[name].add(key, member, member.demand.of(name))
+        self._schedule(name)
+
+    def _drop(self, key: K, *, is_turn: bool = False) -> None:
+        """It waits no more; it has its turn now, or has none."""
+        member = self._members.pop(key, None)
+        if member is None:
+            return
+        if member.queue is not None:
+            self._queues[member.queue].remove(key, member.demand.of(member.queue), is_turn=is_turn)
+            self._tidy(member.queue)
+            return
+        (self._retries if member.retries else self._first).leave(key, is_turn=is_turn)
+        self._schedule(_RETRIES)
+
+    def _end_turn(self, key: K) -> None:
+        self.claimed(key)
+        turn = self._turns.pop(key, None)
+        if turn is not None:
+            self._end_probe(key, turn.member.queue)
+
+    def _end_probe(self, key: K, name: str | None) -> None:
+        if name is not None and name in self._queues:
+            if self._queues[name].probing == key:
+                self._queues[name].probing = None
+            self._tidy(name)
+
+    def _tidy(self, name: str) -> None:
+        """A quota that nobody waits for is forgotten."""
+        if self._queues[name].is_over():
+            del self._queues[name]
+            self._entries.pop(name, None)
+        else:
+            self._schedule(name)
+
+    def _count_writing(self, namespace: str, more: int) -> None:
+        """Let a namespace have no more turns while it has too many that are not claimed."""
+        self._writing[namespace] += more
+        is_full = self._writing[namespace] >= UNCLAIMED_TURNS
+        if not self._writing[namespace]:
+            del self._writing[namespace]
+        if is_full == (namespace in self._suspended):
+            return
+        (self._suspended.add if is_full else self._suspended.remove)(namespace)
+        lines = [self._first, self._retries]
+        for queue in self._queues.values():
+            lines += [queue.waiting, *queue.sizes.values()]
+        for line in lines:
+            (line.suspend if is_full else line.resume)(namespace)
+        for name in self._queues:
+            self._schedule(name)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def _lapse(self) -> None:
+        """An object that is slow to write its mark holds up nobody: neither those behind it nor those of its quota."""
+        for key, since in list(self._unclaimed.items()):
+            if since + CLAIM_SECONDS > self._now + ROUNDING:
+                return
+            del self._unclaimed[key]
+            self._end_probe(key, self._turns[key].member.queue)
+
+    def _next_lapse(self) -> float:
+        return next((since + CLAIM_SECONDS - self._now for since in self._unclaimed.values()), math.inf)
+
+    def _schedule(self, name: str) -> None:
+        """Note when the queue is due next."""
+        if name == _RETRIES:
+            due = math.inf if self._retries.first() is None else self._now
+        else:
+            due = max(self._queues[name].due(self._now), self._now)
+        known = self._entries.get(name)
+        if due == math.inf:
+            self._entries.pop(name, None)
+        elif known is None or (known[0] != due and max(known[0], due) > self._now):
+            self._entry += 1
+            self._entries[name] = (due, self._entry)
+            heapq.heappush(self._agenda, (due, self._entry, name))
+
+    def _first_entry(self) -> tuple[float, str] | None:
+        while self._agenda:
+            due, entry, name = self._agenda[0]
+            if self._entries.get(name) == (due, entry):
+                return due, name
+            heapq.heappop(self._agenda)
+        return None
+
+    def _next_due(self) -> tuple[K, float] | None:
+        """Who asks again when nobody can go now."""
+        entry = self._first_entry()
+        found: list[tuple[float, K]] = []
+        if entry is not None and (key := self._queues[entry[1]].waiting.first()) is not None:
+            found.append((max(0.0, entry[0] - self._now), key))
+        if self._members and self._unclaimed:
+            found.append((self._next_lapse(), next(iter(self._members))))
+        if not found:
             return None
-        at, key = min(probes, key=lambda probe: probe[0])
-        return key, max(0.0, at - now)
-
-    def _tidy(self) -> None:
-        """Lanes that nobody waits in and that hold nobody back are forgotten."""
-        self._lanes = {name: lane for name, lane in self._lanes.items() if lane.waiting or lane.held_until is not None}
-
-
-def _order(waiting: tuple[str, str, object]) -> tuple[str, str]:
-    return waiting[:2]
+        seconds, key = min(found, key=lambda one: one[0])
+        return key, seconds

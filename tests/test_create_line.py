@@ -1,0 +1,411 @@
+"""Nobody's objects hold up another's Create: storms of refusals, quotas, namespaces, metadata that can't be written.
+
+With one Create a second, as in production, and in virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.fakes.service import failed
+from tests.fakes.stage import Stage, played
+from tests.logic.objects import SPEC, body
+from trainingjob_operator.kube.errors import Forbidden, Invalid, KubeError, Unavailable
+from trainingjob_operator.logic.errors import ErrorClass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trainingjob_operator.logic.errors import AwsError
+
+SECONDS = 8.0
+"""The bound for a good object, whatever the others do: some turns at one Create a second."""
+
+CREATE = "CreateTrainingJob"
+STORMS = {
+    "doubtful": failed(CREATE, "ValidationException", ErrorClass.DOUBTFUL, "No S3 objects found under s3://b/p"),
+    "denied": failed(CREATE, "AccessDeniedException", ErrorClass.DENIED, "not authorized to perform: iam:PassRole"),
+    "500": failed(CREATE, "500", ErrorClass.RETRY, "Internal Server Error", definite=False),
+    "quota": failed(
+        CREATE,
+        "ResourceLimitExceeded",
+        ErrorClass.WAITING,
+        "The account-level service limit 'ml.p3.2xlarge for training job usage' is 0 Instances, with current "
+        "utilization of 0 Instances and a request delta of 1 Instances.",
+    ),
+}
+
+
+def job_object(name: str, number: int = 0, namespace: str = "ml", **spec: Any) -> dict[str, Any]:
+    """An object that was created in the given second."""
+    made = body(name=name, uid=f"{namespace}-{name}", spec={**copy.deepcopy(SPEC), "trainingJobName": name, **spec})
+    made["metadata"]["namespace"] = namespace
+    made["metadata"]["creationTimestamp"] = f"2026-11-21T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
+    return made
+
+
+def resources(count: int = 1, kind: str = "ml.m5.large", **more: Any) -> dict[str, Any]:
+    return {"resourceConfig": {"instanceType": kind, "instanceCount": count, "volumeSizeInGB": 10, **more}}
+
+
+def is_bad(request: Mapping[str, Any]) -> bool:
+    return str(request["TrainingJobName"]).startswith("bad")
+
+
+def created(stage: Stage) -> list[str]:
+    return [job.identity.job_name for job in stage.service.created]
+
+
+async def await_created(stage: Stage, *names: str, within: float) -> float:
+    """Wait until jobs of those names were created; after how many seconds."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while not set(names) <= set(created(stage)):
+        await asyncio.sleep(0.1)
+        assert loop.time() - began < within, f"{set(names) - set(created(stage))} are not created"
+    return loop.time() - began
+
+
+@pytest.mark.parametrize(("kind", "count"), [("doubtful", 50), ("denied", 100), ("500", 50), ("quota", 50)])
+def test_a_good_object_is_created_within_seconds_behind_many_that_are_refused(kind: str, count: int) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.create_errors = lambda request: STORMS[kind] if is_bad(request) else None
+        await stage.start(create_tps=1.0, workers=20)
+        for number in range(count):
+            stage.api.apply(job_object(f"bad-{number}", number))
+        await stage.wait(1.4 * count)  # each was tried
+        for number in range(3):
+            stage.api.apply(job_object(f"good-{number}", 5000 + number))
+            await await_created(stage, f"good-{number}", within=SECONDS)
+            await stage.wait(100.0)
+
+    played(scene)
+
+
+@pytest.mark.parametrize("kind", ["doubtful", "denied", "500"])
+def test_an_object_of_another_namespace_is_created_within_seconds_while_the_others_are_tried_first(kind: str) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.create_errors = lambda request: STORMS[kind] if is_bad(request) else None
+        await stage.start(create_tps=1.0, workers=20)
+        for number in range(60):
+            stage.api.apply(job_object(f"bad-{number}", number))
+        await stage.wait(15.0)
+        stage.api.apply(job_object("good", 5000, namespace="other"))
+        await await_created(stage, "good", within=SECONDS)
+
+    played(scene)
+
+
+def test_hundreds_of_objects_of_one_namespace_do_not_delay_ten_of_another() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.start(create_tps=1.0, workers=20)
+        for number in range(300):
+            stage.api.apply(job_object(f"many-{number}", number))
+        await stage.wait(20.0)
+        few = [f"few-{number}" for number in range(10)]
+        for number, name in enumerate(few):
+            stage.api.apply(job_object(name, 2000 + number, namespace="other"))
+        await await_created(stage, *few, within=25.0)
+        order = [name for name in created(stage) if name in few]
+        assert order == few, "in the order of creation within a namespace"
+
+    played(scene, seconds=100_000.0)
+
+
+def test_a_retry_comes_although_new_objects_never_end() -> None:
+    async def scene(stage: Stage) -> None:
+        refused = {"bad": STORMS["doubtful"]}
+        stage.service.create_errors = lambda request: refused.get(request["TrainingJobName"])
+        await stage.start(create_tps=1.0, workers=20)
+        stage.api.apply(job_object("bad"))
+        for number in range(200):
+            stage.api.apply(job_object(f"new-{number}", 1 + number))
+        await stage.wait(30.0)
+        refused.clear()
+        await await_created(stage, "bad", within=60.0)
+        assert len(created(stage)) < 150, "and not only after all the others"
+
+    played(scene, seconds=100_000.0)
+
+
+def test_a_spec_that_alone_is_answered_with_500_ends_as_refused_after_hours() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.create_errors = lambda request: STORMS["500"] if is_bad(request) else None
+        await stage.start(create_tps=1.0)
+        stage.api.apply(job_object("bad"))
+        for number in range(40):
+            stage.api.apply(job_object(f"good-{number}", 1 + number))
+            await stage.wait(300.0)
+            if number < 20:
+                assert stage.condition("Stalled", ("ml", "bad"))[0] == "", "not before two hours"
+        assert stage.condition("ACK.Terminal", ("ml", "bad"))[:2] == ("True", "CreateFailed")
+        calls = stage.service.calls.count((CREATE, "bad"))
+        await stage.wait(20_000.0)
+        assert stage.service.calls.count((CREATE, "bad")) == calls
+
+    played(scene)
+
+
+def test_an_outage_of_the_service_refuses_nobody_however_long_it_lasts() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals[CREATE] = STORMS["500"]
+        await stage.start(create_tps=1.0)
+        for number in range(20):
+            stage.api.apply(job_object(f"job-{number}", number))
+        await stage.wait(6 * 3600.0)
+        assert not any(stage.condition("Stalled", key)[0] for key in stage.api.objects)
+        del stage.service.refusals[CREATE]
+        await await_created(stage, *(f"job-{number}" for number in range(20)), within=900.0)
+
+    played(scene)
+
+
+# -- quotas -----------------------------------------------------------------------------------------------------------
+
+P3 = "ml.p3.2xlarge"
+SPOT = {"enableManagedSpotTraining": True, "stoppingCondition": {"maxRuntimeInSeconds": 60, "maxWaitTimeInSeconds": 60}}
+
+
+@pytest.mark.parametrize(
+    ("quotas", "first", "words"),
+    [
+        ({f"{P3} for training job usage": 4}, resources(8, P3), "limit 4, in use 0, requested 8 Instances"),
+        ({f"{P3} for spot training job usage": 0}, {**resources(1, P3), **SPOT}, "limit 0, in use 0, requested 1"),
+        (
+            {f"{P3} for training warm pool usage": 0},
+            resources(1, P3, keepAlivePeriodInSeconds=60),
+            "limit 0, in use 0, requested 1 Instances",
+        ),
+        ({"Number of instances across all training jobs": 5}, resources(6, P3), "limit 5, in use 0, requested 6"),
+    ],
+    ids=["more than the limit", "spot", "warm pool", "all training jobs"],
+)
+def test_a_quota_that_is_too_small_is_told_and_holds_up_nobody(
+    quotas: dict[str, float], first: dict[str, Any], words: str
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.start(create_tps=1.0)
+        stage.api.apply(job_object("first", 0, **first))
+        await stage.wait(30.0)
+        for number in (1, 2):
+            stage.api.apply(job_object(f"good-{number}", number, **resources(1, P3)))
+        await await_created(stage, "good-1", "good-2", within=SECONDS)
+        key = ("ml", "first")
+        assert stage.condition("Ready", key)[:2] == ("False", "QuotaTooSmall")
+        status, reason, message = stage.condition("ACK.Recoverable", key)
+        assert (status, reason) == ("True", "QuotaTooSmall")
+        assert words in message
+        assert "Raise the quota in Service Quotas, or request less" in message
+        assert stage.condition("Stalled", key)[0] == ""
+        await stage.wait(4 * 3600.0)
+        assert 5 <= stage.service.calls.count((CREATE, "first")) <= 12, "at long intervals"
+        stage.service.quotas.clear()
+        await await_created(stage, "first", within=3700.0)
+
+    played(scene, quotas=quotas, seconds=60.0)
+
+
+def test_an_instance_type_that_the_region_does_not_have_is_refused_at_once() -> None:
+    words = "The requested resource training-job/ml.p2.xlarge is not available in this region"
+    error = failed(CREATE, "ResourceLimitExceeded", ErrorClass.WAITING, words)
+
+    async def scene(stage: Stage) -> None:
+        stage.service.create_errors = lambda request: error if is_bad(request) else None
+        stage.api.apply(job_object("bad", 0))
+        await stage.wait(5.0)
+        assert stage.condition("ACK.Terminal", ("ml", "bad"))[:2] == ("True", "Refused")
+        stage.api.apply(job_object("good", 1))
+        await await_created(stage, "good", within=SECONDS)
+        assert stage.service.calls.count((CREATE, "bad")) == 1
+
+    played(scene)
+
+
+def test_each_quota_has_a_queue_of_its_own() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.start(create_tps=1.0)
+        stage.api.apply(job_object("holder", 0, **resources(2, P3)))
+        await stage.wait(2.0)
+        for number in range(1, 6):
+            stage.api.apply(job_object(f"waits-{number}", number, **resources(1, P3)))
+            await stage.wait(2.0)
+        await stage.wait(20.0)
+        assert created(stage) == ["holder"]
+        tries = stage.count(CREATE)
+        stage.api.apply(job_object("spot", 10, **{**resources(2, P3), **SPOT}))
+        stage.api.apply(job_object("other", 11, **resources(2)))
+        await await_created(stage, "spot", "other", within=SECONDS)
+        message = stage.condition("Ready", ("ml", "waits-3"))[2]
+        assert message == f"Waiting for the quota '{P3} for training job usage': 2 come before it."
+        assert stage.count(CREATE) <= tries + 4, "those that wait are not sent"
+
+    played(scene, quotas={f"{P3} for training job usage": 2}, seconds=1000.0)
+
+
+def test_a_large_job_waits_for_its_quota_while_small_ones_pass_and_comes_in_the_end() -> None:
+    """Of 10 instances 4 are always wanted by small jobs of a minute; the large one needs 8."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.start(create_tps=1.0)
+        for number in range(4):
+            stage.api.apply(job_object(f"early-{number}", number, **resources(1, P3)))
+        await stage.wait(10.0)
+        stage.api.apply(job_object("large", 50, **resources(8, P3)))
+        await stage.wait(5.0)
+        small = [f"small-{number}" for number in range(30)]
+        for number, name in enumerate(small):
+            stage.api.apply(job_object(name, 100 + number, **resources(1, P3)))
+        await stage.wait(15.0)
+        assert len(created(stage)) == 10, "small ones use what is free"
+        assert "large" not in created(stage)
+        await await_created(stage, "large", within=600.0)
+        assert len(created(stage)) < 30, "not behind all of the small ones"
+        await await_created(stage, *small, within=1200.0)
+
+    played(scene, quotas={f"{P3} for training job usage": 10}, seconds=60.0)
+
+
+def test_a_large_job_that_never_fits_does_not_keep_small_ones_out() -> None:
+    """Somebody else holds one instance of four for good."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.start(create_tps=1.0)
+        stage.api.apply(job_object("holder", 0, **resources(1, P3)))
+        await stage.wait(5.0)
+        stage.service.created[0].seconds = 1e9
+        stage.api.apply(job_object("large", 1, **resources(4, P3)))
+        await stage.wait(5.0)
+        small = [f"small-{number}" for number in range(15)]
+        for number, name in enumerate(small):
+            stage.api.apply(job_object(name, 10 + number, **resources(1, P3)))
+        await await_created(stage, "small-0", "small-1", within=SECONDS)
+        await stage.wait(300.0)
+        assert stage.condition("Ready", ("ml", "large"))[2].endswith(
+            "it is next; what becomes free is reserved for the one that waits longest."
+        )
+        await await_created(stage, *small, within=3600.0)
+        assert "large" not in created(stage)
+
+    played(scene, quotas={f"{P3} for training job usage": 4}, seconds=60.0)
+
+
+# -- metadata that can't be written -----------------------------------------------------------------------------------
+
+ANNOTATIONS = "metadata.annotations: Too long: may not be more than 262144 bytes"
+REFUSALS: dict[str, Callable[[], KubeError]] = {
+    "a policy": lambda: Forbidden('admission webhook "validate.kyverno" denied the request: frozen namespace'),
+    "annotations without room": lambda: Invalid(ANNOTATIONS),
+    "a role without patch": lambda: Forbidden('User "operator" cannot patch resource "trainingjobs"'),
+    "a webhook that fails": lambda: Unavailable('failed calling webhook "x": connection refused'),
+}
+
+
+def hinder(stage: Stage, refusal: Callable[[], KubeError], *, slow: float = 0.0) -> Callable[[], None]:
+    """Let the API server refuse writes of the metadata of namespace `frozen`; what ends it."""
+    taken = stage.api.patch_metadata
+
+    async def refuse(namespace: str, name: str, **change: Any) -> dict[str, Any]:
+        if namespace == "frozen":
+            await asyncio.sleep(slow)
+            raise refusal()
+        return await taken(namespace, name, **change)
+
+    def end() -> None:
+        stage.api.patch_metadata = taken  # type: ignore[method-assign]
+
+    stage.api.patch_metadata = refuse  # type: ignore[method-assign]
+    return end
+
+
+@pytest.mark.parametrize("cause", REFUSALS)
+def test_objects_whose_metadata_cannot_be_written_use_no_turn_and_say_why(cause: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.start(create_tps=1.0, workers=20)
+        end = hinder(stage, REFUSALS[cause])
+        for number in range(40):
+            stage.api.apply(job_object(f"stuck-{number}", number, namespace="frozen"))
+        await stage.wait(3.0)
+        for time in range(3):
+            good = [f"good-{time}-{number}" for number in range(5)]
+            for number, name in enumerate(good):
+                stage.api.apply(job_object(name, 3600 + time * 60 + number))
+            await await_created(stage, *good, within=SECONDS)
+            await stage.wait(200.0)
+        key = ("frozen", "stuck-7")
+        status, reason, message = stage.condition("ACK.Recoverable", key)
+        assert (status, reason) == ("True", "MetadataNotWritten")
+        assert message.endswith(str(REFUSALS[cause]()))
+        assert stage.condition("Ready", key)[:2] == ("False", "MetadataNotWritten")
+        assert stage.life is not None
+        assert ("Warning", "MetadataNotWritten", message) in stage.life.recorder.events
+        assert len(stage.life.line) == 0, "nobody waits for a turn that it can't use"
+        end()
+        await await_created(stage, *(f"stuck-{number}" for number in range(40)), within=450.0)
+
+    played(scene, seconds=100_000.0)
+
+
+def test_a_refused_write_of_metadata_is_tried_again_at_growing_intervals() -> None:
+    tries: list[float] = []
+
+    async def scene(stage: Stage) -> None:
+        def refuse() -> KubeError:
+            tries.append(asyncio.get_running_loop().time())
+            return REFUSALS["a policy"]()
+
+        hinder(stage, refuse)
+        stage.api.apply(job_object("stuck", namespace="frozen"))
+        await stage.wait(4 * 3600.0)
+        pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
+        assert pauses[0] < 3.0
+        assert min(pauses[9:]) > 140.0
+        assert max(pauses) < 302.0
+
+    played(scene)
+
+
+def test_an_object_whose_annotations_have_room_again_is_tried_at_once() -> None:
+    async def scene(stage: Stage) -> None:
+        end = hinder(stage, REFUSALS["annotations without room"])
+        stage.api.apply(job_object("stuck", namespace="frozen"))
+        await stage.wait(3600.0)
+        end()
+        stage.api.annotate(("frozen", "stuck"), note="short")
+        await await_created(stage, "stuck", within=3.0)
+
+    played(scene)
+
+
+def test_a_webhook_that_times_out_delays_other_namespaces_by_seconds() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.start(create_tps=1.0, workers=20)
+        hinder(stage, lambda: Unavailable("context deadline exceeded"), slow=10.0)
+        for number in range(40):
+            stage.api.apply(job_object(f"stuck-{number}", number, namespace="frozen"))
+        await stage.wait(3.0)
+        for hour in range(3):
+            stage.api.apply(job_object(f"good-{hour}", 3600 + hour))
+            await await_created(stage, f"good-{hour}", within=SECONDS)
+            await stage.wait(60.0)
+
+    played(scene, seconds=100_000.0)
+
+
+def test_an_object_that_was_refused_comes_behind_new_ones_after_a_restart_too() -> None:
+    async def scene(stage: Stage) -> None:
+        error: dict[str, AwsError] = {"bad": STORMS["denied"]}
+        stage.service.create_errors = lambda request: error["bad"] if is_bad(request) else None
+        await stage.start(create_tps=1.0, workers=20)
+        for number in range(100):
+            stage.api.apply(job_object(f"bad-{number}", number))
+        await stage.wait(300.0)
+        await stage.start(create_tps=1.0, workers=20)
+        stage.api.apply(job_object("good", 5000))
+        await await_created(stage, "good", within=SECONDS)
+
+    played(scene)
