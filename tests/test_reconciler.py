@@ -1318,3 +1318,22 @@ def test_an_edit_while_an_attempt_is_being_settled_reaches_the_job_that_it_made(
         assert len(stage.service.created) == 1
 
     played(scene, seconds=10_000.0)
+
+
+def test_a_second_not_found_is_believed_only_of_the_right_account() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(60.0)
+        jobs = dict(stage.service.jobs)
+        stage.service.jobs.clear()
+        stage.service.misplaced = failed("GetCallerIdentity", "AccountChanged", ErrorClass.ACCOUNT, "of another")
+        await stage.wait(900.0)
+        assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccountChanged")
+        assert stage.object["status"]["trainingJobStatus"] == "InProgress"
+        stage.service.jobs.update(jobs)
+        stage.service.misplaced = None
+        await stage.wait(60.0)
+        assert "AccountChanged" not in str(stage.object["status"]["conditions"])
+        assert stage.object["status"]["trainingJobStatus"] == "InProgress"
+
+    played(scene, seconds=10_000.0)

@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.discovery import FakeDiscovery, make_coverage
 from tests.fakes.service import wall
 from tests.fakes.virtual_time import run
-from trainingjob_operator.aws.gateway import CallerIdentity
+from trainingjob_operator.aws.identities import CallerIdentity
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.health import Readiness
 from trainingjob_operator.kube.errors import Invalid, NotLoggedIn, Unavailable

@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry
 
 from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.aws.credentials import READING_TIMEOUTS, Timeouts
-from trainingjob_operator.aws.gateway import CallerIdentity, CallTimeouts, Gateways
+from trainingjob_operator.aws.gateway import CallTimeouts, Gateways
+from trainingjob_operator.aws.identities import CallerIdentity
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import Coverage
 from trainingjob_operator.create_line import CreateLine
@@ -272,6 +273,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
             )
             loops.start("event queue", listener.run())
         loops.start("gauges", _show_gauges(jobs, queue, line, leadership, reconciler, metrics, beat.tick))
+        loops.start("account", _show_account(gateways, readiness))
         try:
             await loops.until_one_ends()
         finally:
@@ -375,4 +377,12 @@ async def _show_gauges(
         metrics.objects_are_passive(reconciler.passive())
         metrics.queue_is(queue.depth)
         metrics.leading(leadership.is_leading())
+        await asyncio.sleep(GAUGE_SECONDS)
+
+
+async def _show_account(gateways: Gateways, readiness: Readiness) -> None:
+    """Say in readiness while the operator's credentials are of another account than at its start."""
+    while True:
+        problem = gateways.account_problem
+        readiness.note(AWS, [] if problem is None else [problem])
         await asyncio.sleep(GAUGE_SECONDS)

@@ -118,6 +118,8 @@ class JobCalls:
             answer = await self._accounts.get(work.target).describe(identity.job_name)
         except AwsError as error:
             if error.kind is ErrorClass.NOT_FOUND:
+                if not await self._is_confirmed(work):
+                    return False
                 memory.note_absent(self._clocks.monotonic())
                 self._note_success(decision.DESCRIBE, work)
             else:
@@ -138,6 +140,17 @@ class JobCalls:
             self._compare(answer, work)
         memory.compared_generation = view.resource.generation
         return False
+
+    async def _is_confirmed(self, work: Work) -> bool:
+        """Whether a second NotFound, which is believed, is of the right account."""
+        if work.view.memory.absent_since is None or work.view.arn is None:
+            return True
+        try:
+            await self._accounts.confirm(work.target)
+        except AwsError as error:
+            self._note(error, work, decision.DESCRIBE)
+            return False
+        return True
 
     def _compare(self, answer: Mapping[str, Any], work: Work) -> None:
         """What of the spec is not what runs, and what can be done about it."""

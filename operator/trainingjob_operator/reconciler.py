@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.job_calls import Access, JobCalls, Standing, Work, refuse
@@ -56,6 +57,9 @@ log = logging.getLogger(__name__)
 
 FENCED_SECONDS = 0.5
 """Time until the next try where leadership is too near its end for a call; a renewal, or its loss, comes about then."""
+
+BUSY_SECONDS = 5.0
+"""The longest pause where so many calls to a job's account and region are under way that it has to come later."""
 
 MAX_STEPS = 20
 """More than the longest way through decision.py; one pass that takes more goes in a circle."""
@@ -141,6 +145,9 @@ class Reconciler:
         except NotLeading:
             outcome = "not_leading"
             self._queue.add(key, FENCED_SECONDS)
+        except Busy:
+            outcome = "busy"
+            self._queue.retry(key, BUSY_SECONDS)
         except NotFound:
             outcome = "gone"
             if self._jobs.get(key) is not None:  # the API server may answer so once; the watch tells what is deleted
@@ -276,6 +283,7 @@ class Reconciler:
             role_arn=role,
             endpoint_url=policy.endpoint_url,
             external_id=None if role is None else self._standing.external_id,
+            namespace=None if role is None else resource.namespace,
         )
         return Access(target, None)
 
@@ -457,7 +465,8 @@ class Reconciler:
         if identity is None or target is None or ended:
             self._jobs.watch(work.tracked, None)
         else:
-            self._jobs.watch(work.tracked, Live(target, identity, seen.summary()))
+            shared = replace(target, namespace=None)  # one sweep for all namespaces
+            self._jobs.watch(work.tracked, Live(shared, identity, seen.summary()))
 
     async def _refresh(self, key: Key) -> None:
         """The write met another state of the object than the known one: read it, and reconcile it again."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
-from trainingjob_operator.aws.gateway import CallerIdentity
+from trainingjob_operator.aws.identities import CallerIdentity
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import SURVEY_SECONDS, Coverage
 from trainingjob_operator.health import Readiness

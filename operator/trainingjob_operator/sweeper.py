@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.aws.gateway import Accounts, Target
+from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
@@ -29,6 +30,9 @@ BACKOFF_LIMIT = 10.0
 
 EVENTFUL_SECONDS = 60.0
 """Time between two sweeps where events tell of changes first."""
+
+BUSY_SECONDS = 1.0
+"""Until the next try where too many calls to places that have not answered yet are under way."""
 
 DENIED_SECONDS = 60.0
 """How often List is tried again where it is denied."""
@@ -116,6 +120,7 @@ class Sweeper:
     def _end(self, target: Target) -> None:
         loop = self._loops.pop(target)
         del self._turned[target]
+        self._looked_at_each.pop(target, None)
         if loop.done() and not loop.cancelled():  # it never ends by itself; the next round starts it again
             where = {"account": target.account, "region": target.region}
             log.error("A defect ended the sweep", exc_info=loop.exception(), extra=where)
@@ -141,6 +146,10 @@ class Sweeper:
             await self._await_budget(target)
             try:
                 summaries, token = await self._accounts.get(target).list_page(**request.filters)
+            except Busy:
+                sweep.abandon(self._clocks.monotonic())
+                await asyncio.sleep(BUSY_SECONDS)
+                continue
             except AwsError as error:
                 failures += 1
                 sweep.abandon(self._clocks.monotonic())

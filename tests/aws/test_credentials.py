@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import http.server
 import ipaddress
+import re
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json
-from trainingjob_operator.aws.credentials import MODELS, RENEWAL_SECONDS
-from trainingjob_operator.aws.gateway import METHODS, CallerIdentity, Gateway, Target
+from trainingjob_operator.aws.credentials import MODELS, RENEWAL_SECONDS, name_session
+from trainingjob_operator.aws.gateway import METHODS, Gateway, Target
+from trainingjob_operator.aws.identities import CallerIdentity
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
@@ -195,6 +197,105 @@ async def test_pod_identity_gives_keys_for_a_rotated_token(
     assert [call["account"] for call in sagemaker.calls("ListTrainingJobs")] == [OTHER, OTHER]
 
 
+def refuse(server: StandIn, code: str, operation: str = "ListTrainingJobs") -> None:
+    server.fault("error", operation, code=code, status=403)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("role", [None, ROLE])
+async def test_a_region_that_is_not_enabled_is_to_blame_and_renews_nothing(
+    sagemaker: StandIn, bench: Bench, role: str | None, environment: pytest.MonkeyPatch
+) -> None:
+    gateways = bench.gateways(identity_endpoint_url=sagemaker.url)
+    environment.setenv("AWS_ENDPOINT_URL_SAGEMAKER", sagemaker.url)
+    account = OWN if role is None else OTHER
+    gateway = gateways.get(Target(account, REGION, role_arn=role))
+    for code in ("UnrecognizedClientException", "InvalidClientTokenId"):
+        bench.clock.now += RENEWAL_SECONDS
+        fault = sagemaker.fault("error", "ListTrainingJobs", code=code, status=403, count=1)
+        assert fault is not None
+        failure = await failure_of(gateway.list_page())
+        assert (failure.code, failure.kind) == ("RegionNotEnabled", ErrorClass.REGION)
+        assert REGION in failure.message
+        assert account in failure.message
+        await gateway.list_page()
+    assert len(sagemaker.calls("sts:AssumeRole")) == (0 if role is None else 1)
+    assert len(sagemaker.calls("sts:GetCallerIdentity")) == 2
+
+
+@pytest.mark.usefixtures("environment")
+async def test_an_endpoint_that_refuses_all_keys_renews_nothing(sagemaker: StandIn, bench: Bench) -> None:
+    async def behave(_: Request) -> tuple[int, bytes]:
+        return answer_json({"__type": "ExpiredTokenException", "message": "no"}, 400)
+
+    async with RawServer(behave) as server:
+        gateways = bench.gateways()
+        foreign = gateways.get(Target(OTHER, REGION, role_arn=ROLE, endpoint_url=server.url))
+        for _ in range(3):
+            bench.clock.now += RENEWAL_SECONDS
+            assert (await failure_of(foreign.list_page())).kind is ErrorClass.CREDENTIALS
+        await gateways.get(Target(OTHER, REGION, role_arn=ROLE)).list_page()
+    assert len(sagemaker.calls("sts:AssumeRole")) == 1
+
+
+async def test_a_wrong_secret_key_is_read_again(
+    environment: pytest.MonkeyPatch, sagemaker: StandIn, bench: Bench, tmp_path: Path
+) -> None:
+    environment.delenv("AWS_ACCESS_KEY_ID")
+    environment.delenv("AWS_SECRET_ACCESS_KEY")
+    environment.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    write_keys(tmp_path / "credentials", "AKIAOLD")
+    own = bench.gateways().get(Target(OWN, REGION))
+    sagemaker.identity(refused_keys={"AKIAOLD": "InvalidSignatureException"})
+    await failure_of(own.list_page())
+    write_keys(tmp_path / "credentials", f"AKIA{OWN}")
+    bench.clock.now += RENEWAL_SECONDS
+    assert (await failure_of(own.list_page())).kind is ErrorClass.CREDENTIALS
+    await own.list_page()
+
+
+async def test_credentials_of_another_account_send_nothing_until_they_are_the_same_again(
+    environment: pytest.MonkeyPatch,
+    sagemaker: StandIn,
+    bench: Bench,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    environment.delenv("AWS_ACCESS_KEY_ID")
+    environment.delenv("AWS_SECRET_ACCESS_KEY")
+    environment.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    write_keys(tmp_path / "credentials", f"AKIA{OWN}")
+    gateways = bench.gateways()
+    await gateways.caller_identity()
+    own = gateways.get(Target(OWN, REGION))
+    await own.list_page()
+    await gateways.confirm(Target(OWN, REGION))
+    assert gateways.account_problem is None
+
+    sagemaker.identity(refused_keys={f"AKIA{OWN}": "ExpiredTokenException"})
+    write_keys(tmp_path / "credentials", f"AKIA{OTHER}")
+    bench.clock.now += RENEWAL_SECONDS
+    assert (await failure_of(own.list_page())).kind is ErrorClass.CREDENTIALS
+    for _ in range(3):
+        failure = await failure_of(own.stop("job"))
+        assert (failure.code, failure.kind, failure.definite) == ("AccountChanged", ErrorClass.ACCOUNT, True)
+        assert OWN in failure.message
+        assert OTHER in failure.message
+        assert gateways.account_problem == failure.message
+    assert sagemaker.calls("StopTrainingJob") == []
+    assert [record.levelname for record in caplog.records if OTHER in record.getMessage()] == ["ERROR"]
+    bench.clock.now += RENEWAL_SECONDS
+    failure = await failure_of(gateways.confirm(Target(OWN, REGION)))
+    assert (failure.code, failure.kind) == ("AccountChanged", ErrorClass.ACCOUNT)
+
+    write_keys(tmp_path / "credentials", "AKIANEW")  # of the default account, which is the first one
+    assert (await failure_of(own.list_page())).kind is ErrorClass.ACCOUNT  # the file is read again with this
+    await own.list_page()
+    bench.clock.now += RENEWAL_SECONDS
+    await gateways.confirm(Target(OWN, REGION))
+    assert gateways.account_problem is None
+
+
 # -- assumed roles ----------------------------------------------------------------------------------------
 
 
@@ -203,12 +304,29 @@ async def test_a_role_is_assumed_once_for_all_its_regions(sagemaker: StandIn, be
     gateways = bench.gateways()
     for region in (REGION, "eu-west-1"):
         gateway = gateways.get(Target(OTHER, region, role_arn=ROLE))
-        await asyncio.gather(*(gateway.list_page() for _ in range(8)))
+        await asyncio.gather(*(gateway.list_page() for _ in range(3)))
     assert len(sagemaker.calls("sts:AssumeRole")) == 1
     assert {(call["account"], call["region"]) for call in sagemaker.calls("ListTrainingJobs")} == {
         (OTHER, REGION),
         (OTHER, "eu-west-1"),
     }
+
+
+@pytest.mark.usefixtures("environment")
+async def test_the_session_of_a_role_is_called_after_the_namespace(sagemaker: StandIn, bench: Bench) -> None:
+    sagemaker.identity(denied_roles=[ROLE.replace("jobs", "none")])
+    gateways = bench.gateways()
+    for namespace in ("team-a", "team-b"):
+        await gateways.get(Target(OTHER, REGION, role_arn=ROLE, namespace=namespace)).list_page()
+    assert len(sagemaker.calls("sts:AssumeRole")) == 2
+
+
+@pytest.mark.parametrize("namespace", ["team-a", "a" * 43, "a" * 44, "b" * 63])
+def test_the_name_of_a_session_is_one_that_sts_takes(namespace: str) -> None:
+    name = name_session(namespace)
+    assert re.fullmatch(r"trainingjob-operator\.[\w+=,.@-]*", name)
+    assert len(name) <= 64
+    assert name_session(namespace[:-1] + "c") != name
 
 
 @pytest.mark.usefixtures("environment")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -17,7 +19,9 @@ import pytest
 from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json, hanging_server
 from trainingjob_operator.aws.budget import SETTLING
 from trainingjob_operator.aws.credentials import Timeouts
+from trainingjob_operator.aws.event_queue import THREADS as QUEUE_THREADS
 from trainingjob_operator.aws.gateway import CallTimeouts, Gateway, Target
+from trainingjob_operator.aws.lanes import DARK_AFTER, NEWCOMERS, PROBE_FIRST, PROBE_LIMIT, SHARE, Busy
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from tests.sagemaker.stand_in import StandIn
 
 ACCOUNT = "123456789012"
+ALL_THREADS_OF_ONE = 1 + QUEUE_THREADS
+"""What gateways with one thread have in all."""
 SHORT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5))
 IMPATIENT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5), patience=2.5)
 """Making a client takes as long on a loaded machine: only where that is what is tested."""
@@ -129,12 +135,6 @@ async def test_requests_name_the_operator_and_its_version(bench: Bench) -> None:
     async with RawServer(behave) as server:
         await gateway_to(server.url, bench).list_page()
         assert server.requests[0].headers["user-agent"].endswith("trainingjob-operator/1.2.3")
-
-
-async def test_a_target_has_one_gateway(bench: Bench) -> None:
-    gateways = bench.gateways()
-    assert gateways.get(Target(ACCOUNT, REGION)) is gateways.get(Target(ACCOUNT, REGION))
-    assert gateways.get(Target(ACCOUNT, REGION)) is not gateways.get(Target(ACCOUNT, "eu-west-1"))
 
 
 # -- errors -----------------------------------------------------------------------------------------------
@@ -274,6 +274,27 @@ async def test_an_unknown_region_is_refused(bench: Bench) -> None:
     assert (failure.kind, failure.definite) == (ErrorClass.REFUSED, True)
 
 
+async def test_a_misspelt_region_is_named_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", know_no_name)
+    failure = await failure_of(bench.gateways().get(Target(ACCOUNT, "us-esat-1")).stop("job"))
+    assert (failure.code, failure.kind, failure.definite) == ("RegionNotFound", ErrorClass.REGION, True)
+    assert "us-esat-1" in failure.message
+    assert "api.sagemaker.us-esat-1.amazonaws.com" in failure.message
+
+
+async def test_a_name_without_an_address_in_a_known_region_may_pass(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", know_no_name)
+    for target in (Target(ACCOUNT, "eu-west-1"), Target(ACCOUNT, "us-esat-1", endpoint_url="http://vpce.example")):
+        failure = await failure_of(bench.gateways().get(target).stop("job"))
+        assert (failure.code, failure.kind, failure.definite) == ("NameNotResolved", ErrorClass.RETRY, True)
+
+
+def know_no_name(*_: object, **__: object) -> None:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
 # -- the fence --------------------------------------------------------------------------------------------
 
 MUTATING: list[Callable[[Gateway], Awaitable[object]]] = [
@@ -341,53 +362,116 @@ async def test_an_answer_that_trickles_in_ends_at_the_deadline(bench: Bench) -> 
         return 200, b"{}"
 
     async with RawServer(behave, pause_seconds=0.1) as server:
-        timeouts = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5), patience=1.0)
-        failure = await failure_of(gateway_to(server.url, bench, timeouts=timeouts).stop("job"))
-    assert (failure.code, failure.definite) == ("DeadlineExceeded", False)
+        gateways = bench.gateways(threads=1, timeouts=SHORT)
+        gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=server.url))
+        for _ in range(3):  # more than there are threads: each call gives its own back
+            failure = await failure_of(gateway.stop("job"))
+            assert (failure.code, failure.definite) == ("DeadlineExceeded", False)
+        assert len(server.requests) == 3
+
+
+async def test_a_handshake_that_trickles_in_ends_at_the_deadline(bench: Bench) -> None:
+    begun = 0
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal begun
+        begun += 1
+        writer.write(b"\x16\x03\x03\x7f\xff")  # a record of 32 kB, of which one byte comes now and then
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                await writer.drain()
+                await asyncio.sleep(0.1)
+                writer.write(b"\x02")
+        writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        gateway = gateway_to(url, bench, threads=1, timeouts=SHORT)
+        for _ in range(3):
+            assert (await failure_of(gateway.stop("job"))).code in ("DeadlineExceeded", "SSLError")
+        assert begun == 3
 
 
 async def test_a_call_that_finds_no_thread_in_time_is_never_sent(bench: Bench) -> None:
     async with hanging_server() as server:
-        timeouts = CallTimeouts(reading=Timeouts(5, 5), mutating=Timeouts(0.1, 0.1), patience=0.1)
-        gateway = gateway_to(server.url, bench, threads=2, timeouts=timeouts)
-        blocking = asyncio.create_task(failure_of(gateway.describe("first")))
-        await server.received()
-        failure = await failure_of(gateway.stop("second"))
-        assert (failure.code, failure.definite) == ("DeadlineExceeded", True)
-    await blocking
+        timeouts = CallTimeouts(reading=Timeouts(5, 5), mutating=Timeouts(0.1, 0.1), patience=2.0)
+        gateways = bench.gateways(threads=1, timeouts=timeouts)
+        gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=server.url))
+        blocking = [asyncio.create_task(failure_of(gateway.describe("first"))) for _ in range(ALL_THREADS_OF_ONE)]
+        await server.received(len(blocking))
+        other = gateways.get(Target(ACCOUNT, "eu-west-1", endpoint_url=server.url))
+        failure = await failure_of(other.stop("second"))
+        assert (failure.code, failure.definite) == ("NotSent", True)
+    await asyncio.gather(*blocking)
     await asyncio.sleep(0.1)
-    assert [request.operation for request in server.requests] == ["DescribeTrainingJob"]
+    assert {request.operation for request in server.requests} == {"DescribeTrainingJob"}
 
 
 async def test_a_cancelled_call_that_has_not_begun_is_never_sent(bench: Bench) -> None:
     async with hanging_server() as server:
-        gateway = gateway_to(server.url, bench, threads=2, timeouts=SHORT)
-        blocking = asyncio.create_task(failure_of(gateway.describe("first")))
-        await server.received()
-        unwanted = asyncio.create_task(gateway.stop("second"))
+        gateways = bench.gateways(threads=1, timeouts=CallTimeouts(reading=Timeouts(5, 5)))
+        gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=server.url))
+        blocking = [asyncio.create_task(failure_of(gateway.describe("first"))) for _ in range(ALL_THREADS_OF_ONE)]
+        await server.received(len(blocking))
+        other = gateways.get(Target(ACCOUNT, "eu-west-1", endpoint_url=server.url))
+        unwanted = asyncio.create_task(other.stop("second"))
         await asyncio.sleep(0.05)
         unwanted.cancel()
         with pytest.raises(asyncio.CancelledError):
             await unwanted
-        await blocking
+        for call in blocking:
+            call.cancel()
+        await asyncio.gather(*blocking, return_exceptions=True)
         await asyncio.sleep(0.1)
-        assert [request.operation for request in server.requests] == ["DescribeTrainingJob"]
+        assert {request.operation for request in server.requests} == {"DescribeTrainingJob"}
 
 
-async def test_a_target_that_hangs_leaves_threads_to_others(sagemaker: StandIn, bench: Bench) -> None:
+async def test_a_target_that_hangs_leaves_threads_and_workers_to_others(sagemaker: StandIn, bench: Bench) -> None:
     sagemaker.create_job("job")
     async with hanging_server() as server:
-        gateways = bench.gateways(threads=4)
+        gateways = bench.gateways()
         hung = gateways.get(Target("111122223333", REGION, endpoint_url=server.url))
-        calls = [asyncio.create_task(failure_of(hung.describe(str(n)))) for n in range(20)]
-        await server.received(3)
+        calls = [asyncio.create_task(hung.describe(str(number))) for number in range(20)]
+        await server.received(NEWCOMERS // 2)
+        put_off, under_way = await asyncio.wait(calls, timeout=0.1)
+        assert len(under_way) == len(server.requests) == NEWCOMERS // 2
+        assert {type(call.exception()) for call in put_off} == {Busy}
         well = gateways.get(Target(ACCOUNT, REGION, endpoint_url=sagemaker.url))
-        async with asyncio.timeout(9):  # sooner than a call that hangs gives its thread back
-            await asyncio.gather(*(well.describe("job") for _ in range(20)))
-        assert len(server.requests) == 3
+        await well.describe("job")
+        await asyncio.gather(*(well.describe("job") for _ in range(SHARE)))
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_a_target_that_does_not_answer_is_left_alone_but_for_a_probe(bench: Bench) -> None:
+    answers: list[bytes] = []
+
+    async def behave(_: Request) -> tuple[int, bytes]:
+        while not answers:  # a server that hangs
+            await asyncio.sleep(0.01)
+        return 200, answers[0]
+
+    async with RawServer(behave) as server:
+        gateway = gateway_to(server.url, bench, timeouts=CallTimeouts(Timeouts(0.2, 0.2), Timeouts(0.2, 0.2)))
+        for _ in range(DARK_AFTER):
+            assert (await failure_of(gateway.stop("job"))).code in ("ReadTimeoutError", "DeadlineExceeded")
+        failure = await failure_of(gateway.stop("job"))
+        assert (failure.code, failure.kind, failure.definite) == ("NotAnswering", ErrorClass.RETRY, True)
+        assert server.url in failure.message
+        assert REGION in failure.message
+        assert len(server.requests) == DARK_AFTER
+
+        bench.clock.now += PROBE_FIRST
+        outcomes = await asyncio.gather(*(gateway.stop("job") for _ in range(5)), return_exceptions=True)
+        assert [getattr(outcome, "code", None) for outcome in outcomes[1:]] == ["NotAnswering"] * 4
+        assert len(server.requests) == DARK_AFTER + 1
+
+        answers.append(b"{}")
+        bench.clock.now += PROBE_LIMIT
+        await gateway.stop("job")
+        await asyncio.gather(*(gateway.stop("job") for _ in range(5)))
 
 
 async def test_a_call_whose_credentials_come_too_late_is_never_sent(
@@ -406,7 +490,7 @@ async def test_a_call_whose_credentials_come_too_late_is_never_sent(
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/credentials")
         gateway = gateway_to(sagemaker.url, bench, threads=2, timeouts=IMPATIENT)
         failure = await failure_of(gateway.stop("job"))
-        assert (failure.code, failure.definite) == ("DeadlineExceeded", True)
+        assert (failure.code, failure.definite) == ("NotSent", True)
         released.set()
         await failure_of(gateway.describe("job"))  # the thread is free again when this is done
     assert [call["operation"] for call in sagemaker.calls()] == ["DescribeTrainingJob"]

@@ -91,6 +91,8 @@ class FakeService:
     quotas: dict[str, float] = field(default_factory=dict)
     """By the name that the service gives a quota; the others have no limit."""
     fault: Callable[[str, bool], None] = lambda _operation, _before: None
+    misplaced: AwsError | None = None
+    """What is answered to the question whose credentials these are."""
     jobs: dict[tuple[str, str, str], Job] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     created: list[Job] = field(default_factory=list)
@@ -98,6 +100,12 @@ class FakeService:
 
     def get(self, target: Target) -> "FakeGateway":
         return FakeGateway(self, target)
+
+    async def confirm(self, target: Target) -> None:
+        """Whose credentials these are is asked of STS."""
+        self.calls.append(("GetCallerIdentity", target.account))
+        if self.misplaced is not None:
+            raise self.misplaced
 
     def running(self) -> list[Job]:
         now = asyncio.get_running_loop().time()

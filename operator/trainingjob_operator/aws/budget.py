@@ -12,6 +12,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from trainingjob_operator.aws.recent import Recent
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -174,6 +176,10 @@ class OperationBudgets:
     delete_tags: Budget
 
 
+REGIONS: Final = 512
+IDLE_SECONDS: Final = 600.0
+"""Budgets that nobody asked for so long, or so many others later, are forgotten: a new one starts full as well."""
+
 _GENEROUS: Final = Limits(rate=10, burst=100, ceiling=100)
 
 
@@ -195,16 +201,19 @@ class Budgets:
             # the account's quota is 2 a second and shared with other tools: recovers, but never grows
             "list_page": Limits(list_tps, max(10, list_tps), list_tps, peak=max(2, list_tps)),
         }
-        self._budgets: dict[tuple[str, str], OperationBudgets] = {}
+        self._budgets: Recent[tuple[str, str], OperationBudgets] = Recent(
+            limit=REGIONS, seconds=IDLE_SECONDS, clock=clock
+        )
 
     def of(self, account: str, region: str) -> OperationBudgets:
         """The budgets of that account and region, made at the first question."""
         found = self._budgets.get((account, region))
         if found is None:
-            found = self._budgets[account, region] = OperationBudgets(
+            found = OperationBudgets(
                 **{
                     name: Budget(self._limits.get(name, _GENEROUS), self._clock)
                     for name in OperationBudgets.__dataclass_fields__
                 }
             )
+            self._budgets.put((account, region), found)
         return found

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
 import threading
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -19,6 +22,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
     SSLError,
 )
+from urllib3.exceptions import NameResolutionError
 
 from trainingjob_operator.aws.threads import Threads
 from trainingjob_operator.logic.errors import AwsError, ErrorClass, classify, is_clock, is_named, readable
@@ -36,8 +40,8 @@ T = TypeVar("T")
 class Caller:
     """Makes the calls; its threads are bounded and never keep the process from ending.
 
-    `before_send` belongs into the sessions (aws/credentials.py), which call it in the thread right before a request
-    goes out.
+    `before_send` and `hold` belong into the sessions (aws/credentials.py), which call them in the thread right before
+    a request goes out, and before a socket is used.
     """
 
     def __init__(self, *, threads: int, clock: Callable[[], float]) -> None:
@@ -50,12 +54,18 @@ class Caller:
         attempt: _Attempt = self._thread.attempt
         attempt.start()
 
+    def hold(self, sock: socket.socket) -> None:
+        """The calling thread is about to use this socket: the end of its call ends it too."""
+        attempt: _Attempt = self._thread.attempt
+        attempt.hold(sock)
+
     async def call(
         self,
         operation: str,
         work: Callable[[], T],
         *,
-        deadline: float,
+        patience: float,
+        seconds: float,
         slots: asyncio.Semaphore,
         fence: Callable[[], None] | None = None,
         observe: Observe | None = None,
@@ -63,26 +73,39 @@ class Caller:
         """What `work` returns; raises AwsError, or what `fence` raises, and then nothing was sent.
 
         :param work: sends one request and reads its answer; what it raises after sending is an unreadable answer
-        :param deadline: seconds until the caller waits no longer; what was not sent by then never is
+        :param patience: seconds to wait for a thread and for credentials; what was not sent by then never is
+        :param seconds: from sending to the end of the answer, however it comes; then the connection is closed
         :param slots: bounds the threads that calls like this one occupy, hung ones included
         :param fence: called in the thread right before sending
         """
-        attempt = _Attempt(self._clock, fence)
+        loop = asyncio.get_running_loop()
+        limit = asyncio.timeout(patience)
+
+        def extend() -> None:
+            with contextlib.suppress(RuntimeError):  # the caller waits no longer
+                limit.reschedule(loop.time() + seconds)
+
+        attempt = _Attempt(self._clock, fence, lambda: loop.call_soon_threadsafe(extend))
 
         def attempt_work() -> T:
             self._thread.attempt = attempt
-            return work()
+            try:
+                return work()
+            finally:
+                attempt.let_go()
 
         try:
-            async with asyncio.timeout(deadline):
+            async with limit:
                 result = await self._in_thread(attempt_work, slots)
         except asyncio.CancelledError:
             attempt.give_up()
             raise
+        except AwsError:  # raised before anything was sent
+            raise
         except Exception as error:
             if attempt.stopped_by is not None:
                 raise attempt.stopped_by from None
-            failure = self._failure(operation, error, attempt, deadline)
+            failure = self._failure(operation, error, attempt, patience, seconds)
             self._report(operation, attempt, observe, failure)
             raise failure from error
         self._report(operation, attempt, observe, None)
@@ -110,12 +133,14 @@ class Caller:
         return await asyncio.wrap_future(future)
 
     @staticmethod
-    def _failure(operation: str, error: Exception, attempt: _Attempt, deadline: float) -> AwsError:
-        if isinstance(error, TimeoutError):
-            unsent = attempt.give_up()
-            message = f"No answer within {deadline:.0f} s."
-            return AwsError(operation, "DeadlineExceeded", message, ErrorClass.RETRY, definite=unsent, answered=False)
-        return translate(operation, error, sent=attempt.sent_at is not None)
+    def _failure(operation: str, error: Exception, attempt: _Attempt, patience: float, seconds: float) -> AwsError:
+        if not isinstance(error, TimeoutError):
+            return translate(operation, error, sent=attempt.sent_at is not None)
+        if attempt.give_up():
+            code, message = "NotSent", f"No thread, or no credentials, within {patience:.0f} s."
+        else:
+            code, message = "DeadlineExceeded", f"No whole answer within {seconds:.0f} s."
+        return AwsError(operation, code, message, ErrorClass.RETRY, definite=code == "NotSent", answered=False)
 
     def _report(self, operation: str, attempt: _Attempt, observe: Observe | None, failure: AwsError | None) -> None:
         if observe is not None and attempt.sent_at is not None:
@@ -125,11 +150,16 @@ class Caller:
 class _Attempt:
     """One call, seen from its thread and from whoever waits for it: it is sent, or given up, never both."""
 
-    def __init__(self, clock: Callable[[], float], fence: Callable[[], None] | None) -> None:
+    def __init__(
+        self, clock: Callable[[], float], fence: Callable[[], None] | None, started: Callable[[], object]
+    ) -> None:
+        """:param started: called in the thread when the request goes out"""
         self._clock = clock
         self._fence = fence
+        self._started = started
         self._lock = threading.Lock()
         self._given_up = False
+        self._held: socket.socket | None = None
         self.sent_at: float | None = None
         self.stopped_by: Exception | None = None
 
@@ -145,12 +175,35 @@ class _Attempt:
                     self.stopped_by = error
                     raise
             self.sent_at = self._clock()
+        self._started()
+
+    def hold(self, sock: socket.socket) -> None:
+        """The call uses this socket from now on; raises if nobody waits for it any more."""
+        with self._lock:
+            self._close()
+            if self._given_up:
+                raise _GivenUpError
+            # a handle of its own: the socket may be wrapped for TLS, or closed and its number used for another
+            self._held = socket.socket(fileno=os.dup(sock.fileno()))
+
+    def let_go(self) -> None:
+        """The thread is done with it."""
+        with self._lock:
+            self._close()
 
     def give_up(self) -> bool:
-        """From now on it will not be sent; whether it had not been sent yet."""
+        """From now on it will not be sent, nor its answer read on; whether it had not been sent yet."""
         with self._lock:
             self._given_up = True
+            if self._held is not None:
+                with contextlib.suppress(OSError):  # the peer was faster
+                    self._held.shutdown(socket.SHUT_RDWR)
             return self.sent_at is None
+
+    def _close(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
 
 class _GivenUpError(Exception):
@@ -173,6 +226,9 @@ def translate(operation: str, error: Exception, *, sent: bool) -> AwsError:
     elif sent and not isinstance(error, BotoCoreError):
         # the exception's own text may quote the answer
         code, message = "UnreadableAnswer", "The answer could not be read."
+    elif isinstance(error, EndpointConnectionError) and isinstance(error.kwargs.get("error"), NameResolutionError):
+        host = urlsplit(error.kwargs["endpoint_url"]).hostname
+        code, message = "NameNotResolved", f"The name of the endpoint, {host}, can't be resolved."
     else:
         code, message = type(error).__name__, str(error)
     kind = classify(operation, code, message, status)

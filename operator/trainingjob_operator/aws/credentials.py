@@ -6,6 +6,9 @@ made one at a time, and the settings that all of them share. What is called is g
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
@@ -23,11 +26,17 @@ from botocore.loaders import Loader
 from botocore.session import Session
 from botocore.utils import parse_timestamp
 
+from trainingjob_operator.aws.connections import show_sockets
+from trainingjob_operator.aws.recent import Recent
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
+
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 ROLE_SESSION_NAME: Final = "trainingjob-operator"
-"""The session name of assumed roles, as CloudTrail and access-denied messages show it."""
+"""The session name of assumed roles, as CloudTrail and access-denied messages show it; a namespace follows."""
+_NAME_LIMIT: Final = 64
 
 
 class Timeouts(NamedTuple):
@@ -48,6 +57,25 @@ MODELS: Final = Path(__file__).with_name("models")
 RENEWAL_SECONDS: Final = 30.0
 """A session is made anew at most this often."""
 
+CLIENTS: Final = 64
+SESSIONS: Final = 64
+IDLE_SECONDS: Final = 600.0
+"""Clients (a third of a megabyte each) and sessions are kept until so many others were used, or for so long."""
+
+log = logging.getLogger(__name__)
+
+
+class Principal(NamedTuple):
+    """As whom calls are made; without a role as the operator itself."""
+
+    role_arn: str | None = None
+    external_id: str | None = None
+    namespace: str | None = None
+    """In whose name the role is assumed; the session is called after it."""
+
+
+OWN: Final = Principal()
+
 
 class Sessions:
     """One botocore session for the operator's own account and one per assumed role; safe to use from any thread."""
@@ -60,6 +88,7 @@ class Sessions:
         connections: int,
         clock: Callable[[], float],
         before_send: Callable[[], None],
+        hold: Callable[[socket.socket], None],
         identity_endpoint_url: str | None = None,
     ) -> None:
         """Make no session yet.
@@ -69,11 +98,13 @@ class Sessions:
         :param connections: how many each client keeps, not fewer than there are threads
         :param before_send: called in the calling thread right before a client sends a request, which it can prevent
             by raising; not for requests on the way to credentials
+        :param hold: called in the calling thread with every socket before it is used
         :param identity_endpoint_url: another endpoint of STS; botocore's AWS_ENDPOINT_URL_STS holds without it
         """
         self._region = region
         self._identity_endpoint_url = identity_endpoint_url
         self._before_send = before_send
+        self._hold = hold
         self._clock = clock
         self._config = Config(
             connect_timeout=IDENTITY_TIMEOUTS.connect,
@@ -87,8 +118,15 @@ class Sessions:
         )
         self._lock = RLock()
         self._loader = Loader(extra_search_paths=[str(MODELS)])
-        self._sessions: dict[_Principal, _Session] = {}
-        self._clients: dict[_ClientKey, Any] = {}
+        self._sessions: Recent[Principal, _Session] = Recent(
+            limit=SESSIONS, seconds=IDLE_SECONDS, clock=clock, is_busy=lambda session: session.is_own
+        )
+        self._clients: Recent[_ClientKey, Any] = Recent(
+            limit=CLIENTS, seconds=IDLE_SECONDS, clock=clock, drop=lambda client: client.close()
+        )
+        self._account: str | None = None
+        self._accounts_by_key: dict[str, str] = {}
+        self._shown: str | None = None
 
     def client(
         self,
@@ -96,54 +134,70 @@ class Sessions:
         *,
         region: str,
         timeouts: Timeouts,
-        role_arn: str | None = None,
-        external_id: str | None = None,
+        principal: Principal = OWN,
         endpoint_url: str | None = None,
     ) -> Any:
-        """The client of `service`, with the operator's own credentials or an assumed role's; always the same one.
+        """The client of `service`, with the principal's credentials; the same one while it is in use.
 
         Raises what botocore raises, NoCredentialsError among others. May ask the container's or the instance's
         credential endpoint, so belongs into a thread. Without `endpoint_url` botocore's own variables hold.
         """
-        principal = _Principal(role_arn, external_id)
         key = _ClientKey(principal, service, region, endpoint_url, timeouts)
         client = self._clients.get(key)
         if client is not None:
             return client
         with self._lock:
-            if key not in self._clients:
-                self._clients[key] = self._new_client(key)
-            return self._clients[key]
+            client = self._clients.get(key)
+            if client is None:
+                client = self._new_client(key)
+                self._clients.put(key, client)
+            return client
 
-    def identity_client(self) -> Any:
-        """The client of STS with the operator's own credentials."""
+    def identity_client(self, principal: Principal = OWN) -> Any:
+        """The client of STS with the principal's credentials."""
         return self.client(
             "sts",
             region=self._region,
             timeouts=IDENTITY_TIMEOUTS,
+            principal=principal,
             endpoint_url=self._identity_endpoint_url,
         )
 
-    def renew(self, role_arn: str | None = None, external_id: str | None = None) -> None:
+    def knows_region(self, region: str) -> bool:
+        """Whether botocore's data name the region; there are newer ones."""
+        data = self._loader.load_data("endpoints")
+        return any(region in partition["regions"] for partition in data["partitions"])
+
+    def expect_account(self, account: str) -> None:
+        """From now on the operator's own credentials send nothing unless STS says that they are of that account."""
+        self._account = self._shown = account
+
+    @property
+    def account_problem(self) -> str | None:
+        """That the operator's credentials were of another account when last used, in a sentence."""
+        if self._account is None or self._shown == self._account:
+            return None
+        return (
+            f"The operator's credentials are of account {self._shown} now, and were of {self._account} at its start. "
+            f"It sends nothing with them until they are of {self._account} again. To serve the other, restart it."
+        )
+
+    def renew(self, principal: Principal = OWN) -> None:
         """The credentials were not accepted: get others for the next call, at most every RENEWAL_SECONDS.
 
         Botocore renews by the expiry that it was told; this is for keys that ended before it, and for files with
         keys that it reads only once. The operator's own (no role) are the source of all others, which then go too.
         """
-        principal = _Principal(role_arn, external_id)
         with self._lock:
             session = self._sessions.get(principal)
             if session is None or self._clock() < session.made_at + RENEWAL_SECONDS:
                 return
-            stale = set(self._sessions) if role_arn is None else {principal}
-            for key in stale:
-                del self._sessions[key]
-            for client_key in [key for key in self._clients if key.principal in stale]:
-                self._clients.pop(client_key).close()
+            self._sessions.pop_if(lambda key: principal in (OWN, key))
+            self._clients.pop_if(lambda key: principal in (OWN, key.principal))
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        for client in list(self._clients.values()):
+        for client in self._clients:
             client.close()
 
     def _new_client(self, key: _ClientKey) -> Any:
@@ -157,21 +211,49 @@ class Sessions:
             endpoint_url=key.endpoint_url,
             config=Config(connect_timeout=key.timeouts.connect, read_timeout=key.timeouts.read),
         )
-        client.meta.events.register("before-send", lambda **_: self._before_send())
+        if key.service == "sts":  # a question on the way to another call
+            return client
+
+        def before_send(request: Any, event_name: str, **_: object) -> None:
+            if key.principal == OWN:
+                self._check_account(request, event_name.rpartition(".")[2])
+            self._before_send()
+
+        client.meta.events.register("before-send", before_send)
         return client
 
-    def _session(self, principal: _Principal) -> _Session:
+    def _check_account(self, request: Any, operation: str) -> None:
+        """Raises AwsError unless the key that has signed the request is of the account that is expected."""
+        match = _KEY.search(str(request.headers.get("Authorization")))
+        if self._account is None or match is None:
+            return
+        account = self._accounts_by_key.get(match[1])
+        if account is None:
+            account = str(self.identity_client().get_caller_identity()["Account"])
+            # a key never changes its account, and only the present one is used again
+            self._accounts_by_key = {match[1]: account}
+        if account != self._shown:
+            self._shown = account
+            if self.account_problem is None:
+                log.info("The operator's credentials are of account %s again", account)
+            else:
+                log.error("%s", self.account_problem)
+        if account != self._account:
+            message = self.account_problem or ""
+            raise AwsError(operation, "AccountChanged", message, ErrorClass.ACCOUNT, definite=True, answered=False)
+
+    def _session(self, principal: Principal) -> _Session:
         session = self._sessions.get(principal)
         if session is None:
-            session = self._new_session()
-            if principal != _OWN:
-                provider = _AssumedRole(self._session(_OWN), principal, self._create_sts)
+            session = self._new_session(is_own=principal == OWN)
+            if principal != OWN:
+                provider = _AssumedRole(self._session(OWN), principal, self._create_sts)
                 session.register_component("credential_provider", CredentialResolver([provider]))
-            self._sessions[principal] = session
+            self._sessions.put(principal, session)
         return session
 
-    def _new_session(self) -> _Session:
-        session = _Session(self._lock, self._clock())
+    def _new_session(self, *, is_own: bool) -> _Session:
+        session = _Session(self._lock, self._clock(), self._hold, is_own=is_own)
         session.set_config_variable("region", self._region)
         session.set_default_client_config(self._config)
         session.register_component("data_loader", self._loader)
@@ -180,25 +262,30 @@ class Sessions:
 
     def _create_sts(self, service: str, **credentials: Any) -> Any:
         with self._lock:
-            return self._session(_OWN).create_client(
+            return self._session(OWN).create_client(
                 service, region_name=self._region, endpoint_url=self._identity_endpoint_url, **credentials
             )
 
 
-class _Principal(NamedTuple):
-    role_arn: str | None
-    external_id: str | None
-
-
-_OWN: Final = _Principal(None, None)
+_KEY: Final = re.compile(r"Credential=([^/,\s]+)/")
 
 
 class _ClientKey(NamedTuple):
-    principal: _Principal
+    principal: Principal
     service: str
     region: str
     endpoint_url: str | None
     timeouts: Timeouts
+
+
+def name_session(namespace: str | None) -> str:
+    """The session name of a role that is assumed for that namespace; at most 64 letters, digits, '-' and '.'."""
+    if namespace is None:
+        return ROLE_SESSION_NAME
+    name = f"{ROLE_SESSION_NAME}.{namespace}"
+    if len(name) <= _NAME_LIMIT:
+        return name
+    return f"{name[: _NAME_LIMIT - 9]}-{hashlib.sha256(namespace.encode()).hexdigest()[:8]}"
 
 
 def read_time(value: float | str) -> datetime:
@@ -212,14 +299,18 @@ def read_time(value: float | str) -> datetime:
 class _Session(Session):  # type: ignore[misc]  # botocore has no types
     """A session that makes clients one at a time, those of its credential providers included."""
 
-    def __init__(self, lock: RLock, made_at: float) -> None:
+    def __init__(self, lock: RLock, made_at: float, hold: Callable[[socket.socket], None], *, is_own: bool) -> None:
         super().__init__()
         self._creating = lock
+        self._hold = hold
         self.made_at = made_at
+        self.is_own = is_own
 
     def create_client(self, *args: Any, **kwargs: Any) -> Any:
         with self._creating:
-            return super().create_client(*args, **kwargs)
+            client = super().create_client(*args, **kwargs)
+            show_sockets(client, self._hold)
+            return client
 
 
 class _AssumedRole(CredentialProvider):  # type: ignore[misc]  # botocore has no types
@@ -227,7 +318,7 @@ class _AssumedRole(CredentialProvider):  # type: ignore[misc]  # botocore has no
 
     METHOD = "assume-role"
 
-    def __init__(self, source: _Session, principal: _Principal, create_client: Callable[..., Any]) -> None:
+    def __init__(self, source: _Session, principal: Principal, create_client: Callable[..., Any]) -> None:
         super().__init__()
         self._source = source
         self._principal = principal
@@ -237,7 +328,7 @@ class _AssumedRole(CredentialProvider):  # type: ignore[misc]  # botocore has no
         source = self._source.get_credentials()
         if source is None:
             return None
-        arguments = {"RoleSessionName": ROLE_SESSION_NAME}
+        arguments = {"RoleSessionName": name_session(self._principal.namespace)}
         if self._principal.external_id is not None:
             arguments["ExternalId"] = self._principal.external_id
         fetcher = AssumeRoleCredentialFetcher(

@@ -88,7 +88,7 @@ class EventQueue:
     ) -> T:
         try:
             return await self._caller.call(
-                operation, work, deadline=sum(timeouts) + PATIENCE, slots=self._slots, fence=fence
+                operation, work, patience=PATIENCE, seconds=sum(timeouts), slots=self._slots, fence=fence
             )
         except AwsError as error:
             if error.kind is ErrorClass.CREDENTIALS:

@@ -5,22 +5,23 @@ Each method is one API operation, without retries: when to call, how often and w
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from trainingjob_operator.aws.calls import Caller
 from trainingjob_operator.aws.credentials import (
-    IDENTITY_TIMEOUTS,
     MUTATING_TIMEOUTS,
     READING_TIMEOUTS,
+    Principal,
     Sessions,
     Timeouts,
 )
 from trainingjob_operator.aws.event_queue import THREADS as QUEUE_THREADS
 from trainingjob_operator.aws.event_queue import EventQueue
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.aws.identities import CallerIdentity, Identities
+from trainingjob_operator.aws.lanes import Lane, Lanes, Place
+from trainingjob_operator.logic.errors import AwsError, ErrorClass, readable
 
 T = TypeVar("T")
 
@@ -44,20 +45,20 @@ class Target:
     role_arn: str | None = None
     endpoint_url: str | None = None
     external_id: str | None = None
+    namespace: str | None = None
+    """On whose behalf the role is assumed: the session is called after it."""
 
-
-@dataclass(frozen=True, slots=True)
-class CallerIdentity:
-    """As whom the operator itself calls."""
-
-    account: str
-    partition: str
-    arn: str
+    @property
+    def principal(self) -> Principal:
+        return Principal(self.role_arn, self.external_id, self.namespace)
 
 
 @dataclass(frozen=True, slots=True)
 class CallTimeouts:
-    """How long calls may take. `patience`: seconds to wait for a thread and for credentials, before sending."""
+    """How long calls may take, from sending to the end of the answer.
+
+    `patience`: seconds to wait for a thread and for credentials, before sending.
+    """
 
     reading: Timeouts = READING_TIMEOUTS
     mutating: Timeouts = MUTATING_TIMEOUTS
@@ -67,7 +68,8 @@ class CallTimeouts:
 class Gateway(Protocol):
     """SageMaker's training jobs at one target.
 
-    Every method raises AwsError; those that change something also what the fence raises, and then sent nothing.
+    Every method raises AwsError, and Busy where so many calls to that place are under way that it has to come later;
+    those that change something also what the fence raises. In both cases nothing was sent.
     Members are named as in the API, times are aware datetimes in UTC.
     """
 
@@ -101,6 +103,9 @@ class Accounts(Protocol):
 
     def get(self, target: Target) -> Gateway: ...
 
+    async def confirm(self, target: Target) -> None:
+        """Ask whose the target's credentials are; raises AwsError unless they are of its account."""
+
 
 class Gateways:
     """The gateways of all targets, with the threads and sessions that they share."""
@@ -123,7 +128,7 @@ class Gateways:
         :param region: the operator's own, where STS is asked
         :param version: of this operator, for the user agent
         :param observe: is told of each SageMaker call that was sent
-        :param threads: calls of SageMaker under way at the same time; one target gets three quarters of them at most
+        :param threads: calls of SageMaker under way at the same time
         :param clock: monotonic seconds
         """
         # Long polls have threads of their own, so that no call waits behind one.
@@ -134,44 +139,53 @@ class Gateways:
             connections=threads,
             clock=clock,
             before_send=self._caller.before_send,
+            hold=self._caller.hold,
             identity_endpoint_url=identity_endpoint_url,
         )
         self._region = region
-        self._per_target = max(1, threads * 3 // 4)
         self._budgets = budgets
         self._fence = fence
         self._observe = observe
         self._timeouts = timeouts or CallTimeouts()
-        self._gateways: dict[Target, BotoGateway] = {}
-        self._identity: CallerIdentity | None = None
-        self._identity_slot = asyncio.Semaphore(1)
+        self._lanes = Lanes(clock)
+        self._identities = Identities(
+            caller=self._caller, sessions=self._sessions, patience=self._timeouts.patience, clock=clock
+        )
 
     def get(self, target: Target) -> Gateway:
-        """The gateway of `target`, always the same one; does no I/O."""
-        gateway = self._gateways.get(target)
-        if gateway is None:
-            gateway = self._gateways[target] = BotoGateway(
-                target,
-                caller=self._caller,
-                sessions=self._sessions,
-                limit=self._per_target,
-                budgets=self._budgets,
-                fence=self._fence,
-                observe=self._observe,
-                timeouts=self._timeouts,
-            )
-        return gateway
+        """The gateway of `target`; does no I/O, and keeps nothing."""
+        return BotoGateway(
+            target,
+            caller=self._caller,
+            sessions=self._sessions,
+            identities=self._identities,
+            lane=self._lanes.of(Place(target.account, target.region, target.endpoint_url)),
+            budgets=self._budgets,
+            fence=self._fence,
+            observe=self._observe,
+            timeouts=self._timeouts,
+        )
 
     async def caller_identity(self) -> CallerIdentity:
-        """The operator's own account, asked of STS once; raises AwsError."""
-        if self._identity is None:
-            self._identity = await self._caller.call(
-                "GetCallerIdentity",
-                lambda: _read_identity(self._sessions.identity_client().get_caller_identity()),
-                deadline=sum(IDENTITY_TIMEOUTS) + self._timeouts.patience,
-                slots=self._identity_slot,
-            )
-        return self._identity
+        """The operator's own account, asked of STS; raises AwsError.
+
+        From the first answer on nothing is sent with the operator's own credentials while they are of another account.
+        """
+        identity = await self._identities.ask()
+        self._sessions.expect_account(identity.account)
+        return identity
+
+    async def confirm(self, target: Target) -> None:
+        """Ask whose the target's credentials are; raises AwsError unless they are of its account."""
+        identity = await self._identities.ask(target.principal)
+        if identity.account != target.account:
+            message = f"The credentials for account {target.account} are of account {identity.account}."
+            raise AwsError("GetCallerIdentity", "AccountChanged", message, ErrorClass.ACCOUNT, definite=True)
+
+    @property
+    def account_problem(self) -> str | None:
+        """Why nothing is sent with the operator's own credentials at present, in a sentence."""
+        return self._sessions.account_problem
 
     def event_queue(self, url: str) -> EventQueue:
         """A queue read with the operator's own credentials; does no I/O."""
@@ -205,20 +219,19 @@ class BotoGateway:
         *,
         caller: Caller,
         sessions: Sessions,
-        limit: int,
+        identities: Identities,
+        lane: Lane,
         budgets: Budgets,
         fence: Fence,
         observe: Observe,
         timeouts: CallTimeouts,
     ) -> None:
-        """Do no I/O.
-
-        :param limit: threads that this target may occupy
-        """
+        """Do no I/O."""
         self._target = target
         self._caller = caller
         self._sessions = sessions
-        self._slots = asyncio.Semaphore(limit)
+        self._identities = identities
+        self._lane = lane
         self._budgets = budgets.of(target.account, target.region)
         self._fence = fence
         self._observe = observe
@@ -277,40 +290,86 @@ class BotoGateway:
         fence: Callable[[], None] | None,
     ) -> T:
         try:
-            answer = await self._caller.call(
-                operation,
-                lambda: read(self._send(operation, request, timeouts)),
-                deadline=sum(timeouts) + self._timeouts.patience,
-                slots=self._slots,
-                fence=fence,
-                observe=self._observe,
-            )
+            with self._lane.entered(operation):
+                answer = await self._caller.call(
+                    operation,
+                    lambda: read(self._send(operation, request)),
+                    patience=self._timeouts.patience,
+                    seconds=sum(timeouts),
+                    slots=self._lane.slots,
+                    fence=fence,
+                    observe=self._observe,
+                )
         except AwsError as failure:
-            self._learn(failure, operation, budget)
-            raise
+            if failure.kind is ErrorClass.THROTTLED and failure.operation == operation:
+                budget.throttled()
+            judged = await self._judge(failure, operation)
+            raise judged from (None if judged is failure else failure)
         budget.succeeded()
         return answer
 
-    def _send(self, operation: str, request: Mapping[str, Any], timeouts: Timeouts) -> dict[str, Any]:
+    def _send(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        # One client for both kinds of calls: the end of each is the caller's deadline.
+        reading, mutating = self._timeouts.reading, self._timeouts.mutating
         client = self._sessions.client(
             "sagemaker",
             region=self._target.region,
-            timeouts=timeouts,
-            role_arn=self._target.role_arn,
-            external_id=self._target.external_id,
+            timeouts=Timeouts(max(reading.connect, mutating.connect), max(reading.read, mutating.read)),
+            principal=self._target.principal,
             endpoint_url=self._target.endpoint_url,
         )
         answer: dict[str, Any] = getattr(client, METHODS[operation])(**request)
         return answer
 
-    def _learn(self, failure: AwsError, operation: str, budget: Budget) -> None:
-        on_the_way = failure.operation != operation
-        if failure.kind is ErrorClass.THROTTLED and not on_the_way:
-            budget.throttled()
-        elif failure.kind is ErrorClass.CREDENTIALS and on_the_way:
+    async def _judge(self, failure: AwsError, operation: str) -> AwsError:
+        """Who is to blame for a failure: the credentials, which are then renewed, or the region."""
+        region = self._target.region
+        if failure.code == "NameNotResolved" and self._target.endpoint_url is None:
+            if self._sessions.knows_region(region):
+                return failure
+            words = f"There is no region {region} that is known here. {failure.message} Check the region's spelling."
+            return _blame(failure, "RegionNotFound", words)
+        if failure.kind not in (ErrorClass.CREDENTIALS, ErrorClass.ACCOUNT):
+            return failure
+        if failure.kind is ErrorClass.ACCOUNT or failure.operation != operation:  # on the way to credentials
             self._sessions.renew()
-        elif failure.kind is ErrorClass.CREDENTIALS:
-            self._sessions.renew(self._target.role_arn, self._target.external_id)
+            return failure
+        if not failure.answered:
+            self._sessions.renew(self._target.principal)
+            return failure
+        # Anybody may stand behind an endpoint, and a region that is not enabled knows no keys: STS decides.
+        try:
+            await self._identities.ask(self._target.principal)
+        except AwsError:
+            return failure
+        if failure.code not in UNKNOWN_KEY or self._target.endpoint_url is not None:
+            return failure
+        words = (
+            f"Region {region} does not accept credentials that STS accepts: it is not enabled for account "
+            f"{self._target.account}. {failure.message}"
+        )
+        return _blame(failure, "RegionNotEnabled", words)
+
+
+UNKNOWN_KEY: Final = frozenset(
+    {
+        "AuthFailure",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidClientTokenIdException",
+        "InvalidSecurity",
+        "InvalidToken",
+        "UnrecognizedClient",
+        "UnrecognizedClientException",
+    }
+)
+"""What a region answers that does not know the key, as one does that is not enabled for the account."""
+
+
+def _blame(failure: AwsError, code: str, message: str) -> AwsError:
+    return AwsError(
+        failure.operation, code, readable(message), ErrorClass.REGION, definite=True, answered=failure.answered
+    )
 
 
 # botocore checks no answer and takes one that is no JSON for one without members: whatever these raise tells that
@@ -351,8 +410,3 @@ def _read_page(answer: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None
 
 def _read_tags(answer: dict[str, Any]) -> tuple[dict[str, str], str | None]:
     return {_text(tag, "Key"): str(tag.get("Value", "")) for tag in answer["Tags"]}, _next_token(answer)
-
-
-def _read_identity(answer: dict[str, Any]) -> CallerIdentity:
-    arn = _text(answer, "Arn")
-    return CallerIdentity(_text(answer, "Account"), arn.split(":")[1], arn)

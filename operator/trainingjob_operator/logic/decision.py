@@ -220,7 +220,7 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
     trouble = memory.troubles.get(CREATE) if memory.tried == (resource.generation, policy) else None
     if trouble is not None:
         # What the service refused for now must not keep the object from being deleted at any time.
-        refused_for_now = trouble.error.kind in (ErrorClass.DENIED, ErrorClass.WAITING)
+        refused_for_now = trouble.error.kind in (ErrorClass.DENIED, ErrorClass.WAITING, ErrorClass.REGION)
         if refused_for_now and resource.pending is not None and not view.own_turn:
             return _settle_attempt(view, resource.pending)
         if trouble.retry_at > view.now and not trouble.waits_for_capacity:

@@ -101,7 +101,9 @@ _CODES: Final = _table(
     # [client] no answer, or none that can be read
     (ErrorClass.RETRY, "HTTPClientError ConnectionClosedError ConnectTimeoutError EndpointConnectionError"),
     (ErrorClass.RETRY, "ProxyConnectionError ReadTimeoutError SSLError ResponseParserError ResponseStreamingError"),
-    (ErrorClass.RETRY, "IncompleteReadError UnreadableAnswer DeadlineExceeded NotSent"),
+    (ErrorClass.RETRY, "IncompleteReadError UnreadableAnswer DeadlineExceeded"),
+    # set by aws/
+    (ErrorClass.RETRY, "NotSent NameNotResolved NotAnswering"),
     # [sdk] throttled; [common] ThrottlingException
     (ErrorClass.THROTTLED, "Throttling ThrottlingException ThrottledException RequestThrottled"),
     (ErrorClass.THROTTLED, "RequestThrottledException TooManyRequests TooManyRequestsException RequestLimitExceeded"),

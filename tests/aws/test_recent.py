@@ -1,0 +1,50 @@
+"""What is kept as long as it is used."""
+
+from __future__ import annotations
+
+from tests.aws.conftest import Clock
+from trainingjob_operator.aws.recent import Recent
+
+
+def test_what_was_not_used_for_longest_goes_first() -> None:
+    gone: list[str] = []
+    recent: Recent[int, str] = Recent(limit=2, seconds=60.0, clock=Clock(), drop=gone.append)
+    recent.put(1, "one")
+    recent.put(2, "two")
+    assert recent.get(1) == "one"
+    recent.put(3, "three")
+    assert (gone, recent.get(2), len(recent)) == (["two"], None, 2)
+
+
+def test_what_nobody_asked_for_goes_with_time() -> None:
+    clock = Clock()
+    gone: list[str] = []
+    recent: Recent[int, str] = Recent(limit=9, seconds=60.0, clock=clock, drop=gone.append)
+    recent.put(1, "one")
+    recent.put(2, "two")
+    clock.now += 59.0
+    assert recent.get(2) == "two"
+    clock.now += 2.0
+    recent.put(3, "three")
+    assert gone == ["one"]
+    assert list(recent) == ["two", "three"]
+
+
+def test_what_is_busy_stays_over_the_limit_and_the_newest_too() -> None:
+    busy = {"one", "two"}
+    recent: Recent[int, str] = Recent(limit=1, seconds=60.0, clock=Clock(), is_busy=busy.__contains__)
+    for key, value in enumerate(("one", "two", "three")):
+        recent.put(key, value)
+    assert list(recent) == ["one", "two", "three"]
+    busy.clear()
+    recent.put(9, "nine")
+    assert list(recent) == ["nine"]
+
+
+def test_what_fulfils_a_condition_is_let_go() -> None:
+    gone: list[str] = []
+    recent: Recent[int, str] = Recent(limit=9, seconds=60.0, clock=Clock(), drop=gone.append)
+    for key, value in enumerate(("none", "one", "two")):
+        recent.put(key, value)
+    recent.pop_if(lambda key: key > 0)
+    assert (gone, list(recent)) == (["one", "two"], ["none"])
