@@ -204,10 +204,21 @@ def test_the_iam_policy_allows_exactly_the_operations_that_the_code_calls() -> N
     assert {action for action in allowed if action.startswith("sagemaker:")} == {f"sagemaker:{name}" for name in called}
     assert {action for action in allowed if not action.startswith("sagemaker:")} == {
         "iam:PassRole",
+        "kms:CreateGrant",
+        "kms:DescribeKey",
         "sts:AssumeRole",
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
     }
+
+
+def test_the_iam_policy_allows_create_on_the_plan_that_a_job_names_and_grants_by_the_service_alone() -> None:
+    policy = json.loads((REPOSITORY / "deploy/iam-policy.json").read_text())
+    by_name = {statement["Sid"]: statement for statement in policy["Statement"]}
+    plans = by_name["TrainingPlans"]
+    assert plans["Action"] == "sagemaker:CreateTrainingJob"
+    assert [resource.split(":")[-1] for resource in plans["Resource"]] == ["training-plan/*", "reserved-capacity/*"]
+    assert by_name["CustomerKeys"]["Condition"] == {"StringLike": {"kms:ViaService": "sagemaker.*.amazonaws.com*"}}
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
