@@ -115,7 +115,11 @@ def test_every_missing_right_is_in_one_sentence_with_the_right_beside_the_object
         await coverage.survey()
         assert coverage.served == frozenset()
         [sentence] = warnings(caplog)
-        for words in ("list/watch/get/patch trainingjobs", "create events in all", "in namespace kube-system"):
+        for words in (
+            "list/watch/get/patch trainingjobs",
+            "create events.events.k8s.io in all",
+            "in namespace kube-system",
+        ):
             assert words in sentence
 
     run(main())

@@ -100,6 +100,29 @@ def test_a_retained_job_goes_on_when_its_object_goes(annotations: dict[str, str]
     played(scene, seconds=10_000.0)
 
 
+def test_nothing_is_done_in_a_namespace_that_may_not_be_read() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.surroundings.forbidden = True
+        stage.api.apply(body())
+        await stage.wait(60.0)
+        assert stage.service.calls == []
+        assert stage.condition("Ready")[:2] == ("False", "NamespaceUnreadable")
+        assert 'cannot get resource "namespaces"' in stage.condition("ACK.Recoverable")[2]
+        stage.surroundings.forbidden = False
+        await stage.wait(60.0)
+        assert stage.condition("Ready")[1] == "Training"
+        stage.surroundings.forbidden = True
+        stage.api.delete(KEY)
+        await stage.wait(60.0)
+        assert stage.count("StopTrainingJob") == 0, "the namespace may ask to retain it"
+        stage.surroundings.forbidden = False
+        await stage.wait(60.0)
+        assert stage.gone
+        assert stage.count("StopTrainingJob") == 1
+
+    played(scene, seconds=10_000.0)
+
+
 def test_a_lost_answer_to_create_makes_no_second_job() -> None:
     async def scene(stage: Stage) -> None:
         lost = [failed("CreateTrainingJob", "ReadTimeoutError", ErrorClass.RETRY, definite=False)]

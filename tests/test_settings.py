@@ -207,3 +207,9 @@ def test_no_name_is_given_twice() -> None:
 def test_settings_can_not_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         read({}, REGION).aws_region = "us-east-1"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("text", ["my-cluster", "<cluster>", "MY-CLUSTER", "changeme", "your-cluster", "TODO"])
+def test_a_placeholder_is_no_cluster_id(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"--cluster-id is .*: give a value that no other cluster has"):
+        read({"cluster_id": text}, {"AWS_REGION": "eu-west-1"})

@@ -19,7 +19,7 @@ from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, Not
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import conditions, decision, validation
-from trainingjob_operator.logic.accounts import find_role, find_selector, forbid_account
+from trainingjob_operator.logic.accounts import await_namespace, find_role, find_selector, forbid_account
 from trainingjob_operator.logic.annotations import read_request, resolve
 from trainingjob_operator.logic.errors import readable
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
@@ -207,7 +207,7 @@ class Reconciler:
         if tracked.memory.term != self._leadership.term:
             tracked.memory = Memory(first_seen=now, term=self._leadership.term)
         memory = tracked.memory
-        namespace = await self._surroundings.annotations(resource.namespace)
+        namespace, unread = await self._read_namespace(resource.namespace)
         self._still_there(tracked)
         policy = resolve(resource, namespace, self._standing.defaults)
         if (request := read_request(resource.annotations)) is not None:
@@ -222,7 +222,10 @@ class Reconciler:
             wall=self._clocks.wall(),
             partition=resource.partition or self._standing.partition,
             overrides_passive=self._standing.overrides_passive,
+            namespace_unread=unread,
         )
+        if unread is not None:
+            return bare, Access(None, unread)
         if resource.deleting and memory.stopping_since is None and bare.observation.status == "Stopping":
             memory.stopping_since = now  # somebody else's Stop, or one of an earlier life of the process
         identity = bare.concerned()
@@ -252,6 +255,13 @@ class Reconciler:
             no_access=access.problem,
         )
         return view, access
+
+    async def _read_namespace(self, namespace: str) -> tuple[Mapping[str, str], Hindrance | None]:
+        """The namespace's annotations, or why they are unknown."""
+        try:
+            return await self._surroundings.annotations(namespace), None
+        except Forbidden as error:
+            return {}, await_namespace(namespace, str(error))
 
     def _still_there(self, tracked: Tracked) -> None:
         """Raises NotFound when the object was deleted meanwhile: it must not claim a job or a turn any more."""

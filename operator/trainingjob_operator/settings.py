@@ -201,7 +201,14 @@ def _deletion_policy(text: str) -> str:
     return text
 
 
+_PLACEHOLDER = re.compile(r"<.*>|my-cluster|your-.*|change-?me|replace-?me|todo|placeholder", re.IGNORECASE)
+
+
 def _cluster_id(text: str) -> str:
+    if _PLACEHOLDER.fullmatch(text):
+        raise ValueError(
+            "a value that no other cluster has, best the uid of its namespace kube-system, for this placeholder"
+        )
     if not re.fullmatch(r"[\w.:/=+@-]{1,128}", text):
         raise ValueError("up to 128 letters, digits and any of _ . : / = + @ -")
     return text

@@ -81,21 +81,47 @@ def test_a_crd_that_is_deleted_and_applied_again_or_changed_is_followed_within_s
         await_true("what ACK's CRD dropped is written again", keeps_every_field, 60)
 
 
+def grant(cluster: Cluster, where: str, account: str, *, but: str = "") -> None:
+    """Give the account's default ServiceAccount what deploy/namespaced gives in a namespace, but for one resource."""
+    subject = {"kind": "ServiceAccount", "name": "default", "namespace": account}
+    roles = [thing for thing in build("deploy/namespaced") if thing["metadata"].get("namespace") == "training"]
+    for thing in roles:
+        thing["metadata"]["namespace"] = where
+        if "subjects" in thing:
+            thing["subjects"] = [subject]
+        else:
+            thing["rules"] = [rule for rule in thing["rules"] if rule["resources"] != [but]]
+    cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(roles))
+
+
+def test_nothing_is_done_in_a_namespace_whose_annotations_may_not_be_read(
+    crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path
+) -> None:
+    grant(control_plane, namespace, namespace, but="namespaces")
+    control_plane.kubectl("annotate", "namespace", namespace, "sagemaker.services.k8s.aws/deletion-policy=retain")
+    account = control_plane.kubeconfig_of_service_account(namespace, "default", tmp_path)
+    flags = (f"--watch-namespace={namespace}", "--cluster-id=it", "--enable-carm=false")
+    jobs = Jobs(partial(control_plane.kubectl, "--namespace", namespace))
+    with OperatorProcess(control_plane, sagemaker, tmp_path, *flags, kubeconfig=account) as operator:
+        assert f"may not get namespaces in namespace {namespace}" in operator.ask("readyz")[1]
+        jobs.apply(training_job("waits"))
+        told = jobs.wait_condition("waits", "ACK.Recoverable")
+        assert told["reason"] == "NamespaceUnreadable"
+        assert f'cannot get resource "namespaces" in API group "" in the namespace "{namespace}"' in told["message"]
+        assert sagemaker.calls("CreateTrainingJob") == []
+        grant(control_plane, namespace, namespace)
+        seen(jobs, "waits", 60)
+        await_true("nothing is missing", lambda: operator.ask("readyz") == (200, "ok\n"))
+        jobs.delete("waits")
+        jobs.wait_gone("waits")
+        assert sagemaker.calls("StopTrainingJob") == [], "the namespace asks to retain it"
+
+
 def test_a_namespace_that_is_not_there_keeps_no_other_waiting(
     crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     other = f"{namespace}-other"
-    roles = [thing for thing in build("deploy/namespaced") if thing["metadata"].get("namespace") == "training"]
-
-    def grant(where: str) -> None:
-        subject = {"kind": "ServiceAccount", "name": "default", "namespace": namespace}
-        for thing in roles:
-            thing["metadata"]["namespace"] = where
-            if "subjects" in thing:
-                thing["subjects"] = [subject]
-        control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(roles))
-
-    grant(namespace)
+    grant(control_plane, namespace, namespace)
     account = control_plane.kubeconfig_of_service_account(namespace, "default", tmp_path)
     flags = (f"--watch-namespace={other},{namespace}", "--cluster-id=it", "--enable-carm=false")
     jobs = Jobs(partial(control_plane.kubectl, "--namespace", namespace))
@@ -108,7 +134,7 @@ def test_a_namespace_that_is_not_there_keeps_no_other_waiting(
         seen(jobs, "first", 10)
 
         control_plane.kubectl("create", "namespace", other)
-        grant(other)
+        grant(control_plane, other, namespace)
         others.apply(training_job("theirs"))
         seen(others, "theirs", 20)
         assert operator.ask("readyz") == (200, "ok\n")

@@ -136,7 +136,7 @@ def test_without_rights_it_says_which_all_at_once_and_for_whom(
         assert sentence.startswith(f"The operator (system:serviceaccount:{namespace}:default) may not ")
         for words in (
             "list/watch/get/patch trainingjobs.sagemaker.services.k8s.aws, patch trainingjobs/status",
-            "get namespaces, create events in all namespaces",
+            "get namespaces, create events.events.k8s.io in all namespaces",
             "create leases.coordination.k8s.io",
             "get namespaces in namespace kube-system",
             "get configmaps ack-role-account-map",

@@ -15,6 +15,7 @@ from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.job_calls import JobCalls, Standing
+from trainingjob_operator.kube.errors import Forbidden
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.kube.objects import FIELD_MANAGER
 from trainingjob_operator.leadership import NotLeading
@@ -73,6 +74,9 @@ class FakeSurroundings:
     pauses: dict[str, float] = field(default_factory=dict)
     """Seconds that an answer takes, by the namespace that it is about; under `selectors` those of role selectors."""
 
+    forbidden: bool = False
+    """No namespace may be read."""
+
     async def labels(self, namespace: str) -> Mapping[str, str]:
         return {}
 
@@ -82,6 +86,8 @@ class FakeSurroundings:
 
     async def annotations(self, namespace: str) -> Mapping[str, str]:
         await self._pause(namespace)
+        if self.forbidden:
+            raise Forbidden('cannot get resource "namespaces"')
         return self.namespace
 
     async def _pause(self, about: str) -> None:

@@ -79,6 +79,7 @@ TO_SEND = UpdatePlan(members=MEMBERS)
 TO_WAIT = UpdatePlan(waiting={"profilerConfig": "the job to have started"})
 NEVER = UpdatePlan(impossible=("roleARN", "stoppingCondition.maxRuntimeInSeconds"))
 NO_ACCESS = Hindrance("RoleUnavailable", "There is no role.")
+NO_NAMESPACE = Hindrance("NamespaceUnreadable", "It can't be read.")
 BAD_SPEC = Finding("InvalidSpec", "spec.tags is odd.")
 REFUSED = Finding("Refused", "CreateTrainingJob was answered with no.")
 CLASH = Finding("NameClash", "It is there.")
@@ -150,6 +151,9 @@ def _reasons(value: Any) -> Any:
 
 def says(**members: Any) -> dict[str, Any]:
     return members
+
+
+AWAITS = says(hindrance="NamespaceUnreadable", again=30.0, unfinished=True)
 
 
 def when(
@@ -334,6 +338,7 @@ BIRTH = [
         {"spec": NAMELESS, "held": True},
     ),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), no_access=NO_ACCESS),
+    when("a namespace that may not be read", AWAITS, namespace_unread=NO_NAMESPACE),
     when("a spec that makes no request", says(terminal="InvalidSpec", disowned=True), request_problem=BAD_SPEC),
     when(
         "a role that the namespace does not allow",
@@ -730,6 +735,8 @@ LIFE = [
         {"held": True, "status": recorded(**RUNS.fields)},
     ),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), OWNED, no_access=NO_ACCESS),
+    when("a namespace that may not be read", AWAITS, OWNED, namespace_unread=NO_NAMESPACE),
+    when("it, and the job has ended", Rest(), {**OWNED, "status": own(ENDED)}, namespace_unread=NO_NAMESPACE),
     when(
         "what is told of an edit is kept while the account can't be reached",
         says(hindrance="RoleUnavailable", advisories=("EditPending",), again=30.0, unfinished=True),
@@ -1079,6 +1086,15 @@ DELETION = [
     when("it has ended and that was told", Release(), {**DELETED, "status": own(ENDED)}),
     when("it has ended: tell it first", says(release=True), DELETED, {"observation": ENDED}),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), DELETED, no_access=NO_ACCESS),
+    when("a namespace that may not be read may ask to retain the job", AWAITS, DELETED, namespace_unread=NO_NAMESPACE),
+    when("it, and the job has ended", Release(), {**DELETED, "status": own(ENDED)}, namespace_unread=NO_NAMESPACE),
+    when("it, and nothing is held", Rest(), {**DELETED, "held": False}, namespace_unread=NO_NAMESPACE),
+    when(
+        "it, and the object itself asks to retain the job",
+        Release(),
+        {**DELETED, "annotations": {DELETION_POLICY: "retain"}},
+        namespace_unread=NO_NAMESPACE,
+    ),
     when("an attempt may have made a job", Look(WANTED), DELETED_EARLY),
     when("one elsewhere may", Look(ELSEWHERE), {**DELETED_EARLY, **MARKED_ELSEWHERE}),
     when("a finalizer without ARN and mark: look", Look(WANTED), {"held": True, "deleting": True}),

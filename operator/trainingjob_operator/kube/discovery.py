@@ -35,7 +35,7 @@ def rights_in(namespace: str) -> tuple[Right, ...]:
         *(Right(verb, PLURAL, GROUP, namespace) for verb in ("list", "watch", "get", "patch")),
         Right("patch", f"{PLURAL}/status", GROUP, namespace),
         Right("get", "namespaces", namespace=namespace, name=namespace, is_needed=False),
-        Right("create", "events", namespace=namespace, is_needed=False),
+        Right("create", "events", "events.k8s.io", namespace=namespace, is_needed=False),
     )
 
 

@@ -15,6 +15,7 @@ ACCOUNT_MAP = "ack-role-account-map"
 
 ROLE_UNAVAILABLE = "RoleUnavailable"
 ROLE_SELECTED = "RoleSelectorNotSupported"
+NAMESPACE_UNREADABLE = "NamespaceUnreadable"
 
 _ROLE = re.compile(r"arn:[a-z0-9-]+:iam::(?P<account>\d{12}):role/\S+")
 _TYPE = {"group": "sagemaker.services.k8s.aws", "version": "v1alpha1", "kind": "TrainingJob"}
@@ -50,6 +51,15 @@ def forbid_account(account: str) -> Hindrance:
         ROLE_UNAVAILABLE,
         f"The job is in account {account}, and other accounts than the operator's own are not served, because "
         f'--enable-carm is off. Turn it on, with a role for "{account}" in the ConfigMap {ACCOUNT_MAP}.',
+    )
+
+
+def await_namespace(namespace: str, error: str) -> Hindrance:
+    """Why an object waits whose namespace may not be read; `error` is the API server's."""
+    return Hindrance(
+        NAMESPACE_UNREADABLE,
+        f"The annotations of namespace {namespace} can't be read: {error}. They may name the region, the account, the "
+        "allowed roles and the deletion policy, so nothing is done until the operator may get namespaces (deploy/).",
     )
 
 

@@ -139,6 +139,8 @@ _SHOWN_LATE = (PASSING - {ErrorClass.REGION, ErrorClass.ACCOUNT}) | {ErrorClass.
 
 def decide(view: View) -> Step:
     """The next step for the object."""
+    if view.namespace_unread is not None:
+        return _await_namespace(view, view.namespace_unread)
     if view.resource.deleting:  # at all times: the job is paid for, and a second Stop changes nothing
         return _decide_deletion(view)
     if view.is_passive:
@@ -147,6 +149,18 @@ def decide(view: View) -> Step:
     if identity is not None:
         return _decide_life(view, identity)
     return _decide_birth(view)
+
+
+def _await_namespace(view: View, unread: Hindrance) -> Step:
+    """Do only what no annotation of the namespace can change."""
+    resource = view.resource
+    ended = Observation.from_status(resource.status).is_ended()
+    retained = view.policy.deletion is Deletion.RETAIN and DELETION_POLICY in resource.annotations
+    if resource.deleting and resource.holds_finalizer and (ended or retained):
+        return Release()
+    if ended or (resource.deleting and not resource.holds_finalizer):
+        return Rest()
+    return Say(hindrance=unread, again=RETRY_SECONDS, unfinished=True)
 
 
 def _stay_passive(view: View) -> Step:

@@ -50,6 +50,8 @@ class View:
     """The operator was told to act even where another controller does."""
     no_access: Hindrance | None = None
     """Why no call can be made in the job's account."""
+    namespace_unread: Hindrance | None = None
+    """Why the namespace's annotations are unknown; `policy` is then what the object and the flags ask for alone."""
 
     @property
     def is_passive(self) -> bool:
