@@ -104,11 +104,11 @@ async def run(settings: Settings) -> int:
 async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of parts
     """Everything that runs, from the first check to the last release; returns when a loop has ended by itself."""
     version = metadata.version("trainingjob-operator")
+    log.info("trainingjob-operator %s starts with %s", version, show_given(settings) or "the default of every setting")
     clocks = Clocks(_elapsed, lambda: datetime.now(UTC), random.Random())  # noqa: S311  jitter is no secret
     registry = CollectorRegistry()
     metrics = Metrics(registry, version, clocks.monotonic)
     heartbeats, readiness = Heartbeats(clocks.monotonic), Readiness(FIRST_LIST)
-    log.info("trainingjob-operator %s starts: %s", version, show_given(settings) or "every setting is the default")
     watch_beat, sweep_beat = Heartbeat(clocks.monotonic), Heartbeat(clocks.monotonic)
     login = Login(os.environ)
     api = ApiServer(login)
@@ -244,7 +244,11 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
         loops.start("events", recorder.run())
         loops.start("survey", coverage.run(heartbeats.expect("survey", SURVEY_MAX_SECONDS).tick))
         await persist(FIRST_LIST, lambda: list_first(watcher.list_all, settings.watch_selectors), readiness, clocks)
-        log.info("Ready: listed %d objects", len(jobs))
+        selected = f" with the labels {settings.watch_selectors}" if settings.watch_selectors else ""
+        served = ", ".join(sorted(name or "all namespaces" for name in coverage.served))
+        log.info("Ready: serves the objects%s in %s; there are %d", selected, served, len(jobs))
+        if watcher.inherited:
+            log.info("%d of them have a job that this operator has not recorded yet, as ACK's do", watcher.inherited)
         if elector is None:
             log.info("This replica leads: leader election is off")
         else:  # not before the first list: who does not know what exists must not keep others from leading
@@ -270,6 +274,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
                 metrics=metrics,
                 clocks=clocks,
                 tick=heartbeats.expect("event queue", LISTEN_SECONDS).tick,
+                url=settings.event_queue_url,
             )
             loops.start("event queue", listener.run())
         loops.start("gauges", _show_gauges(jobs, queue, line, leadership, reconciler, metrics, beat.tick))
@@ -372,6 +377,8 @@ async def _show_gauges(
         for tracked in jobs:
             if tracked.live is not None:
                 counts[tracked.live.seen.status] = counts.get(tracked.live.seen.status, 0) + 1
+        if taken_over := reconciler.count_taken_over():
+            log.info("Took over %d jobs", taken_over)
         metrics.jobs_are(counts)
         metrics.jobs_wait(len(line))
         metrics.objects_are_passive(reconciler.passive())

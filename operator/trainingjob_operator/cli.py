@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import logging
@@ -33,11 +34,15 @@ EXIT_USAGE = 2
 _logger = logging.getLogger(__name__)
 
 
+class _UsageError(settings.SettingsError):
+    """There is no such command or flag, or it was given without its value."""
+
+
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the page of usage before it."""
+    """Raises what is wrong in one sentence, without the page of usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        raise settings.SettingsError(f"{message}; {self.prog} --help lists what there is.")
+        raise _UsageError(f"{message}.")
 
 
 def _explained(flag: settings.Flag) -> str:
@@ -115,10 +120,14 @@ def main(
     :param operate: what runs with the settings; the operator unless told otherwise
     :returns: the exit code: 2 for what can't be taken from the command line or the environment, else that of `operate`
     """
+    parser = build_parser()
     try:
-        given = vars(build_parser().parse_args(argv))
+        given = vars(parser.parse_args(argv))
         chosen = settings.read(given, os.environ if environ is None else environ)
     except settings.SettingsError as error:
+        if isinstance(error, _UsageError):
+            with contextlib.suppress(SystemExit), contextlib.redirect_stdout(sys.stderr):
+                parser.parse_args(["run", "--help"])
         print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201 - the answer to a person, before there is a log
         return EXIT_USAGE
     log_format.configure(chosen.log_level, sys.stderr, for_people=chosen.enable_development_logging)

@@ -73,7 +73,10 @@ class EventListener:
         metrics: Metrics,
         clocks: Clocks,
         tick: Callable[[], None],
+        url: str = "",
     ) -> None:
+        """:param url: of the queue, for the log"""
+        self._url = url
         self._events = events
         self._jobs = jobs
         self._queue = queue
@@ -92,7 +95,7 @@ class EventListener:
 
     async def _listen(self) -> None:
         trouble: AwsError | None = None
-        failures = 0
+        failures, is_first = 0, True
         while True:
             self._tick()
             if not self._leadership.is_leading():
@@ -100,6 +103,9 @@ class EventListener:
                 continue
             try:
                 messages = await self._events.receive()
+                if is_first and trouble is None:
+                    log.info("Events are read from the event queue", extra={"url": self._url})
+                is_first = False
                 self._take(messages)
                 if messages:
                     await self._events.delete(messages)
@@ -107,7 +113,9 @@ class EventListener:
                 continue  # they come again, to whoever leads
             except AwsError as error:
                 if trouble is None:
-                    log.warning("The event queue can't be read, the sweep goes on alone: %s", error)
+                    log.warning(
+                        "The event queue can't be read, the sweep goes on alone: %s", error, extra={"url": self._url}
+                    )
                 trouble, failures = error, failures + 1
                 self._flow.note_failure()
                 self._metrics.event_queue_failed(error)

@@ -124,6 +124,7 @@ class Reconciler:
         self._metrics = metrics
         self._clocks = clocks
         self._term: int | None = None
+        self._taken_over = 0
 
     async def work(self) -> None:
         """Reconcile one key after the other, for ever; several may run side by side."""
@@ -174,6 +175,11 @@ class Reconciler:
         """How many objects are left to another controller."""
         now = self._clocks.monotonic()
         return sum((tracked.memory.passive_until or 0.0) > now for tracked in self._jobs)
+
+    def count_taken_over(self) -> int:
+        """How many jobs were taken over since this was asked last."""
+        count, self._taken_over = self._taken_over, 0
+        return count
 
     def forget(self, tracked: Tracked) -> None:
         """The object is gone: nobody waits for it any more."""
@@ -379,7 +385,8 @@ class Reconciler:
         memory.refused = None
         self._line.leave(work.key, work.identity)
         if not work.view.policy.read_only:
-            log.info("Took over the training job %s", step.arn, extra=work.named)
+            self._taken_over += 1
+            log.debug("Took over the training job %s", step.arn, extra=work.named)
 
     async def _mark(self, identity: Identity, work: Work) -> None:
         """Take the finalizer and note the attempt; an object that can't be written gives its turn to another."""

@@ -23,7 +23,7 @@ from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import Coverage, State
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import KubeError, NotFound
-from trainingjob_operator.logic.resource import Key
+from trainingjob_operator.logic.resource import Key, mapping
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.reconciler import Reconciler
 from trainingjob_operator.reporter import Reporter
@@ -87,6 +87,8 @@ class Watcher:
         self._tick = tick
         self._heard_at = self._clocks.monotonic()
         self._unlisted: dict[str, str] = {}
+        self.inherited = 0
+        """Objects that a list has shown with a job that this operator has not recorded."""
         self._stop: Callable[[], object] = lambda: None
 
     # -- the list -----------------------------------------------------------------------------------------------------
@@ -130,6 +132,7 @@ class Watcher:
             shown.add(key)
             if tracked is not None:
                 news += 1
+                self.inherited += _is_inherited(body)
                 self._queue.add(tracked.key, urgent=_is_going(body))
         return news
 
@@ -319,6 +322,12 @@ class Watcher:
 def _is_going(body: Mapping[str, Any]) -> bool:
     """Whether the object is being deleted: its job must not run on because thousands of others came before."""
     return bool(body["metadata"].get("deletionTimestamp"))
+
+
+def _is_inherited(body: Mapping[str, Any]) -> bool:
+    """Whether another controller made or took the object's job: ACK's records no generation."""
+    status = mapping(body.get("status"))
+    return "arn" in mapping(status.get("ackResourceMetadata")) and "observedGeneration" not in status
 
 
 def _settle(future: "asyncio.Future[BaseException | None]", result: BaseException | None) -> None:

@@ -39,6 +39,7 @@ def make_elector(
     clock: Callable[[], float] = time.monotonic,
     namespace: str = "operators",
     timing: Timing = QUICK,
+    may_lead: Callable[[], bool] = lambda: True,
 ) -> Elector:
     return Elector(
         api,
@@ -48,6 +49,7 @@ def make_elector(
         now=lambda: datetime.now(UTC),
         jitter=random.Random(1),
         timing=timing,
+        may_lead=may_lead,
     )
 
 
@@ -113,6 +115,38 @@ async def test_a_call_passes_only_if_it_ends_before_the_lease_can_be_lost(
         clock.time += age
         assert elector.is_leading() is leading
         assert allows(elector, seconds) is passes
+
+
+async def test_who_may_not_lead_neither_takes_nor_keeps_the_lease(store: LeaseStore, clock: Clock) -> None:
+    able = False
+    elector = make_elector(store, "a", clock=clock, timing=SPANS, may_lead=lambda: able)
+    other = make_elector(store, "b", clock=clock, timing=SPANS)
+    async with running(elector):
+        await asyncio.sleep(0.5)
+        assert not elector.is_leading()
+        able = True
+        await asyncio.wait_for(elector.until(leading=True), 5)
+        async with running(other):
+            able = False
+            await asyncio.wait_for(elector.until(leading=False), 5)
+            await looked(store, turns=2)
+            assert not other.is_leading(), "calls may be under way that the fence let through"
+            clock.time += LEASE
+            await asyncio.wait_for(other.until(leading=True), 5)
+            assert not elector.is_leading()
+
+
+async def test_a_candidate_names_the_leader_once(
+    store: LeaseStore, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    leader, candidate = (make_elector(store, name, clock=clock, timing=SPANS) for name in "ab")
+    async with running(leader):
+        await asyncio.wait_for(leader.until(leading=True), 5)
+        async with running(candidate):
+            await looked(store, turns=10)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["This replica (a) leads", "This replica stands by: a leads"]
 
 
 async def test_who_waits_to_lead_is_not_let_through_by_a_lease_that_ended_before_the_election_looked(
