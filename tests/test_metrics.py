@@ -49,9 +49,9 @@ def scrape() -> Scrape:
     ("report", "name", "labels", "value"),
     [
         (lambda m: m.jobs_are({"InProgress": 2}), "trainingjob_jobs", {"status": "InProgress"}, 2),
-        (lambda m: m.job_ended("Failed", 60, 20), "trainingjob_ended_total", {"outcome": "Failed"}, 1),
-        (lambda m: m.job_ended("Failed", 60, 20), "trainingjob_training_seconds_total", {}, 60),
-        (lambda m: m.job_ended("Failed", 60, 20), "trainingjob_billable_seconds_total", {}, 20),
+        (lambda m: m.job_ended("Failed"), "trainingjob_ended_total", {"outcome": "Failed"}, 1),
+        (lambda m: m.job_took(60, 20), "trainingjob_training_seconds_total", {}, 60),
+        (lambda m: m.job_took(60, 20), "trainingjob_billable_seconds_total", {}, 20),
         (lambda m: m.job_waited(2.5), "trainingjob_turn_wait_seconds_sum", {}, 2.5),
         (lambda m: m.jobs_wait(7), "trainingjob_waiting_jobs", {}, 7),
         (lambda m: m.objects_are_passive(1), "trainingjob_passive_objects", {}, 1),

@@ -1201,6 +1201,113 @@ def test_what_is_known_is_not_held_back_for_the_budget(*, inherited: bool) -> No
     played(scene, seconds=10_000.0)
 
 
+@pytest.mark.parametrize("outcome", ["Failed", "Completed"])
+@pytest.mark.parametrize(
+    "hindered", ["budget", ErrorClass.THROTTLED, ErrorClass.DENIED, ErrorClass.CREDENTIALS, ErrorClass.RETRY]
+)
+def test_what_a_list_shows_is_reported_at_once_while_describe_has_to_wait(
+    hindered: str | ErrorClass, outcome: str
+) -> None:
+    async def scene(stage: Stage) -> None:
+        assert stage.life is not None
+        budget = stage.life.budgets.of(ACCOUNT, REGION).describe
+        stage.api.apply(body())
+        await stage.wait(12.0)
+        assert stage.object["status"]["secondaryStatus"] == "Downloading"
+        if isinstance(hindered, ErrorClass):
+            stage.service.refusals["DescribeTrainingJob"] = failed("DescribeTrainingJob", "No", hindered)
+        else:
+            for other in range(8_000):
+                budget.claim(other)
+        await stage.wait(15.0)
+        assert stage.object["status"]["trainingJobStatus"] == "InProgress"
+        assert stage.object["status"]["secondaryStatus"] == "Training"
+        await stage.wait(40.0)
+        assert stage.object["status"]["trainingJobStatus"] == outcome
+        assert stage.condition("Complete" if outcome == "Completed" else "Failed")[0] == "True"
+        assert [one["status"] for one in stage.object["status"]["secondaryStatusTransitions"]] == [
+            "Starting",
+            "Downloading",
+        ]
+        assert stage.object["metadata"]["finalizers"] == []
+        calls = len(stage.service.calls)
+        stage.service.refusals.clear()
+        await stage.wait(400.0)
+        assert [one["status"] for one in stage.object["status"]["secondaryStatusTransitions"]] == [
+            "Starting",
+            "Downloading",
+            "Training",
+            outcome,
+        ], "completed by Describe"
+        assert [call for call, _ in stage.service.calls[calls:]] == ["DescribeTrainingJob"]
+        assert stage.life.registry.get_sample_value("trainingjob_ended_total", {"outcome": outcome}) == 1.0
+
+    played(scene, outcome=outcome)
+
+
+def test_an_end_that_only_a_list_has_shown_is_completed_after_a_restart() -> None:
+    async def scene(stage: Stage) -> None:
+        denied = failed("DescribeTrainingJob", "AccessDeniedException", ErrorClass.DENIED)
+        stage.service.refusals["DescribeTrainingJob"] = denied
+        stage.api.apply(body())
+        await stage.wait(2.0)
+        status = stage.object["status"]
+        assert (status["trainingJobStatus"], status["secondaryStatus"]) == ("InProgress", "Starting")
+        await stage.wait(98.0)
+        assert stage.condition("Complete")[0] == "True"
+        assert "secondaryStatusTransitions" not in stage.object["status"]
+        stage.service.refusals.clear()
+        await stage.start()
+        await stage.wait(5.0)
+        assert stage.object["status"]["secondaryStatusTransitions"][-1]["status"] == "Completed"
+        calls = len(stage.service.calls)
+        await stage.start()
+        await stage.wait(100.0)
+        assert len(stage.service.calls) == calls
+
+    played(scene)
+
+
+def test_a_job_that_nobody_has_seen_yet_is_shown_as_starting_and_looked_at_after_a_restart() -> None:
+    async def scene(stage: Stage) -> None:
+        for operation in ("DescribeTrainingJob", "ListTrainingJobs"):
+            stage.service.refusals[operation] = failed(operation, "Throttling", ErrorClass.THROTTLED)
+        stage.api.apply(body())
+        await stage.wait(30.0)
+        status = stage.object["status"]
+        assert (status["trainingJobStatus"], status["secondaryStatus"]) == ("InProgress", "Starting")
+        assert stage.condition("Ready")[:2] == ("False", "Created")
+        stage.service.refusals = {"ListTrainingJobs": stage.service.refusals["ListTrainingJobs"]}
+        await stage.start()
+        await stage.wait(2.0)
+        assert stage.object["status"]["secondaryStatus"] == "Training"
+
+    played(scene, seconds=1000.0)
+
+
+@pytest.mark.parametrize("lasts", [20.0, 200.0])
+def test_a_describe_that_is_denied_just_after_create_is_reported_only_once_it_lasts(
+    caplog: pytest.LogCaptureFixture, *, lasts: float
+) -> None:
+    async def scene(stage: Stage) -> None:
+        denied = failed("DescribeTrainingJob", "AccessDeniedException", ErrorClass.DENIED)
+        stage.service.refusals["DescribeTrainingJob"] = denied
+        stage.api.apply(body())
+        await stage.wait(min(lasts, 29.0))
+        assert stage.life is not None
+        assert stage.condition("ACK.Recoverable")[0] == ""
+        assert "AccessDenied" not in str(stage.life.recorder.events) + caplog.text
+        if lasts < 30.0:
+            stage.service.refusals.clear()
+        await stage.wait(25.0)
+        assert stage.condition("ACK.Recoverable")[:2] == (("", "") if lasts < 30.0 else ("True", "AccessDenied"))
+        assert ("AccessDenied" in caplog.text) is (lasts > 30.0)
+        assert ("AccessDenied" in str(stage.life.recorder.events)) is (lasts > 30.0)
+
+    caplog.set_level("INFO", logger="trainingjob_operator")
+    played(scene, seconds=1000.0)
+
+
 @pytest.mark.parametrize("ends", ["gone", "away"])
 def test_after_a_conflict_the_object_may_be_gone_or_out_of_reach(ends: str) -> None:
     async def scene(stage: Stage) -> None:

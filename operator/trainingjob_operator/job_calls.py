@@ -85,7 +85,8 @@ class Work:
 
 
 class JobCalls:
-    """Calls about single jobs. Each method returns whether the object must wait for the budget."""
+    """Calls about single jobs. Each method returns whether (`look`: for how many seconds) the object must wait for the
+    budget."""
 
     def __init__(
         self,
@@ -110,10 +111,10 @@ class JobCalls:
         self._vanguard: dict[tuple[str, str, str], Key] = {}
         """By account, region and operation: the object that tries soon on behalf of all that are denied it."""
 
-    async def look(self, identity: Identity, work: Work) -> bool:
+    async def look(self, identity: Identity, work: Work) -> float:
         memory, view = work.view.memory, work.view
-        if self._must_wait(lambda budgets: budgets.describe, identity, work):
-            return True
+        if seconds := self._must_wait(lambda budgets: budgets.describe, identity, work):
+            return seconds
         try:
             answer = await self._accounts.get(work.target).describe(identity.job_name)
         except AwsError as error:
@@ -124,9 +125,7 @@ class JobCalls:
                 self._note_success(decision.DESCRIBE, work)
             else:
                 self._note(error, work, decision.DESCRIBE)
-                if memory.told is not None and error.kind is ErrorClass.DENIED:
-                    memory.observation = view.observation.updated_by(memory.told)
-            return False
+            return 0.0
         self._note_success(decision.DESCRIBE, work)
         seen, now = Observation.from_describe(answer), self._clocks.monotonic()
         if view.arn is None:
@@ -139,7 +138,7 @@ class JobCalls:
         if _is_worth_comparing(view):
             self._compare(answer, work)
         memory.compared_generation = view.resource.generation
-        return False
+        return 0.0
 
     async def _is_confirmed(self, work: Work) -> bool:
         """Whether a second NotFound, which is believed, is of the right account."""
@@ -355,8 +354,11 @@ class JobCalls:
     def _note(self, error: AwsError, work: Work, operation: str, finding: Finding | None = None) -> None:
         """Remember an error under the operation that was wanted; what failed on the way to it is in the error."""
         memory = work.view.memory
+        is_early = error.kind is ErrorClass.DENIED and error.operation == operation and decision.is_newborn(work.view)
+        if is_early:  # a policy may go by tags, which reach it some seconds after Create
+            error = AwsError(operation, error.code, error.message, ErrorClass.RETRY, definite=error.definite)
         known = memory.troubles.get(operation)
-        is_news = known is None or known.error.sentence != error.sentence
+        is_news = known is None or (known.error.sentence, known.error.kind) != (error.sentence, error.kind)
         is_vanguard = error.kind is ErrorClass.DENIED and self._goes_ahead(operation, work)
         spread = self._clocks.jitter.uniform(0.5, 1.0)
         memory.note_trouble(
@@ -368,7 +370,7 @@ class JobCalls:
             is_lasting=operation == decision.CREATE,
             finding=finding,
         )
-        log.log(logging.WARNING if is_news else logging.DEBUG, "%s", error.sentence, extra=work.named)
+        log.log(logging.WARNING if is_news and not is_early else logging.DEBUG, "%s", error.sentence, extra=work.named)
 
     def _goes_ahead(self, operation: str, work: Work) -> bool:
         """Whether it is the one that tries on behalf of the others: the first that was denied, while it still is."""
@@ -388,13 +390,12 @@ class JobCalls:
             if tracked.memory.wake(operation, now):
                 self._queue.add(tracked.key)
 
-    def _must_wait(self, which: Callable[[OperationBudgets], Budget], identity: Identity, work: Work) -> bool:
-        """Whether the budget makes the object wait for this call; then it is queued for when its time comes."""
+    def _must_wait(self, which: Callable[[OperationBudgets], Budget], identity: Identity, work: Work) -> float:
+        """Seconds that the budget makes the object wait for this call; it is queued for when its time comes."""
         seconds = which(self._budgets.of(identity.account, identity.region)).claim(work.key)
-        if seconds <= 0:
-            return False
-        self._queue.add(work.key, seconds)
-        return True
+        if seconds > 0:
+            self._queue.add(work.key, seconds)
+        return seconds
 
     def _owner(self, resource: Resource) -> Owner:
         return Owner(self._standing.cluster_id, resource.namespace, resource.name, resource.uid)

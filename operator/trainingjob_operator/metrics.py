@@ -163,9 +163,12 @@ class Metrics:
         for status, count in count_by_status.items():
             self._jobs.labels(status).set(count)
 
-    def job_ended(self, outcome: str, training_seconds: float, billable_seconds: float) -> None:
+    def job_ended(self, outcome: str) -> None:
         """A job was seen to end as Completed, Failed or Stopped."""
         self._ended.labels(outcome).inc()
+
+    def job_took(self, training_seconds: float, billable_seconds: float) -> None:
+        """So many seconds of an ended job became known."""
         self._training_seconds.inc(training_seconds)
         self._billable_seconds.inc(billable_seconds)
 

@@ -314,14 +314,10 @@ class Reconciler:
                 self._queue.add(work.key, seconds)
                 return True
             case Look(identity):
-                if not await self._calls.look(identity, work):
-                    return False
-                # What is known is not held back for the budget.
-                if work.view.memory.arn is not None and work.view.resource.arn is None:
-                    await self._report(Say(), work)
-                elif work.view.is_inherited and work.tracked.live is None:
-                    await self._report(Say(unfinished=True), work)
-                return True
+                seconds = await self._calls.look(identity, work)
+                if seconds > 0:
+                    await self._report_meanwhile(seconds, work)
+                return seconds > 0
             case ReadTags(_, arn):
                 if not await self._calls.read_tags(arn, work):
                     return False
@@ -468,11 +464,21 @@ class Reconciler:
         tracked = self._jobs.get(work.key)
         if say.release and tracked is not None and tracked.uid == work.tracked.uid:
             await self._release(replace(view, resource=tracked.resource()), say, work)
-        if say.again is None and Observation(wanted).is_ended():
+        if say.again is None and not memory.look and Observation(wanted).is_ended():
             # The status tells all of it, and finished objects are the most in a cluster.
             work.tracked.memory = Memory(
                 first_seen=memory.first_seen, term=memory.term, foreign_writes=memory.foreign_writes
             )
+
+    async def _report_meanwhile(self, seconds: float, work: Work) -> None:
+        """What is known is not held back while Describe has to wait that long for the budget."""
+        view, memory = work.view, work.view.memory
+        if memory.arn is not None and view.resource.arn is None:
+            await self._report(Say(), work)
+        elif view.is_inherited and work.tracked.live is None:
+            await self._report(Say(unfinished=True), work)
+        elif memory.told is not None and seconds >= decision.WAITING_SHOWN_SECONDS and (identity := view.attached()):
+            await self._report(decision.report_meanwhile(view, identity), work)
 
     def _follow(self, work: Work, wanted: Mapping[str, Any]) -> None:
         """Let the sweep watch the job while it runs."""

@@ -22,6 +22,8 @@ from trainingjob_operator.tracked_jobs import TrackedJobs
 
 log = logging.getLogger(__name__)
 
+_SECONDS = ("training", "billable")
+
 
 class StatusWriter(Protocol):
     """The status subresource (kube/objects.py)."""
@@ -107,15 +109,25 @@ class Reporter:
             if draft.reason in final:
                 log.warning("%s: %s", draft.reason, draft.message, extra=named)
         before, after = Observation(resource.status), Observation(wanted)
-        if after.is_ended() and not before.is_ended():
-            training, billable = (wanted.get(f"{kind}TimeInSeconds", 0) for kind in ("training", "billable"))
-            self._metrics.job_ended(after.status, training, billable)
+        if not after.is_ended():
+            return
+        counted = resource.status if before.is_ended() else {}
+        self._metrics.job_took(*(self._uncounted(counted, wanted, f"{kind}TimeInSeconds") for kind in _SECONDS))
+        if not before.is_ended():
+            self._metrics.job_ended(after.status)
             log.info("The training job has ended: %s", after.status, extra=named)
+
+    def _uncounted(self, counted: Mapping[str, Any], wanted: Mapping[str, Any], name: str) -> float:
+        """The seconds that became known since; some come after the end. What the CRD drops is counted at the end."""
+        if counted and name in self._pruned:
+            return 0.0
+        return max(0.0, float(wanted.get(name, 0)) - float(counted.get(name, 0)))
 
 
 def _compose(view: View, say: Say) -> Report:
     memory, policy, identity = view.memory, view.policy, view.attached()
-    observation = None if say.disowned or view.arn is None else memory.observation
+    is_unseen = memory.observation is None and memory.told is None
+    observation = None if say.disowned or view.arn is None or is_unseen else view.observation
     return Report(
         generation=_decided_generation(view, say),
         account=None if identity is None else identity.account,

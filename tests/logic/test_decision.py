@@ -68,7 +68,8 @@ def job(status: str, **told: Any) -> Observation:
     return Observation({"trainingJobStatus": status, "secondaryStatus": status, **told})
 
 
-RUNS, ENDED, STOPPING, STOPPED = job("InProgress"), job("Completed"), job("Stopping"), job("Stopped")
+RUNS, STOPPING, STOPPED = job("InProgress"), job("Stopping"), job("Stopped")
+ENDED = job("Completed", profilingStatus="Disabled")
 POOL: dict[str, Any] = {"trainingEndTime": "2026-11-21T11:59:00Z"}
 POOLED = {**SPEC, "resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSeconds": 600}}
 HEARSAY = job("Completed", secondaryStatusTransitions=[{"status": "Training", "startTime": "2026-11-21T11:00:00Z"}])

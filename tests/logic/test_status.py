@@ -42,7 +42,9 @@ def test_the_first_status_carries_the_arn_and_where_to_look() -> None:
     assert status["observedGeneration"] == 3
     assert status["consoleURL"].endswith(f"#/jobs/{NAME}")
     assert status["logs"]["streamPrefix"] == f"{NAME}/"
-    assert "trainingJobStatus" not in status
+    assert (status["trainingJobStatus"], status["secondaryStatus"]) == ("InProgress", "Starting"), "readers index them"
+    assert [one["reason"] for one in status["conditions"] if one["type"] == "Ready"] == ["Created"]
+    assert difference(status, build(status, report(), seconds=60)) is None
 
 
 def test_before_there_is_a_job_nothing_says_where_it_is() -> None:

@@ -540,6 +540,16 @@ def _decide_life(view: View, identity: Identity) -> Step:
     )
 
 
+def report_meanwhile(view: View, identity: Identity) -> Say:
+    """What to report of the object's own job while a Describe of it has to wait."""
+    return Say(
+        advisories=_note_stuck(view) if view.resource.deleting else _advise(view, identity),
+        pending_edit=_name_pending(view.memory.plan),
+        release=view.observation.is_ended() and view.resource.holds_finalizer,
+        unfinished=view.is_edited or view.is_inherited,
+    )
+
+
 def _look_later(view: View, waited: Say | None, *, untold: bool) -> float | None:
     """An end that only a list has told, or an edit of an ended job, is looked at as soon as that is possible."""
     return waited.again if waited is not None and (view.memory.look or untold) else None
@@ -648,13 +658,19 @@ def _decide_absence(view: View, identity: Identity, *, unfinished: bool = False)
         return replace(waited, advisories=_advise(view, identity), unfinished=unfinished)
     since = now if memory.absent_since is None else memory.absent_since
     looked_at = now if memory.looked_at is None else memory.looked_at
-    newborn = memory.created_at is not None and now < memory.created_at + UNCERTAIN_SECONDS
+    newborn = is_newborn(view)
     if looked_at - since >= UNCERTAIN_SECONDS and not newborn:
         return Say(vanished=_vanished(view, identity), release=view.resource.holds_finalizer)
     retry_at = looked_at + 2.0 if newborn else since + UNCERTAIN_SECONDS
     if now >= retry_at:
         return Look(identity)
     return Say(advisories=_advise(view, identity), again=retry_at - now + 0.1, unfinished=unfinished)
+
+
+def is_newborn(view: View) -> bool:
+    """Whether the job was created by this process so lately that the service may not know it everywhere."""
+    created_at = view.memory.created_at
+    return created_at is not None and view.now < created_at + UNCERTAIN_SECONDS
 
 
 def _vanished(view: View, identity: Identity) -> Finding:

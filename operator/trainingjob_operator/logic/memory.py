@@ -127,7 +127,7 @@ class JobMemory:
     look: bool = False
     """Something says that the job has changed."""
     told: Observation | None = None
-    """What a list or an event said of it since: all there is where Describe is denied."""
+    """What a list or an event said of it since the last Describe: all there is where Describe has to wait."""
     looked_at: float | None = None
     absent_since: float | None = None
     """When Describe first said NotFound."""
@@ -210,7 +210,7 @@ class Memory(JobMemory):
         self.look, self.told = True, told
 
     def note_found(self, observation: Observation, now: float) -> None:
-        self.observation = observation
+        self.observation, self.told = observation, None
         self.look = False
         self.looked_at = now
         self.absent = self.is_replaced = False

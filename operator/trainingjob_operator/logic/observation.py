@@ -92,6 +92,8 @@ _SUMMARY: Members = {
     )
 }
 """What ListTrainingJobs tells of each job."""
+UNSEEN: Mapping[str, Any] = {"trainingJobStatus": "InProgress", "secondaryStatus": "Starting"}
+"""What `.status` shows of a job that SageMaker has taken and not described yet; it comes without creationTime."""
 _RECORDED: Members = {**STATUS, "duration": ("", "string"), "managedSpotTrainingSavings": ("", "integer")}
 
 
@@ -206,7 +208,9 @@ class Observation:
     @classmethod
     def from_status(cls, status: object) -> Observation:
         """What was last seen, from an object's `.status`, ours or ACK's; takes any value at all."""
-        return cls(fields=_read_fields(_RECORDED, status, _Side.STATUS))
+        fields = _read_fields(_RECORDED, status, _Side.STATUS)
+        is_unseen = "creationTime" not in fields and fields.items() >= UNSEEN.items()
+        return cls({name: value for name, value in fields.items() if name not in UNSEEN} if is_unseen else fields)
 
     def summary(self) -> Observation:
         """The part that ListTrainingJobs shows too: all that a sweep has to keep of a job."""
@@ -286,7 +290,9 @@ class Observation:
     def is_hearsay(self) -> bool:
         """Whether the newest state is known from a list alone, which tells no transitions."""
         transitions = self.transitions
-        return bool(transitions) and transitions[-1]["status"] != self.secondary_status
+        if not transitions:
+            return self.fields.keys() <= _SUMMARY.keys()
+        return bool(transitions[-1]["status"] != self.secondary_status)
 
     def rules_running(self) -> bool:
         return self.running_rule is not None

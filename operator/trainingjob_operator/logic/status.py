@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainingjob_operator.logic.conditions import DELETING, READY, build_conditions, recorded_vanishing
-from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.observation import UNSEEN, Observation
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,6 +54,7 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
         "observedGeneration": report.generation,
         "ownership": report.ownership,
         "phase": _phase(conditions, report, proved),
+        **(UNSEEN if metadata and not (any(known.phase) or known.creation_time) else {}),
         **known.fields,
         **_whereabouts(previous, report, metadata),
         "lastHandledReconcileAt": report.handled_request or _text(previous.get("lastHandledReconcileAt")),

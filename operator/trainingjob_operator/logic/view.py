@@ -149,10 +149,14 @@ class View:
 
     @property
     def observation(self) -> Observation:
-        """The newest of what this process saw and what the status tells."""
-        if self.memory.observation is not None:
-            return self.memory.observation
-        return Observation() if self.memory.disputed else Observation.from_status(self.resource.status)
+        """The newest of what this process saw, what lists and events have shown since, and what the status tells."""
+        memory = self.memory
+        known = memory.observation
+        if known is None:
+            known = Observation.from_status(self.resource.status)
+            if memory.disputed:  # only the run that it is about is kept: another run would be another job
+                known = Observation({name: known.fields[name] for name in ("creationTime",) if name in known.fields})
+        return known if memory.told is None else known.updated_by(memory.told)
 
     def attached(self) -> Identity | None:
         """The job that is known to be this object's, spelled as the user spells it: an ARN is in lower case."""
