@@ -136,6 +136,7 @@ def _compose(view: View, say: Say) -> Report:
         arn=view.arn,
         job_name=None if identity is None else identity.job_name,
         instance_type=view.resource.instance_type,
+        is_found=memory.looked_at is not None and not memory.absent,
         observation=observation,
         overrules=memory.disputed and observation is not None,
         terminal=say.terminal,

@@ -186,7 +186,7 @@ def test_without_the_unsafe_flag_the_namespaces_endpoint_needs_https(
 def test_the_namespaces_endpoint_is_where_calls_go(
     new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
-    new_operator("--aws-endpoint-url=http://127.0.0.1:1").start()
+    new_operator("--aws-endpoint-url=http://127.0.0.1:1", "--allowed-endpoint-urls=*").start()
     with namespace_annotated(jobs, namespace, **{f"{ACK}endpoint-url": sagemaker.url}):
         jobs.apply(training_job("elsewhere"))
         jobs.wait_status("elsewhere", "InProgress")

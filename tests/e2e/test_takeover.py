@@ -82,11 +82,11 @@ _COMPLETED = {
 }
 
 EXPECTED = {
-    "adopted": Expected((DESCRIBE,), _running(**{"ACK.Adopted": "True Adopted"}), holds_finalizer=True),
+    "adopted": Expected((DESCRIBE, LIST_TAGS), _running(**{"ACK.Adopted": "True Adopted"}), holds_finalizer=True),
     "completed": Expected((), _COMPLETED),
     "failed": Expected((), _ended("JobFailed"), says={"Ready": ("AlgorithmError: exit code 1",)}),
     "illegal-edit": Expected(
-        (DESCRIBE,),
+        (DESCRIBE, LIST_TAGS),
         _running(**{"ACK.Advisory": "True EditNotPossible"}),
         holds_finalizer=True,
         says={"ACK.Advisory": ("spec.hyperParameters",)},
@@ -97,12 +97,12 @@ EXPECTED = {
         _refused("NameClash"),
         says={"ACK.Terminal": ("training-job/name-clash", "another spec.trainingJobName", "adopt")},
     ),
-    "other-region": Expected((DESCRIBE,), _running(), holds_finalizer=True),
+    "other-region": Expected((DESCRIBE, LIST_TAGS), _running(), holds_finalizer=True),
     "read-only": Expected((DESCRIBE,), _running()),
     "refused": Expected((), _refused("Refused"), says={"ACK.Terminal": ("RoleArn",)}),
-    "retain": Expected((DESCRIBE,), _running(), holds_finalizer=True),
+    "retain": Expected((DESCRIBE, LIST_TAGS), _running(), holds_finalizer=True),
     "rules-running": Expected((DESCRIBE,), {**_COMPLETED, "ACK.ResourceSynced": "False RulesRunning"}),
-    "running": Expected((DESCRIBE,), _running(), holds_finalizer=True),
+    "running": Expected((DESCRIBE, LIST_TAGS), _running(), holds_finalizer=True),
     "stopped-in-console": Expected((), _ended("Stopped")),
     "warm-pool": Expected((DESCRIBE,), _COMPLETED),
     "deleting": Expected(

@@ -141,6 +141,12 @@ def test_a_job_that_moves_on_had_not_vanished() -> None:
     assert "Failed" not in held(build(vanished, report(observed(LastModifiedTime=after(99)))))
 
 
+def test_a_job_that_describe_finds_again_had_not_vanished() -> None:
+    vanished = build(build({}, report(observed())), report(vanished=GONE))
+    assert held(vanished)["Failed"] == "True"
+    assert "Failed" not in held(build(vanished, report(observed(), is_found=True)))
+
+
 def test_a_later_job_of_the_same_name_does_not_bring_a_vanished_one_back() -> None:
     vanished = build(build({}, report(observed())), report(vanished=GONE))
     other = observed(CreationTime=after(900), LastModifiedTime=after(900))

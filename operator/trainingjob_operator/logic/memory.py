@@ -333,6 +333,7 @@ class Memory(JobMemory):
         """Somebody asked for another look: nothing that was put off is put off any longer."""
         self.handled_request = request
         self.asked = self.look = True
+        self.absent, self.absent_since = False, None
         self.refused = None
         self.doubtful_since, self.doubtful_rounds = None, 0
         self.outdone = 0

@@ -42,6 +42,8 @@ class Report:
     """In the user's spelling; the ARN's is lower-cased."""
     instance_type: str | None = None
     """What spec asks for; what SageMaker says comes first."""
+    is_found: bool = False
+    """The last Describe of this process found the job."""
     observation: Observation | None = None
     """What SageMaker said last."""
     overrules: bool = False

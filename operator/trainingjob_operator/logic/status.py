@@ -39,8 +39,8 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
     known = Observation() if report.overrules else Observation.from_status(previous)
     vanished = report.vanished or recorded_vanishing(previous.get("conditions"))
     if answer := report.observation:
-        if answer.is_newer_than(known) and answer.is_same_run_as(known):
-            vanished = report.vanished  # it has moved since, so it is there
+        if (report.is_found or answer.is_newer_than(known)) and answer.is_same_run_as(known):
+            vanished = report.vanished  # Describe has answered with it, or it has moved since: so it is there
         known = known.updated_by(answer)
     # What became of a job that is not proved to be this object's says nothing about the object.
     proved = Observation() if report.unproved else known
