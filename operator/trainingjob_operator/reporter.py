@@ -109,7 +109,7 @@ class Reporter:
             if draft.reason in final:
                 log.warning("%s: %s", draft.reason, draft.message, extra=named)
         before, after = Observation(resource.status), Observation(wanted)
-        if not after.is_ended():
+        if not after.is_ended() or (report.is_past and not before.status):
             return
         counted = resource.status if before.is_ended() else {}
         self._metrics.job_took(*(self._uncounted(counted, wanted, f"{kind}TimeInSeconds") for kind in _SECONDS))
@@ -145,6 +145,7 @@ def _compose(view: View, say: Say) -> Report:
         waiting=say.waiting,
         advisories=say.advisories,
         pending_edit=say.pending_edit,
+        is_past=memory.decided_generation is None and view.is_past,
         ownership=None if say.disowned else view.ownership(),
         adopted=view.is_adopting and identity is not None and not policy.read_only,
         handled_request=memory.handled_request,

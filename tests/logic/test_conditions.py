@@ -104,7 +104,7 @@ TABLE = [
         RUNNING,
         "Progressing",
         "InProgress",
-        {"Ready": ("Created", "SageMaker has taken the training job; its status has not been read yet.")},
+        {"Ready": ("Created", "SageMaker accepted the training job; its status has not been read yet.")},
     ),
     *(
         Row(

@@ -512,13 +512,30 @@ IN_USE = [
     when("somebody else's", says(terminal="NameClash", disowned=True), known={"in_use": True, **FOUND_FOREIGN}),
     when(
         "of an earlier life, and the fields that are set equal it",
-        TakeOver(ARN, finalizer=True, claim=Verdict.TAKEN_OVER),
+        TakeOver(ARN, finalizer=True, claim=Verdict.INHERITED),
         known={"in_use": True, **FOUND_FORMER},
     ),
     when(
         "ACK's tags name the namespace: that proves neither cluster nor object",
         says(terminal="NameClash", disowned=True),
         known={"in_use": True, **FOUND_OURS, "proof": TagProof.ACK},
+    ),
+    when(
+        "of an earlier life, without a tag that the spec asks for",
+        says(terminal="NameClash", disowned=True),
+        TAGGED,
+        {"in_use": True, **FOUND_FORMER, "tags": {"team": "old"}},
+    ),
+    when(
+        "of an earlier life, with that tag and others",
+        TakeOver(ARN, finalizer=True, claim=Verdict.INHERITED),
+        TAGGED,
+        {"in_use": True, **FOUND_FORMER, "tags": {"team": "new", "cost": "1"}},
+    ),
+    when(
+        "a run of an earlier object stays told as such",
+        says(advisories=("EarlierRun",)),
+        {"held": True, "status": {**own(), "ownership": claimed(claim="Inherited")}},
     ),
     when(
         "of an earlier life, with another spec",
@@ -1112,7 +1129,7 @@ DELETION = [
     ),
     when(
         "it is of an earlier life, as a backup tells it",
-        TakeOver(ARN, finalizer=True, claim=Verdict.TAKEN_OVER),
+        TakeOver(ARN, finalizer=True, claim=Verdict.INHERITED),
         DELETED_EARLY,
         FOUND_FORMER,
     ),

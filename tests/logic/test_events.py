@@ -43,7 +43,7 @@ def test_a_life_is_told_from_creation_to_end_and_each_part_once() -> None:
         status,
         report(observed("Completed", "Completed", SecondaryStatusTransitions=completion, LastModifiedTime=after(61))),
     )
-    assert words(created) == [("Normal", "Created", f"SageMaker has taken the training job {ARN}.")]
+    assert words(created) == [("Normal", "Created", f"SageMaker accepted the training job {ARN}.")]
     assert words(started) == [("Normal", "Starting", "Preparing the instances for training")]
     assert nothing == []
     assert words(ended) == [

@@ -87,7 +87,7 @@ VERDICTS = [
     ({"proof": TagProof.SAME_NAME}, Verdict.EARLIER_RUN),
     ({"proof": TagProof.SAME_NAME, "has_rival": True}, Verdict.FOREIGN),
     ({"proof": TagProof.SAME_NAME, "is_presumed": True}, Verdict.TAKEN_OVER),
-    ({"proof": TagProof.SAME_NAME, "recorded": Verdict.CREATED}, Verdict.TAKEN_OVER),
+    ({"proof": TagProof.SAME_NAME, "recorded": Verdict.INHERITED}, Verdict.INHERITED),
     ({"proof": TagProof.SAME_NAME, "asks_adoption": True}, Verdict.ADOPTED),
     # ACK's controller
     ({"proof": TagProof.ACK}, Verdict.FOREIGN),
@@ -193,7 +193,13 @@ def test_an_object_of_acks_shows_its_job_as_its_own_unless_something_says_otherw
 
 
 def test_a_record_stands_before_any_reconcile() -> None:
-    for claim, is_owner in (("Created", True), ("TakenOver", True), ("Adopted", True), ("Observed", False)):
+    for claim, is_owner in (
+        ("Created", True),
+        ("TakenOver", True),
+        ("Inherited", True),
+        ("Adopted", True),
+        ("Observed", False),
+    ):
         seen = resource(status=recorded(ownership=claimed(claim=claim)))
         assert read_standing(seen) == (WANTED.slot, is_owner)
     assert read_standing(resource(held=True)) == (None, False)

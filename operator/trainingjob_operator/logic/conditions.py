@@ -166,7 +166,7 @@ def _progress(report: Report, observation: Observation) -> Finding:
     if report.deleting:
         return Finding(DELETING, "The object goes once it is certain that no training job of it runs.")
     if report.arn:
-        return Finding(CREATED, "SageMaker has taken the training job; its status has not been read yet.")
+        return Finding(CREATED, "SageMaker accepted the training job; its status has not been read yet.")
     if report.waiting:
         return Finding(WAITING, report.waiting.message)
     if report.hindrance and report.hindrance.waiting:

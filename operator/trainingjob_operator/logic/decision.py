@@ -98,6 +98,7 @@ PLACE_SECONDS = 60.0
 
 NAME_CLASH = "NameClash"
 OWNERSHIP_UNPROVEN = "OwnershipUnproven"
+EARLIER_RUN = "EarlierRun"
 REFUSED = "Refused"
 CREATE_FAILED = "CreateFailed"
 INVALID_SPEC = "InvalidSpec"
@@ -338,7 +339,7 @@ def _claim_found(view: View, identity: Identity) -> Step:
         step = _refuse(view, _clash(view, identity))
         # An adoption becomes possible once the other object is gone.
         return replace(step, again=ABSENT_SECONDS) if isinstance(step, Say) and view.policy.asks_adoption else step
-    return TakeOver(arn, finalizer=not is_ended, claim=Verdict.TAKEN_OVER)
+    return TakeOver(arn, finalizer=not is_ended, claim=Verdict.INHERITED)
 
 
 def _differs_from_earlier_run(view: View) -> str | None:
@@ -346,9 +347,14 @@ def _differs_from_earlier_run(view: View) -> str | None:
     memory = view.memory
     if memory.observation is not None and memory.observation.status in ("Stopping", "Stopped"):
         return "was stopped"
-    if memory.differences:
-        return "differs in " + ", ".join(f"spec.{path}" for path in memory.differences)
-    return None
+    differences = [*memory.differences, *_name_missing_tags(view)]
+    return "differs in " + ", ".join(f"spec.{path}" for path in differences) if differences else None
+
+
+def _name_missing_tags(view: View) -> tuple[str, ...]:
+    """`tags` where the job lacks one of spec.tags; others may have added tags of their own."""
+    tags = view.memory.tags or {}
+    return () if all(tags.get(key) == value for key, value in view.resource.user_tags()) else ("tags",)
 
 
 def _settle_attempt(view: View, pending: Identity) -> Step:
@@ -704,6 +710,8 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
         found.append(memory.edit_refused[1])
     if view.verdict is Verdict.UNPROVEN:
         found.append(_unproven(identity))
+    if view.claim is Verdict.INHERITED:
+        found.append(_inherited(view))
     kept_tags = _name_kept_tags(view)
     if kept_tags is not None:
         found.append(kept_tags)
@@ -747,7 +755,7 @@ def _delete_attempt(view: View) -> Step:
         return Release()
     if memory.proof is TagProof.SAME_NAME and memory.differences:
         return Release()  # another run of an earlier object of this name: perhaps left to run on purpose
-    claim = Verdict.CREATED if memory.proof is TagProof.SAME_OBJECT else Verdict.TAKEN_OVER
+    claim = Verdict.CREATED if memory.proof is TagProof.SAME_OBJECT else Verdict.INHERITED
     return TakeOver(build_arn(view.partition, identity), finalizer=True, claim=claim)
 
 
@@ -775,6 +783,15 @@ def _stop(view: View, identity: Identity) -> Step:
     if not view.verdict.may_change:
         return Say(advisories=(_unproven(identity),), release=True)
     return Stop(identity)
+
+
+def _inherited(view: View) -> Finding:
+    created = view.observation.fields.get("creationTime", "unknown time")
+    message = (
+        f"This is an earlier run, created at {created}, of an object of this name; the operator created no training "
+        "job for this object. To run it again, delete the object and apply it with another spec.trainingJobName."
+    )
+    return Finding(EARLIER_RUN, message)
 
 
 def _unproven(identity: Identity) -> Finding:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Reasons. A transition's reason is its secondary status; an error's is that of its condition.
 CREATED = "Created"
-"""SageMaker has taken the job."""
+"""SageMaker accepted the job."""
 ADOPTED = "Adopted"
 """The object has taken up a job that existed before it."""
 JOB_COMPLETED = "JobCompleted"
@@ -76,9 +76,9 @@ def drafts(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Repor
     return [
         *_turn(previous, wanted, report),
         *_creation(previous, wanted, report),
-        *_transitions(before, after),
+        *(() if report.is_past else _transitions(before, after)),
         *_rules(before, after),
-        *_end(before, after),
+        *(() if report.is_past and not before.status else _end(before, after)),
         *_errors(previous, wanted, report),
     ]
 
@@ -93,10 +93,10 @@ def _turn(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report
 
 def _creation(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
     arn = _arn(wanted)
-    if arn and not _arn(previous):
+    if arn and not _arn(previous) and (report.adopted or not report.is_past):
         reason = ADOPTED if report.adopted else CREATED
         message = (
-            f"Adopted the training job {arn}." if report.adopted else f"SageMaker has taken the training job {arn}."
+            f"Adopted the training job {arn}." if report.adopted else f"SageMaker accepted the training job {arn}."
         )
         yield _draft("Normal", reason, message, key=f"{reason}/{arn}", order=_order(_Rank.CREATION))
 

@@ -58,6 +58,21 @@ def to_request(spec: Mapping[str, Any]) -> dict[str, Any]:
     return request
 
 
+GIVEN = frozenset(
+    {
+        "checkpointConfig",
+        "enableInterContainerTrafficEncryption",
+        "enableManagedSpotTraining",
+        "enableNetworkIsolation",
+        "environment",
+        "hyperParameters",
+        "inputDataConfig",
+        "vpcConfig",
+    }
+)
+"""Optional fields that Describe returns, other than empty or false, only where CreateTrainingJob was given them."""
+
+
 def differences(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[str, ...]:
     """Where the job is not what the user set: sorted paths below spec, such as "inputDataConfig[0].contentType".
 
@@ -67,6 +82,11 @@ def differences(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[s
     wanted = to_request(spec)
     told = {name: entry for name, entry in SPEC.items() if name not in UNDESCRIBED}
     return tuple(sorted(_differences("", told, wanted, describe)))
+
+
+def left_out(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields of spec, sorted, that the job was given and the user left out; what the service fills in is none."""
+    return tuple(name for name in sorted(GIVEN) if name not in spec and describe.get(SPEC[name][0]))
 
 
 def _request(path: str, shape: Shape, value: Any) -> Any:

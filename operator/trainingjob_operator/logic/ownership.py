@@ -67,11 +67,13 @@ class Verdict(enum.Enum):
     CREATED = "Created"
     """Made by a CreateTrainingJob call for this object."""
     TAKEN_OVER = "TakenOver"
-    """Made for an earlier object of this name, or by ACK's controller for this object."""
+    """Made by ACK's controller for this object, or for the object that a backup brought back."""
     ADOPTED = "Adopted"
     """Made by somebody else; an annotation asks for it, and no other object proves it."""
     OBSERVED = "Observed"
     """Read only."""
+    INHERITED = "Inherited"
+    """Made for an earlier object of this name, and taken over as the run of this one."""
     EARLIER_RUN = "EarlierRun"
     """Made for an earlier object of this name; not taken over yet."""
     UNPROVEN = "Unproven"
@@ -90,7 +92,7 @@ class Verdict(enum.Enum):
         return self in _CHANGEABLE or self is Verdict.OBSERVED
 
 
-_CHANGEABLE = frozenset({Verdict.CREATED, Verdict.TAKEN_OVER, Verdict.ADOPTED})
+_CHANGEABLE = frozenset({Verdict.CREATED, Verdict.TAKEN_OVER, Verdict.INHERITED, Verdict.ADOPTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.proof in (TagProof.OTHER_OBJECT, TagProof.OTHER_CLUSTER):
         return _judge_other(evidence)
     if evidence.recorded is not None and holds_claim:
-        return Verdict.TAKEN_OVER if evidence.proof is TagProof.SAME_NAME else evidence.recorded
+        return evidence.recorded
     if evidence.asks_adoption:
         return Verdict.ADOPTED
     if evidence.proof is TagProof.SAME_NAME:

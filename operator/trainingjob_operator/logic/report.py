@@ -58,6 +58,8 @@ class Report:
     advisories: tuple[Finding, ...] = ()
     pending_edit: Finding | None = None
     """A valid edit that waits for the phase in which the API takes it."""
+    is_past: bool = False
+    """The job was not created for this object, and this is the first report on it: its past is no news."""
     ownership: Mapping[str, Any] | None = None
     """The record of the object's claim on the job, as the status field holds it."""
     adopted: bool = False

@@ -130,6 +130,11 @@ class View:
             return False
         return self.verdict.may_change or self.verdict is Verdict.UNKNOWN
 
+    @property
+    def is_past(self) -> bool:
+        """The status does not record a claim yet, and the job was not created for this object."""
+        return read_record(self.resource) is None and self.verdict is not Verdict.CREATED
+
     def record(self) -> Record | None:
         """The claim to be recorded in the status; None where there is nothing to claim yet."""
         arn, verdict, claim = self.arn, self.verdict, self.claim
