@@ -15,8 +15,13 @@ BEGIN = 1000.0
 """What the clock shows at first; not zero, so that a time is never taken for none."""
 
 
+TURN = 1e-9
+"""Seconds that one turn of the loop takes. asyncio may run a timer up to one resolution of its clock (a nanosecond)
+early; callbacks that then ask for the rest of their time would keep the loop busy at one moment for ever."""
+
+
 class _Patience(selectors.DefaultSelector):
-    """Waits for nothing: time is moved on by as much as the loop would have slept."""
+    """Waits for nothing: each turn moves time on by as much as the loop would have slept, and by what a turn takes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +30,7 @@ class _Patience(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise RuntimeError("everybody waits for somebody else")
-        self.now += max(0.0, timeout)
+        self.now += max(TURN, timeout)
         return super().select(0)
 
 
