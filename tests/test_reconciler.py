@@ -749,7 +749,7 @@ def test_an_edited_region_leaves_the_job_where_it_is() -> None:
 
 def test_a_recorded_job_is_looked_for_where_its_arn_says() -> None:
     async def scene(stage: Stage) -> None:
-        stage.surroundings.namespace = {DEFAULT_REGION: "eu-central-1"}
+        stage.surroundings.namespaces[NAMESPACE] = {DEFAULT_REGION: "eu-central-1"}
         stage.service.put(WANTED, {"TrainingJobName": JOB}, OWNER.tags())
         stage.api.apply(body(status=recorded(trainingJobStatus="InProgress")))
         await stage.wait(60.0)
@@ -762,7 +762,7 @@ def test_a_recorded_job_is_looked_for_where_its_arn_says() -> None:
 
 def test_an_account_without_a_role_is_told_and_heals() -> None:
     async def scene(stage: Stage) -> None:
-        stage.surroundings.namespace = {OWNER_ACCOUNT: "999999999999"}
+        stage.surroundings.namespaces[NAMESPACE] = {OWNER_ACCOUNT: "999999999999"}
         stage.api.apply(body())
         await stage.wait(10.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "RoleUnavailable")
@@ -902,10 +902,9 @@ def test_a_writer_that_comes_first_is_read_before_anything_is_tried_again() -> N
         def race(what: str, before: bool) -> None:
             if before and what == "metadata" and raced:
                 raced.clear()
-                stage.life.take, watch = (lambda *_: None), stage.life.take  # type: ignore[union-attr, method-assign]
-                stage.api.watchers.clear()
+                assert stage.life is not None
+                stage.life.mishear()
                 stage.api.annotate(KEY, somebody="else")
-                stage.life.take = watch  # type: ignore[union-attr, method-assign]
 
         stage.api.hinder = race
         stage.api.apply(body())
@@ -1131,14 +1130,14 @@ def test_a_defect_is_logged_tried_again_and_keeps_nobody_else_waiting(caplog: py
             raise ValueError("odd")
 
     async def scene(stage: Stage) -> None:
-        stage.surroundings = Odd({OWNER_ACCOUNT: ACCOUNT})
+        stage.surroundings = Odd({NAMESPACE: {OWNER_ACCOUNT: ACCOUNT}})
         life = await stage.start()
         stage.api.apply(body())
         await asyncio.sleep(60.0)
         told = [record for record in caplog.records if "A defect" in record.message]
         assert 2 <= len(told) <= 10
         assert life.registry.get_sample_value("trainingjob_reconcile_seconds_count", {"outcome": "error"}) == len(told)
-        life.surroundings.namespace.clear()
+        life.surroundings.namespaces.clear()
         await asyncio.sleep(300.0)
         assert len(stage.service.created) == 1
 

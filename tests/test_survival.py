@@ -238,7 +238,7 @@ def test_a_retained_job_outlives_its_object_through_any_death() -> None:
             trials = Trials(kill_at=kill_at, seconds=5000.0)
             trials.may_outlive = True
             script = _apply(trials)
-            trials.surroundings.namespace = {f"sagemaker.{DELETION_POLICY}": "retain"}
+            trials.surroundings.namespaces[NAMESPACE] = {f"sagemaker.{DELETION_POLICY}": "retain"}
             await trials.play(script, steps=20, pause=1.0)
             assert trials.service.stopped == []
             assert len(trials.service.created) == 1

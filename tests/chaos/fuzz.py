@@ -10,6 +10,7 @@ import json
 import logging
 import random
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,21 +23,25 @@ from tests.chaos.trials import Trial, apply, plan, run_trials
 from tests.chaos.world import Body, Case, Refused, World
 from tests.chaos.zygote import ROOT, bare_environment
 from tests.fakes.api_server import FakeApiServer
-from tests.fakes.service import FakeGateway, FakeService, failed
+from tests.fakes.service import FakeGateway, FakeService, Job, failed
 from tests.fakes.virtual_time import run as run_virtually
-from tests.fakes.world import Life
-from tests.logic.objects import NAMESPACE, SPEC, body
+from tests.fakes.world import FakeSurroundings, Life
+from tests.logic.objects import ACCOUNT, CLUSTER, NAMESPACE, REGION, SPEC, body
+from tests.sagemaker.shapes import WrongTypeError, model_shapes
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.logic import annotations
 from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER
+from trainingjob_operator.logic.fields import to_request
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity, Owner
 
 DATA = Path(__file__).parents[1] / "data"
 GOOD = "good"
+NAMESPACES = (NAMESPACE, "team-b", "team-c")
+"""The good object is in the first, which says nothing; those of the others are annotated by chance."""
 CROWD = 40
 """Bad objects in one world, beside a good one."""
 CASES, QUICK_CASES = 10_000, 400
-WHOLE = "no defect, no stuck object, the good one served"
+WHOLE = "no defect, no stuck object, no foreign job touched, the good one served"
 
 JSON_NONSENSE: tuple[Any, ...] = (
     None, True, False, 0, -1, 2**31, 2**63, 1.5, 1e308, "", " ", "x", "ü☃", "\x00", "x" * 10_000, [], {}, [None], [[]],
@@ -89,15 +94,47 @@ def _as_the_crd_has_it(status: object) -> Body:
     return {key: item for key, item in kept.items() if key not in objects or isinstance(item, dict)}
 
 
-def bad_object(name: str, chance: random.Random) -> Body:
+def bad_object(name: str, chance: random.Random, namespace: str = NAMESPACE) -> Body:
     """An object that is wrong here and there, in spec, annotations, status or marks."""
-    spec = copy.deepcopy(chance.choice([SPEC, _every_field()])) | {"trainingJobName": name}
-    spec = distort(spec, chance, JSON_NONSENSE, chance.choice([0.0, 0.02, 0.1]))
+    spec = copy.deepcopy(chance.choice([SPEC, SPEC, _every_field()])) | {"trainingJobName": name}
+    spec = distort(spec, chance, JSON_NONSENSE, chance.choice([0.0, 0.0, 0.02, 0.1]))
     asked = {chance.choice(ANNOTATIONS): chance.choice(VALUES) for _ in range(chance.choice([0, 0, 1, 2, 4]))}
-    status = copy.deepcopy(chance.choice([{}, {}, *_statuses()]))
+    status: Body = copy.deepcopy(chance.choice(_statuses())) if chance.random() < 0.5 else {}
     made = body(name=name, uid=f"uid-{name}", spec=spec, annotations=asked, held=chance.random() < 0.2)
     status = distort(status, chance, JSON_NONSENSE, chance.choice([0.0, 0.05]))
+    made["metadata"]["namespace"] = namespace
     return made | {"status": _as_the_crd_has_it(status)}
+
+
+FOREIGN_TAGS = (
+    {},
+    {"services.k8s.aws/controller-version": "sagemaker-1.2.16", "services.k8s.aws/namespace": "elsewhere"},
+    Owner("another-cluster", NAMESPACE, "bad-1", "uid-bad-1").tags(),
+    Owner(CLUSTER, "elsewhere", "bad-1", "uid-bad-1").tags(),
+    Owner(CLUSTER, NAMESPACE, "someone-else", "uid-of-someone-else").tags(),
+)
+"""Of jobs that belong to nobody here: none, ACK's, and ours of another cluster, namespace and object."""
+
+
+def put_foreign_jobs(service: FakeService, chance: random.Random) -> list[Job]:
+    """Jobs of others that nobody here may stop, update or tag: a few under names of their own, many under names that
+    objects ask for. Ended and running ones."""
+    names = [f"foreign-{number}" for number in range(5)]
+    names += [f"bad-{number}" for number in range(CROWD) if chance.random() < 0.3]
+    jobs = []
+    for name in names:
+        identity = Identity(ACCOUNT, chance.choice([REGION, REGION, "eu-west-1"]), name)
+        job = service.put(identity, to_request(SPEC | {"trainingJobName": name}), chance.choice(FOREIGN_TAGS))
+        job.seconds = chance.choice([30.0, 100_000.0])
+        jobs.append(job)
+    return jobs
+
+
+def _is_adopting(made: Body, namespace: Mapping[str, str]) -> bool:
+    """The object, or its namespace's annotations, ask for the job of somebody else."""
+    return not {*namespace, *made["metadata"]["annotations"]}.isdisjoint(
+        {annotations.ADOPTION_POLICY, annotations.ADOPTED}
+    )
 
 
 @dataclass
@@ -116,6 +153,21 @@ class BadGateway(FakeGateway):
     """What aws/gateway.py lets through: at least an ARN and a status, both text."""
 
     service: BadService
+
+    async def create(self, request: Mapping[str, Any]) -> str:
+        """As botocore and the service check a request; now and then it is throttled."""
+        name = str(request.get("TrainingJobName"))
+        try:
+            problems = model_shapes().request_problems("CreateTrainingJob", dict(request))
+        except WrongTypeError as error:
+            problems = [f"wrong type at {error}"]
+        if problems:
+            await self._call("CreateTrainingJob", name)
+            raise failed("CreateTrainingJob", "ValidationException", ErrorClass.REFUSED, "; ".join(problems))
+        if not self.service.honest and self.service.chance.random() < 0.1:
+            await self._call("CreateTrainingJob", name)
+            raise failed("CreateTrainingJob", "ThrottlingException", ErrorClass.THROTTLED, "Rate exceeded")
+        return await super().create(request)
 
     async def describe(self, job_name: str) -> Body:
         answer = self._spoil(await super().describe(job_name))
@@ -143,15 +195,26 @@ class BadGateway(FakeGateway):
 def play(seed: str, count: int) -> list[str]:
     """One world of bad objects in virtual time; what does not hold."""
     chance = random.Random(seed)
-    api, service = FakeApiServer(), BadService(chance=random.Random(f"{seed}/service"))
+    api, service, surroundings = (
+        FakeApiServer(),
+        BadService(chance=random.Random(f"{seed}/service")),
+        FakeSurroundings(),
+    )
+    for namespace in NAMESPACES[1:]:
+        asked = {chance.choice(ANNOTATIONS): chance.choice(VALUES) for _ in range(chance.choice([0, 0, 1]))}
+        surroundings.namespaces[namespace] = asked
 
     async def scene() -> None:
-        life = Life(api, service)
+        foreign = {job.identity.job_name: job for job in put_foreign_jobs(service, chance)}
+        life = Life(api, service, surroundings=surroundings)
         api.apply(body(name=GOOD, uid=GOOD, spec=SPEC | {"trainingJobName": GOOD}))
-        names = [f"bad-{number}" for number in range(count)]
-        for name in names:
-            api.apply(bad_object(name, chance))
-        await life.settle(200.0)
+        for number in range(count):
+            made = bad_object(f"bad-{number}", chance, chance.choice(NAMESPACES))
+            if _is_adopting(made, surroundings.namespaces.get(made["metadata"]["namespace"], {})):
+                foreign.pop(f"bad-{number}", None)
+            api.apply(made)
+        await _interrupt_the_watch(life, api, chance)
+        await life.settle(150.0)
         good = api.objects[NAMESPACE, GOOD]["status"]
         assert good.get("trainingJobStatus") == "Completed", f"the good object was not served: {good}"
         creates = [job for job in service.created if job.identity.job_name == GOOD]
@@ -167,6 +230,8 @@ def play(seed: str, count: int) -> list[str]:
         await life.settle(60.0)
         stuck = [json.dumps(one)[:800] for one in api.objects.values() if FINALIZER in one["metadata"]["finalizers"]]
         assert not stuck, f"stuck: {stuck}"
+        touched = {name: job.changes for name, job in foreign.items() if job.changes}
+        assert not touched, f"foreign jobs were touched: {touched}"
         await life.end()
 
     try:
@@ -174,6 +239,21 @@ def play(seed: str, count: int) -> list[str]:
     except Exception as error:  # noqa: BLE001  whatever it is, it is what the fuzz looks for
         return [f"  fuzz:{seed}\n    {type(error).__name__}: {str(error)[:2000]}"]
     return []
+
+
+async def _interrupt_the_watch(life: Life, api: FakeApiServer, chance: random.Random) -> None:
+    """Within 50 s: edits and deletions that no watch reports, and a list of what is left."""
+    await life.settle(chance.uniform(0.0, 30.0))
+    life.mishear()
+    for key in list(api.objects):
+        if key[1] == GOOD or chance.random() < 0.7:
+            continue
+        if chance.random() < 0.5:
+            api.delete(key)
+        else:
+            api.annotate(key, unrelated=str(chance.random()))
+    await life.settle(20.0)
+    life.hear()
 
 
 async def run(world: World) -> None:

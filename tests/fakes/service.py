@@ -14,6 +14,8 @@ EPOCH = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 STOPPING_SECONDS = 10.0
 PHASES = ((0.0, "Starting"), (10.0, "Downloading"), (20.0, "Training"))
 
+CHANGES = frozenset({"StopTrainingJob", "UpdateTrainingJob", "AddTags", "DeleteTags"})
+
 Fault = Literal["before", "after"]
 
 
@@ -31,6 +33,8 @@ class Job:
     tags: dict[str, str] = field(default_factory=dict)
     stopped: float | None = None
     stopping_seconds: float = STOPPING_SECONDS
+    changes: list[str] = field(default_factory=list)
+    """The operations that were asked to change it, whether or not it could be."""
 
     def history(self, now: float) -> list[tuple[float, str, str]]:
         """(since, status, secondary status), up to now."""
@@ -152,6 +156,8 @@ class FakeGateway:
         job = self.service.jobs.get((self.target.account, self.target.region, name.lower()))
         if job is None or now < job.created + self.service.hidden_seconds:
             raise failed(operation, "ValidationException", ErrorClass.NOT_FOUND, "Requested resource not found.")
+        if operation in CHANGES:
+            job.changes.append(operation)
         return job
 
     async def create(self, request: Mapping[str, Any]) -> str:

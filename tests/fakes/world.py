@@ -4,28 +4,32 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeService, wall
 from tests.logic.objects import ACCOUNT, CLUSTER, REGION
-from trainingjob_operator.aws.budget import Budgets
+from trainingjob_operator.aws.budget import Budgets, OperationBudgets
+from trainingjob_operator.aws.gateway import Gateway, Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.job_calls import JobCalls, Standing
+from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import Forbidden
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.kube.objects import FIELD_MANAGER
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.annotations import Defaults
+from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.reconciler import Reconciler
 from trainingjob_operator.reporter import Reporter
 from trainingjob_operator.sweeper import Sweeper
 from trainingjob_operator.tracked_jobs import TrackedJobs
+from trainingjob_operator.watcher import Watcher
 from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -66,9 +70,10 @@ class FakeLeadership:
             await self._changed.wait()
 
 
-@dataclass
+@dataclass(slots=True)
 class FakeSurroundings:
-    namespace: dict[str, str] = field(default_factory=dict)
+    namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Annotations of each namespace that has some."""
     roles: dict[str, str] | None = None
     selectors: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     pauses: dict[str, float] = field(default_factory=dict)
@@ -88,7 +93,7 @@ class FakeSurroundings:
         await self._pause(namespace)
         if self.forbidden:
             raise Forbidden('cannot get resource "namespaces"')
-        return self.namespace
+        return self.namespaces.get(namespace, {})
 
     async def _pause(self, about: str) -> None:
         if about in self.pauses:
@@ -106,6 +111,41 @@ class FakeRecorder:
 
     def record(self, subject: Subject, kind: str, reason: str, message: str, key: str, order: str = "") -> None:
         self.events.append((kind, reason, message))
+
+
+class LearningGateway:
+    """A gateway that informs the budgets of its target of each answer, as aws/gateway.py does."""
+
+    def __init__(self, gateway: Gateway, budgets: OperationBudgets) -> None:
+        self._gateway = gateway
+        self._budgets = budgets
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method, budget = getattr(self._gateway, name), getattr(self._budgets, name)
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            try:
+                answer = await method(*arguments, **named)
+            except AwsError as failure:
+                if failure.kind is ErrorClass.THROTTLED:
+                    budget.throttled()
+                raise
+            budget.succeeded()
+            return answer
+
+        return call
+
+
+@dataclass(frozen=True, slots=True)
+class LearningAccounts:
+    """The gateways of one process."""
+
+    service: FakeService
+    budgets: Budgets
+
+    def get(self, target: Target) -> Gateway:
+        budgets = self.budgets.of(target.account, target.region)
+        return cast("Gateway", LearningGateway(self.service.get(target), budgets))
 
 
 class Life:
@@ -135,6 +175,7 @@ class Life:
         self.jobs = TrackedJobs(FIELD_MANAGER)
         self.queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
         self.budgets = Budgets(loop.time, create_tps=create_tps, list_tps=10.0, describe_tps=describe_tps)
+        accounts = LearningAccounts(service, self.budgets)
         self.line = CreateLine(budgets=self.budgets, queue=self.queue, clocks=clocks)
         self.reporter = Reporter(
             objects=api, jobs=self.jobs, recorder=self.recorder, leadership=self.leadership, metrics=metrics
@@ -147,7 +188,7 @@ class Life:
             calls=JobCalls(
                 standing=standing,
                 jobs=self.jobs,
-                accounts=service,
+                accounts=accounts,
                 budgets=self.budgets,
                 line=self.line,
                 queue=self.queue,
@@ -167,7 +208,7 @@ class Life:
             call_seconds=0.0,
             jobs=self.jobs,
             queue=self.queue,
-            accounts=service,
+            accounts=accounts,
             budgets=self.budgets,
             leadership=self.leadership,
             metrics=metrics,
@@ -175,26 +216,36 @@ class Life:
             flow=EventFlow(),
             tick=self._tick,
         )
-        api.watchers.append(self.take)
-        for body in list(api.objects.values()):
-            self.take("ADDED", body)
-        bodies: list[Callable[[], Awaitable[None]]] = [self.sweeper.run, *[self.reconciler.work] * workers]
-        self.tasks = [asyncio.ensure_future(body()) for body in bodies]
+        self.watcher = Watcher(
+            login=Login.__new__(Login),  # only Kopf's thread asks it, which is not started
+            lists=api,
+            namespaces=(),
+            label_selector="",
+            jobs=self.jobs,
+            queue=self.queue,
+            reconciler=self.reconciler,
+            reporter=self.reporter,
+            metrics=metrics,
+            clocks=clocks,
+            tick=self._tick,
+        )
+        self.hear()
+        bodies: list[Callable[[], Awaitable[None]]] = [self.sweeper.run, self.watcher.relist]
+        self.tasks = [asyncio.ensure_future(body()) for body in [*bodies, *[self.reconciler.work] * workers]]
 
     def _tick(self) -> None:
         self.ticks += 1
 
-    def take(self, kind: str, body: Mapping[str, Any]) -> None:
-        """What the watch does."""
-        now = asyncio.get_running_loop().time()
-        key = (body["metadata"]["namespace"], body["metadata"]["name"])
-        if kind != "DELETED":
-            if self.jobs.see(body, now) is not None:
-                self.queue.add(key)
-            return
-        tracked = self.jobs.get(key)
-        if tracked is not None and self.jobs.forget(key, body["metadata"]["uid"]):
-            self.reconciler.forget(tracked)
+    def hear(self) -> None:
+        """The watch begins, with a list of what exists; it does not mention what was deleted before."""
+        self._api.watchers.append(self.watcher.take)
+        for body in list(self._api.objects.values()):
+            self.watcher.take(None, body)
+
+    def mishear(self) -> None:
+        """The watch is interrupted: what happens until `hear` is not reported."""
+        if self.watcher.take in self._api.watchers:
+            self._api.watchers.remove(self.watcher.take)
 
     async def settle(self, seconds: float) -> None:
         """Let it work that long; a defect that it swallowed is none the less one."""
@@ -207,8 +258,7 @@ class Life:
 
     async def end(self) -> None:
         """kill -9: nothing is said, nothing is finished."""
-        if self.take in self._api.watchers:
-            self._api.watchers.remove(self.take)
+        self.mishear()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
