@@ -797,7 +797,7 @@ def test_a_recorded_job_of_another_account_is_out_of_reach_while_other_accounts_
 def test_an_attempt_in_an_account_that_lost_its_role_is_told_not_forgotten() -> None:
     async def scene(stage: Stage) -> None:
         elsewhere = Identity("999999999999", REGION, JOB)
-        stage.surroundings.namespace = {OWNER_ACCOUNT: elsewhere.account}
+        stage.surroundings.namespaces[NAMESPACE] = {OWNER_ACCOUNT: elsewhere.account}
         stage.api.apply(body(held=True, pending=elsewhere))
         await stage.wait(10.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "RoleUnavailable")
@@ -1100,7 +1100,7 @@ def test_what_one_region_or_endpoint_answered_does_not_hold_for_another(namespac
         await stage.wait(600.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccessDenied")
         del stage.service.refusals["DescribeTrainingJob"]
-        stage.surroundings.namespace.update(namespace)
+        stage.surroundings.namespaces[NAMESPACE] = namespace
         stage.api.annotate(KEY, somebody="looks")
         await stage.wait(2.0)
         assert stage.condition("ACK.Recoverable")[0] == ""

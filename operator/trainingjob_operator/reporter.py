@@ -148,6 +148,7 @@ def _compose(view: View, say: Say) -> Report:
         is_past=memory.decided_generation is None and view.is_past,
         ownership=None if say.disowned else view.ownership(),
         adopted=view.is_adopting and identity is not None and not policy.read_only,
+        observed=policy.reads_only and identity is not None,
         handled_request=memory.handled_request,
         applied_tag_keys=memory.applied_tag_keys,
         applied_fields=memory.applied_fields,

@@ -106,7 +106,7 @@ def bad_object(name: str, chance: random.Random, namespace: str = NAMESPACE) -> 
     return made | {"status": _as_the_crd_has_it(status)}
 
 
-FOREIGN_TAGS = (
+FOREIGN_TAGS: tuple[dict[str, str], ...] = (
     {},
     {"services.k8s.aws/controller-version": "sagemaker-1.2.16", "services.k8s.aws/namespace": "elsewhere"},
     Owner("another-cluster", NAMESPACE, "bad-1", "uid-bad-1").tags(),

@@ -97,13 +97,17 @@ class FakeService:
     fault: Callable[[str, bool], None] = lambda _operation, _before: None
     misplaced: AwsError | None = None
     """What is answered to the question whose credentials these are."""
+    answer_create: Callable[[Identity], str] = lambda identity: build_arn("aws", identity)
+    """The ARN that Create answers with."""
+    elsewhere: dict[str, "FakeService"] = field(default_factory=dict)
+    """By URL: endpoints with jobs of their own."""
     jobs: dict[tuple[str, str, str], Job] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     created: list[Job] = field(default_factory=list)
     stopped: list[tuple[str, float]] = field(default_factory=list)
 
     def get(self, target: Target) -> "FakeGateway":
-        return FakeGateway(self, target)
+        return FakeGateway(self.elsewhere.get(target.endpoint_url or "", self), target)
 
     async def confirm(self, target: Target) -> None:
         """Whose credentials these are is asked of STS."""
@@ -176,7 +180,7 @@ class FakeGateway:
             self.service.put(identity, request, {tag["Key"]: tag["Value"] for tag in request["Tags"]})
         )
         self.service.fault("CreateTrainingJob", False)
-        return build_arn("aws", identity)
+        return self.service.answer_create(identity)
 
     def _exceed(self, request: Mapping[str, Any]) -> AwsError | None:
         """The first quota that the job does not fit into, in the service's words."""

@@ -4,11 +4,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.api_server import FakeApiServer
+from tests.fakes.discovery import FakeDiscovery, make_coverage
 from tests.fakes.service import FakeService, wall
 from tests.logic.objects import ACCOUNT, CLUSTER, REGION
 from trainingjob_operator.aws.budget import Budgets, OperationBudgets
@@ -216,10 +218,11 @@ class Life:
             flow=EventFlow(),
             tick=self._tick,
         )
+        coverage = make_coverage(FakeDiscovery(), clock=loop.time)
         self.watcher = Watcher(
             login=Login.__new__(Login),  # only Kopf's thread asks it, which is not started
             lists=api,
-            namespaces=(),
+            coverage=coverage,
             label_selector="",
             jobs=self.jobs,
             queue=self.queue,
@@ -230,7 +233,11 @@ class Life:
             tick=self._tick,
         )
         self.hear()
-        bodies: list[Callable[[], Awaitable[None]]] = [self.sweeper.run, self.watcher.relist]
+        bodies: list[Callable[[], Awaitable[None]]] = [
+            self.sweeper.run,
+            self.watcher.relist,
+            partial(coverage.run, self._tick),
+        ]
         self.tasks = [asyncio.ensure_future(body()) for body in [*bodies, *[self.reconciler.work] * workers]]
 
     def _tick(self) -> None:

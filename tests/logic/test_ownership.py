@@ -178,6 +178,7 @@ STANDINGS: list[tuple[dict[str, Any], bool]] = [
     ({"status": recorded(), "held": True}, True),
     ({"status": recorded()}, False),
     ({"status": recorded(conditions=[CLASH]), "held": True}, False),
+    ({"status": recorded(conditions=[{"type": "ACK.Observed", "status": "True"}]), "held": True}, False),
     ({"status": recorded(ownership=claimed(objectUID="earlier")), "held": True}, True),
     ({"status": recorded(ownership=claimed(claim="Observed")), "held": True}, False),
     ({"status": recorded(ownership=claimed(endpointURL="https://fake")), "held": True}, False),

@@ -36,8 +36,11 @@ FINISHED = "Finished"
 SETTLED = "Settled"
 """Complete or Stalled: the one condition that every object reaches, with or without a job; an edit removes it again."""
 ADOPTED = "ACK.Adopted"
+OBSERVED = "ACK.Observed"
+"""The object reads a job only. ACK's CRD keeps conditions, where it drops the record of the claim."""
 TYPES = (
     TERMINAL, RECOVERABLE, ADVISORY, RESOURCE_SYNCED, READY, STALLED, COMPLETE, FAILURE, FINISHED, SETTLED, ADOPTED,
+    OBSERVED,
 )  # fmt: skip
 
 # Reasons. While a job runs, its secondary status is the reason.
@@ -136,6 +139,8 @@ def decide_cells(report: Report, observation: Observation) -> dict[str, Cell]:
     advisories += [describe_issues(rule) for rule in observation.rule_issues]
     if advisories:
         cells[ADVISORY] = Cell("True", advisories[0].reason, _join(advisories))
+    if report.observed:
+        cells[OBSERVED] = Cell("True", "ReadOnly", "The object reads the training job only.")
     if report.adopted:
         cells[ADOPTED] = Cell("True", "Adopted", "The training job existed before this object.")
     return cells

@@ -74,7 +74,7 @@ DOUBTFUL_SECONDS = 120.0
 DOUBTFUL_REPEATS = (300.0, 900.0, 3600.0)
 """Seconds until each later try of a spec that was refused with such an error."""
 
-FRESH_SECONDS = 60.0
+FRESH_SECONDS = 5.0
 """Age of a Describe answer up to which a Stop relies on it: the name may belong to another run since."""
 
 STUCK_SECONDS = 900.0

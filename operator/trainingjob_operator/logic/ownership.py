@@ -9,6 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trainingjob_operator.logic.conditions import OBSERVED, TERMINAL
 from trainingjob_operator.logic.naming import (
     TAG_CLUSTER,
     TAG_CONTROLLER_VERSION,
@@ -209,11 +210,12 @@ def presumes(resource: Resource) -> bool:
     """
     record = read_record(resource)
     is_void = record is not None and not (record.claim.may_change and record.endpoint_url is None)
+    is_void |= resource.has_condition(OBSERVED)
     return resource.arn is not None and resource.holds_finalizer and not (is_void or _shows_clash(resource))
 
 
 def _shows_clash(resource: Resource) -> bool:
-    terminal = resource.condition("ACK.Terminal")
+    terminal = resource.condition(TERMINAL)
     return any(ACK_CLASH in str(terminal.get(name)) for name in ("reason", "message"))
 
 

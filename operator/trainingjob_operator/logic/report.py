@@ -63,6 +63,8 @@ class Report:
     ownership: Mapping[str, Any] | None = None
     """The record of the object's claim on the job, as the status field holds it."""
     adopted: bool = False
+    observed: bool = False
+    """The object reads the job only."""
     handled_request: str | None = None
     """The last request to look again at once that was served."""
     applied_tag_keys: tuple[str, ...] | None = None
