@@ -270,6 +270,25 @@ def test_a_job_that_is_gone_when_it_is_to_be_stopped_is_looked_for_twice() -> No
         assert KEY in stage.api.objects
         await stage.wait(20.0)
         assert stage.gone
+        assert stage.count("StopTrainingJob") == 0, "the name may be another run's by now"
+
+    played(scene, **RUNNING)
+
+
+def test_a_job_that_goes_between_its_last_look_and_its_stop_is_looked_for_twice() -> None:
+    async def scene(stage: Stage) -> None:
+        await run_for(stage, 40.0)
+
+        def vanish(operation: str, before: bool) -> None:
+            if operation == "StopTrainingJob" and before:
+                stage.service.jobs.clear()
+
+        stage.service.fault = vanish
+        stage.api.delete(KEY)
+        await stage.wait(20.0)
+        assert KEY in stage.api.objects
+        await stage.wait(20.0)
+        assert stage.gone
         assert stage.count("StopTrainingJob") == 1
 
     played(scene, **RUNNING)
