@@ -145,6 +145,9 @@ class LearningAccounts:
     service: FakeService
     budgets: Budgets
 
+    async def confirm(self, target: Target) -> None:
+        await self.service.confirm(target)
+
     def get(self, target: Target) -> Gateway:
         budgets = self.budgets.of(target.account, target.region)
         return cast("Gateway", LearningGateway(self.service.get(target), budgets))
