@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.service import FakeService
+from tests.fakes.service import FakeService, failed
 from tests.fakes.stage import KEY, Stage, played
 from tests.fakes.world import STANDING
 from tests.logic.objects import (
@@ -35,6 +35,7 @@ from trainingjob_operator.logic.annotations import (
     READ_ONLY,
     RECONCILE_REQUESTS,
 )
+from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.fields import to_request
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity, Owner, build_arn
 
@@ -333,6 +334,44 @@ def test_a_job_that_was_found_again_goes_on_when_somebody_asks() -> None:
         await stage.wait(60.0)
         assert stage.gone
         assert changes(stage) == ["StopTrainingJob"]
+
+    played(scene, **LONG)
+
+
+def test_what_another_leader_has_done_outweighs_what_this_process_remembers() -> None:
+    """A refusal of this process would let the object go, although the other leader's attempt made a job."""
+
+    async def scene(stage: Stage) -> None:
+        assert stage.life is not None
+        stage.service.refusals["CreateTrainingJob"] = failed(
+            "CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED
+        )
+        stage.api.apply(body())
+        await stage.wait(10.0)
+        stage.life.leadership.lead(leads=False)
+        del stage.service.refusals["CreateTrainingJob"]
+        stage.object["metadata"]["finalizers"] = [FINALIZER]
+        stage.api.annotate(KEY, **{CREATE_PENDING: str(WANTED)})
+        stage.service.put(WANTED, to_request(SPEC), OWNER.tags())
+        stage.api.delete(KEY)
+        stage.life.leadership.lead(leads=True)
+        await stage.wait(120.0)
+        assert stage.gone
+        assert changes(stage) == ["StopTrainingJob"]
+
+    played(scene, **LONG)
+
+
+def test_who_leads_no_more_releases_no_object() -> None:
+    async def scene(stage: Stage) -> None:
+        assert stage.life is not None
+        stage.surroundings.pauses[NAMESPACE] = 2.0
+        ended = recorded(trainingJobStatus="Completed", ownership=claimed())
+        stage.api.apply(body(held=True, deleting=True, status=ended))
+        await stage.wait(1.0)
+        stage.life.leadership.leads = False
+        await stage.wait(10.0)
+        assert stage.api.writes == []
 
     played(scene, **LONG)
 

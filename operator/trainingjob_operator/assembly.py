@@ -282,10 +282,15 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
         try:
             await loops.until_one_ends()
         finally:
-            await queue.drain(FINISH_SECONDS)
-            if elector is not None:
-                await elector.release()
-            await recorder.flush(FINISH_SECONDS)
+            await finish(queue, elector, recorder)
+
+
+async def finish(queue: WorkQueue[Key], elector: Elector | None, recorder: EventRecorder) -> None:
+    """End what is under way, then give back the Lease: the next leader must not meet it."""
+    await queue.drain(FINISH_SECONDS)
+    if elector is not None:
+        await elector.release()
+    await recorder.flush(FINISH_SECONDS)
 
 
 class _Loops:
