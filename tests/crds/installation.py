@@ -47,9 +47,10 @@ def install_crd(cluster: Cluster, file: Path = OURS) -> None:
 
 
 def is_established(cluster: Cluster, name: str = NAME) -> bool:
-    """Whether the API server serves the CRD. `kubectl wait` fails while a newborn CRD has no conditions at all."""
-    path = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
-    return cluster.kubectl("get", "crd", name, "--output", path) == "True"
+    """Whether the API server serves the CRD. `kubectl wait` and JSONPath fail while a new CRD has no conditions."""
+    status = json.loads(cluster.kubectl("get", "crd", name, "--output", "json")).get("status", {})
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    return conditions.get("Established") == "True"
 
 
 def takes_anything(cluster: Cluster) -> bool:
