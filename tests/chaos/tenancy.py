@@ -17,6 +17,7 @@ from tests.chaos.world import Refused, condition_of
 from tests.e2e.objects import training_job
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import AsyncIterator
 
     from tests.chaos.world import Body, Case, World
@@ -26,6 +27,9 @@ ADOPT = {"services.k8s.aws/adoption-policy": "adopt"}
 ALLOWED_ROLES = "sagemaker.services.k8s.aws/allowed-role-arns"
 READING = {"CreateTrainingJob", "DescribeTrainingJob", "ListTags"}
 SECRET = "hunter2-in-the-clear"
+FINALIZER = "finalizers.sagemaker.services.k8s.aws/TrainingJob"
+FORGERIES = 36
+"""Moves of one tenant."""
 
 
 async def run(world: World) -> None:
@@ -100,6 +104,85 @@ async def _adopt(case: Case) -> list[str]:
 
 async def _adopt_where_none_may(case: Case) -> list[str]:
     return await _claim(case, ADOPT, "InvalidAnnotation", "--adoption-namespaces=elsewhere")
+
+
+async def _forge(case: Case, *, leaders: int) -> list[str]:
+    """A tenant forges whatever metadata it may write, at any moment of the lives of others' jobs.
+
+    The victims: a job of an object, one that ACK made for a namespace of the tenant's name in another cluster, and one
+    that nobody's tags name. Operators are killed meanwhile, one of several where there are `leaders`.
+    """
+    luck = case.world.chance(case.name)
+    election = ("--enable-leader-election", f"--leader-election-namespace={case.namespace}") if leaders > 1 else ()
+    async with _neighbour(case, "--adoption-namespaces=elsewhere", *election) as other:
+        await plan(case, phases=FOREVER)
+        acks = {"controller-version": "sagemaker-v1.9.1", "namespace": other.namespace}
+        tags = [{"Key": f"services.k8s.aws/{key}", "Value": value} for key, value in acks.items()]
+        foreign = [case.job_name(name) for name in ("acks", "nobodys")]
+        await case.console("create", foreign[0], Tags=tags)
+        await case.console("create", foreign[1])
+        operators = [case.operator]
+        flags = (f"--watch-namespace={case.namespace},{other.namespace}", "--adoption-namespaces=elsewhere", *election)
+        operators += [case.new_operator(*flags) for _ in range(leaders - 1)]
+        for operator in operators:
+            operator.start(wait=False)
+        await apply(case, "job", tags=[{"key": "team", "value": "red"}])
+        await wait_training(case, "job")
+        for step in range(FORGERIES):
+            await _forge_once(other, luck.choice([case.job_name("job"), *foreign]), luck)
+            case.injected += 1
+            await asyncio.sleep(luck.choice([0.0, 0.05, 0.3, 1.0]))
+            if step % 6 == 5:
+                operator = luck.choice(operators)
+                await asyncio.to_thread(operator.kill)
+                operator.start(wait=False)
+                case.kills += 1
+        with contextlib.suppress(Refused):
+            await other.delete("thief")
+        await other.wait_gone("thief", 60)
+        problems = []
+        for name in (case.job_name("job"), *foreign):
+            touched = {call["operation"] for call in await case.calls(name)} - READING
+            problems += [f"{name}: {operation} was called" for operation in sorted(touched)]
+        return (
+            problems
+            + await check(case, good=["job"], foreign=foreign)
+            + await delete_everything(case, retained=foreign)
+        )
+
+
+async def _forge_once(other: Case, job: str, luck: random.Random) -> None:
+    """One move of the tenant; what the API server refuses is no move."""
+    annotations: dict[str, list[str | None]] = {
+        "services.k8s.aws/read-only": ["true", None],
+        "services.k8s.aws/adoption-policy": ["adopt", "adopt-or-create", None],
+        "services.k8s.aws/adopted": ["true", None],
+        "services.k8s.aws/create-pending": [f"{other.account}/us-east-1/{job}", None],
+        "services.k8s.aws/reconcile-requested-at": [str(luck.random())],
+    }
+    move = luck.choice(["create", "create", "annotate", "annotate", "hold", "delete"])
+    with contextlib.suppress(Refused):
+        if move == "create":
+            body = training_job(job)
+            chosen = luck.sample(sorted(annotations), luck.randrange(3))
+            body["metadata"]["annotations"] = {name: annotations[name][0] for name in chosen}
+            body["metadata"] |= {"name": "thief", "finalizers": [FINALIZER] if luck.random() < 0.5 else []}
+            await other.create(body)
+        elif move == "annotate":
+            name = luck.choice(sorted(annotations))
+            await other.patch("thief", {"metadata": {"annotations": {name: luck.choice(annotations[name])}}})
+        elif move == "hold":
+            await other.patch("thief", {"metadata": {"finalizers": luck.choice([[FINALIZER], []])}})
+        else:
+            await other.delete("thief")
+
+
+async def _forge_and_restart(case: Case) -> list[str]:
+    return await _forge(case, leaders=1)
+
+
+async def _forge_and_fail_over(case: Case) -> list[str]:
+    return await _forge(case, leaders=2)
 
 
 async def _forge_tags(case: Case) -> list[str]:
@@ -204,6 +287,8 @@ async def _look_for_secrets(case: Case) -> list[str]:
 
 
 TRIALS = (
+    Trial("a tenant forges all metadata, with restarts", UNTOUCHED, _forge_and_restart, jobs=4),
+    Trial("a tenant forges all metadata, with failovers", UNTOUCHED, _forge_and_fail_over, jobs=4, slow=True),
     Trial("another namespace's object of that job's name", UNTOUCHED, _same_name, jobs=2),
     Trial("another namespace adopts the job", UNTOUCHED, _adopt, jobs=2),
     Trial("adoption where it is not allowed", UNTOUCHED, _adopt_where_none_may, jobs=2),
