@@ -35,9 +35,10 @@ from trainingjob_operator.logic.annotations import (
     READ_ONLY,
     RECONCILE_REQUESTS,
 )
+from trainingjob_operator.logic.annotations import REGION as REGION_KEY
 from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.fields import to_request
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity, Owner, build_arn
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity, Owner, build_arn
 
 LONG: dict[str, Any] = {"seconds": 100_000.0}
 THIEF = ("team-b", "thief")
@@ -374,6 +375,82 @@ def test_who_leads_no_more_releases_no_object() -> None:
         assert stage.api.writes == []
 
     played(scene, **LONG)
+
+
+def restore(stage: Stage, *, region: str | None = None) -> None:
+    """A backup without status brings the object back under another UID, perhaps beside an operator elsewhere."""
+    saved = stage.object
+    stage.api.objects.pop(KEY)
+    back = body(uid="restored", annotations=saved["metadata"]["annotations"])
+    back["metadata"]["finalizers"] = saved["metadata"].get("finalizers", [])
+    if region is not None:
+        back["metadata"]["annotations"][REGION_KEY] = region
+    stage.api.apply(back)
+
+
+@pytest.mark.parametrize("region", [None, "eu-central-1"])
+@pytest.mark.parametrize("moment", [5.0, 40.0, 120.0])
+def test_a_backup_without_status_runs_no_job_again(moment: float, region: str | None) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(moment)
+        assert stage.life is not None
+        await stage.life.end()
+        stage.life = None
+        restore(stage, region=region)
+        await stage.start()
+        await stage.wait(200.0)
+        assert len(stage.service.created) == 1
+        assert stage.object["status"]["ownership"]["claim"] == "Inherited"
+        assert stage.condition("ACK.Advisory")[1] == "EarlierRun"
+        assert stage.condition("Complete")[0] == "True"
+
+    played(scene, seconds=60.0)
+
+
+def test_a_job_that_ran_and_was_deleted_runs_again_only_once_the_annotation_is_gone() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(120.0)
+        stage.service.jobs.clear()
+        assert stage.life is not None
+        await stage.life.end()
+        stage.life = None
+        restore(stage)
+        await stage.start()
+        await stage.wait(120.0)
+        reason, message = stage.condition("ACK.Terminal")[1:]
+        assert reason == "JobNotFound"
+        assert f"Annotation {JOB_ARN}" in message
+        assert len(stage.service.created) == 1
+        stage.api.annotate(KEY, **{JOB_ARN: None})
+        await stage.wait(120.0)
+        assert len(stage.service.created) == 2
+        assert stage.condition("Complete")[0] == "True"
+
+    played(scene, seconds=60.0)
+
+
+def test_a_record_of_a_run_in_another_account_makes_no_call_there() -> None:
+    async def scene(stage: Stage) -> None:
+        elsewhere = Identity("999999999999", REGION, JOB)
+        stage.surroundings.roles = {elsewhere.account: "arn:aws:iam::999999999999:role/sagemaker"}
+        stage.api.apply(body(annotations={JOB_ARN: build_arn("aws", elsewhere)}))
+        await stage.wait(30.0)
+        assert stage.condition("ACK.Recoverable")[1] == "InvalidAnnotation"
+        assert stage.service.calls == []
+
+    played(scene)
+
+
+def test_an_object_of_another_name_is_not_the_one_that_ran() -> None:
+    async def scene(stage: Stage) -> None:
+        arn = build_arn("aws", Identity(ACCOUNT, REGION, "before"))
+        stage.api.apply(body(annotations={JOB_ARN: arn}))
+        await stage.wait(30.0)
+        assert len(stage.service.created) == 1
+
+    played(scene)
 
 
 Move = Callable[[Stage, random.Random], None]

@@ -23,7 +23,7 @@ from trainingjob_operator.logic.accounts import await_namespace, find_role, find
 from trainingjob_operator.logic.annotations import read_request, resolve
 from trainingjob_operator.logic.errors import readable
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -416,7 +416,8 @@ class Reconciler:
         """
         memory = work.view.memory
         try:
-            await self._patch_finalizer(view.resource, hold=False)
+            is_ended = view.observation.is_ended()
+            await self._patch_finalizer(view.resource, hold=False, ended=view.arn if is_ended else None)
         except (Conflict, NotFound):
             raise
         except KubeError as error:
@@ -428,18 +429,27 @@ class Reconciler:
             memory.unreleased = None
             self._queue.add(work.key, 0.0)  # the status still reports it
 
-    async def _patch_finalizer(self, resource: Resource, *, hold: bool, pending: str | None = None) -> None:
-        """Take or give up the finalizer; the mark of an attempt goes with it."""
+    async def _patch_finalizer(
+        self, resource: Resource, *, hold: bool, pending: str | None = None, ended: str | None = None
+    ) -> None:
+        """Add or remove the finalizer; the mark of an attempt goes with it.
+
+        :param ended: ARN of the job whose end releases the object
+        """
         self._leadership.fence(0.0)
         others = [name for name in resource.finalizers if name != FINALIZER]
-        marked = CREATE_PENDING in resource.annotations
+        annotations: dict[str, str | None] = {}
+        if pending is not None or (CREATE_PENDING in resource.annotations and not hold):
+            annotations[CREATE_PENDING] = pending
+        if ended is not None and not resource.deleting:
+            annotations[JOB_ARN] = ended
         body = await self._objects.patch_metadata(
             resource.namespace,
             resource.name,
             uid=resource.uid,
             resource_version=resource.resource_version,
             finalizers=[*others, FINALIZER] if hold else others,
-            annotations={CREATE_PENDING: pending} if pending is not None or (marked and not hold) else None,
+            annotations=annotations or None,
         )
         self._jobs.see_answer(body, self._clocks.monotonic())
 
@@ -523,6 +533,13 @@ def _find_wrong_target(view: View) -> Hindrance | None:
             f"Annotation {CREATE_PENDING} names account {pending.account}, and the namespace maps account "
             f"{policy.account}. Map that account again, or remove the annotation: then the operator does not follow a "
             "job that an attempt may have created there."
+        )
+        return Hindrance(decision.INVALID_ANNOTATION, message)
+    ran = view.resource.ran if view.arn is None and view.resource.arn is None else None
+    if ran is not None and ran.account != policy.account:
+        message = (
+            f"Annotation {JOB_ARN} names a job in account {ran.account}, and the namespace maps account "
+            f"{policy.account}. Map that account again, or remove the annotation to run the job here."
         )
         return Hindrance(decision.INVALID_ANNOTATION, message)
     return None

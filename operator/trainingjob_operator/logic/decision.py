@@ -35,7 +35,7 @@ from trainingjob_operator.logic.memory import (
     Memory,
     Trouble,
 )
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_CLUSTER, Identity, build_arn
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, TAG_CLUSTER, Identity, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof, Verdict, read_named_owner
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -206,7 +206,7 @@ def _decide_birth(view: View) -> Step:
         if step is not None:
             return step
     else:
-        recorded = resource.recorded or (wanted if _is_known_foreign(view) else None)
+        recorded = resource.recorded or resource.ran or (wanted if _is_known_foreign(view) else None)
         if recorded is not None:
             return _prove_recorded(view, recorded)
     return _decide_creation(view, wanted)
@@ -303,10 +303,19 @@ def _prove_recorded(view: View, recorded: Identity) -> Step:
     Nor is it ever a reason to create: the job it names may have run.
     """
     memory = view.memory
-    if memory.absent:
-        waited = _wait_out(view, DESCRIBE)
-        return _decide_absence(view, recorded) if waited is None else waited
-    return _examine(view, recorded) or _claim_found(view, recorded)
+    if not memory.absent:
+        return _examine(view, recorded) or _claim_found(view, recorded)
+    step = _decide_absence(view, recorded)
+    is_gone = isinstance(step, Say) and step.vanished is not None
+    return _refuse(view, _ran(recorded)) if is_gone and view.resource.arn is None else step
+
+
+def _ran(identity: Identity) -> Finding:
+    message = (
+        f"Annotation {JOB_ARN} records that this object has run as {identity}, and SageMaker has no such job any more. "
+        "It is not created again: to run it once more, remove the annotation."
+    )
+    return Finding(JOB_NOT_FOUND, message)
 
 
 def _examine(view: View, identity: Identity) -> Step | None:
@@ -365,9 +374,13 @@ def _settle_attempt(view: View, pending: Identity) -> Step:
     found = _find_attempt(view, pending)
     if found is not None:
         return found
-    if memory.absent or memory.proof is not TagProof.SAME_OBJECT:
-        return Unmark()  # another object's job, or an earlier run, is not of this attempt's making
-    return TakeOver(build_arn(view.partition, pending), finalizer=True, claim=Verdict.CREATED)
+    if memory.absent:
+        return Unmark()
+    if memory.proof is TagProof.SAME_OBJECT:
+        return TakeOver(build_arn(view.partition, pending), finalizer=True, claim=Verdict.CREATED)
+    # A backup without status brings back an object whose job ran, or runs, where the mark says.
+    is_run = view.verdict is Verdict.EARLIER_RUN and _differs_from_earlier_run(view) is None
+    return _claim_found(view, pending) if is_run else Unmark()
 
 
 def _find_attempt(view: View, identity: Identity) -> Step | None:

@@ -14,6 +14,12 @@ FINALIZER = "finalizers.sagemaker.services.k8s.aws/TrainingJob"
 CREATE_PENDING = "services.k8s.aws/create-pending"
 """Annotation `<account>/<region>/<job name>`: a CreateTrainingJob under this identity may be on its way."""
 
+JOB_ARN = "services.k8s.aws/job-arn"
+"""Annotation with the ARN of the object's job, written at its end: it survives a backup without status.
+
+It proves no ownership; it keeps the operator from running the job once more.
+"""
+
 TAG_PREFIX = "services.k8s.aws/"
 """Reserved for controllers: existing tooling filters these tags out, and user tags may not use them."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity, parse_arn, parse_pending
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity, parse_arn, parse_pending
 
 Key = tuple[str, str]
 """(namespace, name)"""
@@ -113,6 +113,15 @@ class Resource:
         lists = (resources.get(name) for name in ("instanceGroups", "instancePreferences"))
         firsts = (mapping(items[0]) for items in lists if isinstance(items, list) and items)
         return next((kind for part in (resources, *firsts) if (kind := string(part.get("instanceType")))), None)
+
+    @property
+    def ran(self) -> Identity | None:
+        """The ended job of an earlier life of the object, by its annotation; of another trainingJobName it is none."""
+        parsed = parse_arn(self.annotations.get(JOB_ARN))
+        written = string(self.spec.get("trainingJobName"))
+        if parsed is None or written is None or written.lower() != parsed[1].job_name.lower():
+            return None
+        return Identity(parsed[1].account, parsed[1].region, written)
 
     @property
     def observed_generation(self) -> int | None:

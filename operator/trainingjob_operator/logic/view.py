@@ -178,7 +178,8 @@ class View:
     def concerned(self) -> Identity | None:
         """The job that the next call is about."""
         policy = self.policy
-        recorded = None if policy.observes_only or policy.adoption is not None else self.resource.recorded
+        resource = self.resource
+        recorded = None if policy.observes_only or policy.adoption is not None else resource.recorded or resource.ran
         return self.attached() or self.resource.pending or recorded or self.wanted()
 
     def wanted(self) -> Identity | None:
