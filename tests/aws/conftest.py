@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -70,6 +71,11 @@ def bench() -> Iterator[Bench]:
     yield made
     for gateways in made.opened:
         gateways.close()
+
+
+def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set the clock of the running event loop forward: its time-outs end, those of sockets and threads do not."""
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + seconds)
 
 
 @dataclass(frozen=True, slots=True)

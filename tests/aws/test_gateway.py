@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json, hanging_server
+from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json, hanging_server, pass_time
 from trainingjob_operator.aws.budget import SETTLING
 from trainingjob_operator.aws.credentials import Timeouts
 from trainingjob_operator.aws.event_queue import THREADS as QUEUE_THREADS
@@ -34,8 +34,9 @@ ACCOUNT = "123456789012"
 ALL_THREADS_OF_ONE = 1 + QUEUE_THREADS
 """What gateways with one thread have in all."""
 SHORT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5))
-IMPATIENT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5), patience=2.5)
-"""Making a client takes as long on a loaded machine: only where that is what is tested."""
+PATIENCE = CallTimeouts().patience
+DEADLINE = sum(CallTimeouts().mutating)
+"""Seconds from sending after which a call that changes something is given up."""
 
 
 def request_named(name: str) -> dict[str, Any]:
@@ -357,15 +358,17 @@ async def test_an_answer_that_does_not_come_ends_as_not_definite(bench: Bench) -
     assert (failure.code, failure.kind, failure.definite) == ("ReadTimeoutError", ErrorClass.RETRY, False)
 
 
-async def test_an_answer_that_trickles_in_ends_at_the_deadline(bench: Bench) -> None:
+async def test_an_answer_that_trickles_in_ends_at_the_deadline(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def behave(_: Request) -> tuple[int, bytes]:
         return 200, b"{}"
 
     async with RawServer(behave, pause_seconds=0.1) as server:
-        gateways = bench.gateways(threads=1, timeouts=SHORT)
-        gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=server.url))
-        for _ in range(3):  # more than there are threads: each call gives its own back
-            failure = await failure_of(gateway.stop("job"))
+        gateway = gateway_to(server.url, bench, threads=1)
+        for count in (1, 2, 3):  # more than there are threads: each call gives its own back
+            call = asyncio.create_task(failure_of(gateway.stop("job")))
+            await server.received(count)
+            pass_time(monkeypatch, count * DEADLINE)
+            failure = await call
             assert (failure.code, failure.definite) == ("DeadlineExceeded", False)
         assert len(server.requests) == 3
 
@@ -393,15 +396,17 @@ async def test_a_handshake_that_trickles_in_ends_at_the_deadline(bench: Bench) -
         assert begun == 3
 
 
-async def test_a_call_that_finds_no_thread_in_time_is_never_sent(bench: Bench) -> None:
+async def test_a_call_that_finds_no_thread_in_time_is_never_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async with hanging_server() as server:
-        timeouts = CallTimeouts(reading=Timeouts(5, 5), mutating=Timeouts(0.1, 0.1), patience=2.0)
-        gateways = bench.gateways(threads=1, timeouts=timeouts)
+        gateways = bench.gateways(threads=1, timeouts=CallTimeouts(reading=Timeouts(60, 60)))
         gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=server.url))
         blocking = [asyncio.create_task(failure_of(gateway.describe("first"))) for _ in range(ALL_THREADS_OF_ONE)]
         await server.received(len(blocking))
         other = gateways.get(Target(ACCOUNT, "eu-west-1", endpoint_url=server.url))
-        failure = await failure_of(other.stop("second"))
+        call = asyncio.create_task(failure_of(other.stop("second")))
+        await asyncio.sleep(0)  # it waits for a thread now
+        pass_time(monkeypatch, PATIENCE)
+        failure = await call
         assert (failure.code, failure.definite) == ("NotSent", True)
     await asyncio.gather(*blocking)
     await asyncio.sleep(0.1)
@@ -488,8 +493,11 @@ async def test_a_call_whose_credentials_come_too_late_is_never_sent(
 
     async with RawServer(agent) as server:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/credentials")
-        gateway = gateway_to(sagemaker.url, bench, threads=2, timeouts=IMPATIENT)
-        failure = await failure_of(gateway.stop("job"))
+        gateway = gateway_to(sagemaker.url, bench, threads=2)
+        call = asyncio.create_task(failure_of(gateway.stop("job")))
+        await server.received()
+        pass_time(monkeypatch, PATIENCE)
+        failure = await call
         assert (failure.code, failure.definite) == ("NotSent", True)
         released.set()
         await failure_of(gateway.describe("job"))  # the thread is free again when this is done
