@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
+import re
 import secrets
 import subprocess
 from pathlib import Path
@@ -101,6 +103,8 @@ NAMESPACE_RULES: set[Rule] = {
     ("", "namespaces", (), frozenset({"get"})),
     ("events.k8s.io", "events", (), frozenset({"create"})),
 }
+GRANTED_TO_ALL = {("authentication.k8s.io", "selfsubjectreviews")}
+"""The role system:basic-user grants these to every authenticated account."""
 
 
 def calls_of_the_code() -> dict[str, set[str]]:
@@ -116,6 +120,43 @@ def calls_of_the_code() -> dict[str, set[str]]:
                 case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="_api"), attr="watch")):
                     found.setdefault(module.stem, set()).add("watch")
     return found
+
+
+_PATH = re.compile(r"/apis?(?:/([\w.]+))?/v\w+(?:/namespaces/\{\}|\{\})?/([a-z]+)(?:\{\}|/.+)?")
+_SUBRESOURCE = re.compile(r"\{\}/([a-z]+)")
+
+
+def text_of(node: ast.AST, names: dict[str, Any]) -> str:
+    """A string of the code, with `{}` for each value that only run time gives."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(text_of(part, names) for part in parts)
+        case ast.FormattedValue(value=ast.Name(id=name)) if isinstance(names.get(name), str):
+            return str(names[name])
+    return "{}"
+
+
+def resources_of_the_code() -> set[tuple[str, str]]:
+    """(group, resource) of every path of the API server in kube/."""
+    found = set()
+    for module in (PACKAGE / "kube").glob("*.py"):
+        names = vars(importlib.import_module(f"trainingjob_operator.kube.{module.stem}"))
+        strings = [
+            node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Constant | ast.JoinedStr)
+        ]
+        texts = [text_of(node, names) for node in strings]
+        resources = {(path[1] or "", path[2]) for text in texts if (path := _PATH.fullmatch(text))}
+        parts = [part[1] for text in texts if (part := _SUBRESOURCE.fullmatch(text))]
+        found |= resources | {(group, f"{resource}/{part}") for group, resource in resources for part in parts}
+    return found
+
+
+def test_the_rules_are_for_the_resources_of_the_code() -> None:
+    granted = {(group, resource) for group, resource, *_ in CLUSTER_RULES | OWN_RULES}
+    assert resources_of_the_code() == granted | GRANTED_TO_ALL
+    assert {(group, resource) for group, resource, *_ in NAMESPACE_RULES} <= resources_of_the_code()
 
 
 def test_the_calls_of_the_code_are_those_that_the_rules_are_for() -> None:
