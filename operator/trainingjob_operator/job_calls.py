@@ -186,6 +186,8 @@ class JobCalls:
         self._note_success(decision.LIST_TAGS, work)
         memory.tags, memory.tags_generation = tags, work.view.resource.generation
         memory.proof = read_proof(tags, self._owner(work.view.resource))
+        if work.view.verdict.may_change:
+            memory.claim = work.view.verdict  # the finalizer, on which it may rest, goes with the end of the job
         return False
 
     async def create(self, identity: Identity, work: Work) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.e2e.objects import training_job
-from tests.e2e.operator_process import await_true
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import NewOperator, Shared
@@ -53,7 +52,8 @@ def test_a_name_alone_adopts_a_running_job_and_no_spec_is_written(shared: Shared
     shared.jobs.wait_condition("by-name", "Complete")
     body = shared.jobs.wait("by-name", "is let go", lambda body: "finalizers" not in body["metadata"])
     assert "spec" not in body
-    assert set(calls(shared, "named")) == {"DescribeTrainingJob"}
+    assert set(calls(shared, "named")) == {"DescribeTrainingJob", "ListTags"}
+    assert calls(shared, "named").count("ListTags") == 1
 
 
 def test_an_adopted_job_is_stopped_with_its_object(shared: Shared) -> None:
@@ -188,8 +188,9 @@ def test_only_named_namespaces_may_adopt(new_operator: NewOperator, jobs: Jobs, 
     sagemaker.create_job("theirs")
     sagemaker.create_job("watched")
     jobs.apply(by_name("theirs", "theirs"), training_job("watched", annotations={READ_ONLY: "true"}))
-    told = jobs.wait_condition("theirs", "ACK.Terminal")
-    assert told["reason"] == "InvalidAnnotation"
-    assert "--adoption-namespaces" in told["message"]
-    await_true("it is read", lambda: jobs.status("watched").get("trainingJobStatus"))
-    assert sagemaker.calls(job="theirs") == []
+    for name in ("theirs", "watched"):
+        told = jobs.wait_condition(name, "ACK.Terminal")
+        assert told["reason"] == "InvalidAnnotation"
+        assert "--adoption-namespaces" in told["message"]
+        assert "trainingJobStatus" not in jobs.status(name)
+        assert sagemaker.calls(job=name) == []

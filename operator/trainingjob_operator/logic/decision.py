@@ -538,7 +538,7 @@ def _decide_life(view: View, identity: Identity) -> Step:
     unknown = not known.status and memory.observation is None
     if waited is None and (memory.look or unknown or unseen or due or untold):
         return Look(identity)
-    evidence = None if ended or view.claim is not None else _collect_evidence(view, identity)
+    evidence = None if (ended and not following) or view.claim is not None else _collect_evidence(view, identity)
     unread = None if evidence is None else _wait_out(view, LIST_TAGS)
     if evidence is not None and unread is None:
         return evidence

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trainingjob_operator.logic.conditions import OBSERVED, TERMINAL
+from trainingjob_operator.logic.conditions import COMPLETE, FAILURE, OBSERVED, TERMINAL
 from trainingjob_operator.logic.naming import (
     TAG_CLUSTER,
     TAG_CONTROLLER_VERSION,
@@ -211,7 +211,13 @@ def presumes(resource: Resource) -> bool:
     record = read_record(resource)
     is_void = record is not None and not (record.claim.may_change and record.endpoint_url is None)
     is_void |= resource.has_condition(OBSERVED)
-    return resource.arn is not None and resource.holds_finalizer and not (is_void or _shows_clash(resource))
+    is_shown = resource.holds_finalizer or has_recorded_end(resource)
+    return resource.arn is not None and is_shown and not (is_void or _shows_clash(resource))
+
+
+def has_recorded_end(resource: Resource) -> bool:
+    """Whether this operator has recorded the end of the object's job (ACK's controller writes neither condition)."""
+    return resource.has_condition(COMPLETE) or resource.has_condition(FAILURE)
 
 
 def _shows_clash(resource: Resource) -> bool:

@@ -16,6 +16,7 @@ from trainingjob_operator.logic.ownership import (
     Record,
     Verdict,
     explain,
+    has_recorded_end,
     judge,
     presumes,
     read_claim,
@@ -187,8 +188,3 @@ class View:
         policy = self.policy
         name = policy.job_name
         return None if name is None or not is_job_name(name) else Identity(policy.account, policy.region, name)
-
-
-def has_recorded_end(resource: Resource) -> bool:
-    """Whether this operator has recorded how the job ended (ACK knows neither condition)."""
-    return resource.has_condition("Complete") or resource.has_condition("Failed")
