@@ -141,6 +141,53 @@ def test_a_lost_answer_to_create_makes_no_second_job() -> None:
     played(scene)
 
 
+def test_a_name_in_use_that_describe_does_not_find_is_shown_and_described_more_and_more_rarely() -> None:
+    def hold(_request: Mapping[str, Any]) -> Any:
+        return failed("CreateTrainingJob", "ResourceInUse", ErrorClass.IN_USE)
+
+    async def scene(stage: Stage) -> None:
+        stage.service.create_errors = hold
+        stage.api.apply(body())
+        await stage.wait(25.0)
+        assert stage.condition("ACK.Recoverable")[0] == "", "one of the two answers may be stale"
+        await stage.wait(15.0)
+        status, reason, message = stage.condition("ACK.Recoverable")
+        assert (status, reason) == ("True", "NameInUse")
+        assert JOB in message
+        assert "spec.trainingJobName" in message
+        described = stage.count("DescribeTrainingJob")
+        await stage.wait(7200.0)
+        assert 20 <= stage.count("DescribeTrainingJob") - described <= 45
+        assert (stage.count("CreateTrainingJob"), stage.count("StopTrainingJob")) == (1, 0)
+        stage.service.put(WANTED, {"TrainingJobName": JOB}, {"team": "other"})
+        await stage.wait(310.0)
+        assert stage.condition("ACK.Terminal")[1] == "NameClash", "Describe has found it at last"
+        assert stage.condition("ACK.Recoverable")[0] == ""
+        stage.service.create_errors = lambda _request: None
+        stage.api.edit(KEY, trainingJobName="another-name")
+        await stage.wait(5.0)
+        assert stage.condition("Ready")[1] == "Starting"
+
+    played(scene)
+
+
+def test_an_absence_seen_before_the_create_does_not_hasten_the_report_of_a_name_in_use() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals["CreateTrainingJob"] = failed("CreateTrainingJob", "SlowDown", ErrorClass.THROTTLED)
+        stage.api.apply(body(annotations={ADOPTION_POLICY: "adopt-or-create"}))
+        await stage.wait(300.0)
+        stage.service.refusals["CreateTrainingJob"] = failed("CreateTrainingJob", "ResourceInUse", ErrorClass.IN_USE)
+        created = stage.count("CreateTrainingJob")
+        while stage.count("CreateTrainingJob") == created:
+            await stage.wait(1.0)
+        await stage.wait(10.0)
+        assert stage.condition("ACK.Recoverable")[1] != "NameInUse"
+        await stage.wait(30.0)
+        assert stage.condition("ACK.Recoverable")[1] == "NameInUse"
+
+    played(scene)
+
+
 ACKS_STATUS = frozenset({"ackResourceMetadata", "conditions", "trainingJobStatus", "secondaryStatus", "creationTime"})
 """Some of the fields that ACK's CRD keeps."""
 

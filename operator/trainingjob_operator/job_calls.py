@@ -251,7 +251,7 @@ class JobCalls:
                 memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
             case ErrorClass.IN_USE:
                 memory.in_use, memory.look = True, False
-                memory.observation = memory.proof = memory.looked_at = None
+                memory.observation = memory.proof = memory.looked_at = memory.absent_since = None
                 memory.absent = False
             case ErrorClass.REFUSED if error.operation == decision.CREATE:  # and not the role on the way to it
                 memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))

@@ -187,6 +187,12 @@ EDITED = {**OWNED, "generation": 2}
 DELETED = {**OWNED, "deleting": True}
 DELETED_EARLY = {**MARKED, "deleting": True}
 
+
+def absent(since: float, looked_at: float) -> dict[str, Any]:
+    """Describe has found no job, the first time and the last time so many seconds ago."""
+    return {"absent": True, "absent_since": NOW - since, "looked_at": NOW - looked_at}
+
+
 FOUND_ABSENT = {"absent": True, "absent_since": NOW - 60, "looked_at": NOW - 10}
 FOUND_FOREIGN = {"observation": RUNS, "looked_at": NOW, "proof": TagProof.NONE}
 FOUND_OURS = {"observation": RUNS, "looked_at": NOW, "proof": TagProof.SAME_OBJECT}
@@ -485,6 +491,20 @@ IN_USE = [
     ),
     when("taken and not shown: wait", Wait(1.0), MARKED, {"in_use": True, "absent": True, "looked_at": NOW - 1}),
     when("taken and not shown: again", Look(WANTED), MARKED, {"in_use": True, "absent": True, "looked_at": NOW - 2}),
+    when("taken and not found for 29 s: again", Look(WANTED), MARKED, {"in_use": True, **absent(31, 2)}),
+    when(
+        "taken and not found for 30 s",
+        says(hindrance="NameInUse", again=5.5),
+        MARKED,
+        {"in_use": True, **absent(32, 2)},
+    ),
+    when("taken and not found for a minute: again", Look(WANTED), MARKED, {"in_use": True, **absent(75, 15)}),
+    when(
+        "taken and not found for an hour",
+        says(hindrance="NameInUse", again=290.0),
+        MARKED,
+        {"in_use": True, **absent(3600, 10)},
+    ),
     when(
         "this object's own lost attempt",
         TakeOver(ARN, finalizer=True, claim=Verdict.CREATED),

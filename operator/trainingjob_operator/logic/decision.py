@@ -80,6 +80,9 @@ FRESH_SECONDS = 5.0
 STUCK_SECONDS = 900.0
 """A job that is Stopping for longer, or can't be stopped for so long, is worth an alarm."""
 
+NAME_RETRY_FIRST, NAME_RETRY_SECONDS = 2.0, 300.0
+"""Pauses between Describes of a name that Create calls in use and Describe does not find."""
+
 ABSENT_SECONDS = 60.0
 """How often a job is looked for that is to be adopted or read, and is not there."""
 
@@ -97,6 +100,7 @@ PLACE_SECONDS = 60.0
 """How often a place in the line may be rewritten."""
 
 NAME_CLASH = "NameClash"
+NAME_IN_USE = "NameInUse"
 OWNERSHIP_UNPROVEN = "OwnershipUnproven"
 EARLIER_RUN = "EarlierRun"
 REFUSED = "Refused"
@@ -131,7 +135,7 @@ _REASONS = {
 }
 """Of an error of another class its own code is the reason."""
 
-_TRIED = frozenset({"AccessDenied", "CreateFailing", CREATE_FAILED, QUOTA_TOO_SMALL, METADATA_NOT_WRITTEN})
+_TRIED = frozenset({"AccessDenied", "CreateFailing", CREATE_FAILED, NAME_IN_USE, QUOTA_TOO_SMALL, METADATA_NOT_WRITTEN})
 """Reasons by which a later life of the process knows that the object was tried."""
 
 _SHOWN_LATE = (PASSING - {ErrorClass.REGION, ErrorClass.ACCOUNT}) | {ErrorClass.CONFLICT}
@@ -436,10 +440,26 @@ def _decide_in_use(view: View, wanted: Identity) -> Step:
     if waited is not None:
         return waited
     if memory.absent and memory.looked_at is not None:
-        # Taken, and yet not shown: one of the two answers is stale.
-        retry_at = memory.looked_at + 2.0
-        return Look(wanted) if view.now >= retry_at else Wait(retry_at - view.now)
+        return _await_name(view, wanted, memory.looked_at)
     return _examine(view, wanted) or _claim_found(view, wanted)
+
+
+def _await_name(view: View, wanted: Identity, looked_at: float) -> Step:
+    """Create answers that the name is in use, and Describe finds no such job; at first one answer may be stale."""
+    since = looked_at if view.memory.absent_since is None else view.memory.absent_since
+    lasted = looked_at - since
+    if lasted < UNCERTAIN_SECONDS:
+        again = looked_at + NAME_RETRY_FIRST - view.now
+        return Wait(again) if again > 0 else Look(wanted)
+    again = looked_at + min(NAME_RETRY_SECONDS, lasted / 4) - view.now
+    if again <= 0:
+        return Look(wanted)
+    message = (
+        f'CreateTrainingJob answers that the name "{wanted.job_name}" is in use, and DescribeTrainingJob finds no such '
+        f"job in account {wanted.account}, region {wanted.region}. A job whose name differs only in upper and lower "
+        "case may hold it. Use another spec.trainingJobName."
+    )
+    return Say(hindrance=Hindrance(NAME_IN_USE, message), again=again)
 
 
 def _standing_refusal(view: View, wanted: Identity) -> Step | None:
