@@ -57,6 +57,47 @@ def test_an_edit_that_the_service_takes_is_sent_once_when_its_phase_has_come() -
     played(scene, **RUNNING)
 
 
+POOLED = {"resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSeconds": 600}}
+UNPOOLED = {"resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSeconds": 0}}
+
+
+def test_a_keep_alive_of_zero_waits_for_the_warm_pool_and_is_sent_when_it_shows() -> None:
+    async def scene(stage: Stage) -> None:
+        await run_for(stage, 25.0, **POOLED)
+        stage.service.created[0].late = {"WarmPoolStatus": {"Status": "Available"}}
+        stage.api.edit(KEY, **UNPOOLED)
+        await stage.wait(5.0)
+        assert stage.condition("ACK.Advisory")[1] == "EditPending"
+        await stage.wait(120.0)
+        assert stage.count("UpdateTrainingJob") == 1
+        assert stage.service.created[0].request["ResourceConfig"] == {"KeepAlivePeriodInSeconds": 0}
+
+    played(scene)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_keep_alive_of_zero_does_not_stay_pending_where_no_warm_pool_shows(*, restarted: bool) -> None:
+    async def scene(stage: Stage) -> None:
+        await run_for(stage, 25.0, **POOLED)
+        stage.api.edit(KEY, **UNPOOLED)
+        await stage.wait(120.0)
+        assert stage.condition("ACK.Advisory")[1] == "EditPending"
+        if restarted:
+            await stage.start()
+        await stage.wait(1200.0)
+        reason, message = stage.condition("ACK.Advisory")[1:]
+        assert reason == "EditNotPossible"
+        assert "spec.resourceConfig.keepAlivePeriodInSeconds waited for its warm pool to be shown" in message
+        assert stage.count("UpdateTrainingJob") == 0
+        calls = len(stage.service.calls)
+        await stage.start()
+        await stage.wait(600.0)
+        assert len(stage.service.calls) == calls, "silence after that"
+        assert stage.condition("ACK.Advisory")[1] == "EditNotPossible"
+
+    played(scene)
+
+
 def test_an_edit_that_the_service_refuses_is_told_and_not_sent_again() -> None:
     async def scene(stage: Stage) -> None:
         await run_for(stage, 30.0, **PROFILED)

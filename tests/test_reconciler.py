@@ -188,6 +188,58 @@ def test_an_absence_seen_before_the_create_does_not_hasten_the_report_of_a_name_
     played(scene)
 
 
+SPOT = {
+    **SPEC,
+    "enableManagedSpotTraining": True,
+    "stoppingCondition": {"maxRuntimeInSeconds": 3600, "maxWaitTimeInSeconds": 7200},
+}
+LATE = {"TrainingTimeInSeconds": 40, "BillableTimeInSeconds": 10}
+
+
+def sample(stage: Stage, name: str, **labels: str) -> float | None:
+    assert stage.life is not None
+    return stage.life.registry.get_sample_value(name, labels)
+
+
+@pytest.mark.parametrize(("spec", "billable"), [(SPOT, 10), (SPEC, None)], ids=["spot", "neither spot nor rules"])
+def test_a_minute_after_an_end_with_spot_the_job_is_described_once_more(
+    spec: dict[str, Any], billable: int | None
+) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body(spec=spec))
+        await stage.wait(5.0)
+        stage.service.created[0].late = LATE
+        await stage.wait(75.0)
+        assert stage.condition("Finished")[0] == "True"
+        assert "billableTimeInSeconds" not in stage.object["status"]
+        calls = len(stage.service.calls)
+        await stage.wait(3600.0)
+        assert stage.service.calls[calls:] == [("DescribeTrainingJob", JOB)] * (billable is not None)
+        assert stage.object["status"].get("billableTimeInSeconds") == billable
+        assert sample(stage, "trainingjob_billable_seconds_total") == float(billable or 0)
+        assert sample(stage, "trainingjob_ended_total", outcome="Completed") == 1.0
+        await stage.start()
+        await stage.wait(600.0)
+        assert len(stage.service.calls) == calls + (billable is not None), "nor after a restart"
+
+    played(scene)
+
+
+def test_a_restart_in_that_minute_loses_nothing() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body(spec=SPOT))
+        await stage.wait(5.0)
+        stage.service.created[0].late = LATE
+        await stage.wait(75.0)
+        calls = len(stage.service.calls)
+        await stage.start()
+        await stage.wait(600.0)
+        assert stage.service.calls[calls:] == [("DescribeTrainingJob", JOB)]
+        assert stage.object["status"]["billableTimeInSeconds"] == 10
+
+    played(scene)
+
+
 ACKS_STATUS = frozenset({"ackResourceMetadata", "conditions", "trainingJobStatus", "secondaryStatus", "creationTime"})
 """Some of the fields that ACK's CRD keeps."""
 

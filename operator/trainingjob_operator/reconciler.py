@@ -234,6 +234,9 @@ class Reconciler:
             return bare, Access(None, unread)
         if resource.deleting and memory.stopping_since is None and bare.observation.status == "Stopping":
             memory.stopping_since = now  # somebody else's Stop, or one of an earlier life of the process
+        known = bare.observation
+        if memory.ended_at is None and known.is_ended() and not known.rules_running():
+            memory.ended_at = now
         identity = bare.concerned()
         self._jobs.claim(
             tracked,
@@ -477,7 +480,13 @@ class Reconciler:
         if say.again is None and not memory.look and Observation(wanted).is_ended():
             # The status tells all of it, and finished objects are the most in a cluster.
             work.tracked.memory = Memory(
-                first_seen=memory.first_seen, term=memory.term, foreign_writes=memory.foreign_writes
+                first_seen=memory.first_seen,
+                term=memory.term,
+                foreign_writes=memory.foreign_writes,
+                slot=memory.slot,
+                endpoint_url=memory.endpoint_url,
+                looked_at=memory.looked_at,
+                ended_at=memory.ended_at,
             )
 
     async def _report_meanwhile(self, seconds: float, work: Work) -> None:

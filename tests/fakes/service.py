@@ -12,6 +12,7 @@ from trainingjob_operator.logic.naming import Identity, build_arn
 
 EPOCH = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 STOPPING_SECONDS = 10.0
+LATE_SECONDS = 25.0
 PHASES = ((0.0, "Starting"), (10.0, "Downloading"), (20.0, "Training"))
 
 CHANGES = frozenset({"StopTrainingJob", "UpdateTrainingJob", "AddTags", "DeleteTags"})
@@ -33,6 +34,8 @@ class Job:
     tags: dict[str, str] = field(default_factory=dict)
     stopped: float | None = None
     stopping_seconds: float = STOPPING_SECONDS
+    late: dict[str, Any] = field(default_factory=dict)
+    """Members that the service adds to its answers some seconds after the end."""
     changes: list[str] = field(default_factory=list)
     """The operations that were asked to change it, whether or not it could be."""
 
@@ -54,9 +57,13 @@ class Job:
     def describe(self, now: float) -> dict[str, Any]:
         past = self.history(now)
         shown = {name: value for name, value in self.request.items() if name != "Tags"}
+        since, status, _ = past[-1]
+        is_late = status not in ("InProgress", "Stopping") and now >= since + LATE_SECONDS
+        added = {"LastModifiedTime": EPOCH + timedelta(seconds=since + LATE_SECONDS), **self.late} if self.late else {}
         return {
             **shown,
             **self.summary(now),
+            **(added if is_late else {}),
             "SecondaryStatusTransitions": [
                 {"Status": secondary, "StartTime": EPOCH + timedelta(seconds=at), "StatusMessage": secondary}
                 for at, _, secondary in past

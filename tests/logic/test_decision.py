@@ -48,7 +48,7 @@ from trainingjob_operator.logic.steps import (
     Wait,
 )
 from trainingjob_operator.logic.turns import Place
-from trainingjob_operator.logic.updates import TagChange, UpdatePlan
+from trainingjob_operator.logic.updates import KEEP_ALIVE, TagChange, UpdatePlan
 from trainingjob_operator.logic.view import View
 
 if TYPE_CHECKING:
@@ -73,12 +73,18 @@ ENDED = job("Completed", profilingStatus="Disabled")
 POOL: dict[str, Any] = {"trainingEndTime": "2026-11-21T11:59:00Z"}
 POOLED = {**SPEC, "resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSeconds": 600}}
 HEARSAY = job("Completed", secondaryStatusTransitions=[{"status": "Training", "startTime": "2026-11-21T11:00:00Z"}])
+FRESH, STALE = "2026-11-21T11:56:00Z", "2026-11-21T11:55:00Z"
 NAMELESS = {name: value for name, value in SPEC.items() if name != "trainingJobName"}
 
 MEMBERS = {"ProfilerConfig": {"DisableProfiler": True}}
 TO_SEND = UpdatePlan(members=MEMBERS)
 TO_WAIT = UpdatePlan(waiting={"profilerConfig": "the job to have started"})
-NEVER = UpdatePlan(impossible=("roleARN", "stoppingCondition.maxRuntimeInSeconds"))
+NEVER = UpdatePlan(
+    impossible={"stoppingCondition.maxRuntimeInSeconds": "is fixed at creation", "roleARN": "is fixed at creation"}
+)
+TO_SHOW = UpdatePlan(waiting={KEEP_ALIVE: "its warm pool to be shown"}, pool_seconds=600)
+SPOT = {**SPEC, "enableManagedSpotTraining": True}
+RULED = [{"ruleConfigurationName": "loss", "ruleEvaluationStatus": "NoIssuesFound"}]
 NO_ACCESS = Hindrance("RoleUnavailable", "There is no role.")
 NO_NAMESPACE = Hindrance("NamespaceUnreadable", "It can't be read.")
 BAD_SPEC = Finding("InvalidSpec", "spec.tags is odd.")
@@ -966,6 +972,57 @@ EDITS = [
         {**PROVEN, "plan": TO_SEND, "updated": (MEMBERS, NOW - 30)},
     ),
     when("an edit waits for its phase", says(pending_edit="EditPending"), EDITED, {**COMPARED, "plan": TO_WAIT}),
+    *(
+        when(
+            f"an edit of the keep-alive waits for the pool, {sentence}",
+            step,
+            {
+                "generation": 2,
+                "spec": {**SPEC, "resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSeconds": 0}},
+                "status": own(job("Completed", trainingEndTime=end)),
+            },
+            {"compared_generation": 2, "tags_generation": 2, "looked_at": NOW - 1, "plan": TO_SHOW},
+        )
+        for sentence, end, step in (
+            ("which the job still keeps", "2026-11-21T11:59:00Z", says(pending_edit="EditPending", again=30.0)),
+            ("which never showed", "2026-11-21T11:40:00Z", says(advisories=("EditNotPossible",))),
+        )
+    ),
+    *(
+        when(
+            f"after an end {sentence}",
+            step,
+            {"spec": spec, "status": own(job("Completed", lastModifiedTime=changed, **told))},
+            {"ended_at": NOW - since, "looked_at": NOW - looked},
+            no_access=access,
+        )
+        for sentence, spec, changed, told, since, looked, step, access in (
+            ("with spot", SPOT, FRESH, {}, 40, 40, says(again=20.0), None),
+            ("with spot a minute ago", SPOT, FRESH, {}, 60, 60, Look(WANTED), None),
+            ("with spot, described since", SPOT, FRESH, {}, 70, 10, says(), None),
+            ("with spot long ago", SPOT, STALE, {}, 60, 60, says(), None),
+            ("with spot and no time", SPOT, "soon", {}, 60, 60, says(), None),
+            ("with spot and no access", SPOT, FRESH, {}, 60, 60, says(), NO_ACCESS),
+            ("with rules", SPEC, FRESH, {"debugRuleEvaluationStatuses": RULED}, 60, 60, Look(WANTED), None),
+            (
+                "with a rule that ended later",
+                SPEC,
+                STALE,
+                {"profilerRuleEvaluationStatuses": [{**RULED[0], "lastModifiedTime": FRESH}]},
+                60,
+                60,
+                Look(WANTED),
+                None,
+            ),
+            ("without either", SPEC, FRESH, {}, 60, 60, says(), None),
+        )
+    ),
+    when(
+        "after an end with spot, while Describe is throttled",
+        says(again=10.0),
+        {"spec": SPOT, "status": own(job("Completed", lastModifiedTime=FRESH))},
+        {"ended_at": NOW - 60, "looked_at": NOW - 60, "troubles": trouble(DESCRIBE, ErrorClass.THROTTLED)},
+    ),
     when("an edit comes too late", says(advisories=("EditNotPossible",)), EDITED, {**COMPARED, "plan": NEVER}),
     when(
         "the service refused it",
@@ -1266,6 +1323,18 @@ def test_a_clash_names_the_job_and_what_to_do() -> None:
     assert step.terminal is not None
     for words in (ARN, "differs in spec.a, spec.b", "another spec.trainingJobName", f"{ADOPTION_POLICY}: adopt"):
         assert words in step.terminal.message
+
+
+def test_an_edit_that_is_not_possible_names_each_reason_and_the_next_step() -> None:
+    step = decide(look_at(EDITED, {**COMPARED, "plan": NEVER}, {}, {}))
+    assert isinstance(step, Say)
+    (told,) = step.advisories
+    for words in (
+        "spec.roleARN is fixed at creation; spec.stoppingCondition.maxRuntimeInSeconds is fixed at creation.",
+        "another spec.trainingJobName",
+        "set the fields back",
+    ):
+        assert words in told.message
 
 
 def test_an_edit_that_waits_says_for_what() -> None:

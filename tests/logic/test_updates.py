@@ -57,10 +57,11 @@ def answer(status: str, secondary: str, *, pool: str | None = None, **told: Any)
 def fate(plan: UpdatePlan, part: str) -> str:
     """What the plan says of a single edit."""
     if plan.impossible:
-        assert plan == UpdatePlan(impossible=(PATHS[part],))
+        assert plan == UpdatePlan(impossible={PATHS[part]: plan.impossible[PATHS[part]]})
         return NEVER
     if plan.waiting:
-        assert plan == UpdatePlan(waiting={part: plan.waiting[part]})
+        pool_seconds = 60 if part == KEEP_ALIVE else None
+        assert plan == UpdatePlan(waiting={part: plan.waiting[part]}, pool_seconds=pool_seconds)
         return plan.waiting[part]
     assert plan == UpdatePlan(members=TO_SEND[part])
     return SENT
@@ -135,7 +136,7 @@ def test_rules_can_only_be_added(
     shown = answer("InProgress", "Training", ProfilerRuleConfigurations=runs)
     plan = plan_update({"ProfilerRuleConfigurations": wanted}, shown, [RULES], ())
     if sent is None:
-        assert plan == UpdatePlan(impossible=(RULES,))
+        assert plan == UpdatePlan(impossible={RULES: "can only get more rules"})
     else:
         assert plan == UpdatePlan(members={"ProfilerRuleConfigurations": sent})
 
@@ -170,8 +171,30 @@ def test_several_edits_go_together_and_the_others_are_told() -> None:
     assert plan == UpdatePlan(
         members={**TO_SEND[PROFILER], **TO_SEND[RULES], **TO_SEND[REMOTE_DEBUG]},
         waiting={KEEP_ALIVE: COMPLETED},
-        impossible=("profilerConfiguration", "roleARN"),
+        impossible={"profilerConfiguration": "is fixed at creation", "roleARN": "is fixed at creation"},
+        pool_seconds=60,
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "shown", "reason"),
+    [
+        (KEEP_ALIVE, answer("InProgress", "Training", ResourceConfig={}), "was created without one"),
+        (KEEP_ALIVE, answer("Completed", "Completed", ResourceConfig={}), "was created without one"),
+        (KEEP_ALIVE, answer("Completed", "Completed", pool="Terminated"), "the job's is Terminated"),
+        (KEEP_ALIVE, answer("Completed", "Completed", pool="Reused"), "the job's is Reused"),
+        (KEEP_ALIVE, answer("Failed", "Failed"), "needs the warm pool of a Completed job"),
+        (KEEP_ALIVE, answer("Stopping", "Stopping"), "needs the warm pool of a Completed job"),
+        (REMOTE_DEBUG, answer("InProgress", "Uploading"), "only while the job is Downloading or Training"),
+        (REMOTE_DEBUG, answer("Completed", "Completed"), "only while the job is Downloading or Training"),
+        (RULES, answer("InProgress", "Training", ProfilerRuleConfigurations=[RULE, SECOND]), "only get more rules"),
+        (RULES, answer("Failed", "Failed"), "once the job is Failed"),
+        (PROFILER, answer("Stopping", "Stopping"), "once the job is Stopping"),
+    ],
+)
+def test_what_the_service_never_takes_has_its_own_reason(part: str, shown: dict[str, Any], reason: str) -> None:
+    plan = plan_update(REQUEST, shown, [PATHS[part]], ())
+    assert reason in plan.impossible[PATHS[part]]
 
 
 def test_without_a_difference_there_is_nothing_to_do() -> None:

@@ -59,7 +59,7 @@ from trainingjob_operator.logic.steps import (
     Wait,
 )
 from trainingjob_operator.logic.turns import Place
-from trainingjob_operator.logic.updates import TagChange, UpdatePlan, plan_tags
+from trainingjob_operator.logic.updates import TagChange, plan_tags
 from trainingjob_operator.logic.view import View
 
 UNCERTAIN_SECONDS = 30.0
@@ -88,6 +88,10 @@ ABSENT_SECONDS = 60.0
 
 FOLLOW_SECONDS = 30.0
 """How often an ended job is looked at whose warm pool or rules live on."""
+
+LATE_NEWS_SECONDS, LATE_NEWS_LIMIT = 60.0, 300.0
+"""So long after its end a job that had spot instances or rules is described once more, unless its last change is older
+than the limit: the service adds to such jobs after the end, the billable seconds among others."""
 
 OUTDONE_SECONDS, OUTDONE_FAILURES = 7200.0, 10
 """A spec that was answered with a server error for so long, and so often after others were created in between, counts
@@ -552,11 +556,12 @@ def _decide_life(view: View, identity: Identity) -> Step:
     waited = _wait_out(view, DESCRIBE)
     if waited is not None and not ended:
         return replace(waited, advisories=_advise(view, identity), unfinished=unseen)
-    following = known.needs_following(view.wall, keep_alive_seconds(resource)) if ended else False
+    following = ended and _is_followed(view)
+    late_in = _await_late_news(view) if ended else None
     due = following and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
     untold = ended and known.is_hearsay() and memory.looked_at is None
     unknown = not known.status and memory.observation is None
-    if waited is None and (memory.look or unknown or unseen or due or untold):
+    if waited is None and (memory.look or unknown or unseen or due or untold or late_in == 0.0):
         return Look(identity)
     evidence = None if (ended and not following) or view.claim is not None else _collect_evidence(view, identity)
     unread = None if evidence is None else _wait_out(view, LIST_TAGS)
@@ -571,19 +576,41 @@ def _decide_life(view: View, identity: Identity) -> Step:
     return replace(
         said,
         advisories=_advise(view, identity),
-        pending_edit=_name_pending(memory.plan),
+        pending_edit=_name_pending(view),
         release=ended and resource.holds_finalizer,
         unfinished=unseen or said.unfinished,
-        again=_look_later(view, waited, untold=untold or unseen)
-        or (FOLLOW_SECONDS if following else None if edit is None else edit.again),
+        again=_look_later(view, waited, untold=untold or unseen or late_in == 0.0)
+        or (FOLLOW_SECONDS if following else late_in or (None if edit is None else edit.again)),
     )
+
+
+def _is_followed(view: View) -> bool:
+    """Whether the service may yet have news of the rules or the warm pool of a job that has ended."""
+    plan = view.memory.plan
+    own = None if plan is None else plan.pool_seconds
+    seconds = max(keep_alive_seconds(view.resource) or 0, own or 0)
+    return view.observation.needs_following(view.wall, seconds)
+
+
+def _await_late_news(view: View) -> float | None:
+    """Seconds until a job that has ended is described once more; None where that was done, or tells nothing."""
+    memory, spec, known = view.memory, view.resource.spec, view.observation
+    has_late_news = spec.get("enableManagedSpotTraining") is True or known.has_rules
+    changed = known.last_news_time
+    if not has_late_news or memory.ended_at is None or changed is None or view.no_access is not None:
+        return None
+    due_at = memory.ended_at + LATE_NEWS_SECONDS
+    is_done = memory.looked_at is not None and memory.looked_at >= due_at
+    if is_done or (view.wall - changed).total_seconds() >= LATE_NEWS_LIMIT:
+        return None
+    return max(0.0, due_at - view.now)
 
 
 def report_meanwhile(view: View, identity: Identity) -> Say:
     """What to report of the object's own job while a Describe of it has to wait."""
     return Say(
         advisories=_note_stuck(view) if view.resource.deleting else _advise(view, identity),
-        pending_edit=_name_pending(view.memory.plan),
+        pending_edit=_name_pending(view),
         release=view.observation.is_ended() and view.resource.holds_finalizer,
         unfinished=view.is_edited or view.is_inherited,
     )
@@ -676,11 +703,34 @@ def _was_just_sent(memory: Memory, members: Mapping[str, Any], now: float) -> bo
     return memory.updated is not None and memory.updated[0] == members and now < memory.updated[1] + UNCERTAIN_SECONDS
 
 
-def _name_pending(plan: UpdatePlan | None) -> Finding | None:
-    if plan is None or not plan.waiting:
+def _name_pending(view: View) -> Finding | None:
+    plan = view.memory.plan
+    if plan is None or not plan.waiting or _is_overdue(view):
         return None
     told = ", ".join(f"spec.{path} waits for {what}" for path, what in sorted(plan.waiting.items()))
     return Finding(EDIT_PENDING, f"An edit is accepted and not applied yet: {told}.")
+
+
+def _is_overdue(view: View) -> bool:
+    """Whether nothing that an edit could wait for can come any more."""
+    return view.observation.is_ended() and not _is_followed(view)
+
+
+def _name_impossible(view: View) -> Finding | None:
+    """The fields that the service does not change, each with its reason."""
+    plan = view.memory.plan
+    if plan is None:
+        return None
+    overdue = {path: f"waited for {what}, which did not come" for path, what in plan.waiting.items()}
+    reasons = {**plan.impossible, **(overdue if _is_overdue(view) else {})}
+    if not reasons:
+        return None
+    told = "; ".join(f"spec.{path} {reason}" for path, reason in sorted(reasons.items()))
+    message = (
+        f"UpdateTrainingJob cannot apply this edit to the job: {told}. To run the edited spec, apply it as another "
+        "object with another spec.trainingJobName; to end this message, set the fields back."
+    )
+    return Finding(EDIT_NOT_POSSIBLE, message)
 
 
 def keep_alive_seconds(resource: Resource) -> int | None:
@@ -735,10 +785,8 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
     if view.is_adopting and memory.differences:
         fields = ", ".join(f"spec.{path}" for path in memory.differences)
         found.append(Finding(ADOPTED_SPEC_DIFFERS, f"The job that runs differs from the object in {fields}."))
-    elif memory.plan is not None and memory.plan.impossible:
-        fields = ", ".join(f"spec.{path}" for path in memory.plan.impossible)
-        message = f"The job goes on as it is: the service does not take this edit of {fields} (any more)."
-        found.append(Finding(EDIT_NOT_POSSIBLE, message))
+    elif (impossible := _name_impossible(view)) is not None:
+        found.append(impossible)
     if memory.edit_refused is not None and memory.edit_refused[0] == view.resource.generation:
         found.append(memory.edit_refused[1])
     if view.verdict is Verdict.UNPROVEN:

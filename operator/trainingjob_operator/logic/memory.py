@@ -129,6 +129,8 @@ class JobMemory:
     told: Observation | None = None
     """What a list or an event said of it since the last Describe: all there is where Describe has to wait."""
     looked_at: float | None = None
+    ended_at: float | None = None
+    """When this process first knew that the job had ended, and its rules too."""
     absent_since: float | None = None
     """When Describe first said NotFound."""
     absent: bool = False

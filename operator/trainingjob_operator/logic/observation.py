@@ -309,6 +309,17 @@ class Observation:
             return False
         return now - end < timedelta(seconds=keep_alive_seconds) + WARM_POOL_MARGIN
 
+    @property
+    def has_rules(self) -> bool:
+        return any(True for _ in self._rules())
+
+    @property
+    def last_news_time(self) -> datetime | None:
+        """The latest change of the job or of a rule of it."""
+        told = (rule.get("lastModifiedTime") for kind in _RULES.values() for rule in self.fields.get(kind, ()))
+        times = (self.last_modified_time, *(parse_time(time) for time in told))
+        return max((time for time in times if time is not None), default=None)
+
     def needs_following(self, now: datetime, keep_alive_seconds: int | None) -> bool:
         """Whether SageMaker may yet have news of this job."""
         return not self.is_ended() or self.rules_running() or self.warm_pool_alive(now, keep_alive_seconds)

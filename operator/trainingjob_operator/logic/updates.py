@@ -32,8 +32,10 @@ class UpdatePlan:
     """Of UpdateTrainingJob, without the job's name; empty when there is nothing to send now."""
     waiting: Mapping[str, str] = field(default_factory=dict)
     """Fields below spec that the service takes later, with what they wait for."""
-    impossible: tuple[str, ...] = ()
-    """Fields below spec that it never takes."""
+    impossible: Mapping[str, str] = field(default_factory=dict)
+    """Fields below spec that it never takes, with the reason."""
+    pool_seconds: int | None = None
+    """The job's own keep-alive while an edit of it waits: the warm pool lives by it, not by the spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +67,45 @@ def plan_update(
     phase = Observation.from_describe(answer)
     members: dict[str, Any] = {}
     waiting: dict[str, str] = {}
-    impossible = [path for path in differences if _part(path) is None]
+    impossible = {path: "is fixed at creation" for path in differences if _part(path) is None}
     parts = {part for path in differences if (part := _part(path)) is not None}
     parts |= {part for part in applied if _NAMES[part] not in request and _is_profiled(answer)}
     for part in sorted(parts):
         change = _change(part, request, answer)
         later = _waits_for(part, phase)
         if change is None or later is None:
-            impossible.extend(path for path in differences if _part(path) == part)
+            reason = _explain_refusal(part, phase, is_possible=change is not None)
+            impossible.update((path, reason) for path in differences if _part(path) == part)
         elif later:
             waiting[part] = later
         else:
             members.update(change)
-    return UpdatePlan(members, waiting, tuple(sorted(impossible)))
+    pool_seconds = _keep_alive(answer) if KEEP_ALIVE in waiting else None
+    return UpdatePlan(members, waiting, impossible, pool_seconds)
+
+
+def _explain_refusal(part: str, phase: Observation, *, is_possible: bool) -> str:
+    """The reason why the service does not take the edit of a part.
+
+    :param is_possible: it takes such an edit in another phase of the job
+    """
+    if part == KEEP_ALIVE:
+        if not is_possible:
+            return "needs a warm pool, and the job was created without one"
+        if phase.warm_pool:
+            return f"needs a warm pool, and the job's is {phase.warm_pool}"
+        return "needs the warm pool of a Completed job"
+    if part == RULES and not is_possible:
+        return "can only get more rules"
+    if part == REMOTE_DEBUG:
+        return f"changes only while the job is {' or '.join(sorted(REMOTE_DEBUG_PHASES))}"
+    return f"does not change once the job is {phase.status}"
+
+
+def _keep_alive(answer: Mapping[str, Any]) -> int | None:
+    """The job's own KeepAlivePeriodInSeconds."""
+    seconds = mapping(answer.get("ResourceConfig")).get("KeepAlivePeriodInSeconds")
+    return seconds if isinstance(seconds, int) else None
 
 
 def plan_tags(
@@ -106,8 +134,7 @@ def _is_profiled(answer: Mapping[str, Any]) -> bool:
 def _change(part: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any] | None:
     """The members to send for one part; None when the service can't bring it about."""
     if part == KEEP_ALIVE:
-        had = mapping(answer.get("ResourceConfig")).get("KeepAlivePeriodInSeconds")
-        if had is None:  # a warm pool exists from the job's creation or never
+        if _keep_alive(answer) is None:  # a warm pool exists from the job's creation or never
             return None
         return {"ResourceConfig": {"KeepAlivePeriodInSeconds": request["ResourceConfig"]["KeepAlivePeriodInSeconds"]}}
     name = _NAMES[part]
