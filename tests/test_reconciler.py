@@ -240,6 +240,42 @@ def test_a_restart_in_that_minute_loses_nothing() -> None:
     played(scene)
 
 
+def test_an_end_that_another_writer_takes_back_is_counted_once() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.api.apply(body())
+        await stage.wait(5.0)
+        stage.service.created[0].late = LATE
+        await stage.wait(200.0)
+        stage.api.annotate(KEY, **{RECONCILE_REQUESTS[0]: "now"})
+        await stage.wait(5.0)
+        assert stage.object["status"]["billableTimeInSeconds"] == 10
+        stage.api.write_status_as(
+            "kubectl", KEY, trainingJobStatus="InProgress", billableTimeInSeconds=None, conditions=[]
+        )
+        await stage.wait(60.0)
+        assert stage.condition("Finished")[0] == "True"
+        assert sample(stage, "trainingjob_ended_total", outcome="Completed") == 1.0
+        assert sample(stage, "trainingjob_billable_seconds_total") == 10.0
+
+    played(scene)
+
+
+def test_a_mark_that_was_given_up_is_not_known_as_the_process_own() -> None:
+    """Else somebody's later mark of the same words would pass for it."""
+
+    async def scene(stage: Stage) -> None:
+        assert stage.life is not None
+        stage.service.refusals["CreateTrainingJob"] = failed("CreateTrainingJob", "Invalid", ErrorClass.REFUSED)
+        stage.api.apply(body())
+        await stage.wait(5.0)
+        assert stage.condition("ACK.Terminal")[1] == "Refused"
+        tracked = stage.life.jobs.get(KEY)
+        assert tracked is not None
+        assert tracked.memory.marked is None
+
+    played(scene)
+
+
 ACKS_STATUS = frozenset({"ackResourceMetadata", "conditions", "trainingJobStatus", "secondaryStatus", "creationTime"})
 """Some of the fields that ACK's CRD keeps."""
 

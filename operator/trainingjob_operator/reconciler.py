@@ -428,6 +428,7 @@ class Reconciler:
                 memory.unreleased = decision.explain_unreleased(str(error))
                 await self._reporter.report(view, replace(say, hindrance=memory.unreleased))
             raise
+        memory.marked = None
         if memory.unreleased is not None:
             memory.unreleased = None
             self._queue.add(work.key, 0.0)  # the status still reports it
@@ -487,6 +488,7 @@ class Reconciler:
                 endpoint_url=memory.endpoint_url,
                 looked_at=memory.looked_at,
                 ended_at=memory.ended_at,
+                counted=memory.counted,
             )
 
     async def _report_meanwhile(self, seconds: float, work: Work) -> None:

@@ -22,7 +22,7 @@ from trainingjob_operator.tracked_jobs import TrackedJobs
 
 log = logging.getLogger(__name__)
 
-_SECONDS = ("training", "billable")
+_SECONDS = ("trainingTimeInSeconds", "billableTimeInSeconds")
 
 
 class StatusWriter(Protocol):
@@ -77,7 +77,7 @@ class Reporter:
             body = await self._write(resource, patch)
             self._jobs.see_answer(body, view.now)
             self._pruned |= status.pruned_paths(sent, mapping(body.get("status")))
-            self._tell(resource, wanted, report)
+            self._tell(view, wanted, report)
         view.memory.decided_generation = report.generation
         view.memory.disputed = view.memory.disputed and (say.passive or view.memory.look)
         return wanted
@@ -100,7 +100,8 @@ class Reporter:
             self._metrics.status_written(outcome)
         return body
 
-    def _tell(self, resource: Resource, wanted: Mapping[str, Any], report: Report) -> None:
+    def _tell(self, view: View, wanted: Mapping[str, Any], report: Report) -> None:
+        resource, memory = view.resource, view.memory
         subject = Subject(resource.namespace, resource.name, resource.uid)
         named = name_in_log(*resource.key)
         final = {finding.reason for finding in (report.terminal, report.vanished) if finding is not None}
@@ -111,17 +112,19 @@ class Reporter:
         before, after = Observation(resource.status), Observation(wanted)
         if not after.is_ended() or (report.is_past and not before.status):
             return
-        counted = resource.status if before.is_ended() else {}
-        self._metrics.job_took(*(self._uncounted(counted, wanted, f"{kind}TimeInSeconds") for kind in _SECONDS))
-        if not before.is_ended():
+        # Another field manager may have taken the end back since it was counted.
+        counted = memory.counted if memory.counted is not None else resource.status if before.is_ended() else None
+        self._metrics.job_took(*(self._uncounted(counted, wanted, name) for name in _SECONDS))
+        memory.counted = {name: wanted[name] for name in _SECONDS if name in wanted}
+        if counted is None:
             self._metrics.job_ended(after.status)
             log.info("The training job has ended: %s", after.status, extra=named)
 
-    def _uncounted(self, counted: Mapping[str, Any], wanted: Mapping[str, Any], name: str) -> float:
+    def _uncounted(self, counted: Mapping[str, Any] | None, wanted: Mapping[str, Any], name: str) -> float:
         """The seconds that became known since; some come after the end. What the CRD drops is counted at the end."""
-        if counted and name in self._pruned:
+        if counted is not None and name in self._pruned:
             return 0.0
-        return max(0.0, float(wanted.get(name, 0)) - float(counted.get(name, 0)))
+        return max(0.0, float(wanted.get(name, 0)) - float((counted or {}).get(name, 0)))
 
 
 def _compose(view: View, say: Say) -> Report:

@@ -131,6 +131,8 @@ class JobMemory:
     looked_at: float | None = None
     ended_at: float | None = None
     """When this process first knew that the job had ended, and its rules too."""
+    counted: Mapping[str, Any] | None = None
+    """The status whose end is in the metrics."""
     absent_since: float | None = None
     """When Describe first said NotFound."""
     absent: bool = False
