@@ -1227,6 +1227,8 @@ def test_a_controller_that_writes_the_object_of_an_ended_job_again_and_again_is_
 def test_what_one_region_or_endpoint_answered_does_not_hold_for_another(namespace: dict[str, str], region: str) -> None:
     async def scene(stage: Stage) -> None:
         there = Identity(ACCOUNT, region, JOB)
+        defaults = replace(STANDING.defaults, allowed_endpoints=("https://sagemaker.example.org",))
+        await stage.start(standing=replace(STANDING, defaults=defaults))
         stage.service.put(there, {"TrainingJobName": JOB}, {})
         stage.service.refusals["DescribeTrainingJob"] = failed(
             "DescribeTrainingJob", "AccessDeniedException", ErrorClass.DENIED
