@@ -35,6 +35,9 @@ from trainingjob_operator.work_queue import WorkQueue
 log = logging.getLogger(__name__)
 
 
+_READING = (decision.DESCRIBE, decision.LIST_TAGS)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What holds for all objects: who the operator is, and what it was told."""
@@ -358,7 +361,7 @@ class JobCalls:
     def _note(self, error: AwsError, work: Work, operation: str, finding: Finding | None = None) -> None:
         """Remember an error under the operation that was wanted; what failed on the way to it is in the error."""
         memory = work.view.memory
-        is_early = error.kind is ErrorClass.DENIED and error.operation == operation and decision.is_newborn(work.view)
+        is_early = error.kind is ErrorClass.DENIED and error.operation in _READING and decision.is_newborn(work.view)
         if is_early:  # a policy may go by tags, which reach it some seconds after Create
             error = AwsError(operation, error.code, error.message, ErrorClass.RETRY, definite=error.definite)
         known = memory.troubles.get(operation)

@@ -96,7 +96,9 @@ def test_neither_spec_nor_annotations_are_changed_but_for_the_mark(shared: Share
     body = shared.jobs.wait("untouched", "no finalizer", lambda body: "finalizers" not in body["metadata"])
     assert body["spec"] == wanted["spec"]
     assert body["metadata"]["generation"] == 1
-    assert body["metadata"]["annotations"].keys() == {"team", "kubectl.kubernetes.io/last-applied-configuration"}
+    annotations = body["metadata"]["annotations"]
+    assert annotations.pop("services.k8s.aws/job-arn") == body["status"]["ackResourceMetadata"]["arn"]
+    assert annotations.keys() == {"team", "kubectl.kubernetes.io/last-applied-configuration"}
 
 
 def test_a_name_with_capitals_is_kept_beside_the_arn_that_lowers_them(shared: Shared) -> None:

@@ -176,7 +176,10 @@ def test_a_stop_that_is_denied_is_told_and_waits(shared: Shared) -> None:
 
 def test_a_spent_quota_is_waiting_and_no_failure(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
-    message = "The account-level service limit 'ml.m5.large for training job usage' is 0 Instances"
+    message = (
+        "The account-level service limit 'ml.m5.large for training job usage' is 4 Instances, with current utilization "
+        "of 4 Instances and a request delta of 1 Instances."
+    )
     sagemaker.fault("error", CREATE, job="waits", code="ResourceLimitExceeded", message=message, status=400)
     jobs.apply(training_job("waits"))
     recoverable = jobs.wait_condition("waits", "ACK.Recoverable")
