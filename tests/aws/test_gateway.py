@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json, hanging_server, pass_time
+from tests.sagemaker.service import REFUSALS
 from trainingjob_operator.aws.budget import SETTLING
 from trainingjob_operator.aws.credentials import Timeouts
 from trainingjob_operator.aws.event_queue import THREADS as QUEUE_THREADS
@@ -191,10 +192,14 @@ async def test_stopping_an_ended_job_is_a_conflict(sagemaker: StandIn, bench: Be
     assert (failure.kind, failure.definite) == (ErrorClass.CONFLICT, True)
 
 
-async def test_a_create_that_may_heal_is_doubtful(sagemaker: StandIn, bench: Bench) -> None:
-    sagemaker.refuse("role", count=1)
+@pytest.mark.parametrize("reason", REFUSALS)
+async def test_a_create_that_may_heal_is_doubtful_and_others_are_refused(
+    sagemaker: StandIn, bench: Bench, reason: str
+) -> None:
+    sagemaker.refuse(reason, count=1)
     failure = await failure_of(gateway_to(sagemaker.url, bench).create(request_named("early")))
-    assert (failure.kind, failure.definite) == (ErrorClass.DOUBTFUL, True)
+    heals = reason in {"role", "data", "image"}
+    assert (failure.kind, failure.definite) == (ErrorClass.DOUBTFUL if heals else ErrorClass.REFUSED, True)
 
 
 async def test_what_botocore_itself_refuses_is_never_sent(sagemaker: StandIn, bench: Bench) -> None:
@@ -518,12 +523,14 @@ async def test_after_closing_calls_fail_definitely(sagemaker: StandIn, bench: Be
 HANG = """
     import asyncio, signal, sys, time
     from trainingjob_operator.aws.budget import Budgets
-    from trainingjob_operator.aws.gateway import Gateways, Target
+    from trainingjob_operator.aws.credentials import Timeouts
+    from trainingjob_operator.aws.gateway import CallTimeouts, Gateways, Target
 
     async def main():
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         gateways = Gateways(region="us-east-1", version="0", budgets=Budgets(time.monotonic),
+                            timeouts=CallTimeouts(mutating=Timeouts(300, 300)),
                             fence=lambda seconds: None, observe=lambda *call: None)
         call = asyncio.create_task(gateways.get(Target("1", "us-east-1", endpoint_url=sys.argv[1])).stop("job"))
         await stop.wait()
@@ -544,5 +551,5 @@ async def test_a_call_that_hangs_does_not_delay_the_end_of_the_process(bench: Be
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
         _, errors = await process.communicate()
-        assert time.monotonic() - asked < 5  # sooner than the call would have ended
+        assert time.monotonic() - asked < 5  # the call's own limit is 600 s
     assert (process.returncode, errors) == (0, b"")

@@ -181,7 +181,7 @@ class Commands:
         job = self._need(name, account, region)
         if reason is not None:
             job.plan = dataclasses.replace(job.plan, failure_reason=reason)
-        self._end(job, "Failed", f"Training job failed: {job.plan.failure_reason}")
+        self._end(job, "Failed", "")
 
     def complete(self, name: str, account: str | None = None, region: str | None = None) -> None:
         self._end(self._need(name, account, region), "Completed", "")

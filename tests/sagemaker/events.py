@@ -78,7 +78,7 @@ class Events:
         heapq.heappush(self._changes, (now, next(self._numbers), job))
 
     def _expect(self, job: Job, now: float) -> None:
-        at = job.next_change(now)
+        at = job.next_transition(now)
         if not math.isinf(at):
             heapq.heappush(self._changes, (at, next(self._numbers), job))
 

@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 KINDS = frozenset(
-    {"throttle", "error", "refuse", "drop", "garbage", "delay", "hold", "stale", "hidden", "duplicate", "answer"}
+    {
+        "throttle",
+        "error",
+        "refuse",
+        "drop",
+        "garbage",
+        "plain",
+        "delay",
+        "hold",
+        "stale",
+        "hidden",
+        "duplicate",
+        "answer",
+    }
 )
 
 
@@ -23,11 +36,12 @@ KINDS = frozenset(
 class Fault:
     """One fault: which calls it hits, how often, and what happens to them.
 
-    Kinds: throttle; error (code, message, status); refuse (reason: role, data or image); drop (connection closed);
-    garbage (200 with a body that is no JSON); delay (amount seconds); hold (until it is released); stale (reads answer
-    as of `amount` seconds ago); hidden (reads know nothing of jobs younger than `amount` seconds); duplicate (the call
-    is carried out twice, the second answer is sent); answer (patch is merged into the answer, None removes).
-    With `after`, the call takes effect first: throttle, error, drop, garbage, delay and hold then hide a success.
+    Kinds: throttle; error (code, message, status); refuse (reason: one of service.REFUSALS); drop (connection closed);
+    garbage (200 with a body that is no JSON); plain (message as plain text, with status); delay (amount seconds); hold
+    (until it is released); stale (reads answer as of `amount` seconds ago); hidden (reads know nothing of jobs younger
+    than `amount` seconds); duplicate (the call is carried out twice, the second answer is sent); answer (patch is
+    merged into the answer, None removes).
+    With `after`, the call takes effect first: throttle, error, drop, garbage, plain, delay and hold hide a success.
     """
 
     kind: str

@@ -55,8 +55,6 @@ def described(request: Json) -> Json:
             channel["DataSource"]["S3DataSource"].setdefault("S3DataDistributionType", "FullyReplicated")
     for rule in (*fixed.get("DebugRuleConfigurations", ()), *fixed.get("ProfilerRuleConfigurations", ())):
         rule.setdefault("VolumeSizeInGB", 0)
-    if "CheckpointConfig" in fixed:
-        fixed["CheckpointConfig"].setdefault("LocalPath", "/opt/ml/checkpoints/")
     if "ProfilerConfig" in fixed:
         _fill_profiler(fixed)
     return fixed
@@ -119,10 +117,30 @@ class Job:
         """TrainingJobStatus."""
         return "Deleting" if now >= self.deleted_at else self.now(now).primary
 
-    def next_change(self, now: float) -> float:
-        """When the job changes by itself next; infinite once it never does."""
+    def next_transition(self, now: float) -> float:
+        """When the job changes its status by itself next; infinite once it never does."""
         index = self.index(now) + 1
         return self.moments[index].start if index < len(self.moments) else math.inf
+
+    def next_change(self, now: float) -> float:
+        """When LastModifiedTime moves by itself next; infinite once it never does."""
+        coming = (self.next_transition(now), self.message_change(now), self.last_write())
+        return min((at for at in coming if at > now), default=math.inf)
+
+    def message_change(self, now: float) -> float:
+        """When the present status changes its message, or has."""
+        return self.now(now).late(self.next_transition(now))
+
+    def last_write(self) -> float:
+        """When the service writes the job for the last time; infinite if it does not end."""
+        seconds = self.plan.last_write
+        if seconds is None:
+            is_slow = (
+                self.fixed["EnableManagedSpotTraining"]
+                or {"DebugRuleConfigurations", "ProfilerRuleConfigurations"} & self.fixed.keys()
+            )
+            seconds = 10.0 if is_slow else 0.3
+        return round(self.ended_at() + seconds * self.scale, 3)
 
     def ended_at(self) -> float:
         """When it ends if nobody interferes; infinite if it does not."""
@@ -132,9 +150,15 @@ class Job:
         return now >= self.ended_at()
 
     def modified(self, now: float) -> float:
-        """LastModifiedTime: of the last transition, update or deletion; not of pools, rules and messages."""
-        changes = (self.now(now).start, self.deleted_at, *(update.at for update in self.updates))
-        return max(at for at in changes if at <= now or at == changes[0])
+        """LastModifiedTime: of the last transition, message, update or deletion, or of the last write after the end;
+        not of pools and rules."""
+        changes = (
+            self.message_change(now),
+            self.last_write(),
+            self.deleted_at,
+            *(update.at for update in self.updates),
+        )
+        return max([self.now(now).start, *(at for at in changes if at <= now)])
 
     def training_started(self) -> float:
         return next((m.start for m in self.moments if m.secondary in {"Downloading", "Training"}), math.inf)
@@ -280,7 +304,7 @@ class Job:
             "CreationTime": self.created,
             "LastModifiedTime": self.modified(now),
             "SecondaryStatusTransitions": self._transitions(now),
-            "ModelArtifacts": {"S3ModelArtifacts": self._artifacts(now)},
+            **self._artifacts(now),
             **self._times(now),
         }
         if current.primary == "Failed":
@@ -331,11 +355,13 @@ class Job:
             transitions[-1]["EndTime"] = last.start
         return transitions
 
-    def _artifacts(self, now: float) -> str:
-        if self.now(now).primary != "Completed":
-            return ""
+    def _artifacts(self, now: float) -> Json:
+        """ModelArtifacts, once the job has ended and has uploaded some."""
+        uploaded = self.now(now).primary == "Completed" or any(each.secondary == "Uploading" for each in self.moments)
+        if not self.has_ended(now) or not uploaded:
+            return {}
         path = self.fixed["OutputDataConfig"]["S3OutputPath"].rstrip("/")
-        return f"{path}/{self.name}/output/model.tar.gz"
+        return {"ModelArtifacts": {"S3ModelArtifacts": f"{path}/{self.name}/output/model.tar.gz"}}
 
     def _times(self, now: float) -> Json:
         started, ended = self.training_started(), self.ended_at()
@@ -347,7 +373,8 @@ class Job:
             spot = self.fixed["EnableManagedSpotTraining"]
             share = self.plan.billable if self.plan.billable is not None else 0.3 if spot else 1.0
             times["TrainingEndTime"] = ended
-            times["BillableTimeInSeconds"] = max(1, round(seconds * share))
+            if now >= ended + self.plan.billable_delay * self.scale:
+                times["BillableTimeInSeconds"] = max(1, round(seconds * share))
         return times
 
 
@@ -357,9 +384,14 @@ def _rule_arn(job_arn: str, rule: str) -> str:
     return f"{prefix}:processing-job/{job[:40].rstrip('-')}-{name[:20].rstrip('-') or 'rule'}"
 
 
-def stopped_life(now: float, seconds: float, end: str = "Stopped") -> list[Moment]:
-    """The moments of a job that is stopped now; with infinite seconds it never gets further than Stopping."""
+def stopped_life(now: float, seconds: float, end: str = "Stopped", *, uploads: bool = False) -> list[Moment]:
+    """The moments of a job that is stopped now; with infinite seconds it never gets further than Stopping.
+
+    :param uploads: it has trained, and what there is of the model is uploaded
+    """
     moments = [moment(now, "Stopping")]
-    if not math.isinf(seconds):
-        moments.append(moment(now + seconds, end))
-    return moments
+    if math.isinf(seconds):
+        return moments
+    if uploads:
+        moments.append(moment(now + seconds / 2, "Stopping/Uploading"))
+    return [*moments, moment(now + seconds, end)]

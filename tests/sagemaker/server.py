@@ -51,10 +51,12 @@ _XML = {"Content-Type": "text/xml"}
 class BrokenError(Exception):
     """A fault takes the place of the answer: nonsense to send, or None to close the connection."""
 
-    def __init__(self, name: str, nonsense: bytes | None) -> None:
+    def __init__(self, name: str, nonsense: bytes | None, *, status: int = 200, kind: str = "") -> None:
         super().__init__(name)
         self.name = name
         self.nonsense = nonsense
+        self.status = status
+        self.headers = {"Content-Type": kind} if kind else _JSON
 
 
 class Clock:
@@ -111,7 +113,7 @@ class Front:
         except BrokenError as error:
             if error.nonsense is None and request.transport is not None:
                 request.transport.abort()
-            return web.Response(body=error.nonsense, headers=_JSON)
+            return web.Response(body=error.nonsense, status=error.status, headers=error.headers)
         if request.path == CREDENTIALS:
             return self._credentials(request)
         return await self.neighbours.forward(request, body)
@@ -190,6 +192,8 @@ class Front:
                     raise BrokenError("dropped", None)
                 case "garbage":
                     raise BrokenError("garbage", b"<html>It works!")
+                case "plain":
+                    raise BrokenError("plain", fault.message.encode(), status=fault.status, kind="text/plain")
                 case "throttle":
                     raise ServiceError("ThrottlingException", "Rate exceeded")
                 case "refuse":

@@ -22,11 +22,15 @@ from tests.sagemaker.timeline import Moment, Plan, life, moment, plan_of, read_p
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 TAG_LIMIT = 50
 RULE_LIMIT = 20
 NOT_FOUND = "Requested resource not found."
+_LOST_ROLE = (
+    "ClientError: Failed to assume role {role}. Please ensure that the role exists and allows principal "
+    "'sagemaker.amazonaws.com' to assume the role."
+)
 
 
 class ServiceError(Exception):
@@ -64,6 +68,9 @@ class Settings:
     stale_list_seconds: float = 0.0  # unscaled: List answers as of so long ago
     stale_describe_seconds: float = 0.0  # unscaled, the same for Describe
     hidden_seconds: float = 0.0  # unscaled: reads know nothing of jobs younger than this
+    denied_seconds: float = 0.0  # unscaled: Describe and ListTags are denied for jobs younger than this
+    bare_summaries: bool = False  # List answers without SecondaryStatus
+    lost_roles: Sequence[str] = ()  # globs on role ARNs: Create takes them, the job fails for it can't assume them
     instance_quotas: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by instance type
 
 
@@ -113,8 +120,10 @@ class Shelf:
             key = job.name.lower()
             if self.jobs.get(key) is not job:
                 continue
-            self._modified[key] = job.modified(at)
-            self._modified.move_to_end(key)
+            modified = job.modified(at)
+            if self._modified.get(key) != modified:  # else the change was cut off
+                self._modified[key] = modified
+                self._modified.move_to_end(key)
             following = job.next_change(at)
             if not math.isinf(following):
                 self.touch(job, following)
@@ -235,6 +244,9 @@ class SageMaker:
             plan = read_plan(imposed, plan_of(request, Plan()))
         except (KeyError, ValueError) as error:
             raise invalid(f"standin/ or STANDIN_ input that the stand-in cannot read: {error}") from error
+        role = request["RoleArn"]
+        if any(fnmatch.fnmatchcase(role, glob) for glob in settings.lost_roles):
+            plan = dataclasses.replace(plan, phases="Starting:1,Failed", failure_reason=_LOST_ROLE.format(role=role))
         seconds = plan.seconds
         if seconds is None:
             seconds = self._chance.uniform(settings.seconds_from, settings.seconds_to)
@@ -260,7 +272,7 @@ class SageMaker:
             limits.append((job.created + condition["MaxWaitTimeInSeconds"] * job.scale, "MaxWaitTimeExceeded"))
         at, end = min(limits)
         if at < job.ended_at() and not math.isinf(at):
-            job.cut(at, stopped_life(at, self._stop_seconds(job), end))
+            job.cut(at, stopped_life(at, self._stop_seconds(job), end, uploads=at >= job.training_started()))
 
     def _stop_seconds(self, job: Job) -> float:
         own = job.plan.stop_seconds
@@ -302,7 +314,17 @@ class SageMaker:
         job = self.find(shelf, request["TrainingJobName"])
         if job.created > view.hidden_after:
             raise invalid(NOT_FOUND)
+        self._check_rights(job, "DescribeTrainingJob")
         return job.describe(view.at)
+
+    def _check_rights(self, job: Job, operation: str) -> None:
+        """A policy by tags that have not reached the place where rights are checked."""
+        if self.now() < job.created + self.settings.denied_seconds:
+            raise ServiceError(
+                "AccessDeniedException",
+                f"User: arn:aws:iam::{job.account}:user/test is not authorized to perform: sagemaker:{operation} on "
+                f"resource: {job.arn} because no identity-based policy allows the sagemaker:{operation} action",
+            )
 
     def _list(self, shelf: Shelf, request: Json, view: View) -> Json:
         sort_by = request.get("SortBy", "CreationTime")
@@ -323,7 +345,11 @@ class SageMaker:
                 more = True
                 break
             page.append(job)
-        answer: Json = {"TrainingJobSummaries": [job.summary(view.at) for job in page if _matches(job, behind, view)]}
+        shown = [job.summary(view.at) for job in page if _matches(job, behind, view)]
+        if self.settings.bare_summaries:
+            for summary in shown:
+                del summary["SecondaryStatus"]
+        answer: Json = {"TrainingJobSummaries": shown}
         if more:
             answer["NextToken"] = _token([sort_by, _sort_key(page[-1], sort_by, view)])
         elif "LastModifiedTimeAfter" in request and self.settings.empty_pages:
@@ -362,7 +388,7 @@ class SageMaker:
         status = job.status(now)
         if status != "InProgress":
             raise invalid(f"The request was rejected because the training job is in status {status}.")
-        self.interfere(shelf, job, stopped_life(now, self._stop_seconds(job)))
+        self.interfere(shelf, job, stopped_life(now, self._stop_seconds(job), uploads=now >= job.training_started()))
         return {}
 
     def interfere(self, shelf: Shelf, job: Job, ahead: list[Moment]) -> None:
@@ -437,6 +463,7 @@ class SageMaker:
 
     def _list_tags(self, shelf: Shelf, account: str, region: str, request: Json) -> Json:
         job = self._tagged(shelf, request, account, region)
+        self._check_rights(job, "ListTags")
         return {"Tags": [{"Key": key, "Value": value} for key, value in job.tags.items()]}
 
 
@@ -508,28 +535,41 @@ def _check_update(job: Job, members: Json, now: float) -> None:
         )
 
 
+REFUSALS = {
+    "role": "Could not assume role {role}. Please ensure that the role exists and allows principal "
+    "'sagemaker.amazonaws.com' to assume the role.",
+    "data": 'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists '
+    'in the selected region ({region}), that objects exist under that S3 prefix, and that the role "{role}" has '
+    '"s3:ListBucket" permissions on the bucket.',
+    "image": "Cannot find the requested image {image}. Please ensure that it exists and is readable.",
+    "data-region": 'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
+    'exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role "{role}" '
+    'has "s3:ListBucket" permissions on the bucket. Error message from S3: The bucket is in this region: eu-west-1. '
+    "Please use this region to retry the request",
+    "image-suffix": "Invalid DNS suffix in image {image}. The suffix for this partition is amazonaws.com.",
+    "image-region": "The training image {image} is in a different region. Cross-region images are not supported in "
+    "{region}.",
+    "image-name": "Invalid image {image}.",
+    "isolation": "Network isolation must be enabled for this image: {image}.",
+    "region-type": "The requested instance type {type} is not available in this region.",
+}
+"""CreateTrainingJob's ValidationExceptions by reason. The first three heal without an edit, the others do not."""
+
+
 def refusal(reason: str, request: Json, region: str) -> ServiceError:
-    """A refusal that heals without an edit: of the role, the data or the image."""
-    role = request.get("RoleArn", "")
-    match reason:
-        case "role":
-            return invalid(
-                f"Could not assume role {role}. Please ensure that the role exists and allows principal "
-                "'sagemaker.amazonaws.com' to assume the role."
-            )
-        case "data":
-            channel: Json = next(iter(request.get("InputDataConfig", ())), {})
-            uri = channel.get("DataSource", {}).get("S3DataSource", {}).get("S3Uri", "s3://bucket/")
-            return invalid(
-                f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
-                f"exists in the selected region ({region}), that objects exist under that S3 prefix, and that the "
-                f'role "{role}" has "s3:ListBucket" permissions on the bucket.'
-            )
-        case "image":
-            image = request.get("AlgorithmSpecification", {}).get("TrainingImage", "")
-            return invalid(f"Cannot find the requested image {image}. Please ensure that it exists and is readable.")
-        case _:
-            raise ValueError(f"unknown reason {reason!r}; known: role, data, image")
+    """Create is turned down for a reason of REFUSALS."""
+    if reason not in REFUSALS:
+        raise ValueError(f"unknown reason {reason!r}; known: {', '.join(REFUSALS)}")
+    channel: Json = next(iter(request.get("InputDataConfig", ())), {})
+    return invalid(
+        REFUSALS[reason].format(
+            role=request.get("RoleArn", ""),
+            uri=channel.get("DataSource", {}).get("S3DataSource", {}).get("S3Uri", "s3://bucket/"),
+            image=request.get("AlgorithmSpecification", {}).get("TrainingImage", ""),
+            type=request.get("ResourceConfig", {}).get("InstanceType", ""),
+            region=region,
+        )
+    )
 
 
 # -- lists ---------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ Check = Callable[[Any, str, Problems], None]
 
 _JAVA_CLASSES = {"\\p{Alnum}": "a-zA-Z0-9", "\\p{L}": "\\w", "\\p{Z}": "\\s", "\\p{N}": "\\d"}
 _WHOLE = frozenset({"integer", "long"})  # every other number may have a fraction
+_LEFT_OUT = frozenset({"ModelArtifacts"})
+"""Members that the model requires in an answer and the service leaves out of running jobs."""
 _NO_BOUNDS = (float("-inf"), float("inf"))
 
 
@@ -140,7 +142,8 @@ class _Compiler:
 
     def _structure(self, shape: Any) -> Check:
         members = {name: (_member(name), self.check(member)) for name, member in shape.members.items()}
-        required = [(name, _member(name)) for name in shape.required_members]
+        missing = _LEFT_OUT if self._answers else frozenset()
+        required = [(name, _member(name)) for name in shape.required_members if name not in missing]
 
         def check(value: Any, path: str, problems: Problems) -> None:
             if not isinstance(value, dict):

@@ -144,7 +144,7 @@ class Control:
         self.command("release", number=number, drop=drop)
 
     def refuse(self, reason: str, *, count: int | None = None, seconds: float | None = None) -> int:
-        """Creates are refused for a reason that heals by itself: role, data, image."""
+        """Creates are refused for a reason of service.REFUSALS: role, data, image, …"""
         return self.fault("refuse", "CreateTrainingJob", reason=reason, count=count, seconds=seconds)
 
     def clear_faults(self, number: int | None = None) -> None:

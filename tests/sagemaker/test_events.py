@@ -49,8 +49,8 @@ def test_every_change_becomes_an_event(stand_in: StandIn) -> None:
     assert (last["resources"], last["detail"]["Tags"]) == ([arn], {"a": "b"})
     assert last["detail-type"] == "SageMaker Training Job State Change"
     described = stand_in.client().describe_training_job(TrainingJobName="job")
-    modified = round(described["LastModifiedTime"].timestamp() * 1000)
-    assert abs(last["detail"]["LastModifiedTime"] - modified) <= 1
+    ended = round(described["TrainingEndTime"].timestamp() * 1000)
+    assert abs(last["detail"]["LastModifiedTime"] - ended) <= 1
     assert len(last["detail"]["SecondaryStatusTransitions"]) == 6
 
 

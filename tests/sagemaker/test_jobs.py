@@ -47,15 +47,15 @@ DEFAULT = ["Starting", "Pending", "Downloading", "Training"]
     [
         ({}, [*DEFAULT, "Uploading", "Completed"], "Completed"),
         ({"standin/outcome": "Failed"}, [*DEFAULT, "Failed"], "Failed"),
-        ({"standin/outcome": "Stopped"}, [*DEFAULT, "Stopping", "Stopped"], "Stopped"),
+        ({"standin/outcome": "Stopped"}, [*DEFAULT, "Stopping", "Uploading", "Stopped"], "Stopped"),
         (
             {"standin/outcome": "MaxRuntimeExceeded"},
-            [*DEFAULT, "Stopping", "MaxRuntimeExceeded"],
+            [*DEFAULT, "Stopping", "Uploading", "MaxRuntimeExceeded"],
             "Stopped",
         ),
         (
             {"standin/outcome": "MaxWaitTimeExceeded"},
-            [*DEFAULT, "Stopping", "MaxWaitTimeExceeded"],
+            [*DEFAULT, "Stopping", "Uploading", "MaxWaitTimeExceeded"],
             "Stopped",
         ),
         ({"standin/outcome": "Running"}, DEFAULT, "InProgress"),
@@ -104,13 +104,121 @@ def test_transitions_are_complete_and_touch_each_other() -> None:
     assert all(t["StatusMessage"] for t in ended)
 
 
-def test_a_message_changes_within_its_status_without_a_modification() -> None:
+def test_a_message_changes_within_its_status_and_moves_the_modification_time() -> None:
     service = Service()
     service.create("job")
-    early, late = service.describe("job", 1), service.describe("job", 11)
-    messages = [answer["SecondaryStatusTransitions"][0]["StatusMessage"] for answer in (early, late)]
-    assert messages == ["Starting the training job", "Preparing the instances for training"]
-    assert early["LastModifiedTime"] == late["LastModifiedTime"]
+    early, late = service.describe("job", 3), service.describe("job", 7)
+    assert early["SecondaryStatus"] == late["SecondaryStatus"] == "Pending"
+    messages = [answer["SecondaryStatusTransitions"][-1]["StatusMessage"] for answer in (early, late)]
+    assert messages == ["Training job waiting for capacity", "Preparing the instances for training"]
+    assert [answer["LastModifiedTime"] - START for answer in (early, late)] == [2, 6.5]
+    listed = service("ListTrainingJobs", LastModifiedTimeAfter=START + 6)["TrainingJobSummaries"]
+    assert [summary["LastModifiedTime"] - START for summary in listed] == [6.5]
+
+
+def test_the_image_is_downloaded_before_the_training() -> None:
+    service = Service()
+    service.create("job")
+    told = [(t["Status"], t["StatusMessage"]) for t in service.describe("job", 60)["SecondaryStatusTransitions"]]
+    assert told[-2:] == [
+        ("Downloading", "Downloading the training image"),
+        ("Training", "Training image download completed. Training in progress."),
+    ]
+    early = service.describe("job", 21)["SecondaryStatusTransitions"][-1]
+    assert (early["Status"], early["StatusMessage"]) == ("Downloading", "Downloading input data")
+
+
+RULE = {"RuleConfigurationName": "Watch", "RuleEvaluatorImage": "rules"}
+SPOT = {
+    "EnableManagedSpotTraining": True,
+    "StoppingCondition": {"MaxRuntimeInSeconds": 1000, "MaxWaitTimeInSeconds": 2000},
+}
+
+
+@pytest.mark.parametrize(("members", "seconds"), [({}, 0.3), (SPOT, 10.0), ({"DebugRuleConfigurations": [RULE]}, 10.0)])
+def test_the_service_writes_a_job_once_more_after_its_end(members: dict[str, Any], seconds: float) -> None:
+    service = Service()
+    service.create("job", **members)
+    times = [service.describe("job", at)["LastModifiedTime"] - START for at in (100, 100 + seconds, 1000)]
+    assert times == pytest.approx([100, 100 + seconds, 100 + seconds])
+    listed = service("ListTrainingJobs", LastModifiedTimeAfter=START + 100.1)["TrainingJobSummaries"]
+    assert [summary["TrainingJobName"] for summary in listed] == ["job"]
+
+
+def test_a_change_that_a_stop_cuts_off_does_not_hide_later_ones_from_lists() -> None:
+    service = Service(stop_seconds=0.0)
+    service.create("stopped")
+    service.time = START + 1
+    service("StopTrainingJob", TrainingJobName="stopped")
+    service.time = START + 10
+    service.create("other")
+    service.time = START + 21  # the first would be Downloading
+    listed = service("ListTrainingJobs", LastModifiedTimeAfter=START + 5)["TrainingJobSummaries"]
+    assert [summary["TrainingJobName"] for summary in listed] == ["other"]
+
+
+def test_billable_seconds_may_come_late() -> None:
+    service = Service()
+    service.create("job", {"standin/billable-delay": "20"})
+    assert "BillableTimeInSeconds" not in service.describe("job", 119)
+    assert service.describe("job", 120)["BillableTimeInSeconds"] == 80
+
+
+def test_artifacts_appear_with_the_end() -> None:
+    service = Service()
+    service.create("job")
+    service.create("failing", {"standin/outcome": "Failed"})
+    assert "ModelArtifacts" not in service.describe("job", 99)
+    assert service.describe("job", 100)["ModelArtifacts"]["S3ModelArtifacts"].endswith("/job/output/model.tar.gz")
+    assert "ModelArtifacts" not in service.describe("failing", 100)
+
+
+def test_the_message_of_a_failed_job_does_not_repeat_the_reason() -> None:
+    service = Service()
+    service.create("job", {"standin/outcome": "Failed", "standin/failure-reason": "ClientError: no"})
+    failed = service.describe("job", 100)
+    assert failed["SecondaryStatusTransitions"][-1]["StatusMessage"] == "Training job failed"
+    assert failed["FailureReason"] == "ClientError: no"
+
+
+def test_a_job_whose_role_cannot_be_assumed_fails_before_it_trains() -> None:
+    service = Service(lost_roles=("*/training",))
+    service.create("job", RoleArn="arn:aws:iam::111111111111:role/training")
+    failed = service.describe("job", 10)
+    assert failed["TrainingJobStatus"] == "Failed"
+    assert "Failed to assume role arn:aws:iam::111111111111:role/training" in failed["FailureReason"]
+    assert not {"TrainingStartTime", "TrainingEndTime", "BillableTimeInSeconds"} & failed.keys()
+
+
+def test_reads_of_a_young_job_may_be_denied() -> None:
+    service = Service(denied_seconds=5.0)
+    arn = service.create("job")
+    for operation, request in (("DescribeTrainingJob", {"TrainingJobName": "job"}), ("ListTags", {"ResourceArn": arn})):
+        with pytest.raises(ServiceError, match=f"not authorized to perform: sagemaker:{operation} on") as refused:
+            service(operation, **request)
+        assert refused.value.code == "AccessDeniedException"
+    service.time += 5
+    assert service("ListTags", ResourceArn=arn) == {"Tags": []}
+    assert service.describe("job", 5)["TrainingJobStatus"] == "InProgress"
+
+
+def test_summaries_may_come_without_a_secondary_status() -> None:
+    service = Service(bare_summaries=True)
+    service.create("job")
+    [summary] = service("ListTrainingJobs")["TrainingJobSummaries"]
+    assert "SecondaryStatus" not in summary
+    assert summary["TrainingJobStatus"] == "InProgress"
+
+
+def test_another_spelling_of_a_taken_name_is_in_use_and_not_found() -> None:
+    service = Service()
+    service.create("job")
+    with pytest.raises(ServiceError, match="must be unique") as refused:
+        service.create("Job")
+    assert refused.value.code == "ResourceInUse"
+    for operation in ("DescribeTrainingJob", "StopTrainingJob"):
+        with pytest.raises(ServiceError, match="not found"):
+            service(operation, TrainingJobName="Job")
 
 
 def test_times_appear_with_their_phase() -> None:
@@ -119,9 +227,10 @@ def test_times_appear_with_their_phase() -> None:
     timed = {"TrainingStartTime", "TrainingTimeInSeconds", "TrainingEndTime", "BillableTimeInSeconds"}
     assert not timed & service.describe("job", 5).keys()
     assert timed & service.describe("job", 50).keys() == {"TrainingStartTime", "TrainingTimeInSeconds"}
+    assert service.describe("job", 100)["LastModifiedTime"] == START + 100
     ended = service.describe("job", 200)
     assert (ended["TrainingTimeInSeconds"], ended["BillableTimeInSeconds"]) == (80, 80)
-    assert ended["TrainingEndTime"] == ended["LastModifiedTime"] == START + 100
+    assert ended["TrainingEndTime"] == START + 100
 
 
 def test_a_spot_job_bills_less_than_it_trains() -> None:
@@ -148,7 +257,7 @@ def test_a_job_ends_at_its_own_stopping_condition(condition: dict[str, int], spo
     service.create("job", StoppingCondition=condition, EnableManagedSpotTraining=spot)
     ended = service.describe("job", 60)
     assert (ended["TrainingJobStatus"], ended["SecondaryStatus"]) == ("Stopped", end)
-    assert ended["SecondaryStatusTransitions"][-2]["Status"] == "Stopping"
+    assert [t["Status"] for t in ended["SecondaryStatusTransitions"][-3:-1]] == ["Stopping", "Uploading"]
 
 
 def test_describe_gives_back_what_create_was_given_and_fills_in_defaults() -> None:
@@ -168,7 +277,8 @@ def test_describe_gives_back_what_create_was_given_and_fills_in_defaults() -> No
 
     service.create("least")
     answer = service.describe("least", 0)
-    assert answer["OutputDataConfig"]["KmsKeyId"] == answer["ModelArtifacts"]["S3ModelArtifacts"] == ""
+    assert answer["OutputDataConfig"]["KmsKeyId"] == ""
+    assert "ModelArtifacts" not in answer
     assert answer["OutputDataConfig"]["CompressionType"] == "GZIP"
     assert answer["AlgorithmSpecification"]["EnableSageMakerMetricsTimeSeries"] is False
     assert answer["ProfilingStatus"] == "Disabled"
@@ -186,7 +296,7 @@ def test_stop_goes_through_stopping_and_is_refused_afterwards() -> None:
         service("StopTrainingJob", TrainingJobName="job")
     ended = service.describe("job", 60)
     assert (ended["TrainingJobStatus"], ended["SecondaryStatus"]) == ("Stopped", "Stopped")
-    assert [t["Status"] for t in ended["SecondaryStatusTransitions"]] == [*DEFAULT, "Stopping", "Stopped"]
+    assert [t["Status"] for t in ended["SecondaryStatusTransitions"]] == [*DEFAULT, "Stopping", "Uploading", "Stopped"]
     with pytest.raises(ServiceError, match="rejected because the training job is in status Stopped"):
         service("StopTrainingJob", TrainingJobName="job")
 
@@ -224,9 +334,6 @@ def test_a_deletion_may_take_its_time() -> None:
     service.time += 21
     assert service("ListTrainingJobs")["TrainingJobSummaries"] == []
     service.create("job")
-
-
-RULE = {"RuleConfigurationName": "Watch", "RuleEvaluatorImage": "rules"}
 
 
 @pytest.mark.parametrize(

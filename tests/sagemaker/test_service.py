@@ -286,6 +286,7 @@ def test_a_rate_hits_some_calls(sagemaker: StandIn) -> None:
     [
         ("drop", {}, "dropped"),
         ("garbage", {}, "garbage"),
+        ("plain", {}, "plain"),
         ("error", {}, "InternalFailure"),
         ("error", {"code": "ServiceUnavailable", "status": 503}, "ServiceUnavailable"),
         ("throttle", {}, "ThrottlingException"),
@@ -327,6 +328,14 @@ def test_any_error_may_be_answered(sagemaker: StandIn, fault: dict[str, Any], co
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
+def test_a_failure_may_be_plain_text(sagemaker: StandIn) -> None:
+    sagemaker.fault("plain", "ListTrainingJobs", message="Internal Server Error")
+    with pytest.raises(ClientError) as refused:
+        sagemaker.client().list_training_jobs()
+    assert code_of(refused) == "500"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+
+
 def test_access_is_denied_naming_the_action(sagemaker: StandIn) -> None:
     sagemaker.deny("ListTrainingJobs")
     with pytest.raises(ClientError, match="not authorized to perform: sagemaker:ListTrainingJobs"):
@@ -339,9 +348,15 @@ def test_access_is_denied_naming_the_action(sagemaker: StandIn) -> None:
         ("role", "Could not assume role arn:aws:iam::123456789012:role/training."),
         ("data", 'No S3 objects found under S3 URL "s3://bucket/train"'),
         ("image", "Cannot find the requested image image."),
+        ("data-region", "The bucket is in this region: eu-west-1."),
+        ("image-suffix", "Invalid DNS suffix in image image."),
+        ("image-region", "The training image image is in a different region."),
+        ("image-name", "Invalid image image."),
+        ("isolation", "Network isolation must be enabled for this image: image."),
+        ("region-type", "is not available in this region."),
     ],
 )
-def test_creates_may_be_refused_for_what_heals(sagemaker: StandIn, reason: str, message: str) -> None:
+def test_creates_may_be_refused_in_the_services_words(sagemaker: StandIn, reason: str, message: str) -> None:
     sagemaker.refuse(reason, count=1)
     client = sagemaker.client()
     with pytest.raises(ClientError) as refused:
@@ -494,14 +509,14 @@ def test_fifty_thousand_foreign_jobs_are_quick_to_make_and_to_page_over(sagemake
     sagemaker.create_foreign_jobs(50_000, newest=3600)
     sagemaker.create_job("ours")
     client = sagemaker.client()
-    before = time.monotonic()
+    before = time.process_time()  # the stand-in is a thread of this process; what others do does not count
     for _ in range(20):
         page = client.list_training_jobs(MaxResults=100)
         assert page["TrainingJobSummaries"][0]["TrainingJobName"] == "ours"
     hour = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     assert len(client.list_training_jobs(MaxResults=100, CreationTimeAfter=hour)["TrainingJobSummaries"]) == 1
     assert len(client.list_training_jobs(MaxResults=100, LastModifiedTimeAfter=hour)["TrainingJobSummaries"]) == 1
-    assert time.monotonic() - before < 60
+    assert time.process_time() - before < 20
 
 
 def test_every_call_is_recorded_with_its_effect(sagemaker: StandIn) -> None:

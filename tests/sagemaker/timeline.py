@@ -16,7 +16,7 @@ ENDED = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxW
 FOREVER = math.inf
 
 # the parts of a default life, as shares of its seconds
-SHARES = {"Starting": 0.12, "Pending": 0.08, "Downloading": 0.15, "Training": 0.5, "Uploading": 0.15}
+SHARES = {"Starting": 0.02, "Pending": 0.18, "Downloading": 0.15, "Training": 0.5, "Uploading": 0.15}
 DETOUR = 0.1  # Interrupted and Restarting, in the same measure
 
 PRIMARY = {
@@ -30,15 +30,16 @@ PRIMARY = {
 }
 
 MESSAGES = {
-    "Starting": "Preparing the instances for training",
-    "Pending": "Waiting for capacity",
-    "Downloading": "Downloading input data",
+    "Starting": "Starting the training job",
+    "Pending": "Preparing the instances for training",
+    "Downloading": "Downloading the training image",
     "Training": "Training image download completed. Training in progress.",
     "Interrupted": "Spot capacity was reclaimed. Waiting for capacity to resume training",
     "Restarting": "Restarting the training job",
     "Updating": "Updating the profiler configuration",
     "Uploading": "Uploading generated training model",
     "Completed": "Training job completed",
+    "Failed": "Training job failed",
     "Stopping": "Stopping the training job",
     "Stopped": "Training job stopped",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
@@ -46,8 +47,8 @@ MESSAGES = {
     "Deleting": "Deleting the training job",
 }
 
-# shown first; the message changes within the status, and LastModifiedTime does not
-EARLY_MESSAGES = {"Starting": "Starting the training job", "Training": "Downloading the training image"}
+# shown first; the message changes within the status, and LastModifiedTime with it
+EARLY_MESSAGES = {"Pending": "Training job waiting for capacity", "Downloading": "Downloading input data"}
 EARLY = 0.25  # of the status' time
 
 
@@ -71,6 +72,8 @@ class Plan:
     rule_outcome: str = "NoIssuesFound"
     pool_delay: float = 0.0  # seconds after the end until a warm pool is shown at all
     billable: float | None = None  # share of the training time that is billed; None: 1, spot 0.3
+    billable_delay: float = 0.0  # seconds after the end until billable seconds are shown
+    last_write: float | None = None  # seconds from the end to the last LastModifiedTime; None: 0.3, spot and rules 10
 
 
 _KINDS = {field.name: str(field.type) for field in dataclasses.fields(Plan)}
@@ -108,8 +111,13 @@ class Moment:
 
     def message_at(self, now: float, until: float) -> str:
         """What is said at a time, for a moment that lasts until then."""
-        early = now - self.start < EARLY * (until - self.start)
-        return EARLY_MESSAGES.get(self.secondary, self.message) if early else self.message
+        return self.message if now >= self.late(until) else EARLY_MESSAGES[self.secondary]
+
+    def late(self, until: float) -> float:
+        """When the message changes, for a moment that lasts until then; the start if it does not change."""
+        if self.secondary not in EARLY_MESSAGES or until <= self.start:
+            return self.start
+        return round(self.start + EARLY * (until - self.start), 3)
 
 
 def moment(start: float, status: str, message: str = "") -> Moment:
@@ -139,7 +147,7 @@ def _phases(plan: Plan) -> list[tuple[str, float]]:
     if plan.outcome == "Completed":
         phases.append(("Uploading", SHARES["Uploading"]))
     elif PRIMARY.get(plan.outcome) == "Stopped":
-        phases.append(("Stopping", DETOUR))
+        phases += [("Stopping", DETOUR), ("Stopping/Uploading", DETOUR)]
     return [*phases, (plan.outcome, 0.0)]
 
 
@@ -150,8 +158,7 @@ def life(plan: Plan, created: float, seconds: float, scale: float) -> list[Momen
     factor = scale if plan.phases or not whole else scale * seconds / whole
     moments, start = [], created
     for status, share in phases:
-        message = f"Training job failed: {plan.failure_reason}" if status == "Failed" else ""
-        moments.append(moment(start, status, message))
+        moments.append(moment(start, status))
         start += share * factor
         if math.isinf(start):
             break
