@@ -223,7 +223,7 @@ def test_each_object_gets_its_status_with_these_calls_and_no_more(world: World, 
 @pytest.mark.parametrize("name", [name for name, phase in PHASES.items() if phase and name != "name-clash"])
 def test_what_ack_had_recorded_of_the_job_stays(world: World, name: str) -> None:
     before, after = read_object(name)["status"], world.settled[name]["status"]
-    if before["trainingJobStatus"] in {"InProgress", "Stopping"}:  # ACK recorded an empty member; the service answers none
+    if before["trainingJobStatus"] in {"InProgress", "Stopping"}:  # ACK had an empty one, the service has none
         assert before.pop("modelArtifacts") == {"s3ModelArtifacts": ""}
     for kept in ("ackResourceMetadata", "trainingJobStatus", "secondaryStatus", "modelArtifacts", "profilingStatus"):
         assert after.get(kept) == before.get(kept), kept
