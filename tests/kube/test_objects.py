@@ -97,7 +97,7 @@ async def test_status_patch_merges_and_names_this_operator_as_its_manager(
         resource_version=first["metadata"]["resourceVersion"],
         patch={"failureReason": None, "conditions": []},
     )
-    assert second["status"] == {"trainingJobStatus": "InProgress", "conditions": []}
+    assert second["status"] == {"trainingJobStatus": "InProgress", "conditions": [], "phase": "Pending"}
     managers = {entry["manager"] for entry in second["metadata"]["managedFields"] if "f:status" in entry["fieldsV1"]}
     assert managers == {FIELD_MANAGER}
 

@@ -235,7 +235,14 @@ class ApiServer:
     ) -> RESTResponse:
         """A good answer, its body not read yet."""
         client = await self._connected(None)
-        response = await _request(client, method, path, query, body, content_type, limits)
+        try:
+            response = await _request(client, method, path, query, body, content_type, limits)
+        except aiohttp.ClientConnectionError as error:
+            # Another call has logged in again and closed this session, before the request could be sent.
+            if client is self._client or type(error) is not aiohttp.ClientConnectionError:
+                raise
+            client = await self._connected(None)
+            response = await _request(client, method, path, query, body, content_type, limits)
         if response.status == 401:  # expired or rotated: once more with what can be read now
             response.response.release()
             client = await self._connected(client)
