@@ -1586,12 +1586,16 @@ def test_an_edit_while_an_attempt_is_being_settled_reaches_the_job_that_it_made(
     played(scene, seconds=10_000.0)
 
 
-def test_a_second_not_found_is_believed_only_of_the_right_account() -> None:
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["no job", "another run"])
+def test_a_job_is_missing_only_by_answers_of_the_right_account(is_replaced: bool) -> None:
     async def scene(stage: Stage) -> None:
         stage.api.apply(body())
         await stage.wait(60.0)
         jobs = dict(stage.service.jobs)
         stage.service.jobs.clear()
+        if is_replaced:
+            now = asyncio.get_running_loop().time()
+            stage.service.jobs.update({slot: replace(job, created=now) for slot, job in jobs.items()})
         stage.service.misplaced = failed("GetCallerIdentity", "AccountChanged", ErrorClass.ACCOUNT, "of another")
         await stage.wait(900.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccountChanged")

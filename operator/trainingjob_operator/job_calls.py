@@ -134,7 +134,8 @@ class JobCalls:
         if view.arn is None:
             memory.note_found((memory.observation or Observation()).updated_by(seen), now)
         elif _is_another_run(seen, view.observation, identity):
-            memory.note_absent(now, is_replaced=True)
+            if await self._is_confirmed(work):
+                memory.note_absent(now, is_replaced=True)
             return False
         else:
             memory.note_found(view.observation.updated_by(seen), now)
@@ -144,7 +145,7 @@ class JobCalls:
         return 0.0
 
     async def _is_confirmed(self, work: Work) -> bool:
-        """Whether a second NotFound, which is believed, is of the right account."""
+        """Whether a second answer without the job, which is believed, is of the right account."""
         if work.view.memory.absent_since is None or work.view.arn is None:
             return True
         try:
