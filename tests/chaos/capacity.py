@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tests.chaos.invariants import check, delete_everything
 from tests.chaos.trials import FOREVER, Trial, apply, count, plan, run_trials, wait_training
 from tests.chaos.world import arn_of, condition_of, until
+from tests.sagemaker import quotas
 
 if TYPE_CHECKING:
     from tests.chaos.world import Body, Case, World
@@ -25,7 +26,7 @@ async def run(world: World) -> None:
 
 async def _lack(case: Case, waiting: int) -> list[str]:
     """Room for two; the others wait, in order of their creation."""
-    await case.world.command("settings", instance_quotas={TYPE: 2})
+    await case.world.command("settings", quotas={quotas.training(TYPE): 2})
     await plan(case, phases=FOREVER)
     names = [f"job{n}" for n in range(2 + waiting)]
     case.operator.start(wait=False)
@@ -107,7 +108,7 @@ async def _crash_while_waiting(case: Case) -> list[str]:
     await case.console("complete", case.job_name("job0"))
     await case.wait("job2", "has its job", lambda body: bool(arn_of(body)), PROBE_SECONDS + 15)
     problems = ["job3 has one too"] if arn_of(await case.get("job3")) else []
-    await case.world.command("settings", instance_quotas={})
+    await case.world.command("settings", quotas={})
     await case.wait("job3", "has its job", lambda body: bool(arn_of(body)), PROBE_SECONDS + 15)
     problems += [
         f"{name} was created {times} times"

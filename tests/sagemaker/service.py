@@ -18,6 +18,7 @@ from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from tests.sagemaker.job import Job, Json, stopped_life
+from tests.sagemaker.quotas import find_exceeded, find_unavailable
 from tests.sagemaker.timeline import Moment, Plan, life, moment, plan_of, read_plan
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Settings:
     denied_seconds: float = 0.0  # unscaled: Describe and ListTags are denied for jobs younger than this
     bare_summaries: bool = False  # List answers without SecondaryStatus
     lost_roles: Sequence[str] = ()  # globs on role ARNs: Create takes them, the job fails for it can't assume them
-    instance_quotas: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by instance type
+    quotas: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by name, see quotas.py; others: no limit
+    unavailable_types: tuple[str, ...] = ()  # instance types that no region has
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -229,7 +231,7 @@ class SageMaker:
                 "Training job names must be unique within an AWS account and region, and a training job with "
                 f"this name already exists ({known.arn})",
             )
-        self._check_instances(shelf, request, now)
+        self._check_quotas(shelf, request, now)
         job = self.build(account, region, arn, request, now)
         shelf.add([job], now)
         self._take_pool(shelf, job, now)
@@ -278,23 +280,14 @@ class SageMaker:
         own = job.plan.stop_seconds
         return (own if own is not None else self.settings.stop_seconds) * job.scale
 
-    def _check_instances(self, shelf: Shelf, request: Json, now: float) -> None:
-        for kind, wanted in _instances(request).items():
-            limit = self.settings.instance_quotas.get(kind)
-            if limit is None:
-                continue
-            used = sum(
-                _instances(job.request).get(kind, 0)
-                for job in shelf.jobs.values()
-                if not job.has_ended(now) or job.pool_status(now) == "Available"
-            )
-            if used + wanted > limit:
-                raise ServiceError(
-                    "ResourceLimitExceeded",
-                    f"The account-level service limit '{kind} for training job usage' is {limit} Instances, with "
-                    f"current utilization of {used} Instances and a request delta of {wanted} Instances. Please "
-                    "use AWS Service Quotas to request an increase for this quota.",
-                )
+    def _check_quotas(self, shelf: Shelf, request: Json, now: float) -> None:
+        running = (
+            job.request for job in shelf.jobs.values() if not job.has_ended(now) or job.pool_status(now) == "Available"
+        )
+        message = find_unavailable(self.settings.unavailable_types, request)
+        message = message or find_exceeded(self.settings.quotas, request, running)
+        if message is not None:
+            raise ServiceError("ResourceLimitExceeded", message)
 
     def _take_pool(self, shelf: Shelf, job: Job, now: float) -> None:
         if not job.keep_alive():
@@ -573,15 +566,6 @@ def refusal(reason: str, request: Json, region: str) -> ServiceError:
 
 
 # -- lists ---------------------------------------------------------------------------------------------
-
-
-def _instances(request: Json) -> dict[str, int]:
-    resources = request.get("ResourceConfig", {})
-    counts: dict[str, int] = {}
-    for group in (resources, *resources.get("InstanceGroups", ())):
-        if "InstanceType" in group:
-            counts[group["InstanceType"]] = counts.get(group["InstanceType"], 0) + group.get("InstanceCount", 1)
-    return counts
 
 
 def _matches(job: Job, filters: Json, view: View) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.sagemaker import quotas
 from tests.sagemaker.samples import full, minimal
 from tests.sagemaker.service import SageMaker, ServiceError, Settings
 
@@ -388,14 +389,78 @@ def test_a_job_with_an_available_warm_pool_is_not_deleted() -> None:
         service("DeleteTrainingJob", TrainingJobName="job")
 
 
-def test_instance_quotas_count_what_runs() -> None:
-    service = Service(instance_quotas={"ml.m5.large": 1})
-    service.create("one")
-    with pytest.raises(ServiceError, match="is 1 Instances, with current utilization of 1 Instances") as refused:
-        service.create("two")
+KIND = "ml.m5.large"
+RESOURCES: dict[str, Any] = {"InstanceType": KIND, "InstanceCount": 2, "VolumeSizeInGB": 30}
+ON_SPOT: dict[str, Any] = {
+    "ResourceConfig": RESOURCES,
+    "EnableManagedSpotTraining": True,
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60},
+}
+GROUP = {"InstanceType": KIND, "InstanceCount": 1}
+GROUPS: dict[str, Any] = {
+    "InstanceGroups": [{**GROUP, "InstanceGroupName": name} for name in "ab"],
+    "VolumeSizeInGB": 30,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "unit"),
+    [
+        (quotas.training(KIND), {"ResourceConfig": RESOURCES}, "Instances"),
+        (quotas.training(KIND), {"ResourceConfig": GROUPS}, "Instances"),
+        (quotas.spot(KIND), ON_SPOT, "Instances"),
+        (quotas.warm_pool(KIND), {"ResourceConfig": {**RESOURCES, "KeepAlivePeriodInSeconds": 60}}, "Instances"),
+        (quotas.INSTANCES, {"ResourceConfig": RESOURCES}, "Instances"),
+        (quotas.INSTANCES, ON_SPOT, "Instances"),
+        (quotas.VOLUMES, {"ResourceConfig": RESOURCES}, "GB"),
+    ],
+)
+def test_each_quota_counts_what_runs_and_is_refused_with_its_amounts(
+    name: str, members: dict[str, Any], unit: str
+) -> None:
+    one = 30 if unit == "GB" else 1
+    service = Service(quotas={name: 3 * one})
+    service.create("one", **members)
+    limit, used = f"{3 * one} {unit}", f"{2 * one} {unit}"
+    with pytest.raises(ServiceError) as refused:
+        service.create("two", **members)
     assert refused.value.code == "ResourceLimitExceeded"
+    assert refused.value.message.startswith(
+        f"The account-level service limit '{name}' is {limit}, with current utilization of {used} and a request delta "
+        f"of {used}. "
+    )
     service.time += 100
-    service.create("two")
+    if "warm pool" not in name:
+        service.create("two", **members)
+
+
+def test_a_quota_counts_no_job_of_another_use_and_of_no_other_region() -> None:
+    service = Service(quotas={quotas.training(KIND): 2, quotas.spot(KIND): 2, quotas.training("ml.m5.xlarge"): 0})
+    service.create("one", ResourceConfig=RESOURCES)
+    service.create("two", **ON_SPOT)
+    service.service.handle("CreateTrainingJob", ACCOUNT, "eu-west-1", minimal("one"))
+    with pytest.raises(ServiceError, match="is 0 Instances, with current utilization of 0 Instances"):
+        service.create("three", ResourceConfig={**RESOURCES, "InstanceType": "ml.m5.xlarge"})
+
+
+def test_a_warm_pool_counts_until_it_is_terminated() -> None:
+    service = Service(quotas={quotas.training(KIND): 2})
+    service.create("one", ResourceConfig={**RESOURCES, "KeepAlivePeriodInSeconds": 600})
+    service.time += 150
+    with pytest.raises(ServiceError, match="with current utilization of 2 Instances"):
+        service.create("two", ResourceConfig=RESOURCES)
+    service.time += 600
+    service.create("two", ResourceConfig=RESOURCES)
+
+
+@pytest.mark.parametrize("resources", [RESOURCES, GROUPS])
+def test_a_type_that_the_region_does_not_have_is_refused(resources: dict[str, Any]) -> None:
+    service = Service(unavailable_types=(KIND,), quotas={quotas.training(KIND): 0})
+    words = f"The requested resource training-job/{KIND} is not available in this region"
+    with pytest.raises(ServiceError, match=words) as refused:
+        service.create("one", ResourceConfig=resources)
+    assert refused.value.code == "ResourceLimitExceeded"
+    service.create("two", ResourceConfig={**RESOURCES, "InstanceType": "ml.m5.xlarge"})
 
 
 KEEP = {"ResourceConfig": {"KeepAlivePeriodInSeconds": 600}}
