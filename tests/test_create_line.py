@@ -15,6 +15,7 @@ import pytest
 from tests.fakes.service import failed
 from tests.fakes.stage import Stage, played
 from tests.logic.objects import SPEC, body
+from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.kube.errors import Forbidden, Invalid, KubeError, Unavailable
 from trainingjob_operator.logic.errors import ErrorClass
 
@@ -59,6 +60,12 @@ def is_bad(request: Mapping[str, Any]) -> bool:
 
 def created(stage: Stage) -> list[str]:
     return [job.identity.job_name for job in stage.service.created]
+
+
+def count_marked(stage: Stage, namespace: str) -> int:
+    return sum(
+        key[0] == namespace and bool(one["metadata"].get("finalizers")) for key, one in stage.api.objects.items()
+    )
 
 
 async def await_created(stage: Stage, *names: str, within: float) -> float:
@@ -163,6 +170,42 @@ def test_an_outage_of_the_service_refuses_nobody_however_long_it_lasts() -> None
         await await_created(stage, *(f"job-{number}" for number in range(20)), within=900.0)
 
     played(scene)
+
+
+@pytest.mark.parametrize("is_full", [False, True], ids=["first attempts", "waiting for a quota"])
+def test_objects_whose_calls_have_to_come_later_use_no_token_and_hold_up_nobody(*, is_full: bool) -> None:
+    async def scene(stage: Stage) -> None:
+        held: set[str] = set() if is_full else {"busy"}
+
+        def fault(_operation: str, _before: bool) -> None:
+            operation, name = stage.service.calls[-1]
+            if operation == CREATE and name.partition("-")[0] in held:
+                raise Busy
+
+        await stage.start(create_tps=1.0, workers=20)
+        stage.service.fault = fault
+        if is_full:
+            stage.service.quotas["ml.m5.large for training job usage"] = 1
+            stage.api.apply(job_object("early"))
+            await stage.wait(2.0)
+        busy = [f"busy-{number}" for number in range(40)]
+        for number, name in enumerate(busy):
+            stage.api.apply(job_object(name, 10 + number, namespace="slow"))
+        await stage.wait(3.0)
+        held.add("busy")
+        await stage.wait(30.0)
+        marked = count_marked(stage, "slow")
+        await stage.wait(90.0)
+        assert count_marked(stage, "slow") == marked < 20, "the others of that namespace have no turn meanwhile"
+        good = [f"good-{number}" for number in range(8)]
+        for number, name in enumerate(good):
+            stage.api.apply(job_object(name, 3600 + number))
+        stage.service.quotas.clear()
+        await await_created(stage, *good, within=70.0 if is_full else SECONDS)
+        held.clear()
+        await await_created(stage, *busy, within=90.0)
+
+    played(scene, seconds=60_000.0)
 
 
 # -- quotas -----------------------------------------------------------------------------------------------------------

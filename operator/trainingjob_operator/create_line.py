@@ -61,6 +61,13 @@ class CreateLine:
             self._serve(_line_of(identity), turns)
         return wait
 
+    def give_back(self, key: Key, identity: Identity) -> None:
+        """The call of a claimed turn was not sent: the object keeps the turn, and claims it again for the next try."""
+        if (turns := self._turns.get(_line_of(identity))) is not None:
+            self._budgets.of(*_line_of(identity)).create.give_back()
+            turns.unclaimed(key, self._clocks.monotonic())
+            self._serve(_line_of(identity), turns)
+
     def leave(self, key: Key, identity: Identity) -> None:
         """Give up the turn: the next attempt needs a new one."""
         if (turns := self._turns.get(_line_of(identity))) is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from trainingjob_operator.aws.budget import Budget, Budgets, OperationBudgets
 from trainingjob_operator.aws.gateway import Accounts, Target
+from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.leadership import NotLeading
@@ -219,6 +220,9 @@ class JobCalls:
             return False
         except NotLeading:
             self._line.leave(work.key, identity)
+            raise
+        except Busy:
+            self._line.give_back(work.key, identity)
             raise
         memory.attempted_at = memory.created_at = self._clocks.monotonic()
         memory.arn, memory.look = arn, True

@@ -247,3 +247,13 @@ def test_a_look_ahead_claims_nothing_and_counts_those_that_wait() -> None:
     budget.withdraw("c")
     budget.withdraw("nobody")
     assert budget.wait_for(1) == 1.0
+
+
+def test_a_call_that_was_not_sent_gives_its_token_back_and_no_more_than_the_burst() -> None:
+    budget = Budget(Limits(rate=1.0, burst=2.0, ceiling=1.0), Clock())
+    assert [budget.claim(name) for name in "ab"] == [0.0, 0.0]
+    budget.give_back()
+    assert [budget.claim(name) for name in "cd"] == [0.0, 1.0]
+    for _ in range(5):
+        budget.give_back()
+    assert [budget.wait_for(calls) for calls in (1, 2)] == [0.0, 1.0]

@@ -195,6 +195,39 @@ def test_an_object_that_is_slow_does_not_hold_the_queue_of_its_quota() -> None:
 # -- quotas -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_turn_whose_call_was_not_sent_is_kept_and_holds_up_nobody() -> None:
+    turns = line("a1", "a2", "b1")
+    assert grant(turns, calls=1) == ["a1"]
+    refuse(turns, "a1", 0.0)
+    assert grant(turns, FIRST_PROBE_SECONDS) == ["a1"]
+    turns.unclaimed("a1", FIRST_PROBE_SECONDS)
+    turns.unclaimed("nobody", FIRST_PROBE_SECONDS)
+    assert grant(turns, FIRST_PROBE_SECONDS + CLAIM_SECONDS / 2) == []
+    assert grant(turns, FIRST_PROBE_SECONDS + CLAIM_SECONDS) == ["b1"]
+    assert turns.is_granted("a1")
+
+
+def test_a_namespace_whose_calls_are_not_sent_has_a_few_turns_at_a_time() -> None:
+    turns = line(*(f"a{number}" for number in range(9)), "b1")
+    assert turns.grant(0.0, at_once).keys == ["a0", "b1", "a1", "a2"]
+    turns.claimed("b1")
+    for _ in range(3):
+        for key in ("a0", "a1", "a2"):
+            turns.claimed(key)
+            turns.unclaimed(key, 0.0)
+    assert turns.grant(0.0, at_once).keys == []
+    turns.claimed("a0")
+    assert turns.grant(0.0, at_once).keys == [], "the next one would have to come later as well"
+    turns.created("a0", 0.0)
+    assert turns.grant(0.0, at_once).keys == ["a3"]
+    turns.claimed("a1")
+    refuse(turns, "a1", 0.0)
+    turns.leave("a2")
+    turns.leave("a3")
+    assert len(turns.grant(60.0, at_once).keys) == 1
+    assert turns._writing == {"a": 1}
+
+
 def test_a_quota_that_is_used_up_holds_those_that_need_it_and_nobody_else() -> None:
     turns = line("a1", "a3", "a5")
     join(turns, "a2", kind=LARGE)
@@ -482,6 +515,13 @@ class Crowd(RuleBasedStateMachine):
         self.there.discard(name)
 
     @precondition(lambda self: self.granted)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(self.granted))
+        self.turns.claimed(name)
+        self.turns.unclaimed(name, self.now)
+
+    @precondition(lambda self: self.granted)
     @rule(data=st.data(), quota=quotas, free=st.none() | st.floats(0, 3))
     def refuse(self, data: st.DataObject, quota: str | None, free: float | None) -> None:
         refuse(self.turns, data.draw(st.sampled_from(self.granted)), self.now, Lack(quota, "title", free))
@@ -503,6 +543,7 @@ class Crowd(RuleBasedStateMachine):
                 self.turns.created(name, self.now)
         assert len(self.turns) == 0, "somebody was lost"
         assert not self.turns._queues
+        assert not self.turns._writing
 
 
 Crowd.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

@@ -113,6 +113,11 @@ class Budget:
         """The caller does not want its call any more: it keeps no place."""
         self._drop(key)
 
+    def give_back(self) -> None:
+        """A call that was granted was not sent."""
+        self._refill(self._clock())
+        self._tokens = min(self._limits.burst, self._tokens + 1)
+
     def throttled(self) -> None:
         """The service found a call too much: half the rate, and nothing left of the burst."""
         now = self._clock()

@@ -103,6 +103,8 @@ class _Turn:
     is_oldest: bool = False
     """It is the one that waits longest for its quota, not one that passes it."""
     is_claimed: bool = False
+    is_kept: bool = False
+    """A call was not sent: it counts among its namespace's turns that are not claimed until it is over."""
 
 
 class _Queue(Generic[K]):
@@ -260,7 +262,19 @@ class Turns(Generic[K]):
         turn = self._turns.get(key)
         if turn is not None and not turn.is_claimed:
             turn.is_claimed = True
-            self._count_writing(turn.member.namespace, -1)
+            if not turn.is_kept:
+                self._count_writing(turn.member.namespace, -1)
+
+    def unclaimed(self, key: K, now: float) -> None:
+        """Its call was not sent: the turn is as it was before it was claimed, and lapses like any other."""
+        self._now = now
+        turn = self._turns.get(key)
+        if turn is not None and turn.is_claimed:
+            turn.is_claimed = False
+            self._unclaimed[key] = now
+            if not turn.is_kept:
+                turn.is_kept = True
+                self._count_writing(turn.member.namespace, 1)
 
     def created(self, key: K, now: float) -> None:
         """The create was taken: the turn is used."""
@@ -294,7 +308,7 @@ class Turns(Generic[K]):
         if before is not None and before != name:
             member.left.add(before)
         self.claimed(key)
-        del self._turns[key]
+        self._uncount(self._turns.pop(key))
         self._enter(key, member, name)
         self._end_probe(key, before)
 
@@ -401,7 +415,12 @@ class Turns(Generic[K]):
         self.claimed(key)
         turn = self._turns.pop(key, None)
         if turn is not None:
+            self._uncount(turn)
             self._end_probe(key, turn.member.queue)
+
+    def _uncount(self, turn: _Turn) -> None:
+        if turn.is_kept:
+            self._count_writing(turn.member.namespace, -1)
 
     def _end_probe(self, key: K, name: str | None) -> None:
         if name is not None and name in self._queues:
