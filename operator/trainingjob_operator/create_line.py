@@ -39,7 +39,7 @@ class CreateLine:
         return turns.is_granted(key), turns.place(key)
 
     def join(self, resource: Resource, identity: Identity, *, retries: bool = False) -> None:
-        """Stand in line, and be served at once if possible.
+        """Stand in line, and be served at once if possible: the caller's pass goes on with it.
 
         :param retries: the object was tried before, as it is now
         """
@@ -51,7 +51,7 @@ class CreateLine:
             demand=read_demand(resource.spec),
             retries=retries,
         )
-        self._serve(_line_of(identity), turns)
+        self._serve(_line_of(identity), turns, caller=resource.key)
 
     def claim(self, key: Key, identity: Identity) -> float:
         """Use the turn: 0.0 allows one call; otherwise the seconds after which to ask again."""
@@ -103,12 +103,16 @@ class CreateLine:
         self._budgets.of(*line).create.withdraw(key)
         self._serve(line, turns)
 
-    def _serve(self, line: tuple[str, str], turns: Turns[Key]) -> None:
-        """Give turns while the budget lasts, and see to it that the next ones are not forgotten."""
+    def _serve(self, line: tuple[str, str], turns: Turns[Key], *, caller: Key | None = None) -> None:
+        """Give turns while the budget lasts, and see to it that the next ones are not forgotten.
+
+        :param caller: it is not woken, because an entry in the queue would undo the back-off of a pass that fails
+        """
         budget = self._budgets.of(*line).create
         granted = turns.grant(self._clocks.monotonic(), budget.wait_for)
         for key in granted.keys:
-            self._queue.add(key)
+            if key != caller:
+                self._queue.add(key)
         if granted.next is not None:
             self._queue.add(*granted.next)
 
