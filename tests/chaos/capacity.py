@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 from tests.chaos.invariants import check, delete_everything
 from tests.chaos.trials import FOREVER, Trial, apply, count, plan, run_trials, wait_training
 from tests.chaos.world import arn_of, condition_of, until
+from tests.e2e.operator_process import QUICK
 from tests.sagemaker import quotas
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.chaos.world import Body, Case, World
 
 TYPE = "ml.m5.large"
+LARGE, OTHER, ABSENT = "ml.g4dn.xlarge", "ml.c5.xlarge", "ml.p3.2xlarge"
+SPOT = {"enableManagedSpotTraining": True, "stoppingCondition": {"maxRuntimeInSeconds": 60, "maxWaitTimeInSeconds": 60}}
 PROBE_SECONDS = 60.0
+GOOD_SECONDS = 10.0
+"""The bound for an object that nothing is wrong with: some turns at one Create a second."""
+STORM_SIZE = 30
 WHOLE = "created in order when capacity frees; deleted at once; edits taken; one probe at a time"
 
 
@@ -133,8 +141,91 @@ async def _delete_all_waiting(case: Case) -> list[str]:
     return problems + await delete_everything(case)
 
 
+async def _serve_mixed_quotas(case: Case) -> list[str]:
+    """Jobs that can never fit come first; each quota has its own queue, and one that fits waits for none."""
+    limits = {quotas.training(TYPE): 2, quotas.spot(TYPE): 0, quotas.training(LARGE): 4, quotas.INSTANCES: 6}
+    await case.world.command("settings", quotas=limits, unavailable_types=[ABSENT])
+    await plan(case, phases=FOREVER)
+    case.operator.start(wait=False)
+    never: dict[str, tuple[str, int, Body]] = {
+        "spot": (TYPE, 1, SPOT),
+        "many": (LARGE, 8, {}),
+        "all": (OTHER, 7, {}),
+        "absent": (ABSENT, 1, {}),
+    }
+    for name, (kind, instances, more) in never.items():
+        await apply(case, name, resourceConfig=_resources(kind, instances), **more)
+    reasons = {"absent": "Refused"}
+    for name in never:
+        reason = reasons.get(name, "QuotaTooSmall")
+        await case.wait(name, reason, _has_reason(reason))
+    case.injected += len(never)
+    for name, kind in (("a0", TYPE), ("a1", TYPE), ("b0", LARGE), ("b1", LARGE)):
+        await apply(case, name, resourceConfig=_resources(kind))
+        await wait_training(case, name, GOOD_SECONDS + case.world.room)
+    await apply(case, "a2", resourceConfig=_resources(TYPE))
+    await case.wait("a2", "is refused for lack of capacity", _is_refused)
+    for name, kind in (("b2", LARGE), ("c0", OTHER)):
+        await apply(case, name, resourceConfig=_resources(kind))
+        await wait_training(case, name, GOOD_SECONDS + case.world.room)
+    await case.console("complete", case.job_name("a0"))
+    await case.wait("a2", "has its job", lambda body: bool(arn_of(body)), PROBE_SECONDS + 15)
+    problems = [f"{name} has a job" for name in never if arn_of(await case.get(name))]
+    problems += await check(case, good=["a0", "a1", "a2", "b0", "b1", "b2", "c0"])
+    return problems + await delete_everything(case)
+
+
+def _has_reason(reason: str) -> Callable[[Body], bool]:
+    return lambda body: bool(condition_of(body, "Ready").get("reason") == reason)
+
+
+def _resources(kind: str, instances: int = 1) -> Body:
+    return {"instanceType": kind, "instanceCount": instances, "volumeSizeInGB": 5}
+
+
+def _storm(fault: Body) -> Trial:
+    """Every Create of many objects is answered so, and a good object is created within seconds."""
+
+    async def act(case: Case) -> list[str]:
+        glob = case.job_name("bad")
+        number = await case.world.command("fault", operation="CreateTrainingJob", job=f"{glob}*", **fault)
+        await plan(case, phases=FOREVER)
+        case.operator.start(wait=False)
+        bad = [f"bad{n}" for n in range(STORM_SIZE)]
+        await apply(case, *bad)
+
+        async def each_was_tried() -> bool:
+            return bool(await case.world.command("hits", number=number) >= STORM_SIZE)
+
+        await until("each was tried", each_was_tried, 90 + case.world.room, 0.5)
+        good = [f"good{n}" for n in range(3)]
+        for name in good:
+            began = time.monotonic()
+            await apply(case, name)
+            await case.wait(name, "has its job", lambda body: bool(arn_of(body)), GOOD_SECONDS + case.world.room)
+            case.world.ledger.say(f"{case.name}: created after {time.monotonic() - began:.2f} s")
+        case.injected += await case.world.command("hits", number=number)
+        await case.world.command("clear_faults", number=number)
+        problems = await check(case, good=good)
+        return problems + await delete_everything(case)
+
+    title = f"a storm of {fault.get('reason') or fault['code']} answers to Create"
+    flags = ("--create-tps=1",)
+    return Trial(title, "a good object is created within seconds", act, STORM_SIZE + 3, pace=(*QUICK, *flags))
+
+
 TRIALS = (
     Trial("instance quota used up", WHOLE, _wait_in_order, jobs=6, own_service=True),
     Trial("kill -9 while some wait for capacity", "the line stands again", _crash_while_waiting, 4, own_service=True),
+    Trial(
+        "mixed quotas",
+        "each quota is served, who can never fit blocks nobody",
+        _serve_mixed_quotas,
+        11,
+        own_service=True,
+    ),
+    _storm({"kind": "refuse", "reason": "data"}),
+    _storm({"kind": "error", "code": "AccessDeniedException", "status": 400, "message": "The storm denies it."}),
+    _storm({"kind": "error", "code": "InternalFailure", "status": 500}),
     Trial("waiting objects deleted", "gone at once, no call", _delete_all_waiting, jobs=5, own_service=True),
 )
