@@ -1093,6 +1093,20 @@ EDITS = [
         {"plan": TO_SEND, "looked_at": NOW, "observation": ENDED},
     ),
     when(
+        "after the end, too, nothing is called without a way to the account",
+        says(again=30.0, unfinished=True),
+        {"generation": 2, "status": own(ENDED, conditions=[condition("Complete", "Completed")])},
+        {"look": True},
+        no_access=NO_ACCESS,
+    ),
+    when(
+        "nor whose job it is, while its warm pool lives",
+        says(again=30.0, release=True),
+        {"spec": POOLED, "held": True, "status": recorded(**ENDED.fields, **POOL)},
+        {"looked_at": NOW},
+        no_access=NO_ACCESS,
+    ),
+    when(
         "not ours: it is left",
         says(),
         {"status": own(ENDED, conditions=[condition("Complete", "Completed")])},

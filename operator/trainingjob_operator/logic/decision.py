@@ -553,7 +553,8 @@ def _decide_life(view: View, identity: Identity) -> Step:
         return Say(hindrance=view.no_access, advisories=advisories, again=RETRY_SECONDS, unfinished=unseen)
     if not ended and memory.absent:
         return _decide_absence(view, identity, unfinished=uncompared)
-    waited = _wait_out(view, DESCRIBE)
+    unreachable = None if view.no_access is None else Say(again=RETRY_SECONDS)
+    waited = unreachable or _wait_out(view, DESCRIBE)
     if waited is not None and not ended:
         return replace(waited, advisories=_advise(view, identity), unfinished=unseen)
     following = ended and _is_followed(view)
@@ -564,7 +565,7 @@ def _decide_life(view: View, identity: Identity) -> Step:
     if waited is None and (memory.look or unknown or unseen or due or untold or late_in == 0.0):
         return Look(identity)
     evidence = None if (ended and not following) or view.claim is not None else _collect_evidence(view, identity)
-    unread = None if evidence is None else _wait_out(view, LIST_TAGS)
+    unread = None if evidence is None else unreachable or _wait_out(view, LIST_TAGS)
     if evidence is not None and unread is None:
         return evidence
     if view.is_owner and not (ended or resource.holds_finalizer):
@@ -646,8 +647,8 @@ def _decide_edit(view: View, identity: Identity) -> Step | None:
     if view.policy.read_only or refused or memory.absent or not (view.is_edited or memory.plan or tags_unread):
         return None
     waited = _wait_out(view, UPDATE, LIST_TAGS, ADD_TAGS, DELETE_TAGS)
-    if waited is not None:
-        return replace(waited, unfinished=True)
+    if view.no_access is not None or waited is not None:
+        return replace(waited or Say(again=RETRY_SECONDS), unfinished=True)
     arn = view.arn or ""
     if tags_unread:
         return ReadTags(identity, arn)
