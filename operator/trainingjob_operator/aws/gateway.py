@@ -171,7 +171,7 @@ class Gateways:
 
         From the first answer on nothing is sent with the operator's own credentials while they are of another account.
         """
-        identity = await self._identities.ask()
+        identity = await self._identities.ask(anew=True)  # whoever starts waits between two tries
         self._sessions.expect_account(identity.account)
         return identity
 

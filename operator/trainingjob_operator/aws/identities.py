@@ -43,11 +43,11 @@ class Identities:
             limit=PRINCIPALS, seconds=REUSE_SECONDS, clock=clock
         )
 
-    async def ask(self, principal: Principal = OWN) -> CallerIdentity:
-        """Who the principal is by STS, which is asked unless it has just answered."""
+    async def ask(self, principal: Principal = OWN, *, anew: bool = False) -> CallerIdentity:
+        """The principal's identity by STS, which is asked unless it has just answered; with `anew` in any case."""
         async with self._turn:
             known = self._answers.get(principal)
-            if known is None or self._clock() >= known[0] + REUSE_SECONDS:
+            if anew or known is None or self._clock() >= known[0] + REUSE_SECONDS:
                 known = self._clock(), await self._ask(principal)
                 self._answers.put(principal, known)
         if isinstance(known[1], AwsError):
