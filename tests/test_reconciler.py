@@ -895,6 +895,25 @@ def test_a_recorded_job_is_looked_for_where_its_arn_says() -> None:
     played(scene, seconds=10_000.0)
 
 
+def test_a_region_that_is_not_known_is_a_warning_and_no_bound() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.start(standing=replace(STANDING, knows_region=lambda region: region == REGION))
+        stage.service.refusals["CreateTrainingJob"] = failed(
+            "CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED
+        )
+        stage.api.apply(body(annotations={REGION_KEY: "us-wset-2"}))
+        await stage.wait(10.0)
+        reason, message = stage.condition("ACK.Advisory")[1:]
+        assert reason == "RegionUnknown"
+        assert "us-wset-2" in message
+        del stage.service.refusals["CreateTrainingJob"]
+        await stage.wait(60.0)
+        assert [job.identity.region for job in stage.service.created] == ["us-wset-2"]
+        assert stage.condition("ACK.Advisory") == ("", "", "")
+
+    played(scene)
+
+
 def test_an_account_without_a_role_is_told_and_heals() -> None:
     async def scene(stage: Stage) -> None:
         stage.surroundings.namespaces[NAMESPACE] = {OWNER_ACCOUNT: "999999999999"}

@@ -10,6 +10,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 
@@ -186,7 +187,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
 
         objects = TrainingJobObjects(api)
         reporter = Reporter(objects=objects, jobs=jobs, recorder=recorder, leadership=leadership, metrics=metrics)
-        standing = _standing(settings, caller, cluster_id, version)
+        standing = replace(_standing(settings, caller, cluster_id, version), knows_region=gateways.knows_region)
         line = CreateLine(budgets=budgets, queue=queue, clocks=clocks)
         calls = JobCalls(
             standing=standing,

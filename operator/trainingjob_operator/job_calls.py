@@ -50,6 +50,8 @@ class Standing:
     version: str
     external_id: str | None = None
     overrides_passive: bool = False
+    knows_region: Callable[[str], bool] = lambda _: True
+    """Whether AWS's published data has SageMaker in that region; new regions are younger than the data."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,7 @@ class Reconciler:
             now=now,
             wall=self._clocks.wall(),
             partition=resource.partition or self._standing.partition,
+            is_region_known=self._standing.knows_region(policy.region),
             overrides_passive=self._standing.overrides_passive,
             namespace_unread=unread,
         )

@@ -11,7 +11,7 @@ from trainingjob_operator.kube.errors import Conflict
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import events, status
+from trainingjob_operator.logic import decision, events, status
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Report
 from trainingjob_operator.logic.resource import Resource, mapping
@@ -129,6 +129,7 @@ class Reporter:
 
 def _compose(view: View, say: Say) -> Report:
     memory, policy, identity = view.memory, view.policy, view.attached()
+    doubt = decision.doubt_region(view)
     is_unseen = memory.observation is None and memory.told is None
     observation = None if say.disowned or view.arn is None or is_unseen else view.observation
     return Report(
@@ -146,7 +147,7 @@ def _compose(view: View, say: Say) -> Report:
         vanished=say.vanished,
         hindrance=say.hindrance,
         waiting=say.waiting,
-        advisories=say.advisories,
+        advisories=say.advisories if doubt is None else (*say.advisories, doubt),
         pending_edit=say.pending_edit,
         is_past=memory.decided_generation is None and view.is_past,
         ownership=None if say.disowned else view.ownership(),

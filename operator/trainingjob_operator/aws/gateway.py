@@ -182,6 +182,10 @@ class Gateways:
             message = f"The credentials for account {target.account} are of account {identity.account}."
             raise AwsError("GetCallerIdentity", "AccountChanged", message, ErrorClass.ACCOUNT, definite=True)
 
+    def knows_region(self, region: str) -> bool:
+        """Whether botocore's data name the region; there are newer ones."""
+        return self._sessions.knows_region(region)
+
     @property
     def account_problem(self) -> str | None:
         """Why nothing is sent with the operator's own credentials at present, in a sentence."""

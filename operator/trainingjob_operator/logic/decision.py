@@ -21,7 +21,9 @@ from typing import Any
 from trainingjob_operator.logic.annotations import (
     ADOPT_FROM_CLUSTER,
     ADOPTION_POLICY,
+    DEFAULT_REGION,
     DELETION_POLICY,
+    REGION,
     SPARING_KEYS,
     Deletion,
 )
@@ -105,6 +107,7 @@ PLACE_SECONDS = 60.0
 
 NAME_CLASH = "NameClash"
 NAME_IN_USE = "NameInUse"
+REGION_UNKNOWN = "RegionUnknown"
 OWNERSHIP_UNPROVEN = "OwnershipUnproven"
 EARLIER_RUN = "EarlierRun"
 REFUSED = "Refused"
@@ -409,6 +412,17 @@ def _find_attempt(view: View, identity: Identity) -> Step | None:
     if memory.proof is None:
         return ReadTags(identity, build_arn(view.partition, identity))
     return None
+
+
+def doubt_region(view: View) -> Finding | None:
+    """A warning while there is no job; the region may be newer than the data, so it bounds nothing."""
+    if view.is_region_known or view.arn is not None:
+        return None
+    message = (
+        f"Region {view.policy.region} is not in the operator's data of AWS regions. If it is misspelt, correct the "
+        f"annotation {REGION} of the object, {DEFAULT_REGION} of the namespace, or --aws-region."
+    )
+    return Finding(REGION_UNKNOWN, message)
 
 
 def _is_known_unborn(memory: Memory) -> bool:

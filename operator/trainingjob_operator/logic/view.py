@@ -47,6 +47,8 @@ class View:
     """Another object, `namespace/name`, that claims the job of this name as its owner."""
     request_problem: Finding | None = None
     """Why the spec can't be turned into a request."""
+    is_region_known: bool = True
+    """AWS's published data has SageMaker in the job's region."""
     overrides_passive: bool = False
     """The operator was told to act even where another controller does."""
     no_access: Hindrance | None = None
