@@ -61,7 +61,7 @@ def test_where_lists_are_denied_every_job_is_looked_at_within_the_budget() -> No
 
 def test_where_lists_are_denied_many_jobs_leave_half_of_the_budget_to_others() -> None:
     async def scene(stage: Stage) -> None:
-        await stage.start(describe_tps=2.0)
+        await stage.start(describe_tps=2.0, learns=False)
         for number in range(100):
             stage.api.apply(body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"}))
         await stage.wait(120.0)
@@ -79,7 +79,7 @@ def test_where_describe_is_denied_what_a_list_tells_is_told() -> None:
         denied = failed("DescribeTrainingJob", "AccessDenied", ErrorClass.DENIED, "role x may not")
         stage.service.refusals["DescribeTrainingJob"] = denied
         stage.api.apply(body())
-        await stage.wait(15.0)
+        await stage.wait(45.0)  # for 30 s after a Create a denied reading is no news
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccessDenied")
         await stage.wait(600.0)
         assert stage.object["status"]["trainingJobStatus"] == "Completed"

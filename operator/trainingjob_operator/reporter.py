@@ -124,7 +124,9 @@ class Reporter:
         """The seconds that became known since; some come after the end. What the CRD drops is counted at the end."""
         if counted is not None and name in self._pruned:
             return 0.0
-        return max(0.0, float(wanted.get(name, 0)) - float((counted or {}).get(name, 0)))
+        before = (counted or {}).get(name)
+        known = before if isinstance(before, int | float) else 0  # another writer may have left anything there
+        return max(0.0, float(wanted.get(name, 0)) - known)
 
 
 def _compose(view: View, say: Say) -> Report:

@@ -14,7 +14,7 @@ from tests.fakes.discovery import FakeDiscovery, make_coverage
 from tests.fakes.service import FakeService, wall
 from tests.logic.objects import ACCOUNT, CLUSTER, REGION
 from trainingjob_operator.aws.budget import Budgets, OperationBudgets
-from trainingjob_operator.aws.gateway import Gateway, Target
+from trainingjob_operator.aws.gateway import Accounts, Gateway, Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_line import CreateLine
 from trainingjob_operator.job_calls import JobCalls, Standing
@@ -167,6 +167,7 @@ class Life:
         workers: int = 3,
         create_tps: float = 50.0,
         describe_tps: float = 100.0,
+        learns: bool = True,
         seed: int = 7,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -180,7 +181,7 @@ class Life:
         self.jobs = TrackedJobs(FIELD_MANAGER)
         self.queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
         self.budgets = Budgets(loop.time, create_tps=create_tps, list_tps=10.0, describe_tps=describe_tps)
-        accounts = LearningAccounts(service, self.budgets)
+        accounts: Accounts = LearningAccounts(service, self.budgets) if learns else service
         self.line = CreateLine(budgets=self.budgets, queue=self.queue, clocks=clocks)
         self.reporter = Reporter(
             objects=api, jobs=self.jobs, recorder=self.recorder, leadership=self.leadership, metrics=metrics
@@ -233,13 +234,13 @@ class Life:
             reporter=self.reporter,
             metrics=metrics,
             clocks=clocks,
-            tick=self._tick,
+            tick=lambda: None,
         )
         self.hear()
         bodies: list[Callable[[], Awaitable[None]]] = [
             self.sweeper.run,
             self.watcher.relist,
-            partial(coverage.run, self._tick),
+            partial(coverage.run, lambda: None),
         ]
         self.tasks = [asyncio.ensure_future(body()) for body in [*bodies, *[self.reconciler.work] * workers]]
 

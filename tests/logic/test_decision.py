@@ -547,6 +547,11 @@ IN_USE = [
         known={"in_use": True, **FOUND_OURS, "proof": TagProof.ACK},
     ),
     when(
+        "its tags name another object, and no adoption is asked for",
+        says(terminal="NameClash", disowned=True),
+        known={"in_use": True, **FOUND_OTHERS},
+    ),
+    when(
         "of an earlier life, without a tag that the spec asks for",
         says(terminal="NameClash", disowned=True),
         TAGGED,
@@ -1098,6 +1103,12 @@ EDITS = [
         {"generation": 2, "status": own(ENDED, conditions=[condition("Complete", "Completed")])},
         {"look": True},
         no_access=NO_ACCESS,
+    ),
+    when(
+        "ListTags found no job whose pool may live: nothing is read again and again",
+        says(again=30.0, release=True),
+        {"spec": POOLED, "held": True, "status": recorded(**ENDED.fields, **POOL)},
+        {"looked_at": NOW, "absent": True, "absent_since": NOW},
     ),
     when(
         "nor whose job it is, while its warm pool lives",

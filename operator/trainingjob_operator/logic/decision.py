@@ -341,8 +341,8 @@ def _examine(view: View, identity: Identity) -> Step | None:
 
 
 def _collect_evidence(view: View, identity: Identity) -> Step | None:
-    """The next reading call that the verdict needs; None once it is known."""
-    if view.verdict is not Verdict.UNKNOWN:
+    """The next reading call that the verdict needs; None once it is known, or there is no job to read."""
+    if view.verdict is not Verdict.UNKNOWN or view.memory.absent:
         return None
     named = read_named_owner(view.memory.tags or {})
     return ReadTags(identity, build_arn(view.partition, identity)) if named is None else FindOwner(named)
