@@ -126,7 +126,7 @@ class JobCalls:
         except AwsError as error:
             if error.kind is ErrorClass.NOT_FOUND:
                 if not await self._is_confirmed(work):
-                    return False
+                    return 0.0
                 memory.note_absent(self._clocks.monotonic())
                 self._note_success(decision.DESCRIBE, work)
             else:
@@ -139,7 +139,7 @@ class JobCalls:
         elif _is_another_run(seen, view.observation, identity):
             if await self._is_confirmed(work):
                 memory.note_absent(now, is_replaced=True)
-            return False
+            return 0.0
         else:
             memory.note_found(view.observation.updated_by(seen), now)
         if _is_worth_comparing(view):
