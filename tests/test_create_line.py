@@ -211,6 +211,7 @@ def test_objects_whose_calls_have_to_come_later_use_no_token_and_hold_up_nobody(
 # -- quotas -----------------------------------------------------------------------------------------------------------
 
 P3 = "ml.p3.2xlarge"
+QUOTA = "ml.m5.large for training job usage"
 SPOT = {"enableManagedSpotTraining": True, "stoppingCondition": {"maxRuntimeInSeconds": 60, "maxWaitTimeInSeconds": 60}}
 
 
@@ -335,6 +336,42 @@ def test_a_large_job_that_never_fits_does_not_keep_small_ones_out() -> None:
         assert "large" not in created(stage)
 
     played(scene, quotas={f"{P3} for training job usage": 4}, seconds=60.0)
+
+
+def test_where_writes_are_slow_one_at_a_time_is_tried_and_in_the_same_order() -> None:
+    async def scene(stage: Stage) -> None:
+        slow_down(stage, 2.5)
+        await stage.start(create_tps=1.0, workers=20)
+        for number in range(2):
+            stage.api.apply(job_object(f"runs-{number}", number))
+        await stage.wait(15.0)
+        for job in stage.service.created:
+            job.seconds = 1e9
+        names = [f"waits-{number}" for number in range(6)]
+        for number, name in enumerate(names):
+            stage.api.apply(job_object(name, 10 + number))
+        await stage.wait(60.0)
+        tried = stage.count(CREATE)
+        await stage.wait(600.0)
+        assert 10 <= stage.count(CREATE) - tried <= 12
+        for number, name in enumerate(names):
+            stage.service.created[number].seconds = 1.0
+            await await_created(stage, name, within=75.0)
+            stage.service.created[-1].seconds = 1e9
+            assert len(stage.service.created) == 3 + number
+
+    played(scene, quotas={QUOTA: 2}, seconds=100.0)
+
+
+def slow_down(stage: Stage, seconds: float) -> None:
+    """Let each write of metadata take so long."""
+    taken = stage.api.patch_metadata
+
+    async def patch(namespace: str, name: str, **change: Any) -> dict[str, Any]:
+        await asyncio.sleep(seconds)
+        return await taken(namespace, name, **change)
+
+    stage.api.patch_metadata = patch  # type: ignore[method-assign]
 
 
 # -- metadata that can't be written -----------------------------------------------------------------------------------

@@ -185,14 +185,26 @@ def test_an_object_that_is_slow_does_not_hold_the_queue_of_its_quota() -> None:
     granted = turns.grant(FIRST_PROBE_SECONDS, at_once)
     assert granted.keys == ["a1"]
     assert granted.next == ("b1", CLAIM_SECONDS), "somebody has to ask"
-    later = FIRST_PROBE_SECONDS + CLAIM_SECONDS
+    lapsed = FIRST_PROBE_SECONDS + CLAIM_SECONDS
+    assert turns.grant(lapsed, at_once).next == ("b1", FIRST_PROBE_SECONDS), "one attempt at a time"
+    later = lapsed + FIRST_PROBE_SECONDS
     assert turns.grant(later, at_once).keys == ["b1"]
     turns.created("a1", later)
     turns.created("b1", later)
     assert len(turns) == 0
 
 
-# -- quotas -----------------------------------------------------------------------------------------------------------
+def test_an_attempt_that_comes_late_and_is_refused_counts_as_one() -> None:
+    turns = line("a1", "a2")
+    grant(turns)
+    refuse(turns, "a1", 0.0)
+    refuse(turns, "a2", 0.0)
+    grant(turns, FIRST_PROBE_SECONDS)
+    late = FIRST_PROBE_SECONDS + 2 * CLAIM_SECONDS
+    grant(turns, late - CLAIM_SECONDS)
+    refuse(turns, "a1", late)
+    assert grant(turns, late + 2 * FIRST_PROBE_SECONDS - 0.1) == []
+    assert grant(turns, late + 2 * FIRST_PROBE_SECONDS) == ["a1"], "at the next interval, and in the same order"
 
 
 def test_a_turn_whose_call_was_not_sent_is_kept_and_holds_up_nobody() -> None:
@@ -203,7 +215,8 @@ def test_a_turn_whose_call_was_not_sent_is_kept_and_holds_up_nobody() -> None:
     turns.unclaimed("a1", FIRST_PROBE_SECONDS)
     turns.unclaimed("nobody", FIRST_PROBE_SECONDS)
     assert grant(turns, FIRST_PROBE_SECONDS + CLAIM_SECONDS / 2) == []
-    assert grant(turns, FIRST_PROBE_SECONDS + CLAIM_SECONDS) == ["b1"]
+    assert grant(turns, FIRST_PROBE_SECONDS + CLAIM_SECONDS) == []
+    assert grant(turns, 2 * FIRST_PROBE_SECONDS + CLAIM_SECONDS) == ["b1"]
     assert turns.is_granted("a1")
 
 

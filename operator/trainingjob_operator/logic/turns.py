@@ -180,6 +180,15 @@ class _Queue(Generic[K]):
             self.pause = min(PROBE_SECONDS, max(FIRST_PROBE_SECONDS, self.pause * 2))
             self.held_until = now + self.pause
 
+    def lapse(self, now: float) -> None:
+        """The one that is tried has not called the service yet: another one may, but not at once.
+
+        Where writes take long, each object would else be tried within seconds of the one before, and the order of those
+        that wait would depend on the pace of their writes.
+        """
+        if self.pause > 0:
+            self.held_until = now + FIRST_PROBE_SECONDS
+
     def serve(self, now: float, *, is_oldest: bool) -> None:
         """A job of this queue was created."""
         if is_oldest:  # there is more than was known: the next one tries at once, alone
@@ -298,7 +307,7 @@ class Turns(Generic[K]):
         member = turn.member
         name = shortage.quota or member.demand.kind
         queue = self._queues.get(name)
-        is_oldest = queue is None or (queue.probing == key and turn.is_oldest)
+        is_oldest = queue is None or (turn.is_oldest and member.queue == name)
         if queue is None:
             queue = self._queues[name] = _Queue(shortage.title, self._suspended)
         if is_oldest:
@@ -461,7 +470,10 @@ class Turns(Generic[K]):
             if since + CLAIM_SECONDS > self._now + ROUNDING:
                 return
             del self._unclaimed[key]
-            self._end_probe(key, self._turns[key].member.queue)
+            name = self._turns[key].member.queue
+            if name in self._queues and self._queues[name].probing == key:
+                self._queues[name].lapse(self._now)
+            self._end_probe(key, name)
 
     def _next_lapse(self) -> float:
         return next((since + CLAIM_SECONDS - self._now for since in self._unclaimed.values()), math.inf)
