@@ -63,12 +63,12 @@ def test_the_model_beside_the_code_is_found_first_and_holds_every_operation_that
 
 
 @pytest.mark.usefixtures("environment")
-async def test_the_own_identity_is_asked_once(sagemaker: StandIn, bench: Bench) -> None:
+async def test_the_own_identity_is_asked_anew_by_each_try_of_the_start(sagemaker: StandIn, bench: Bench) -> None:
     gateways = bench.gateways()
     expected = CallerIdentity(OWN, "aws", f"arn:aws:iam::{OWN}:user/AKIA{OWN}")
     assert await gateways.caller_identity() == expected
     assert await gateways.caller_identity() == expected
-    assert len(sagemaker.calls("sts:GetCallerIdentity")) == 1
+    assert len(sagemaker.calls("sts:GetCallerIdentity")) == 2
 
 
 async def test_an_identity_that_cannot_be_asked_is_an_error(environment: pytest.MonkeyPatch, bench: Bench) -> None:
