@@ -313,6 +313,15 @@ def test_a_burst_that_is_refused_as_a_whole_is_one_refusal() -> None:
     assert grant(turns, 10 * FIRST_PROBE_SECONDS) == [], "the probe is still under way"
 
 
+def test_the_order_of_those_that_are_refused_together_is_not_that_of_the_answers() -> None:
+    turns = line("a1", "a2", "a3")
+    assert grant(turns, 0.0) == ["a1", "a2", "a3"]
+    for name in ("a3", "a1", "a2"):
+        refuse(turns, name, 0.0)
+    assert [turns.place(name) for name in ("a1", "a2", "a3")] == [Place(n, "the quota") for n in range(3)]
+    assert grant(turns, FIRST_PROBE_SECONDS) == ["a1"]
+
+
 def test_a_probe_that_leaves_gives_way_to_the_next() -> None:
     turns = line("a1", "a2")
     grant(turns, calls=1)

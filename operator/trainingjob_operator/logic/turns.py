@@ -307,11 +307,12 @@ class Turns(Generic[K]):
         member = turn.member
         name = shortage.quota or member.demand.kind
         queue = self._queues.get(name)
-        is_oldest = queue is None or (turn.is_oldest and member.queue == name)
-        if queue is None:
-            queue = self._queues[name] = _Queue(shortage.title, self._suspended)
-        if is_oldest:
+        is_oldest = turn.is_oldest and member.queue == name
+        if is_oldest and queue is not None:
             queue.oldest = key
+        if queue is None:  # of those that are refused at the same time the order decides, not the first answer
+            queue = self._queues[name] = _Queue(shortage.title, self._suspended)
+            is_oldest = True
         queue.refuse(member.demand.of(name), shortage.free, now, is_oldest=is_oldest)
         before = member.queue
         if before is not None and before != name:
