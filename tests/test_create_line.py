@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from trainingjob_operator.logic.errors import AwsError
 
+pytestmark = pytest.mark.no_cover
 SECONDS = 8.0
 """The bound for a good object, whatever the others do: some turns at one Create a second."""
 

@@ -396,6 +396,7 @@ def test_a_denied_call_is_told_at_once_and_never_keeps_the_object() -> None:
     played(scene)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seconds", [20.0, 3600.0])
 @pytest.mark.parametrize("operation", ["CreateTrainingJob", "StopTrainingJob"])
 def test_a_right_that_one_object_is_found_to_have_again_is_used_by_all_at_once(operation: str, seconds: float) -> None:
@@ -421,6 +422,7 @@ def test_a_right_that_one_object_is_found_to_have_again_is_used_by_all_at_once(o
     played(scene, seconds=100_000.0)
 
 
+@pytest.mark.no_cover
 def test_those_that_are_allowed_a_call_again_wake_one_that_is_denied_for_good_once() -> None:
     async def scene(stage: Stage) -> None:
         denied = failed("CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED)

@@ -20,6 +20,7 @@ from tests.logic.objects import JOB, NAME, NAMESPACE, WANTED, body
 from trainingjob_operator.logic.annotations import ADOPTION_POLICY, DELETION_POLICY, READ_ONLY, REGION
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
+pytestmark = pytest.mark.no_cover
 KEY = (NAMESPACE, NAME)
 LONG = 400.0
 """Seconds in which everything is settled, whatever happened."""

@@ -59,6 +59,7 @@ def test_where_lists_are_denied_every_job_is_looked_at_within_the_budget() -> No
     played(scene)
 
 
+@pytest.mark.no_cover
 def test_where_lists_are_denied_many_jobs_leave_half_of_the_budget_to_others() -> None:
     async def scene(stage: Stage) -> None:
         await stage.start(describe_tps=2.0, learns=False)
@@ -212,6 +213,7 @@ def test_a_stopped_sweeper_leaves_no_loop_behind() -> None:
     run(main())
 
 
+@pytest.mark.no_cover
 def test_two_hundred_jobs_are_followed_with_shared_pages() -> None:
     async def scene(stage: Stage) -> None:
         for number in range(200):

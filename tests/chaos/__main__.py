@@ -14,9 +14,9 @@ from pathlib import Path
 from tests.chaos.ledger import Ledger
 from tests.chaos.scenarios import BY_ITSELF, SIDE_BY_SIDE, choose_all
 from tests.chaos.world import World, run
-from tests.chaos.zygote import Zygote
 from tests.controlplane.plane import ControlPlane, choose_cluster
 from tests.crds.installation import install_crd
+from tests.e2e.zygote import Zygote
 from tests.sagemaker.stand_in import stand_in_process
 
 

@@ -13,7 +13,7 @@ from tests.chaos.trials import Trial, apply, plan, run_trials
 from tests.chaos.world import Refused, until
 
 if TYPE_CHECKING:
-    from tests.chaos.world import Case, ForkedOperator, World
+    from tests.chaos.world import Case, HarassedOperator, World
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases/trainingjob-operator.sagemaker.services.k8s.aws"
 TAKEOVER_SECONDS = 20.0
@@ -35,7 +35,7 @@ async def _holder(case: Case) -> str:
     return str(lease["spec"].get("holderIdentity") or "")
 
 
-async def _start_two(case: Case) -> tuple[ForkedOperator, ForkedOperator, str]:
+async def _start_two(case: Case) -> tuple[HarassedOperator, HarassedOperator, str]:
     """The leader on the case's roads, the standby beside them."""
     flags = ("--enable-leader-election", f"--leader-election-namespace={case.namespace}")
     leader, standby = case.operator, case.new_operator(*flags, roads=False)
@@ -107,7 +107,7 @@ async def _freeze_leader(case: Case) -> list[str]:
     return await _finish(case, names, problems)
 
 
-async def _watch_the_old_one(case: Case, old: ForkedOperator, seen: int) -> list[str]:
+async def _watch_the_old_one(case: Case, old: HarassedOperator, seen: int) -> list[str]:
     """All that passes the case's roads now is of the one that led before.
 
     A patch that was on its way when the process stood still goes out when it wakes up: its resourceVersion makes it

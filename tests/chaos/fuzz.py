@@ -21,7 +21,7 @@ import yaml
 from tests.chaos.invariants import delete_everything
 from tests.chaos.trials import Trial, apply, plan, run_trials
 from tests.chaos.world import Body, Case, Refused, World
-from tests.chaos.zygote import ROOT, bare_environment
+from tests.e2e.zygote import ROOT, bare_environment
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeGateway, FakeService, Job, failed
 from tests.fakes.virtual_time import run as run_virtually

@@ -11,8 +11,8 @@ import pytest
 from tests.chaos.ledger import Ledger
 from tests.chaos.scenarios import choose_all
 from tests.chaos.world import World, run
-from tests.chaos.zygote import Zygote
 from tests.crds.installation import install_crd
+from tests.e2e.zygote import Zygote
 from tests.sagemaker.stand_in import stand_in_process
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.chaos.road import AWS, KUBERNETES, Hooks, Passage, Road, Trace, open_session
-from tests.chaos.zygote import Child
 from tests.controlplane.plane import write_kubeconfig
-from tests.e2e.operator_process import QUICK, OperatorProcess, Running
+from tests.e2e.operator_process import QUICK
+from tests.e2e.zygote import Child, ForkedOperator
 from tests.sagemaker.stand_in import Control, stand_in_process
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     import aiohttp
 
     from tests.chaos.ledger import Ledger
-    from tests.chaos.zygote import Zygote
     from tests.controlplane.plane import ControlPlane
+    from tests.e2e.operator_process import Running
+    from tests.e2e.zygote import Zygote
 
 Body = dict[str, Any]
 GROUP = "/apis/sagemaker.services.k8s.aws/v1alpha1"
@@ -140,17 +141,16 @@ async def run(world: World, scenario: Callable[[World], Awaitable[None]]) -> Non
         await scenario(world)
 
 
-class ForkedOperator(OperatorProcess):
-    """The operator as a fork of the zygote."""
+class HarassedOperator(ForkedOperator):
+    """An operator whose logs are searched for defects."""
 
-    def __init__(self, zygote: Zygote, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._zygote = zygote
         self.logs: list[Path] = []
 
     def _spawn(self, command: list[str], environment: dict[str, str], log: Path) -> Running:
         self.logs.append(log)
-        return self._zygote.fork(command[command.index("run") :], environment, log)
+        return super()._spawn(command, environment, log)
 
     def hang(self, loop: str) -> None:
         """One of its loops goes round no more, while the process lives."""
@@ -180,7 +180,7 @@ class Case:
 
     aws_road: Road
     kube_road: Road
-    operator: ForkedOperator
+    operator: HarassedOperator
 
     def __init__(self, world: World, name: str, number: int) -> None:
         self.world = world
@@ -190,7 +190,7 @@ class Case:
         self.trace = Trace()
         self.folder = world.folder / self.namespace
         self.folder.mkdir()
-        self.others: list[ForkedOperator] = []
+        self.others: list[HarassedOperator] = []
         self.injected = 0
         self.kills = 0
         self._supervisor: asyncio.Task[None] | None = None
@@ -207,7 +207,7 @@ class Case:
 
     # -- operators ----------------------------------------------------------------------------------------------------
 
-    def new_operator(self, *flags: str, pace: tuple[str, ...] = QUICK, roads: bool = True) -> ForkedOperator:
+    def new_operator(self, *flags: str, pace: tuple[str, ...] = QUICK, roads: bool = True) -> HarassedOperator:
         """One more operator for this case."""
         world = self.world
         control = Control(self.aws_road.url if roads else world.sagemaker.url, world.sagemaker.region)
@@ -219,7 +219,7 @@ class Case:
         kubeconfig = write_kubeconfig(
             self.folder / f"kubeconfig-{len(self.others)}", entry, {"token": world.cluster.token}
         )
-        operator = ForkedOperator(
+        operator = HarassedOperator(
             world.zygote,
             world.cluster,
             control,

@@ -11,15 +11,17 @@ import pytest
 
 from tests.crds.installation import install_crd
 from tests.e2e.objects import Jobs
-from tests.e2e.operator_process import OperatorProcess
+from tests.e2e.zygote import ForkedOperator, Zygote
 from tests.sagemaker.stand_in import StandIn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.controlplane.fixtures import Kubectl
     from tests.controlplane.plane import Cluster
+    from tests.e2e.operator_process import OperatorProcess
+    from tests.sagemaker.stand_in import Control
 
 
 class NewOperator(Protocol):
@@ -46,16 +48,45 @@ def jobs(crd: None, kubectl: Kubectl) -> Jobs:
     return Jobs(kubectl)
 
 
+class Launch(Protocol):
+    """An operator against a cluster and a stand-in, not started yet."""
+
+    def __call__(
+        self,
+        cluster: Cluster,
+        sagemaker: Control,
+        folder: Path,
+        *flags: str,
+        kubeconfig: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> OperatorProcess: ...
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    with Zygote() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def launch(zygote: Zygote) -> Launch:
+    """Forks operators, which spares each the second that its imports take.
+
+    A module of tests about the process itself has a fixture of this name that returns OperatorProcess.
+    """
+    return partial(ForkedOperator, zygote)
+
+
 @pytest.fixture
 def new_operator(
-    crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path
+    crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path, launch: Launch
 ) -> Iterator[NewOperator]:
     """Makes operators that watch the test's namespace alone; those that still run are stopped at the end."""
     made: list[OperatorProcess] = []
 
     def make(*flags: str, kubeconfig: Path | None = None) -> OperatorProcess:
-        new = partial(OperatorProcess, control_plane, sagemaker, tmp_path, f"--watch-namespace={namespace}")
-        made.append(new(*flags, kubeconfig=kubeconfig))
+        watched = f"--watch-namespace={namespace}"
+        made.append(launch(control_plane, sagemaker, tmp_path, watched, *flags, kubeconfig=kubeconfig))
         return made[-1]
 
     yield make
@@ -82,13 +113,15 @@ class Shared:
 
 
 @pytest.fixture(scope="module")
-def shared(crd: None, control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+def shared(
+    crd: None, control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory, launch: Launch
+) -> Iterator[Shared]:
     namespace = f"test-{secrets.token_hex(4)}"
     control_plane.kubectl("create", "namespace", namespace)
     folder = tmp_path_factory.mktemp("operator")
     with (
         StandIn() as sagemaker,
-        OperatorProcess(control_plane, sagemaker, folder, f"--watch-namespace={namespace}") as operator,
+        launch(control_plane, sagemaker, folder, f"--watch-namespace={namespace}") as operator,
     ):
         yield Shared(Jobs(partial(control_plane.kubectl, "--namespace", namespace)), operator, sagemaker, namespace)
         control_plane.kubectl("delete", "namespace", namespace, "--wait=false")

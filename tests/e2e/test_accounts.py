@@ -10,7 +10,7 @@ import pytest
 
 from tests.crds.installation import is_established
 from tests.e2e.objects import training_job
-from tests.e2e.operator_process import OperatorProcess, await_true
+from tests.e2e.operator_process import await_true
 from tests.kube.test_surroundings import SELECTOR_CRD
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.controlplane.plane import Cluster
+    from tests.e2e.conftest import Launch
     from tests.e2e.objects import Jobs
+    from tests.e2e.operator_process import OperatorProcess
     from tests.sagemaker.stand_in import StandIn
 
 pytestmark = pytest.mark.e2e
@@ -38,15 +40,15 @@ class Run(Protocol):
 
 
 @pytest.fixture
-def run(crd: None, control_plane: Cluster, sagemaker: StandIn, namespace: str, tmp_path: Path) -> Iterator[Run]:
+def run(
+    crd: None, control_plane: Cluster, sagemaker: StandIn, namespace: str, tmp_path: Path, launch: Launch
+) -> Iterator[Run]:
     with contextlib.ExitStack() as stack:
 
         def start(*flags: str, **environment: str) -> OperatorProcess:
             system = {"ACK_SYSTEM_NAMESPACE": namespace, **environment}
             watched = f"--watch-namespace={namespace}"
-            return stack.enter_context(
-                OperatorProcess(control_plane, sagemaker, tmp_path, watched, *flags, environment=system)
-            )
+            return stack.enter_context(launch(control_plane, sagemaker, tmp_path, watched, *flags, environment=system))
 
         yield start
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.objects import Jobs, training_job
+from tests.e2e.operator_process import OperatorProcess
 
 if TYPE_CHECKING:
-    from tests.e2e.operator_process import OperatorProcess
+    from tests.e2e.conftest import Launch
     from tests.sagemaker.stand_in import StandIn
+
+
+@pytest.fixture(scope="module")
+def launch() -> Launch:
+    """The program itself: these tests are about its process."""
+    return OperatorProcess
 
 
 def test_a_job_is_created_once_and_followed_to_completed(

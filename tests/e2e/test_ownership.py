@@ -17,14 +17,16 @@ import pytest
 
 from tests.controlplane.plane import KubectlError
 from tests.e2e.objects import Jobs, training_job
-from tests.e2e.operator_process import OperatorProcess, await_true
+from tests.e2e.operator_process import await_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.controlplane.plane import Cluster
+    from tests.e2e.conftest import Launch
     from tests.e2e.objects import Body
+    from tests.e2e.operator_process import OperatorProcess
     from tests.sagemaker.stand_in import StandIn
 
 pytestmark = [pytest.mark.e2e, pytest.mark.controlplane]
@@ -60,6 +62,7 @@ subjects: [{kind: User, name: mallory, apiGroup: rbac.authorization.k8s.io}]
 class Tenants:
     """Two namespaces that one operator serves: a victim's, and one of a tenant without rights on `.status`."""
 
+    launch: Launch
     cluster: Cluster
     sagemaker: StandIn
     folder: Path
@@ -75,7 +78,7 @@ class Tenants:
         """(Re)start the operator, which serves both unless flags say otherwise."""
         self.operator.kill()
         served = f"--watch-namespace={self.neighbour},{self.namespace}"
-        self.operator = OperatorProcess(self.cluster, self.sagemaker, self.folder, served, *flags)
+        self.operator = self.launch(self.cluster, self.sagemaker, self.folder, served, *flags)
         self.operator.start()
 
     def steal(self, job: str, **annotations: str) -> None:
@@ -104,7 +107,13 @@ def _key(name: str) -> str:
 
 @pytest.fixture
 def tenants(
-    crd: None, control_plane: Cluster, namespace: str, jobs: Jobs, sagemaker: StandIn, tmp_path: Path
+    crd: None,
+    control_plane: Cluster,
+    namespace: str,
+    jobs: Jobs,
+    sagemaker: StandIn,
+    tmp_path: Path,
+    launch: Launch,
 ) -> Iterator[Tenants]:
     neighbour = f"a-tenant-{secrets.token_hex(4)}"
     control_plane.kubectl("create", "namespace", neighbour)
@@ -112,9 +121,9 @@ def tenants(
     mallory = Jobs(partial(control_plane.kubectl, "--namespace", neighbour, "--as=mallory"))
     sagemaker.plan(outcome="Running", stop_seconds=0.2)
     served = f"--watch-namespace={neighbour},{namespace}"
-    operator = OperatorProcess(control_plane, sagemaker, tmp_path, served)
+    operator = launch(control_plane, sagemaker, tmp_path, served)
     operator.start()
-    made = Tenants(control_plane, sagemaker, tmp_path, jobs, mallory, namespace, neighbour, operator)
+    made = Tenants(launch, control_plane, sagemaker, tmp_path, jobs, mallory, namespace, neighbour, operator)
     yield made
     made.operator.stop()
     control_plane.kubectl("delete", "namespace", neighbour, "--wait=false")

@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.controlplane.plane import Cluster
-    from tests.e2e.conftest import NewOperator
+    from tests.e2e.conftest import Launch, NewOperator
     from tests.e2e.objects import Jobs
     from tests.sagemaker.stand_in import StandIn
 
 END_SECONDS = 5.0
 CA_BUNDLE = str(Path(botocore.__file__).with_name("cacert.pem"))
+
+
+@pytest.fixture(scope="module")
+def launch() -> Launch:
+    """The program itself: these tests are about its process."""
+    return OperatorProcess
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import pytest
 from tests.crds.installation import ACKS, OURS, install_crd
 from tests.e2e import recorded
 from tests.e2e.objects import Jobs
-from tests.e2e.operator_process import OperatorProcess, await_true
+from tests.e2e.operator_process import await_true
 from tests.e2e.recorded import PHASES, read_object
 from tests.sagemaker.stand_in import StandIn
 from trainingjob_operator.logic.decision import TAGS_KEPT
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.controlplane.plane import Cluster
+    from tests.e2e.conftest import Launch
     from tests.e2e.objects import Body
+    from tests.e2e.operator_process import OperatorProcess
 
 pytestmark = [pytest.mark.e2e, pytest.mark.controlplane]
 
@@ -151,7 +153,9 @@ def calls_about(sagemaker: StandIn, name: str, since: int) -> list[str]:
 
 
 @pytest.fixture(scope="module", params=[ACKS, OURS], ids=["ACK's CRD", "our CRD"])
-def world(request: pytest.FixtureRequest, control_plane: Cluster, tmp_path_factory: Any) -> Iterator[World]:
+def world(
+    request: pytest.FixtureRequest, control_plane: Cluster, tmp_path_factory: Any, launch: Launch
+) -> Iterator[World]:
     namespace = f"test-{secrets.token_hex(4)}"
     kubectl = partial(control_plane.kubectl, "--namespace", namespace)
     control_plane.kubectl("create", "namespace", namespace)
@@ -164,7 +168,7 @@ def world(request: pytest.FixtureRequest, control_plane: Cluster, tmp_path_facto
         install_crd(control_plane, request.param)
         jobs, since = Jobs(kubectl), sagemaker.total()
         uids = {name: body["metadata"]["uid"] for name, body in read_all(jobs).items()}
-        with OperatorProcess(
+        with launch(
             control_plane, sagemaker, folder, f"--watch-namespace={namespace}", environment=recorded.ENVIRONMENT
         ) as operator:
             with contextlib.suppress(TimeoutError):  # the tests tell which are not
@@ -378,7 +382,7 @@ def ask_ack(body: Body, job_exists: bool) -> set[str]:
 
 
 def test_a_deletion_that_ack_had_not_begun_with_stops_the_job_once(
-    crd: None, control_plane: Cluster, namespace: str, tmp_path: Path
+    crd: None, control_plane: Cluster, namespace: str, tmp_path: Path, launch: Launch
 ) -> None:
     kubectl = partial(control_plane.kubectl, "--namespace", namespace)
     with StandIn(recorded.STAND_IN) as sagemaker:
@@ -387,7 +391,7 @@ def test_a_deletion_that_ack_had_not_begun_with_stops_the_job_once(
         recorded.put_objects(("running",), sagemaker, kubectl)
         kubectl("delete", "trainingjob", "running", "--wait=false")
         watched = f"--watch-namespace={namespace}"
-        with OperatorProcess(control_plane, sagemaker, tmp_path, watched, environment=recorded.ENVIRONMENT):
+        with launch(control_plane, sagemaker, tmp_path, watched, environment=recorded.ENVIRONMENT):
             Jobs(kubectl).wait_gone("running")
         assert [call["operation"] for call in sagemaker.effects()] == ["StopTrainingJob"]
         job = sagemaker.job("running")
@@ -396,7 +400,7 @@ def test_a_deletion_that_ack_had_not_begun_with_stops_the_job_once(
 
 
 def test_a_thousand_running_jobs_need_not_wait_for_their_describe_to_be_known(
-    crd: None, control_plane: Cluster, namespace: str, tmp_path: Path
+    crd: None, control_plane: Cluster, namespace: str, tmp_path: Path, launch: Launch
 ) -> None:
     names = [f"running-{number}" for number in range(30)]
     kubectl = partial(control_plane.kubectl, "--namespace", namespace)
@@ -405,7 +409,7 @@ def test_a_thousand_running_jobs_need_not_wait_for_their_describe_to_be_known(
             recorded.make_job("running", sagemaker, namespace, name)
         recorded.put_objects(tuple(names), sagemaker, kubectl, like="running")
         flags = (f"--watch-namespace={namespace}", "--describe-tps=0.1")
-        with OperatorProcess(control_plane, sagemaker, tmp_path, *flags, environment=recorded.ENVIRONMENT):
+        with launch(control_plane, sagemaker, tmp_path, *flags, environment=recorded.ENVIRONMENT):
             jobs = Jobs(kubectl)
             await_true(
                 "all are known",

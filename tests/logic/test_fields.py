@@ -112,18 +112,21 @@ SPECS = values(SCHEMA)
 SLOWLY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.no_cover
 @SLOWLY
 @given(spec=SPECS)
 def test_whatever_the_crd_allows_becomes_a_request_that_botocore_sends(spec: dict[str, Any]) -> None:
     assert complaints(to_request(spec)) == []
 
 
+@pytest.mark.no_cover
 @SLOWLY
 @given(spec=SPECS)
 def test_a_job_made_of_a_spec_does_not_differ_from_it(spec: dict[str, Any]) -> None:
     assert differences(spec, describe(to_request(spec))) == ()
 
 
+@pytest.mark.no_cover
 @SLOWLY
 @given(spec=SPECS)
 def test_a_request_holds_every_value_of_the_spec_in_its_order(spec: dict[str, Any]) -> None:

@@ -215,6 +215,7 @@ def test_hundreds_of_jobs_are_followed_whatever_the_service_does_to_lists(quirk:
     assert late[-1] <= 2 * one_scan + service.stale_seconds
 
 
+@pytest.mark.no_cover
 def test_filters_that_come_to_be_applied_after_paging_cost_a_few_pages_before_the_scan_takes_over() -> None:
     ours = crowd(3000, every=100.0)
     service = Service(ours)
@@ -267,12 +268,14 @@ def test_without_quirks_a_change_is_noticed_at_the_next_recent_pass_for_a_page_o
     assert run.looks <= 1000 * 6, "no look without a reason"
 
 
+@pytest.mark.no_cover
 def test_endless_pages_are_noticed_and_the_filter_is_left_alone_for_a_while() -> None:
     ours = crowd(150, every=3 * DISTRUST_SECONDS)
     run = Run(Service(ours, endless_under_modified=True), ours).go(2 * DISTRUST_SECONDS)
     assert 0 < run.pages(recent=True) <= 12
 
 
+@pytest.mark.no_cover
 def test_a_filter_that_is_ignored_is_noticed_and_left_alone_for_a_while() -> None:
     ours = crowd(150, every=3 * DISTRUST_SECONDS)
     service = Service(ours + strangers(3000, oldest=-5000.0), ignores_modified=True)
@@ -295,6 +298,7 @@ def test_quiet_jobs_cost_a_page_each_pass_and_nothing_else() -> None:
     assert run.pages(recent=False) <= 600 / SCAN_SECONDS + 1
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("quirk", ["none", "all at once"])
 def test_a_straggler_weeks_old_among_foreign_jobs_does_not_widen_the_scan(quirk: str) -> None:
     young = crowd(20, created=-300.0, every=500.0)
@@ -308,6 +312,7 @@ def test_a_straggler_weeks_old_among_foreign_jobs_does_not_widen_the_scan(quirk:
     assert max(run.late) <= FIRST_SCAN + STRAGGLER_SECONDS + 10
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("quirk", ["none", "all at once"])
 def test_where_all_jobs_are_old_the_account_is_not_walked_through_for_ever(quirk: str) -> None:
     old = [Job(f"Old-{number}", -WEEKS + number, [900.0 + number]) for number in range(3)]
@@ -333,6 +338,7 @@ def test_a_job_of_which_nothing_is_known_yet_is_sought_on_the_newest_pages_only(
     assert pages == NEWBORN_PAGES
 
 
+@pytest.mark.no_cover
 def test_a_crowd_that_changes_all_the_time_does_not_keep_the_scan_from_its_end() -> None:
     busy = [Job(f"busy-{number}", -700.0, [float(at) for at in range(1, 400)]) for number in range(900)]
     ours = crowd(1000, every=80.0)
@@ -433,6 +439,7 @@ def test_stragglers_are_those_whose_looks_cost_less_than_the_pages_for_them(
     assert choose_stragglers(pages) == stragglers
 
 
+@pytest.mark.no_cover
 @settings(max_examples=8, deadline=None)
 @given(
     ours=st.lists(st.tuples(st.floats(-3000, 100), st.lists(st.floats(0, 400), max_size=4)), min_size=1, max_size=40),

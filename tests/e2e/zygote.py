@@ -25,10 +25,13 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.e2e.operator_process import OperatorProcess
 from tests.fakes.hanging import hang
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tests.e2e.operator_process import Running
 
 ROOT = Path(__file__).parents[2]
 PRELOADED = ("trainingjob_operator.cli", "trainingjob_operator.assembly", "botocore.session", "kubernetes.aio", "kopf")
@@ -93,7 +96,7 @@ class Zygote:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.zygote"],
+            [sys.executable, "-m", "tests.e2e.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -117,6 +120,17 @@ class Zygote:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
             return Child(int(self._process.stdout.readline()), log.parent)
+
+
+class ForkedOperator(OperatorProcess):
+    """The operator as a fork of the zygote. Its exit code is not known, and coverage counts nothing of it."""
+
+    def __init__(self, zygote: Zygote, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._zygote = zygote
+
+    def _spawn(self, command: list[str], environment: dict[str, str], log: Path) -> Running:
+        return self._zygote.fork(command[command.index("run") :], environment, log)
 
 
 def _serve() -> None:
