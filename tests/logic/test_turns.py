@@ -372,6 +372,19 @@ def test_what_fits_into_what_is_free_passes_the_one_that_waits_longest() -> None
     assert grant(turns, FIRST_PROBE_SECONDS) == ["a1"]
 
 
+def test_what_was_free_may_be_taken_by_a_job_that_did_not_wait_for_it() -> None:
+    turns: Turns[str] = Turns()
+    join(turns, "a1", count=4)
+    join(turns, "b1")
+    assert grant(turns) == ["a1", "b1"]
+    refuse(turns, "a1", 0.0, Lack(QUOTA, "the quota", 1.0))
+    join(turns, "c1")
+    assert grant(turns, calls=0) == [], "it would fit"
+    turns.created("b1", 0.0)
+    assert grant(turns) == []
+    assert grant(turns, FIRST_PROBE_SECONDS) == ["a1"]
+
+
 def test_where_nothing_is_known_to_be_free_smaller_ones_are_tried_after_each_refusal_of_a_larger() -> None:
     turns = line("a1", count=8)
     grant(turns)
