@@ -207,6 +207,23 @@ def test_an_attempt_that_comes_late_and_is_refused_counts_as_one() -> None:
     assert grant(turns, late + 2 * FIRST_PROBE_SECONDS) == ["a1"], "at the next interval, and in the same order"
 
 
+@pytest.mark.parametrize("answers", [("a1", "a2"), ("a2", "a1")])
+def test_of_two_that_are_tried_because_one_was_slow_the_older_stays_first(answers: tuple[str, str]) -> None:
+    turns = line("a1", "a2", "b1")
+    grant(turns)
+    for name in ("a1", "a2", "b1"):
+        refuse(turns, name, 0.0)
+    turns.leave("b1")
+    assert turns.grant(FIRST_PROBE_SECONDS, at_once).keys == ["a1"]
+    turns.grant(FIRST_PROBE_SECONDS + CLAIM_SECONDS, at_once)
+    late = 2 * FIRST_PROBE_SECONDS + CLAIM_SECONDS
+    assert turns.grant(late, at_once).keys == ["a2"]
+    for name in answers:
+        refuse(turns, name, late)
+    assert [turns.place(name) for name in ("a1", "a2")] == [Place(0, "the quota"), Place(1, "the quota")]
+    assert grant(turns, late + PROBE_SECONDS) == ["a1"]
+
+
 def test_a_turn_whose_call_was_not_sent_is_kept_and_holds_up_nobody() -> None:
     turns = line("a1", "a2", "b1")
     assert grant(turns, calls=1) == ["a1"]
@@ -329,6 +346,17 @@ def test_a_probe_that_leaves_gives_way_to_the_next() -> None:
     assert grant(turns, 5.0) == ["a1"]
     turns.leave("a1")
     assert grant(turns, 5.0) == ["a2"]
+
+
+def test_an_object_that_is_tried_again_may_meet_another_quota() -> None:
+    turns = line("a1")
+    grant(turns)
+    refuse(turns, "a1", 0.0)
+    assert grant(turns, FIRST_PROBE_SECONDS) == ["a1"]
+    refuse(turns, "a1", FIRST_PROBE_SECONDS, Lack("instances", "all instances", 0.0))
+    assert turns.place("a1") == Place(0, "all instances")
+    assert grant(turns, FIRST_PROBE_SECONDS) == []
+    assert grant(turns, 2 * FIRST_PROBE_SECONDS) == ["a1"]
 
 
 def test_an_object_that_meets_another_quota_waits_for_that_and_is_lost_in_neither() -> None:

@@ -186,8 +186,7 @@ class _Queue(Generic[K]):
         Where writes take long, each object would else be tried within seconds of the one before, and the order of those
         that wait would depend on the pace of their writes.
         """
-        if self.pause > 0:
-            self.held_until = now + FIRST_PROBE_SECONDS
+        self.held_until = now + FIRST_PROBE_SECONDS
 
     def serve(self, now: float, *, is_oldest: bool) -> None:
         """A job of this queue was created."""
@@ -308,7 +307,7 @@ class Turns(Generic[K]):
         name = shortage.quota or member.demand.kind
         queue = self._queues.get(name)
         is_oldest = turn.is_oldest and member.queue == name
-        if is_oldest and queue is not None:
+        if is_oldest and queue is not None and not self._is_behind(member, queue.oldest):
             queue.oldest = key
         if queue is None:  # of those that are refused at the same time the order decides, not the first answer
             queue = self._queues[name] = _Queue(shortage.title, self._suspended)
@@ -321,6 +320,11 @@ class Turns(Generic[K]):
         self._uncount(self._turns.pop(key))
         self._enter(key, member, name)
         self._end_probe(key, before)
+
+    def _is_behind(self, member: _Member, key: K | None) -> bool:
+        """Whether an older object of the same namespace waits already: two were tried, as one was slow."""
+        other = None if key is None else self._members.get(key)
+        return other is not None and other.namespace == member.namespace and other.rank < member.rank
 
     def place(self, key: K) -> Place | None:
         """Where it stands; None when it does not wait."""
