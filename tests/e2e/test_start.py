@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from tests.e2e.objects import Jobs
     from tests.sagemaker.stand_in import StandIn
 
-END_SECONDS = 5.0
+END_SECONDS = 10.0
+"""The grace period in deploy/: what takes longer is killed."""
 CA_BUNDLE = str(Path(botocore.__file__).with_name("cacert.pem"))
 
 
@@ -39,7 +40,7 @@ def waiting(operator: OperatorProcess, words: str) -> Iterator[str]:
     """An operator that waits for what `words` are about: alive, not ready, with one sentence; yields the sentence."""
     operator.start(wait=False)
     try:
-        await_true("it is said", lambda: words in operator.ask("readyz")[1], 30)
+        await_true("it is said", lambda: words in operator.ask("readyz")[1], 60)
         assert operator.ask("readyz")[0] == 503
         assert operator.ask("healthz")[0] == 200
         yield complaint(operator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ async def api(control_plane: Cluster) -> AsyncIterator[ApiServer]:
     server = ApiServer(Login({"KUBECONFIG": str(control_plane.kubeconfig)}))
     yield server
     await server.close()
+    await asyncio.sleep(0.05)  # the connections' TLS ends in the background, and the test's loop ends with the test
 
 
 @pytest.fixture(scope="module")
