@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 # long is not the last.
 SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test e2e bench bench-full chaos lint crds manifests controlplane lock
+.PHONY: help setup demo test unit e2e bench bench-full chaos lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: $(READY) ## every test, with the coverage that must be, and the slowest at
 	$(RUN) -m pytest $(SIDE_BY_SIDE) --durations=15 --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='*/trainingjob_operator/logic/*' --fail-under=100
+
+unit: $(READY) ## the tests without a control plane and without crowds in virtual time, for the inner loop
+	$(RUN) -m pytest -q -n 2 -m 'not controlplane and not e2e and not no_cover' tests/logic tests/aws tests/kube tests/test_*.py
 
 e2e: $(READY) ## the tests that run the operator as its own process; CLUSTER=kind uses kind
 	CLUSTER=$(CLUSTER) $(RUN) -m pytest $(if $(CLUSTER),,$(SIDE_BY_SIDE)) -m e2e

@@ -1,0 +1,137 @@
+"""The tables of docs/ agree with the code, and links, `make` targets and the README's length are right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from trainingjob_operator import settings
+from trainingjob_operator.logic import accounts, conditions, decision, errors, events, naming
+from trainingjob_operator.logic import annotations as keys
+from trainingjob_operator.metrics import Metrics
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/**/*.md")])
+CRD = ROOT / "crds/sagemaker.services.k8s.aws_trainingjobs.yaml"
+REASON = r"([A-Z][a-z]+)+"
+
+
+def rows(page: str, section: str = "") -> list[list[str]]:
+    """The cells of each table row of a page, or of one of its sections, without back-ticks and header rows."""
+    text = (ROOT / page).read_text()
+    if section:
+        text = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    return [[cell.strip().replace("`", "") for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def names(page: str, section: str = "") -> list[str]:
+    return [row[0] for row in rows(page, section)]
+
+
+def constants(module: object, pattern: str) -> set[str]:
+    """The texts of a module's public constants that match."""
+    texts = {text for key, text in vars(module).items() if key.isupper() and key[0] != "_" and isinstance(text, str)}
+    return {text for text in texts if re.fullmatch(pattern, text)}
+
+
+def reasons_of_code() -> set[str]:
+    """Every reason that the code can write, save for codes of AWS and secondary statuses."""
+    found = constants(conditions, REASON) | constants(decision, REASON) | constants(accounts, REASON)
+    found |= set(conditions.FAILURES.values()) | set(decision._REASONS.values())
+    found |= set(re.findall(r'Cell\("True", "(\w+)"', Path(conditions.__file__).read_text()))
+    operations = {
+        getattr(decision, name)
+        for name in ("CREATE", "DESCRIBE", "STOP", "UPDATE", "LIST_TAGS", "ADD_TAGS", "DELETE_TAGS")
+    }
+    # The class AlgorithmError is shown as JobFailed.
+    return found - operations - set(conditions.TYPES) - {"AlgorithmError"}
+
+
+def test_status_fields_are_those_of_the_crd() -> None:
+    root = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert names("docs/reference.md", "Status") == list(root["properties"]["status"]["properties"])
+
+
+def test_condition_types_are_those_that_are_written_in_their_order() -> None:
+    assert names("docs/reference.md", "Conditions") == list(conditions.TYPES)
+
+
+def test_every_reason_has_one_row_and_every_row_is_a_reason() -> None:
+    told = names("docs/reference.md", "Reasons")
+    for section in ("The operator stopped trying", "The operator retries"):
+        told += names("docs/troubleshooting.md", section)
+    told += names("docs/troubleshooting.md", "The job continues, and something needs attention")
+    assert len(told) == len(set(told))
+    codes = {reason for reason in told if reason in errors._CODES and reason not in reasons_of_code()}
+    assert set(told) - codes == reasons_of_code()
+
+
+def test_reasons_of_events_have_a_row() -> None:
+    told = set(names("docs/reference.md", "Events")) | set(names("docs/reference.md", "Reasons"))
+    assert constants(events, "[A-Z]\\w+") - {"Completed", "Failed", "Stopped"} <= told
+
+
+def test_annotations_are_those_that_are_read_and_written() -> None:
+    known = constants(keys, r".*services\.k8s\.aws/.+")
+    known |= {*keys.RECONCILE_REQUESTS, naming.CREATE_PENDING, naming.JOB_ARN}
+    told = names("docs/reference.md", "Annotations")
+    assert (len(told), set(told)) == (len(known), known)
+
+
+def test_flags_have_their_variables_and_defaults() -> None:
+    told = [tuple(row[:3]) for row in rows("docs/reference.md", "Flags")]
+    known = []
+    for flag in settings.FLAGS:
+        is_required = flag.field == "aws_region"
+        default = "required" if is_required else settings.show(flag.default)
+        known.append((", ".join((flag.name, *flag.aliases)), ", ".join(flag.variables), default))
+    assert told == known
+
+
+def test_metrics_have_their_types_and_labels() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry, "0", lambda: 0.0)
+    kinds = {metric.name: metric.type for metric in registry.collect()}
+    known = set()
+    for name, collector in registry._names_to_collectors.items():
+        if name.startswith(("ack_", "trainingjob_")) and name in kinds:
+            shown = f"{name}_total" if kinds[name] == "counter" else name
+            labels = ",".join(getattr(collector, "_labelnames", ()))
+            known.add((f"{shown}{{{labels}}}" if labels else shown, kinds[name]))
+    told = [(row[0], row[1]) for row in rows("docs/reference.md", "Metrics")]
+    assert (len(told), set(told)) == (len(known), known)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_to_a_page_and_a_heading(page: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, heading = link.partition("#")
+        if "://" in path or path.startswith("mailto:"):
+            continue
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (heading and heading not in headings(target)):
+            broken.append(link)
+    assert not broken
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = re.findall(r"(?:`|^ {4,})make ([a-z][a-z0-9-]*)", page.read_text(), re.MULTILINE)
+    assert set(named) <= targets
+
+
+def test_the_readme_has_at_most_900_words() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 900
