@@ -80,7 +80,7 @@ def test_the_exit_code_is_the_operators() -> None:
     [
         (["run", "--sweep-second", "1"], "unrecognized arguments: --sweep-second", True),
         (["run", "--sweep-seconds"], "--sweep-seconds: expected one argument", True),
-        (["run", "--sweep-seconds", "soon"], "--sweep-seconds is 'soon': give a number of seconds", False),
+        (["run", "--sweep-seconds", "soon"], "--sweep-seconds: invalid value 'soon': must be a number of seconds", False),
         (["walk"], "invalid choice: 'walk'", True),
         ([], "required: COMMAND", True),
     ],

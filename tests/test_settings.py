@@ -84,26 +84,26 @@ def test_a_good_value_is_taken(field: str, text: str, value: object) -> None:
         ("enable_carm", "maybe", "true or false"),
         ("assume_role_external_id", "x", "2 to 1224 letters"),
         ("http_client_timeout", "0", "from 1s to 300s"),
-        ("http_client_timeout", "1h", "a time such as 30s"),
-        ("watch_namespace", "Vision", "names of namespaces"),
-        ("watch_namespace", "vision,", "names of namespaces"),
-        ("watch_namespace", "vision,vision", "each namespace once"),
+        ("http_client_timeout", "1h", "a duration such as 30s"),
+        ("watch_namespace", "Vision", "list of namespace names"),
+        ("watch_namespace", "vision,", "list of namespace names"),
+        ("watch_namespace", "vision,vision", "without duplicate namespaces"),
         ("watch_selectors", "team in vision", "a label selector"),
-        ("cluster_id", "a b", "up to 128 letters"),
+        ("cluster_id", "a b", "1 to 128 letters"),
         ("leader_election_namespace", "a.b", "the name of a namespace"),
         ("deletion_policy", "Delete", "delete or retain"),
         ("resource_tags", "team", "key=value pairs"),
         ("resource_tags", "team=a=b", "key=value pairs"),
-        ("resource_tags", "a=1,a=2", "the key a once"),
-        ("resource_tags", "aws:x=1", "AWS keeps aws:"),
-        ("resource_tags", "services.k8s.aws/object-uid=1", "kept for the proof of ownership"),
+        ("resource_tags", "a=1,a=2", "without duplicate keys (a)"),
+        ("resource_tags", "aws:x=1", "AWS reserves the prefix aws:"),
+        ("resource_tags", "services.k8s.aws/object-uid=1", "reserved for proof of ownership"),
         ("resource_tags", "a=(1)", "up to 256 letters"),
         ("resource_tags", f"a={'x' * 257}", "up to 256 letters"),
         ("resource_tags", "a=%K8S_NAME%", "%K8S_RESOURCE_NAME%"),
         ("resource_tags", "a=100%", "%K8S_RESOURCE_NAME%"),
         ("sweep_seconds", "soon", "a number of seconds from 0.1 to 3600"),
         ("sweep_seconds", "nan", "a number of seconds from 0.1 to 3600"),
-        ("create_tps", "0", "a number of calls a second"),
+        ("create_tps", "0", "a number of calls per second"),
         ("max_concurrent_reconciles", "0", "a whole number from 1 to 1000"),
         ("max_concurrent_reconciles", "2.5", "a whole number from 1 to 1000"),
         ("log_level", "loud", "debug, info, warn, error or fatal"),
@@ -124,7 +124,7 @@ def test_a_bad_value_is_refused_in_one_sentence_that_names_the_flag_and_says_wha
 
 
 def test_without_a_region_the_flag_and_the_variable_are_named() -> None:
-    with pytest.raises(SettingsError, match="--aws-region is missing: give it, or set AWS_REGION"):
+    with pytest.raises(SettingsError, match="--aws-region is required: set the flag, or set AWS_REGION"):
         read({}, {})
 
 
@@ -159,7 +159,7 @@ def test_an_empty_flag_or_variable_counts_as_not_given() -> None:
 
 
 def test_a_bad_variable_is_named() -> None:
-    with pytest.raises(SettingsError, match=r"^ACK_LOG_LEVEL is 'loud': give debug"):
+    with pytest.raises(SettingsError, match=r"^ACK_LOG_LEVEL: invalid value 'loud': must be debug"):
         read({}, REGION | {"ACK_LOG_LEVEL": "loud"})
 
 
@@ -211,5 +211,5 @@ def test_settings_can_not_be_changed() -> None:
 
 @pytest.mark.parametrize("text", ["my-cluster", "<cluster>", "MY-CLUSTER", "changeme", "your-cluster", "TODO"])
 def test_a_placeholder_is_no_cluster_id(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"--cluster-id is .*: give a value that no other cluster has"):
+    with pytest.raises(SettingsError, match=r"--cluster-id: invalid value .*: must be unique to this cluster"):
         read({"cluster_id": text}, {"AWS_REGION": "eu-west-1"})

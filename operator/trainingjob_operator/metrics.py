@@ -1,9 +1,8 @@
-"""Every metric, registered on the registry that is passed in.
+"""Prometheus metrics of the operator: names, labels, buckets, and one method per observation.
 
-Here: names, labels and buckets, and one method for each fact that is reported. Not here: the server (health.py),
-and when something is a fact. The two `ack_outbound_api_requests` metrics are ACK's, with its labels and values; all
-others begin with `trainingjob_`. No label holds the name of an object or a job, so the number of series is bounded
-by accounts, regions, operations and statuses.
+Callers pass in the registry; health.py serves it. The two `ack_outbound_api_requests` metrics have ACK's labels and
+values; all others start with `trainingjob_`. No label contains the name of an object or a job: accounts, regions,
+operations and statuses bound the number of series.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from trainingjob_operator.logic.errors import AwsError
 
 _SERVICE = "sagemaker"
-# ACK's op_type of each operation.
+# ACK's op_type per operation.
 _OPERATION_TYPES = {
     "CreateTrainingJob": "CREATE",
     "DescribeTrainingJob": "READ_ONE",
@@ -31,9 +30,9 @@ _OPERATION_TYPES = {
     "AddTags": "UPDATE",
     "DeleteTags": "UPDATE",
 }
-# ACK's status_code is its SDK's notion of whose fault it was, which only errors that SageMaker's model names have.
+# ACK's status_code is the fault value of its SDK; only errors in SageMaker's API model have one.
 _MODELLED_ERRORS = {"ConflictException", "ResourceInUse", "ResourceLimitExceeded", "ResourceNotFound"}
-# What botocore calls the ways not to get an answer.
+# botocore's exceptions for calls without a response.
 _NO_ANSWER = {
     "ConnectTimeoutError",
     "ConnectionClosedError",
@@ -53,13 +52,13 @@ _WAIT_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
 
 
 class Metrics:
-    """What the operator tells Prometheus. Durations are seconds."""
+    """The operator's metrics. Durations are seconds."""
 
     def __init__(self, registry: CollectorRegistry, version: str, clock: Callable[[], float]) -> None:
-        """Register everything.
+        """Register all metrics.
 
-        :param registry: each registry takes one `Metrics`
-        :param version: of this operator, shown as build info
+        :param registry: at most one `Metrics` per registry
+        :param version: version of the operator, exposed as build info
         :param clock: monotonic seconds
         """
         self._clock = clock
@@ -67,89 +66,98 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
-        def counter(name: str, told: str, *labels: str) -> Counter:
-            return Counter(name, told, labels, registry=registry)
+        def counter(name: str, documentation: str, *labels: str) -> Counter:
+            return Counter(name, documentation, labels, registry=registry)
 
-        def gauge(name: str, told: str, *labels: str) -> Gauge:
-            return Gauge(name, told, labels, registry=registry)
+        def gauge(name: str, documentation: str, *labels: str) -> Gauge:
+            return Gauge(name, documentation, labels, registry=registry)
 
-        def histogram(name: str, told: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(name, told, labels, buckets=buckets, registry=registry)
+        def histogram(name: str, documentation: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, documentation, labels, buckets=buckets, registry=registry)
 
-        gauge("trainingjob_build_info", "The running version, always 1.", "version").labels(version).set(1)
+        gauge("trainingjob_build_info", "Version of the operator; always 1.", "version").labels(version).set(1)
 
         self._requests = counter(
-            "ack_outbound_api_requests_total", "Calls of an AWS API.", "service", "op_type", "op_id"
+            "ack_outbound_api_requests_total", "Number of AWS API calls.", "service", "op_type", "op_id"
         )
         self._request_errors = counter(
             "ack_outbound_api_requests_error_total",
-            "Calls of an AWS API that failed; status_code: -1 no answer, 2 an error of the API's model, 0 others.",
+            "Number of failed AWS API calls; status_code -1: no response, 2: error in the API model, 0: other errors.",
             "service",
             "op_id",
             "status_code",
         )
         self._call_seconds = histogram(
-            "trainingjob_aws_call_seconds", "Time until an AWS API answered or failed.", _CALL_SECONDS, "operation"
+            "trainingjob_aws_call_seconds",
+            "Duration of AWS API calls, failed calls included.",
+            _CALL_SECONDS,
+            "operation",
         )
         self._call_errors = counter(
-            "trainingjob_aws_errors_total", "Failed calls by class of error; throttled is one.", "operation", "kind"
+            "trainingjob_aws_errors_total", "Number of failed AWS API calls by error class.", "operation", "kind"
         )
 
-        self._jobs = gauge("trainingjob_jobs", "Jobs that are followed, by trainingJobStatus.", "status")
-        self._ended = counter("trainingjob_ended_total", "Jobs seen to end, by their end state.", "outcome")
+        self._jobs = gauge("trainingjob_jobs", "Number of running jobs by trainingJobStatus.", "status")
+        self._ended = counter("trainingjob_ended_total", "Number of ended jobs by final trainingJobStatus.", "outcome")
         self._training_seconds = counter("trainingjob_training_seconds_total", "Training time of ended jobs.")
         self._billable_seconds = counter("trainingjob_billable_seconds_total", "Billable time of ended jobs.")
         self._turn_seconds = histogram(
-            "trainingjob_turn_wait_seconds", "Time from an object's creation to its Create call.", _WAIT_SECONDS
+            "trainingjob_turn_wait_seconds",
+            "Time from the creation of an object to its CreateTrainingJob call.",
+            _WAIT_SECONDS,
         )
-        self._waiting = gauge("trainingjob_waiting_jobs", "Jobs that wait for their turn, quota or capacity.")
-        self._passive = gauge("trainingjob_passive_objects", "Objects left to another controller that writes them.")
+        self._waiting = gauge("trainingjob_waiting_jobs", "Number of jobs in the create queue.")
+        self._passive = gauge(
+            "trainingjob_passive_objects", "Number of objects left to another controller that writes to them."
+        )
 
-        self._queue_depth = gauge("trainingjob_queue_depth", "Objects that are due and have no worker yet.")
+        self._queue_depth = gauge("trainingjob_queue_depth", "Number of due objects without a worker.")
         self._reconcile_seconds = histogram(
-            "trainingjob_reconcile_seconds", "One look at one job, by how it went.", _RECONCILE_SECONDS, "outcome"
+            "trainingjob_reconcile_seconds", "Duration of reconciles by outcome.", _RECONCILE_SECONDS, "outcome"
         )
         self._status_writes = counter(
             "trainingjob_status_writes_total",
-            "Writes of a status: written, conflict (somebody else wrote first), failed.",
+            "Number of status writes; outcome: written, conflict (concurrent write), failed.",
             "outcome",
         )
         self._events_dropped = counter(
-            "trainingjob_events_dropped_total", "Events given up: too many waited, or the API server kept failing."
+            "trainingjob_events_dropped_total", "Number of dropped Events: queue full, or repeated API server errors."
         )
-        self._watch_restarts = counter("trainingjob_watch_restarts_total", "Restarts of a watch that had ended.")
+        self._watch_restarts = counter("trainingjob_watch_restarts_total", "Number of watch restarts.")
         self._served = gauge(
             "trainingjob_namespace_served",
-            "1 while the namespace can be served, else 0; without --watch-namespace its name is empty.",
+            "1 while the operator can serve the namespace, else 0; the label is empty without --watch-namespace.",
             "namespace",
         )
-        self._leading = gauge("trainingjob_leading", "1 while this replica may act, else 0.")
+        self._leading = gauge("trainingjob_leading", "1 while this replica is the leader, else 0.")
 
         self._sweep_seconds = histogram(
-            "trainingjob_sweep_seconds", "One look at all live jobs.", _SWEEP_SECONDS, "account", "region"
+            "trainingjob_sweep_seconds", "Duration of sweeps of all running jobs.", _SWEEP_SECONDS, "account", "region"
         )
-        self._sweep_pages = counter("trainingjob_sweep_pages_total", "Pages listed by sweeps.", "account", "region")
+        self._sweep_pages = counter(
+            "trainingjob_sweep_pages_total", "Number of pages listed by sweeps.", "account", "region"
+        )
         self._sweep_age = gauge(
-            "trainingjob_sweep_age_seconds", "Time since the last sweep ended well.", "account", "region"
+            "trainingjob_sweep_age_seconds", "Time since the last successful sweep.", "account", "region"
         )
 
         self._sweep_interval = gauge(
             "trainingjob_sweep_interval_seconds",
-            "Time from one sweep to the next: longer while events tell of changes.",
+            "Interval between sweeps; longer while the event queue delivers state changes.",
             "account",
             "region",
         )
         self._event_messages = counter(
             "trainingjob_event_queue_messages_total",
-            "Messages read from the event queue: told something new, known already, foreign jobs, unreadable.",
+            "Number of event queue messages; outcome: told (new state), known, foreign (unknown job), unreadable.",
             "outcome",
         )
         self._event_errors = counter(
-            "trainingjob_event_queue_errors_total", "Failed calls of the event queue, by class of error.", "kind"
+            "trainingjob_event_queue_errors_total", "Number of failed event queue calls by error class.", "kind"
         )
 
     def aws_call_ended(self, operation: str, seconds: float, error: AwsError | None = None) -> None:
-        """A call of SageMaker was answered, or failed with the error."""
+        """Count one SageMaker call and observe its duration; `error` marks a failed call."""
         self._requests.labels(_SERVICE, _OPERATION_TYPES[operation], operation).inc()
         self._call_seconds.labels(operation).observe(seconds)
         if error is None:
@@ -158,87 +166,87 @@ class Metrics:
         self._call_errors.labels(operation, error.kind.value).inc()
 
     def jobs_are(self, count_by_status: Mapping[str, int]) -> None:
-        """How many jobs of each trainingJobStatus are followed; a status that is not named has none."""
+        """Set the number of running jobs by trainingJobStatus; an absent status has none."""
         self._jobs.clear()
         for status, count in count_by_status.items():
             self._jobs.labels(status).set(count)
 
     def job_ended(self, outcome: str) -> None:
-        """A job was seen to end as Completed, Failed or Stopped."""
+        """Count one job with the final status Completed, Failed or Stopped."""
         self._ended.labels(outcome).inc()
 
     def job_took(self, training_seconds: float, billable_seconds: float) -> None:
-        """So many seconds of an ended job became known."""
+        """Add newly reported seconds of an ended job."""
         self._training_seconds.inc(training_seconds)
         self._billable_seconds.inc(billable_seconds)
 
     def job_waited(self, seconds: float) -> None:
-        """A job had its turn that many seconds after its object was created."""
+        """Observe the seconds from the creation of an object to its CreateTrainingJob call."""
         self._turn_seconds.observe(seconds)
 
     def jobs_wait(self, count: int) -> None:
-        """That many jobs wait for their turn, quota or capacity."""
+        """Set the number of jobs in the create queue."""
         self._waiting.set(count)
 
     def objects_are_passive(self, count: int) -> None:
-        """That many objects are left to another controller."""
+        """Set the number of objects left to another controller."""
         self._passive.set(count)
 
     def queue_is(self, depth: int) -> None:
-        """That many objects are due and have no worker yet."""
+        """Set the number of due objects without a worker."""
         self._queue_depth.set(depth)
 
     def reconciled(self, outcome: str, seconds: float) -> None:
-        """A look at a job took that long; the outcome is one word of a small, fixed set."""
+        """Observe one reconcile; `outcome` is one of a small, fixed set."""
         self._reconcile_seconds.labels(outcome).observe(seconds)
 
     def status_written(self, outcome: str) -> None:
-        """A status write ended; the outcome is one word of a small, fixed set."""
+        """Count one status write; `outcome` is one of a small, fixed set."""
         self._status_writes.labels(outcome).inc()
 
     def event_dropped(self) -> None:
-        """An Event was given up."""
+        """Count one dropped Event."""
         self._events_dropped.inc()
 
     def watch_restarted(self) -> None:
-        """A watch had ended and was started again."""
+        """Count one watch restart."""
         self._watch_restarts.inc()
 
     def namespace_is_served(self, namespace: str, served: bool) -> None:
-        """The namespace can be served now, or not."""
+        """Set the availability of a namespace."""
         self._served.labels(namespace).set(served)
 
     def leading(self, leads: bool) -> None:
-        """This replica may act from now on, or may not."""
+        """Set the leadership of this replica."""
         self._leading.set(leads)
 
     def sweep_ended(self, account: str, region: str, seconds: float, pages: int) -> None:
-        """A sweep of the account and region ended well; its age counts from now."""
+        """Observe one successful sweep of the account and region; resets its age."""
         ended = self._clock()
         self._sweep_seconds.labels(account, region).observe(seconds)
         self._sweep_pages.labels(account, region).inc(pages)
         self._sweep_age.labels(account, region).set_function(lambda: self._clock() - ended)
 
     def sweep_interval_is(self, account: str, region: str, seconds: float) -> None:
-        """That is the time from one sweep of the account and region to the next."""
+        """Set the interval between sweeps of the account and region, in seconds."""
         self._sweep_interval.labels(account, region).set(seconds)
 
     def sweep_rests(self, account: str, region: str) -> None:
-        """No job of the account and region is live, so no sweep is due and none has an age."""
+        """Remove age and interval of an account and region without running jobs."""
         self._sweep_age.remove(account, region)
         self._sweep_interval.remove(account, region)
 
     def event_received(self, outcome: str) -> None:
-        """A message was read from the event queue; the outcome is one word of a small, fixed set."""
+        """Count one event queue message; `outcome` is one of a small, fixed set."""
         self._event_messages.labels(outcome).inc()
 
     def event_queue_failed(self, error: AwsError) -> None:
-        """A call of the event queue failed."""
+        """Count one failed event queue call."""
         self._event_errors.labels(error.kind.value).inc()
 
 
 def _fault(error: AwsError) -> str:
-    """ACK's status_code of an error."""
+    """Return ACK's status_code of an error."""
     if error.code in _MODELLED_ERRORS:
         return _FAULT_OF_CLIENT
     return _FAULT_NO_ANSWER if error.code in _NO_ANSWER else _FAULT_UNKNOWN

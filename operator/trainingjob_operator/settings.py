@@ -1,13 +1,11 @@
-"""What the operator can be told: one frozen value, and the table of flags that it is read from.
+"""Settings: one frozen dataclass and the table of flags that define it.
 
-Here: every flag with its environment variable, default, bounds and help text; the sentences for values that
-can't be taken; ACK's flags that have no meaning here. Not here: reading `os.environ` or a command line (cli.py),
-and anything that the settings lead to (assembly.py).
+Contains every flag with its environment variable, default, bounds and help text, the messages for invalid values, and
+ACK's flags without effect. cli.py reads `os.environ` and the command line; assembly.py applies the settings.
 
-One rule names the environment variables: `--aws-…` is read from the variable of that name, which the AWS SDKs
-share (`AWS_REGION`, `AWS_ENDPOINT_URL`); every other flag from `ACK_` and its name (`--log-level` from
-`ACK_LOG_LEVEL`). A flag wins over its variable; an empty value, as ACK's chart passes for what nobody set,
-counts as not given.
+Environment variables follow one rule: `--aws-…` reads the variable of the same name, shared with the AWS SDKs
+(`AWS_REGION`, `AWS_ENDPOINT_URL`); every other flag reads `ACK_` plus its name (`ACK_LOG_LEVEL` for `--log-level`).
+A flag takes precedence over its variable. An empty value, as ACK's chart passes for unset values, counts as not set.
 """
 
 from __future__ import annotations
@@ -26,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class SettingsError(ValueError):
-    """A value that can't be taken; the text is one sentence that says what to change."""
+    """Invalid value; the message is one sentence with the required change."""
 
 
 class Group(enum.Enum):
-    """The headings of `--help`, in their order."""
+    """Headings of `--help`, in order of display."""
 
     AWS = "AWS"
     KUBERNETES = "Kubernetes"
@@ -40,14 +38,14 @@ class Group(enum.Enum):
 
 
 class Address(NamedTuple):
-    """Where a server listens; an empty host means every interface, port 0 any free port."""
+    """Listen address of a server; an empty host means every interface, port 0 any free port."""
 
     host: str
     port: int
 
 
-# From text to values: each takes the text of a flag or variable and raises ValueError with what it should have
-# been; `read` puts the name of the flag before it.
+# Parsers: each converts the text of a flag or variable, or raises ValueError with the expected form. `read` adds the
+# name of the flag and "must be".
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DURATION = re.compile(r"(?P<amount>[0-9]+(\.[0-9]+)?)(?P<unit>ms|s|m)?")
@@ -64,7 +62,7 @@ _LABEL_SELECTOR = re.compile(rf"{_LABEL_REQUIREMENT}(,{_LABEL_REQUIREMENT})*", r
 _TAG_TEXT = re.compile(r"[\w\s.:/=+@%-]*")
 _TAG_FORMAT = re.compile(r"%[^%\s]*%")
 
-# What --resource-tags may hold in place of a fixed text, with what it becomes. ACK's names.
+# Placeholders in values of --resource-tags and their replacements; ACK's names.
 TAG_FORMATS: Mapping[str, str] = {
     "%CONTROLLER_SERVICE%": "sagemaker",
     "%CONTROLLER_VERSION%": "the version of this operator",
@@ -79,7 +77,7 @@ DEFAULT_RESOURCE_TAGS: tuple[tuple[str, str], ...] = (
     (naming.TAG_NAMESPACE, "%K8S_NAMESPACE%"),
 )
 
-# ACK's names for the levels, and the ones among them that differ in what is logged here.
+# ACK's log levels and their equivalents here.
 _LOG_LEVELS: Mapping[str, str] = {
     "debug": "debug",
     "info": "info",
@@ -117,7 +115,7 @@ def _number(least: float, most: float, unit: str) -> Callable[[str], float]:
             value = float(text)
         except ValueError:
             value = -1.0
-        if not least <= value <= most:  # NaN compares as false and is refused with the rest
+        if not least <= value <= most:  # also rejects NaN, since every comparison with it is false
             raise ValueError(f"a number of {unit} from {least:g} to {most:g}")
         return value
 
@@ -129,7 +127,7 @@ def _duration(least: float, most: float) -> Callable[[str], float]:
         match = _DURATION.fullmatch(text)
         seconds = float(match["amount"]) * _SECONDS_OF[match["unit"]] if match else -1.0
         if not least <= seconds <= most:
-            raise ValueError(f"a time such as 30s, from {least:g}s to {most:g}s")
+            raise ValueError(f"a duration such as 30s, from {least:g}s to {most:g}s")
         return seconds
 
     return parse
@@ -158,7 +156,7 @@ def _endpoint_patterns(text: str) -> tuple[str, ...]:
     try:
         return tuple(pattern if pattern == "*" else _url(pattern) for pattern in patterns)
     except ValueError:
-        raise ValueError("URLs such as https://*.vpce.amazonaws.com, separated by commas, or *") from None
+        raise ValueError("comma-separated URLs such as https://*.vpce.amazonaws.com, or *") from None
 
 
 def _address(text: str) -> Address:
@@ -177,9 +175,9 @@ def _namespace(text: str) -> str:
 def _namespaces(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if not all(_DNS_LABEL.fullmatch(name) for name in names):
-        raise ValueError("names of namespaces, separated by commas")
+        raise ValueError("a comma-separated list of namespace names")
     if len(set(names)) < len(names):
-        raise ValueError("a list that names each namespace once")
+        raise ValueError("a list without duplicate namespaces")
     return names
 
 
@@ -207,10 +205,10 @@ _PLACEHOLDER = re.compile(r"<.*>|my-cluster|your-.*|change-?me|replace-?me|todo|
 def _cluster_id(text: str) -> str:
     if _PLACEHOLDER.fullmatch(text):
         raise ValueError(
-            "a value that no other cluster has, best the uid of its namespace kube-system, for this placeholder"
+            "unique to this cluster, preferably the UID of its namespace kube-system; this value is a placeholder"
         )
     if not re.fullmatch(r"[\w.:/=+@-]{1,128}", text):
-        raise ValueError("up to 128 letters, digits and any of _ . : / = + @ -")
+        raise ValueError("1 to 128 letters, digits and any of _ . : / = + @ -")
     return text
 
 
@@ -225,25 +223,25 @@ def _resource_tags(text: str) -> tuple[tuple[str, str], ...]:
     for item in text.split(","):
         key, equals, value = (part.strip() for part in item.partition("="))
         if not equals or not key or "=" in value:
-            raise ValueError("key=value pairs separated by commas, each with one '='")
+            raise ValueError("comma-separated key=value pairs, each with one '='")
         if key in tags:
-            raise ValueError(f"a list that has the key {key} once")
+            raise ValueError(f"a list without duplicate keys ({key})")
         if key.lower().startswith("aws:"):
-            raise ValueError(f"a list without the key {key}: AWS keeps aws: for itself")
+            raise ValueError(f"a list without the key {key}: AWS reserves the prefix aws:")
         if key.startswith(naming.TAG_PREFIX) and key not in dict(DEFAULT_RESOURCE_TAGS):
-            raise ValueError(f"a list without the key {key}: {naming.TAG_PREFIX} is kept for the proof of ownership")
+            raise ValueError(f"a list without the key {key}: {naming.TAG_PREFIX} is reserved for proof of ownership")
         if len(key) > 128 or len(value) > 256 or not _TAG_TEXT.fullmatch(key + value):
             raise ValueError("keys up to 128 and values up to 256 letters, digits, spaces and any of _ . : / + @ -")
         unknown = [form for form in _TAG_FORMAT.findall(value) if form not in TAG_FORMATS]
         if unknown or "%" in _TAG_FORMAT.sub("", value):
-            raise ValueError(f"a list whose formats are among {', '.join(TAG_FORMATS)}")
+            raise ValueError(f"a list with no placeholders but {', '.join(TAG_FORMATS)}")
         tags[key] = value
     return tuple(tags.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag: how it is called, where else it is read from, what it takes and what it is for."""
+    """One flag: name, aliases, environment variables, parser, default and help text."""
 
     field: str
     group: Group
@@ -260,7 +258,7 @@ class Flag:
 
     @property
     def is_switch(self) -> bool:
-        """A switch needs no value: `--flag` stands for `--flag=true`."""
+        """True for a flag without a mandatory value: `--flag` means `--flag=true`."""
         return self.parse is _yes_or_no
 
     @property
@@ -270,13 +268,13 @@ class Flag:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Environment variables, the first that is set counts."""
+        """Environment variables in order of precedence."""
         return (self.variable, *self.further_variables)
 
 
 def _flag(
     group: Group,
-    help: str,  # noqa: A002 - the word that argparse and every reader use for it
+    help: str,  # noqa: A002 - argparse's name
     parse: Callable[[str], Any],
     *,
     metavar: str = "",
@@ -295,59 +293,59 @@ def _flag(
     return dataclasses.field(default=default, metadata=described)
 
 
-_METRICS_ADDR = Address("0.0.0.0", 8080)  # noqa: S104 - ACK's; Prometheus scrapes from outside the pod
-_HEALTHZ_ADDR = Address("0.0.0.0", 8081)  # noqa: S104 - ACK's; the kubelet asks from outside the pod
+_METRICS_ADDR = Address("0.0.0.0", 8080)  # noqa: S104 - ACK's default; Prometheus scrapes from outside the pod
+_HEALTHZ_ADDR = Address("0.0.0.0", 8081)  # noqa: S104 - ACK's default; the kubelet probes from outside the pod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that can be set; an empty text or tuple means "all" or "the usual". Times are seconds."""
+    """The settings of one process; an empty string or tuple means all, or the default behavior. Times are seconds."""
 
     aws_region: str = _flag(
-        Group.AWS, "Region of jobs whose object and namespace name none.", _region, metavar="REGION"
+        Group.AWS, "Default region, for objects and namespaces without a region annotation.", _region, metavar="REGION"
     )
     aws_endpoint_url: str = _flag(
         Group.AWS,
-        "Endpoint of SageMaker, for a private one or a stand-in; as a variable STS's too, unless that has its own.",
+        "SageMaker endpoint URL. The variable also sets the STS endpoint, unless STS has its own setting.",
         _url,
         metavar="URL",
         default="",
     )
-    aws_identity_endpoint_url: str = _flag(Group.AWS, "Endpoint of STS.", _url, metavar="URL", default="")
+    aws_identity_endpoint_url: str = _flag(Group.AWS, "STS endpoint URL.", _url, metavar="URL", default="")
     allow_unsafe_aws_endpoint_urls: bool = _flag(
-        Group.AWS, "Take endpoints that are not https.", _yes_or_no, default=False
+        Group.AWS, "Allow endpoint URLs without TLS (http).", _yes_or_no, default=False
     )
     allowed_endpoint_urls: tuple[str, ...] = _flag(
         Group.AWS,
-        "Endpoints that the annotation endpoint-url of a namespace may name, as URLs whose host may contain *; "
-        "* alone permits any, as ACK does; none when not given.",
+        "Allowed values of the namespace annotation endpoint-url: URLs with optional * in the host; "
+        "* alone allows any URL, as in ACK; defaults to none.",
         _endpoint_patterns,
         metavar="URL,…",
         default=(),
     )
     enable_carm: bool = _flag(
         Group.AWS,
-        "Serve other accounts, by owner-account-id and the roles of the ConfigMap ack-role-account-map.",
+        "Enable cross-account resource management: annotation owner-account-id with ConfigMap ack-role-account-map.",
         _yes_or_no,
         default=True,
     )
     assume_role_external_id: str = _flag(
         Group.AWS,
-        "External id given when a role of another account is assumed.",
+        "External ID for AssumeRole calls to other accounts.",
         _external_id,
         metavar="ID",
         default="",
     )
     http_client_timeout: float = _flag(
         Group.AWS,
-        "Longest wait for the answer to a reading call; calls that change something always end within 10s.",
+        "Timeout of read-only AWS calls; mutating calls always time out within 10s.",
         _duration(1, 300),
         metavar="TIME",
         default=15.0,
     )
     event_queue_url: str = _flag(
         Group.AWS,
-        "SQS queue with EventBridge's training job events, which wake single jobs within a second.",
+        "SQS queue of EventBridge training job events; each event triggers a reconcile of its job within a second.",
         _url,
         metavar="URL",
         default="",
@@ -355,46 +353,46 @@ class Settings:
 
     watch_namespace: tuple[str, ...] = _flag(
         Group.KUBERNETES,
-        "Namespaces to serve; all when not given.",
+        "Namespaces to watch; defaults to all.",
         _namespaces,
         metavar="NAME,…",
         default=(),
     )
     watch_selectors: str = _flag(
         Group.KUBERNETES,
-        "Label selector of the objects to serve.",
+        "Label selector for the objects to watch.",
         _label_selector,
         metavar="SELECTOR",
         default="",
     )
     adoption_namespaces: tuple[str, ...] = _flag(
         Group.KUBERNETES,
-        "Namespaces whose objects may adopt or read existing jobs; all when not given.",
+        "Namespaces allowed to adopt or observe existing jobs; defaults to all.",
         _namespaces,
         metavar="NAME,…",
         default=(),
     )
     cluster_id: str = _flag(
         Group.KUBERNETES,
-        "What tells this cluster's jobs from another's; the uid of kube-system when not given.",
+        "Cluster ID stored in job tags; defaults to the UID of namespace kube-system.",
         _cluster_id,
         metavar="ID",
         default="",
     )
     system_namespace: str = _flag(
         Group.KUBERNETES,
-        "Namespace of the ConfigMap ack-role-account-map and, unless set otherwise, of the Lease.",
+        "Namespace of ConfigMap ack-role-account-map and, by default, of the Lease.",
         _namespace,
         metavar="NAME",
         default="ack-system",
         further_variables=("K8S_NAMESPACE",),
     )
     enable_leader_election: bool = _flag(
-        Group.KUBERNETES, "Run beside other replicas; the holder of a Lease acts.", _yes_or_no, default=False
+        Group.KUBERNETES, "Enable leader election; only the Lease holder reconciles.", _yes_or_no, default=False
     )
     leader_election_namespace: str = _flag(
         Group.KUBERNETES,
-        "Namespace of the Lease; the system namespace when not given.",
+        "Namespace of the Lease; defaults to --system-namespace.",
         _namespace,
         metavar="NAME",
         default="",
@@ -402,21 +400,21 @@ class Settings:
     )
     override_passive: bool = _flag(
         Group.KUBERNETES,
-        "Act although another controller writes the same objects.",
+        "Reconcile objects even if another controller writes to them.",
         _yes_or_no,
         default=False,
     )
 
     deletion_policy: str = _flag(
         Group.JOBS,
-        "What deleting an object does to its running job: delete stops it, retain lets it run.",
+        "Default deletion policy: delete stops the job of a deleted object, retain keeps it running.",
         _deletion_policy,
         metavar="POLICY",
         default="delete",
     )
     resource_tags: tuple[tuple[str, str], ...] = _flag(
         Group.JOBS,
-        f"Tags of every job; a value may hold {', '.join(TAG_FORMATS)}.",
+        f"Tags added to every job; values support {', '.join(TAG_FORMATS)}.",
         _resource_tags,
         metavar="KEY=VALUE,…",
         default=DEFAULT_RESOURCE_TAGS,
@@ -424,35 +422,35 @@ class Settings:
 
     sweep_seconds: float = _flag(
         Group.PACE,
-        "Time between two looks at all live jobs.",
+        "Interval between sweeps (ListTrainingJobs) of all running jobs.",
         _number(0.1, 3600, "seconds"),
         metavar="SECONDS",
         default=5.0,
     )
     create_tps: float = _flag(
         Group.PACE,
-        "CreateTrainingJob calls a second to begin with, for each account and region.",
-        _number(0.01, 1000, "calls a second"),
+        "Initial CreateTrainingJob rate per account and region, in calls per second.",
+        _number(0.01, 1000, "calls per second"),
         metavar="RATE",
         default=1.0,
     )
     list_tps: float = _flag(
         Group.PACE,
-        "ListTrainingJobs calls a second that last, for each account and region; ten saved up may go at 2 a second.",
-        _number(0.01, 1000, "calls a second"),
+        "Sustained ListTrainingJobs rate per account and region, in calls per second; bursts of ten at 2 per second.",
+        _number(0.01, 1000, "calls per second"),
         metavar="RATE",
         default=1.0,
     )
     describe_tps: float = _flag(
         Group.PACE,
-        "DescribeTrainingJob calls a second to begin with, for each account and region.",
-        _number(0.01, 1000, "calls a second"),
+        "Initial DescribeTrainingJob rate per account and region, in calls per second.",
+        _number(0.01, 1000, "calls per second"),
         metavar="RATE",
         default=5.0,
     )
     max_concurrent_reconciles: int = _flag(
         Group.PACE,
-        "Jobs looked at side by side.",
+        "Maximum number of objects reconciled concurrently.",
         _whole_number(1, 1000),
         metavar="COUNT",
         default=20,
@@ -461,45 +459,43 @@ class Settings:
 
     log_level: str = _flag(
         Group.OBSERVABILITY,
-        "debug, info, warn, error or fatal; libraries never log below info.",
+        "Log level: debug, info, warn, error or fatal; libraries log at info or above.",
         _log_level,
         metavar="LEVEL",
         default="info",
     )
     enable_development_logging: bool = _flag(
-        Group.OBSERVABILITY, "Log lines for people rather than JSON.", _yes_or_no, default=False
+        Group.OBSERVABILITY, "Log plain text instead of JSON.", _yes_or_no, default=False
     )
     metrics_addr: Address = _flag(  # noqa: RUF009 - it returns a dataclasses.field
         Group.OBSERVABILITY,
-        "Where /metrics is served.",
+        "Listen address of /metrics.",
         _address,
         metavar="HOST:PORT",
         default=_METRICS_ADDR,
     )
     healthz_addr: Address = _flag(  # noqa: RUF009 - it returns a dataclasses.field
         Group.OBSERVABILITY,
-        "Where /healthz and /readyz are served.",
+        "Listen address of /healthz and /readyz.",
         _address,
         metavar="HOST:PORT",
         default=_HEALTHZ_ADDR,
     )
 
     def __post_init__(self) -> None:
-        """What one flag demands of another.
+        """Validate flags against each other.
 
-        :raises SettingsError: with a sentence for people
+        :raises SettingsError: one sentence with the required change
         """
         if self.allow_unsafe_aws_endpoint_urls:
             return
         for flag in FLAGS:
             if flag.parse is _url and getattr(self, flag.field).lower().startswith("http:"):
-                raise SettingsError(
-                    f"{flag.name} is not https: give an https URL, or set --allow-unsafe-aws-endpoint-urls."
-                )
+                raise SettingsError(f"{flag.name} must be an https URL unless --allow-unsafe-aws-endpoint-urls is set.")
 
     @property
     def lease_namespace(self) -> str:
-        """Where the Lease of the leader election lives."""
+        """Namespace of the leader election Lease."""
         return self.leader_election_namespace or self.system_namespace
 
 
@@ -509,7 +505,7 @@ FLAGS: tuple[Flag, ...] = tuple(
 
 
 def show(value: object) -> str:
-    """A value as it is given on the command line."""
+    """Format a value as on the command line."""
     match value:
         case Address(host, port):
             return f"{host}:{port}"
@@ -524,7 +520,7 @@ def show(value: object) -> str:
 
 
 def show_given(settings: Settings) -> str:
-    """The flags whose values are not the defaults; the external id, which may be a secret, without its value."""
+    """Format the flags with non-default values; redacts the external ID, a possible secret."""
     given = {flag: getattr(settings, flag.field) for flag in FLAGS}
     return " ".join(
         flag.name if flag.field == "assume_role_external_id" else f"{flag.name}={show(value)}"
@@ -533,26 +529,26 @@ def show_given(settings: Settings) -> str:
     )
 
 
-# ACK's flags that mean nothing here, and why; each is accepted, with a line in the log.
+# ACK's flags without effect here, each with the reason; accepted with a warning in the log.
 IGNORED_FLAGS: Mapping[str, str] = {
-    "--aws-endpoint-use-path-style": "it is about S3, which this operator does not call",
-    "--enable-cross-namespace": "a TrainingJob refers to no other object",
-    "--enable-field-export-reconciler": "FieldExports stay with ACK's controller",
-    "--enable-webhook-server": "there are no webhooks, the CRD itself validates",
-    "--webhook-server-addr": "there are no webhooks, the CRD itself validates",
-    "--feature-gates": "adoption and read-only objects are always on, and there are no other gates",
-    "--reconcile-default-resync-seconds": "the sweep follows every live job, --sweep-seconds sets its pace",
-    "--reconcile-resource-resync-seconds": "the sweep follows every live job, --sweep-seconds sets its pace",
-    "--reconcile-resource-max-concurrent-syncs": "there is one kind, use --max-concurrent-reconciles",
-    "--reconcile-resources": "there is one kind",
+    "--aws-endpoint-use-path-style": "the operator does not call S3",
+    "--enable-cross-namespace": "a TrainingJob references no other object",
+    "--enable-field-export-reconciler": "ACK's controller reconciles FieldExports",
+    "--enable-webhook-server": "the operator has no webhooks; the CRD validates objects",
+    "--webhook-server-addr": "the operator has no webhooks; the CRD validates objects",
+    "--feature-gates": "adoption and read-only objects are always enabled; the operator has no other feature gates",
+    "--reconcile-default-resync-seconds": "the sweep observes every running job; --sweep-seconds sets its interval",
+    "--reconcile-resource-resync-seconds": "the sweep observes every running job; --sweep-seconds sets its interval",
+    "--reconcile-resource-max-concurrent-syncs": "the operator reconciles one kind; use --max-concurrent-reconciles",
+    "--reconcile-resources": "the operator reconciles one kind",
 }
 
 
 def read(given: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
-    """Settings from flags and environment.
+    """Read settings from flags and environment.
 
-    :param given: text by field name, only of flags that were on the command line
-    :raises SettingsError: with a sentence that names the flag or variable and says what to change
+    :param given: text by field name, for flags on the command line only
+    :raises SettingsError: one sentence with the flag or variable and the required change
     """
     values: dict[str, Any] = {}
     for flag in FLAGS:
@@ -563,7 +559,7 @@ def read(given: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
             try:
                 values[flag.field] = flag.parse(text)
             except ValueError as error:
-                raise SettingsError(f"{source} is {text!r}: give {error}.") from None
+                raise SettingsError(f"{source}: invalid value {text!r}: must be {error}.") from None
         elif flag.default is dataclasses.MISSING:
-            raise SettingsError(f"{flag.name} is missing: give it, or set {flag.variable}.")
+            raise SettingsError(f"{flag.name} is required: set the flag, or set {flag.variable}.")
     return Settings(**values)

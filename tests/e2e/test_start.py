@@ -109,7 +109,7 @@ def test_without_a_region_it_names_flag_and_variable(
     operator.start(wait=False)
     assert operator.process.wait(30) == 2
     said = operator.log.read_text()
-    assert said == "trainingjob-operator: --aws-region is missing: give it, or set AWS_REGION.\n"
+    assert said == "trainingjob-operator: --aws-region is required: set the flag, or set AWS_REGION.\n"
 
 
 @pytest.fixture(scope="module")
