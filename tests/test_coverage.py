@@ -50,7 +50,9 @@ def test_a_namespace_without_rights_keeps_no_other_waiting(caplog: pytest.LogCap
             await coverage.survey()
         assert coverage.served == {"a"}
         [sentence] = warnings(caplog)
-        assert sentence.startswith("The operator (system:serviceaccount:ops:operator) may not list trainingjobs")
+        assert sentence.startswith(
+            "The operator (system:serviceaccount:ops:operator) is not allowed to list trainingjobs"
+        )
         assert "in namespace b: apply the roles in deploy/" in sentence
         assert readiness.explain() == []
         assert readiness.notes() == [f"note: {sentence}"]
@@ -75,7 +77,7 @@ def test_a_namespace_that_does_not_exist_is_named_and_watched_all_the_same(caplo
         await coverage.survey()
         assert coverage.state == state, "no reason to begin anew"
         assert warnings(caplog) == [
-            "The namespace b of --watch-namespace does not exist: create it, or remove it there."
+            "Namespace b of --watch-namespace does not exist: create it, or remove it from the flag."
         ]
         assert "namespace b" in readiness.notes()[0]
         assert registry.get_sample_value("trainingjob_namespace_served", {"namespace": "b"}) == 0.0
@@ -162,7 +164,7 @@ def test_a_namespace_whose_roles_went_with_it_is_no_longer_served() -> None:
         discovery.denied = lacks(namespace="b")
         await coverage.survey()
         assert coverage.served == {"a"}
-        assert "a namespace that does not exist gives no right either: b" in coverage.problems
+        assert "rights are also missing if the namespace does not exist: b" in coverage.problems
 
     run(main())
 

@@ -73,10 +73,10 @@ async def test_a_loop_that_stands_still_is_named(process: Process) -> None:
     process.heartbeats.expect("the watch", max_age=100)
     process.heartbeats.expect("the sweep", max_age=30)
     process.clock.now += 31
-    assert await process.healthz() == (503, "the sweep has not gone round for 31 s (at most 30 s)\n")
+    assert await process.healthz() == (503, "Loop the sweep has not iterated for 31 s (limit 30 s)\n")
     process.clock.now += 70
     _, told = await process.healthz()
-    assert [line.split(" has")[0] for line in told.splitlines()] == ["the watch", "the sweep"]
+    assert [line.split(" has")[0] for line in told.splitlines()] == ["Loop the watch", "Loop the sweep"]
 
 
 async def test_a_loop_that_goes_round_again_heals_it(process: Process) -> None:
@@ -134,7 +134,7 @@ async def test_the_chosen_port_is_logged_and_requests_are_not(caplog: pytest.Log
         await get(address, "/metrics")
     assert address.port > 0
     assert [(line.getMessage(), line.__dict__["port"]) for line in caplog.records] == [
-        ("serving metrics", address.port)
+        ("Serving metrics", address.port)
     ]
 
 

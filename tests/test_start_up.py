@@ -62,7 +62,7 @@ def test_each_new_obstacle_is_logged_and_the_pause_grows_to_a_bound(caplog: pyte
     ("error", "sentence"),
     [
         (NotLoggedIn("No usable credentials (x): junk"), "No usable credentials (x): junk: check the kubeconfig"),
-        (Unavailable("refused"), "The API server https://host can't be reached (refused): check the kubeconfig"),
+        (Unavailable("refused"), "Cannot reach the API server https://host (refused): check the kubeconfig"),
     ],
 )
 def test_the_api_server_is_waited_for(error: Unavailable, sentence: str) -> None:
@@ -97,10 +97,10 @@ class Sts:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (ErrorClass.RETRY, "STS at http://sts (AWS_ENDPOINT_URL_STS) does not say"),
-        (ErrorClass.THROTTLED, "STS at http://sts (AWS_ENDPOINT_URL_STS) does not say"),
-        (ErrorClass.CREDENTIALS, "The AWS credentials do not work"),
-        (ErrorClass.DENIED, "The AWS credentials do not work"),
+        (ErrorClass.RETRY, "STS at http://sts (AWS_ENDPOINT_URL_STS) did not answer GetCallerIdentity"),
+        (ErrorClass.THROTTLED, "STS at http://sts (AWS_ENDPOINT_URL_STS) did not answer GetCallerIdentity"),
+        (ErrorClass.CREDENTIALS, "The AWS credentials are invalid"),
+        (ErrorClass.DENIED, "The AWS credentials are invalid"),
     ],
 )
 def test_what_sts_does_not_answer_is_no_fault_of_the_credentials(kind: ErrorClass, words: str) -> None:
@@ -140,7 +140,7 @@ def test_the_cluster_is_known_by_its_flag_or_by_itself() -> None:
             raise Unavailable("no answer")
 
         assert await read_cluster_id("given", away) == "given"
-        with pytest.raises(Obstacle, match="kube-system can't be read: allow it"):
+        with pytest.raises(Obstacle, match="Cannot read namespace kube-system: grant the right"):
             await read_cluster_id("", denied)
         with pytest.raises(Obstacle, match=r"no answer.*--cluster-id"):
             await read_cluster_id("", away)
@@ -156,11 +156,11 @@ def test_a_selector_that_the_api_server_refuses_is_named() -> None:
         async def fail() -> int:
             raise Unavailable("no answer")
 
-        with pytest.raises(Obstacle, match="refuses --watch-selectors=-x/y=z: unable to parse"):
+        with pytest.raises(Obstacle, match="rejects --watch-selectors=-x/y=z: unable to parse"):
             await list_first(refuse, "-x/y=z")
-        with pytest.raises(Obstacle, match="refuses to list the objects"):
+        with pytest.raises(Obstacle, match="rejects the list of TrainingJobs"):
             await list_first(refuse, "")
-        with pytest.raises(Obstacle, match="can't be listed yet: no answer"):
+        with pytest.raises(Obstacle, match="Cannot list TrainingJobs yet: no answer"):
             await list_first(fail, "a=b")
 
     run(main())

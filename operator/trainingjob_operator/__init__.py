@@ -1,1 +1,1 @@
-"""A Kubernetes operator that makes SageMaker TrainingJob objects true and tells the truth about them."""
+"""Kubernetes operator for SageMaker TrainingJob objects."""

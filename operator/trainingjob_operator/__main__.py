@@ -1,4 +1,4 @@
-"""`python -m trainingjob_operator`: the same program as the console script."""
+"""Entry point of `python -m trainingjob_operator`; same program as the console script."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The one place where objects are built, and where the real clock, environment and randomness enter."""
+"""Composition root: builds every object and supplies the real clock, environment and randomness."""
 
 import asyncio
 import contextlib
@@ -65,24 +65,24 @@ from trainingjob_operator.work_queue import WorkQueue
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 1.0
-"""At the end: how long what is under way may take before the Lease is given back."""
+"""Grace period at shutdown for reconciles in flight, before the release of the Lease."""
 GAUGE_SECONDS = 5.0
 LISTEN_SECONDS = 120.0
-"""A round of the event listener takes less: half a minute for messages, a minute's pause after errors."""
+"""Heartbeat limit of the event listener: half a minute of long polling plus a minute of back-off, with a margin."""
 SURVEY_MAX_SECONDS = 300.0
-"""A survey of many namespaces whose every call takes its time."""
+"""Heartbeat limit of the survey: many namespaces, each call up to its timeout."""
 WATCH_SECONDS = BACKOFF_LIMIT + 30.0
-"""A watch that the API server ends again and again pauses so long, and no restart would help."""
+"""Heartbeat limit of the watch: beyond its back-off, since a restart would not help against the API server."""
 STUCK_SECONDS = 120.0
-"""Every worker is stuck when nothing was taken up for so long; a call of AWS may take half a minute."""
+"""Heartbeat limit of the workers without progress on due keys; one AWS call may take half a minute."""
 
 
 class StartError(Exception):
-    """The operator can't run with these flags; the message is one sentence that says what to do."""
+    """The operator cannot run with these flags; the message is one sentence with the required change."""
 
 
 async def run(settings: Settings) -> int:
-    """Run the operator until SIGTERM or SIGINT; the exit code."""
+    """Run the operator until SIGTERM or SIGINT and return the exit code."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,14 +98,14 @@ async def run(settings: Settings) -> int:
     except asyncio.CancelledError:
         return 0
     except StartError as error:
-        log.error("%s", error)  # noqa: TRY400  the sentence says it all
+        log.error("%s", error)  # noqa: TRY400  a traceback adds nothing to the message
     return 1
 
 
 async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of parts
-    """Everything that runs, from the first check to the last release; returns when a loop has ended by itself."""
+    """Check preconditions, start all loops, and shut down in order; returns if a loop terminates unexpectedly."""
     version = metadata.version("trainingjob-operator")
-    log.info("trainingjob-operator %s starts with %s", version, show_given(settings) or "the default of every setting")
+    log.info("Starting trainingjob-operator %s with %s", version, show_given(settings) or "default settings")
     clocks = Clocks(_elapsed, lambda: datetime.now(UTC), random.Random())  # noqa: S311  jitter is no secret
     registry = CollectorRegistry()
     metrics = Metrics(registry, version, clocks.monotonic)
@@ -172,7 +172,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
             await stack.enter_async_context(serve_metrics(settings.metrics_addr, registry))
             await stack.enter_async_context(serve_health(settings.healthz_addr, heartbeats, readiness))
         except OSError as error:
-            raise StartError(f"{error}: choose other addresses (--metrics-addr, --healthz-addr).") from error
+            raise StartError(f"{error}: change --metrics-addr or --healthz-addr.") from error
         loops = _Loops()
         stack.push_async_callback(loops.stop)
 
@@ -183,7 +183,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
         sts = name_sts(settings, os.environ)
         caller = await persist(AWS, lambda: identify(gateways, sts), readiness, clocks)
         where = {"region": settings.aws_region, "cluster_id": cluster_id}
-        log.info("trainingjob-operator %s acts as %s", version, caller.arn, extra=where)
+        log.info("trainingjob-operator %s runs as %s", version, caller.arn, extra=where)
 
         objects = TrainingJobObjects(api)
         reporter = Reporter(objects=objects, jobs=jobs, recorder=recorder, leadership=leadership, metrics=metrics)
@@ -287,7 +287,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
 
 
 async def finish(queue: WorkQueue[Key], elector: Elector | None, recorder: EventRecorder) -> None:
-    """End what is under way, then give back the Lease: the next leader must not meet it."""
+    """Drain reconciles in flight, then release the Lease, so that no call overlaps with the next leader."""
     await queue.drain(FINISH_SECONDS)
     if elector is not None:
         await elector.release()
@@ -295,7 +295,7 @@ async def finish(queue: WorkQueue[Key], elector: Elector | None, recorder: Event
 
 
 class _Loops:
-    """The tasks that run for ever."""
+    """The background tasks of the process; none returns."""
 
     def __init__(self) -> None:
         self.tasks: list[asyncio.Task[None]] = []
@@ -304,10 +304,10 @@ class _Loops:
         self.tasks.append(asyncio.create_task(loop, name=name))
 
     async def until_one_ends(self) -> None:
-        """A loop that ends by itself is a defect, and a fresh process the best answer to it."""
+        """Wait for the first terminated loop; that is a bug, and the process exits for a restart."""
         done, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            log.error("%s has ended", task.get_name(), exc_info=task.exception())
+            log.error("Loop %s terminated unexpectedly", task.get_name(), exc_info=task.exception())
 
     async def stop(self) -> None:
         for task in self.tasks:
@@ -316,7 +316,7 @@ class _Loops:
 
 
 def _rights_beside(settings: Settings) -> tuple[Right, ...]:
-    """What is needed beside the rights on the objects."""
+    """Return the required rights on other kinds than TrainingJob."""
     return (
         *(rights_to_lead(settings.lease_namespace) if settings.enable_leader_election else ()),
         *(() if settings.cluster_id else (right_to_cluster_id(),)),
@@ -346,7 +346,7 @@ def _standing(settings: Settings, caller: CallerIdentity, cluster_id: str, versi
 
 
 def _elapsed() -> float:
-    """Monotonic seconds that go on while the machine sleeps, or a leader that wakes up believes in its Lease."""
+    """Return monotonic seconds including suspend; a leader resumed from suspend must not trust an expired Lease."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -373,7 +373,7 @@ async def _show_gauges(
     metrics: Metrics,
     tick: Callable[[], None],
 ) -> None:
-    """Show how things stand; and vouch for the queue as long as what is due is taken up."""
+    """Update the gauges; `tick` the workers' heartbeat unless due keys make no progress."""
     turnover = -1
     while True:
         if queue.depth == 0 or queue.turnover != turnover or not leadership.is_leading():
@@ -384,7 +384,7 @@ async def _show_gauges(
             if tracked.live is not None:
                 counts[tracked.live.seen.status] = counts.get(tracked.live.seen.status, 0) + 1
         if taken_over := reconciler.count_taken_over():
-            log.info("Took over %d jobs", taken_over)
+            log.info("Took ownership of %d training jobs", taken_over)
         metrics.jobs_are(counts)
         metrics.jobs_wait(len(line))
         metrics.objects_are_passive(reconciler.passive())
@@ -394,7 +394,7 @@ async def _show_gauges(
 
 
 async def _show_account(gateways: Gateways, readiness: Readiness) -> None:
-    """Say in readiness while the operator's credentials are of another account than at its start."""
+    """Add a readiness note while the credentials belong to another account than at startup."""
     while True:
         problem = gateways.account_problem
         readiness.note(AWS, [] if problem is None else [problem])

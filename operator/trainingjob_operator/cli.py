@@ -1,7 +1,6 @@
-"""The program's command line: flags and environment to `Settings`, settings to a running operator.
+"""Command line of the program: argument parsing, `--help` and exit codes.
 
-Here: argument parsing, `--help`, exit codes. Not here: which flags there are and what they take (settings.py), and
-what runs (assembly.py).
+settings.py defines the flags; assembly.py runs the operator.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "trainingjob-operator"
 GARBAGE_THRESHOLD = 20_000
-"""Objects made before Python looks for garbage: by its own 700, half of reading a list goes to looking in vain."""
+"""Allocations between garbage collections; with Python's default of 700, collections take half the time of a list."""
 
 EXIT_USAGE = 2
 
@@ -35,31 +34,31 @@ _logger = logging.getLogger(__name__)
 
 
 class _UsageError(settings.SettingsError):
-    """There is no such command or flag, or it was given without its value."""
+    """Unknown command or flag, or a flag without its value."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises what is wrong in one sentence, without the page of usage before it."""
+    """Raises errors as one sentence, without argparse's usage text."""
 
     def error(self, message: str) -> NoReturn:
         raise _UsageError(f"{message}.")
 
 
 def _explained(flag: settings.Flag) -> str:
-    """The help text with the variables and the default."""
+    """Return the help text with variables and default."""
     facts = [" or ".join(f"${variable}" for variable in flag.variables)]
     if flag.default is dataclasses.MISSING:
         facts.append("required")
     elif settings.show(flag.default):
         facts.append(f"default {settings.show(flag.default)}")
-    return f"{flag.help} [{', '.join(facts)}]".replace("%", "%%")  # argparse formats help texts with %
+    return f"{flag.help} [{', '.join(facts)}]".replace("%", "%%")  # argparse expands % in help texts
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole program; values stay text, so that flags and environment are read by one rule."""
+    """Build the parser; values stay text, since `settings.read` parses flags and environment alike."""
     program = _Parser(
         prog=PROGRAM,
-        description="Makes SageMaker TrainingJob objects true, and tells the truth about them in their status.",
+        description="Kubernetes operator that reconciles TrainingJob objects with Amazon SageMaker training jobs.",
         allow_abbrev=False,
     )
     program.add_argument("--version", action="version", version=f"{PROGRAM} {metadata.version(PROGRAM)}")
@@ -67,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="run the operator, in the cluster or with a kubeconfig",
-        description="Runs the operator until SIGTERM. Each flag can also be given by the variable shown with it.",
+        description="Runs the operator until SIGTERM. Each flag can also be set by its environment variable.",
         usage=f"{PROGRAM} run [flags]",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
@@ -92,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _ensure_home() -> None:
-    """The Kubernetes client asks for the home directory when it is imported; a user without passwd entry has none."""
+    """Set HOME for a user without passwd entry; the Kubernetes client reads the home directory at import."""
     try:
         Path.home()
     except RuntimeError:
@@ -101,9 +100,9 @@ def _ensure_home() -> None:
 
 async def _operate(chosen: Settings) -> int:
     _ensure_home()
-    from trainingjob_operator import assembly  # noqa: PLC0415 - a usage error must not wait for boto3 and Kopf
+    from trainingjob_operator import assembly  # noqa: PLC0415 - usage errors appear without the import time of boto3 and Kopf
 
-    gc.freeze()  # what was imported stays
+    gc.freeze()  # excludes imported modules from collections
     gc.set_threshold(GARBAGE_THRESHOLD)
     return await assembly.run(chosen)
 
@@ -115,10 +114,10 @@ def main(
 ) -> int:
     """Run the program.
 
-    :param argv: the arguments after the program's name; the process's own when not given
-    :param environ: the environment variables; the process's own when not given
-    :param operate: what runs with the settings; the operator unless told otherwise
-    :returns: the exit code: 2 for what can't be taken from the command line or the environment, else that of `operate`
+    :param argv: arguments after the program name; defaults to those of the process
+    :param environ: environment variables; defaults to those of the process
+    :param operate: entry point that takes the settings; defaults to the operator
+    :returns: the exit code: 2 for invalid flags or variables, else that of `operate`
     """
     parser = build_parser()
     try:
@@ -128,10 +127,10 @@ def main(
         if isinstance(error, _UsageError):
             with contextlib.suppress(SystemExit), contextlib.redirect_stdout(sys.stderr):
                 parser.parse_args(["run", "--help"])
-        print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201 - the answer to a person, before there is a log
+        print(f"{PROGRAM}: {error}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return EXIT_USAGE
     log_format.configure(chosen.log_level, sys.stderr, for_people=chosen.enable_development_logging)
     for name, reason in settings.IGNORED_FLAGS.items():
         if name in given:
-            _logger.warning("%s is accepted and ignored: %s", name, reason)
+            _logger.warning("%s is accepted but has no effect: %s", name, reason)
     return asyncio.run(operate(chosen))

@@ -1,4 +1,4 @@
-"""Time and chance, as values that are passed in; assembly.py has the real ones."""
+"""Injected time and randomness; assembly.py supplies the real ones."""
 
 import random
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Monotonic seconds for waiting, wall time for what people read, randomness for staying apart."""
+    """Monotonic seconds for delays, wall time for timestamps, randomness for jitter."""
 
     monotonic: Callable[[], float]
     wall: Callable[[], datetime]

@@ -1,7 +1,7 @@
-"""Which namespaces can be served now: the kind is served, the rights are there, the namespace exists.
+"""Coverage: the namespaces that the operator can serve at the moment.
 
-Asked again every few seconds, because each of it comes and goes. What can't be served is shown in the log (once), in
-readiness and in a metric, and never keeps the other namespaces waiting.
+A namespace needs the CRD, the operator's rights and its own existence; all of them can change, so a survey repeats
+every few seconds. The log (once), /readyz and a metric report each obstacle. No namespace delays another.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from trainingjob_operator.metrics import Metrics
 log = logging.getLogger(__name__)
 
 SURVEY_SECONDS = 3.0
-"""Between two surveys."""
+"""Interval between surveys."""
 DEAF_SECONDS = 30.0
-"""A replica that can't list for so long must not lead."""
+"""Duration of failing lists after which a replica gives up leadership."""
 WATCH = "the watch"
-"""The part of readiness."""
+"""Name of the readiness part."""
 
 NO_KIND = (
     f"The API server does not serve {PLURAL} of {API_VERSION} with a status subresource: "
@@ -31,7 +31,7 @@ NO_KIND = (
 
 
 class Discovers(Protocol):
-    """kube/discovery.py."""
+    """Discovery calls (kube/discovery.py)."""
 
     async def read_schema(self) -> str | None: ...
 
@@ -41,28 +41,28 @@ class Discovers(Protocol):
 
 
 class State(NamedTuple):
-    """What the watch depends on."""
+    """Inputs of the watch; a change restarts it."""
 
     schema: str | None
-    """None while the kind is not served."""
+    """Schema version; None while the API server does not serve the kind."""
     namespaces: frozenset[str]
-    """Those that can be served once the kind is; an empty name stands for all."""
+    """Namespaces without obstacle; the empty name means all namespaces."""
 
 
 class _Finding(NamedTuple):
-    """One namespace."""
+    """Survey result of one namespace."""
 
     lacking: tuple[Right, ...] = ()
     is_absent: bool = False
 
     @property
     def is_obstacle(self) -> bool:
-        """An absent namespace can be watched: its objects are seen once it is created."""
+        """True if a required right is missing. An absent namespace is no obstacle: its watch waits for creation."""
         return any(right.is_needed for right in self.lacking)
 
 
 class Coverage:
-    """Surveys the namespaces to serve; none means all of them, as one."""
+    """Surveys the namespaces to serve; an empty sequence means all namespaces, as one."""
 
     def __init__(
         self,
@@ -75,10 +75,10 @@ class Coverage:
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
-        """Ask nothing yet.
+        """Store the dependencies; makes no call.
 
-        :param beside: further rights, without which nothing is begun to be served
-        :param exists: whether a namespace exists; raises KubeError where that can't be told
+        :param beside: rights on other kinds, required once before the first namespace is served
+        :param exists: existence check of a namespace; raises KubeError if the answer is unknown
         :param clock: monotonic seconds
         """
         self._namespaces = tuple(namespaces) or ("",)
@@ -98,21 +98,21 @@ class Coverage:
 
     @property
     def served(self) -> frozenset[str]:
-        """The namespaces that can be served now."""
+        """Namespaces that the operator can serve at the moment."""
         return frozenset() if self.state.schema is None else self.state.namespaces
 
     @property
     def problems(self) -> str:
-        """What is missing, one sentence each; empty where nothing is."""
+        """Obstacles, one sentence each; empty if there are none."""
         return " ".join(self._sentences)
 
     def can_list(self) -> bool:
-        """Whether what exists is known: it was listed, and lists have not failed for long."""
+        """True after a first list, unless lists have failed for DEAF_SECONDS."""
         since = self._unlistable_since
         return self._listed and bool(self.served) and (since is None or self._clock() < since + DEAF_SECONDS)
 
     def note_list(self, *, succeeded: bool) -> None:
-        """The objects were listed, or none of them could be."""
+        """Record the outcome of a list; `succeeded` is False if every namespace failed."""
         self._listed = self._listed or succeeded
         if succeeded:
             self._unlistable_since = None
@@ -120,17 +120,17 @@ class Coverage:
             self._unlistable_since = self._clock()
 
     async def run(self, tick: Callable[[], None]) -> None:
-        """Survey for ever."""
+        """Survey periodically; never returns."""
         while True:
             await asyncio.sleep(SURVEY_SECONDS)
             tick()
             try:
                 await self.survey()
-            except KubeError as error:  # nothing is known to have changed
-                log.debug("The namespaces can't be surveyed: %s", error)
+            except KubeError as error:  # keeps the last state
+                log.debug("Cannot survey namespaces: %s", error)
 
     async def change_from(self, state: State, seconds: float | None) -> bool:
-        """Wait until the state is another one, for so many seconds at most if any; whether it is."""
+        """Wait until the state differs from `state`, or at most `seconds`; True if it differs."""
         try:
             async with asyncio.timeout(seconds):
                 while self.state == state:
@@ -141,10 +141,7 @@ class Coverage:
         return True
 
     async def survey(self, *, anew: bool = False) -> None:
-        """Find out what can be served; of a namespace that is served, rights are asked for `anew` only.
-
-        Raises KubeError.
-        """
+        """Update the state; checks the rights of served namespaces only if `anew`. Raises KubeError."""
         schema = await self._discovery.read_schema()
         findings = {namespace: await self._find(namespace, anew=anew) for namespace in self._namespaces}
         if any(finding.lacking for finding in findings.values()) and not self._identity:
@@ -157,7 +154,7 @@ class Coverage:
         lacking = () if known is None else known.lacking
         try:
             is_absent = bool(namespace) and not await self._exists(namespace)
-        except Forbidden:  # a missing right, or the namespace went and its roles with it
+        except Forbidden:  # a missing right, or a namespace deleted along with its roles
             is_absent, anew = False, True
         if anew or known is None or lacking:
             rights = [*rights_in(namespace), *self._beside]
@@ -182,13 +179,14 @@ class Coverage:
             self._readiness.wait_for(WATCH, self.problems)
         if state != before:
             if served != self.served:
-                log.info("Served: %s", ", ".join(name or "all namespaces" for name in sorted(self.served)) or "nothing")
+                names = ", ".join(name or "all" for name in sorted(self.served)) or "none"
+                log.info("Namespaces served: %s", names)
             self._changed.set()
 
     def _compose(self) -> list[str]:
         sentences = [] if self.state.schema is not None else [NO_KIND]
         sentences += [
-            f"The namespace {namespace} of --watch-namespace does not exist: create it, or remove it there."
+            f"Namespace {namespace} of --watch-namespace does not exist: create it, or remove it from the flag."
             for namespace, finding in self._findings.items()
             if finding.is_absent
         ]
@@ -198,12 +196,12 @@ class Coverage:
         if lacking:
             operator = f"The operator ({self._identity})" if self._identity else "The operator"
             sentences.append(
-                f"{operator} may not {describe(tuple(lacking))}: apply the roles in deploy/{self._advise()}."
+                f"{operator} is not allowed to {describe(tuple(lacking))}: apply the roles in deploy/{self._advise()}."
             )
         return sentences
 
     def _advise(self) -> str:
-        """What else may mend missing rights."""
+        """Return further advice on missing rights."""
         if self._namespaces == ("",):
             return ", or restrict it with --watch-namespace"
         doubtful = [
@@ -211,4 +209,4 @@ class Coverage:
             for namespace, finding in self._findings.items()
             if any(right.resource == "namespaces" for right in finding.lacking if right.namespace == namespace)
         ]
-        return f" (a namespace that does not exist gives no right either: {', '.join(doubtful)})" if doubtful else ""
+        return f" (rights are also missing if the namespace does not exist: {', '.join(doubtful)})" if doubtful else ""

@@ -1,6 +1,6 @@
-"""Who may act: what the rest of the operator sees of the leader election.
+"""Leadership: the interface of leader election for the rest of the operator.
 
-The election itself is kube/leader.py's; where it is switched off, `AlwaysLeading` stands in.
+kube/leader.py implements the election; `AlwaysLeading` replaces it if leader election is disabled.
 """
 
 import asyncio
@@ -8,25 +8,25 @@ from typing import Protocol
 
 
 class NotLeading(Exception):  # noqa: N818 - a state of this replica rather than an error
-    """A mutating call was about to start that could outlive this replica's leadership; nothing was sent."""
+    """Rejection of a mutating call that could outlive this replica's leadership; nothing was sent."""
 
 
 class Leadership(Protocol):
     term: int
-    """How often this replica has begun to lead; in between another one may have acted."""
+    """Number of terms of this replica; another replica may have acted between two terms."""
 
     def is_leading(self) -> bool:
-        """True while this replica may act; turns False by the clock alone, whatever else is stuck."""
+        """True while this replica is the leader; turns False by the clock alone, even if all else is blocked."""
 
     def fence(self, seconds: float) -> None:
-        """Raise NotLeading unless a call that starts now and takes `seconds` at most ends in this leadership."""
+        """Raise NotLeading unless a call of at most `seconds` from now ends within this leadership."""
 
     async def until(self, leading: bool) -> None:
-        """Wait until this replica leads, or until it does not."""
+        """Wait until this replica leads, or with `leading=False` until it does not."""
 
 
 class AlwaysLeading:
-    """The leadership of an operator that runs alone."""
+    """Leadership of a single replica without election."""
 
     term = 0
 

@@ -1,8 +1,7 @@
-"""What must hold before the operator works, each part tried again until it does.
+"""Preconditions of the operator, each retried until it holds.
 
-A process that ends because AWS or the API server is out of reach, or because something is not installed yet, is only
-started again by its kubelet, later and later. So it stays: alive, not ready, with one sentence that names what is
-missing in the log and in readiness.
+Exiting while AWS or the API server is unreachable, or before the CRD is installed, would only add the kubelet's crash
+back-off. The process therefore stays alive and unready, with one sentence on the missing part in the log and /readyz.
 """
 
 import asyncio
@@ -21,28 +20,28 @@ from trainingjob_operator.settings import Settings
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
-"""Seconds between two tries of one part; doubled from one to the next."""
+"""Seconds between attempts of one part; doubled after each attempt."""
 
 API_SERVER = "the API server"
-CLUSTER = "the identity of the cluster"
+CLUSTER = "the cluster ID"
 AWS = "AWS"
-FIRST_LIST = "the first list of objects"
+FIRST_LIST = "the initial list of TrainingJobs"
 
 T = TypeVar("T")
 
 
-class Obstacle(Exception):  # noqa: N818  a state of affairs that may pass
-    """The part does not hold; the message is one sentence that names what to change."""
+class Obstacle(Exception):  # noqa: N818  a temporary state, not an error
+    """Unmet precondition; the message is one sentence with the required change."""
 
 
 class Identities(Protocol):
-    """Whose credentials these are (aws/gateway.py)."""
+    """Lookup of the caller identity (aws/gateway.py)."""
 
     async def caller_identity(self) -> CallerIdentity: ...
 
 
 async def persist(part: str, attempt: Callable[[], Awaitable[T]], readiness: Readiness, clocks: Clocks) -> T:
-    """The result of the first attempt that meets no Obstacle; each new one is logged."""
+    """Retry `attempt` until it raises no Obstacle and return its result; logs each new Obstacle once."""
     pause, told = FIRST_PAUSE, ""
     while True:
         try:
@@ -62,7 +61,7 @@ async def persist(part: str, attempt: Callable[[], Awaitable[T]], readiness: Rea
 async def await_coverage(
     coverage: Coverage, server: Callable[[], str | None], readiness: Readiness, clocks: Clocks
 ) -> None:
-    """Wait until at least one namespace can be served; `coverage` itself shows why one can't."""
+    """Wait until the operator can serve at least one namespace; `coverage` reports the obstacles."""
     while True:
         await persist(API_SERVER, lambda: _survey(coverage, server), readiness, clocks)
         if coverage.served:
@@ -78,38 +77,38 @@ async def _survey(coverage: Coverage, server: Callable[[], str | None]) -> None:
     except KubeError as error:
         where = f" {server()}" if server() else ""
         raise Obstacle(
-            f"The API server{where} can't be reached ({error}): check the kubeconfig or the pod's service account."
+            f"Cannot reach the API server{where} ({error}): check the kubeconfig or the pod's service account."
         ) from error
 
 
 async def read_cluster_id(given: str, read: Callable[[], Awaitable[str | None]]) -> str:
-    """`--cluster-id`, or what the cluster itself has. Raises Obstacle."""
+    """Return `--cluster-id`, or else the ID read from the cluster. Raises Obstacle."""
     try:
         cluster_id = given or await read()
     except KubeError as error:
-        raise Obstacle(f"The identity of the cluster can't be read ({error}): set --cluster-id.") from error
+        raise Obstacle(f"Cannot read the cluster ID ({error}): set --cluster-id.") from error
     if cluster_id is None:
-        raise Obstacle("The namespace kube-system can't be read: allow it (deploy/), or set --cluster-id.")
+        raise Obstacle("Cannot read namespace kube-system: grant the right (deploy/), or set --cluster-id.")
     return cluster_id
 
 
 async def identify(identities: Identities, endpoint: str) -> CallerIdentity:
-    """Whose credentials these are; `endpoint` names the STS that is asked. Raises Obstacle."""
+    """Return the caller identity; `endpoint` names the STS endpoint in messages. Raises Obstacle."""
     try:
         return await identities.caller_identity()
     except AwsError as error:
         if error.kind in (ErrorClass.RETRY, ErrorClass.THROTTLED):
             raise Obstacle(
-                f"{endpoint} does not say whose credentials these are ({error}): check the network and the endpoint."
+                f"{endpoint} did not answer GetCallerIdentity ({error}): check the network and the endpoint."
             ) from error
         raise Obstacle(
-            f"The AWS credentials do not work ({error}): give the pod a role (IRSA, Pod Identity) or set the AWS_ "
-            "variables of the SDK."
+            f"The AWS credentials are invalid ({error}): assign an IAM role to the pod (IRSA, Pod Identity) or set "
+            "the AWS_ variables of the SDK."
         ) from error
 
 
 def name_sts(settings: Settings, environ: Mapping[str, str]) -> str:
-    """The STS that will be asked, with the flag or variable that chose it."""
+    """Name the STS endpoint, with the flag or variable of its URL."""
     given = {
         "--aws-identity-endpoint-url": settings.aws_identity_endpoint_url,
         "AWS_ENDPOINT_URL_STS": environ.get("AWS_ENDPOINT_URL_STS"),
@@ -120,12 +119,12 @@ def name_sts(settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 async def list_first(list_all: Callable[[], Awaitable[int]], label_selector: str) -> None:
-    """Read who exists. Raises Obstacle."""
+    """List all objects for the first time. Raises Obstacle."""
     try:
         await list_all()
     except Invalid as error:
         if not label_selector:
-            raise Obstacle(f"The API server refuses to list the objects: {error}") from error
-        raise Obstacle(f"The API server refuses --watch-selectors={label_selector}: {error}") from error
+            raise Obstacle(f"The API server rejects the list of TrainingJobs: {error}") from error
+        raise Obstacle(f"The API server rejects --watch-selectors={label_selector}: {error}") from error
     except KubeError as error:
-        raise Obstacle(f"The objects can't be listed yet: {error}") from error
+        raise Obstacle(f"Cannot list TrainingJobs yet: {error}") from error

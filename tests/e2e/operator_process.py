@@ -185,7 +185,7 @@ class OperatorProcess:
     def address(self, what: str) -> str | None:
         """host:port of "metrics" or "health", once it serves there."""
         for line in self.lines():
-            if line.get("msg") == f"serving {what}":
+            if line.get("msg") == f"Serving {what}":
                 return f"{line['host']}:{line['port']}"
         return None
 

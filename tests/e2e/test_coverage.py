@@ -103,7 +103,7 @@ def test_nothing_is_done_in_a_namespace_whose_annotations_may_not_be_read(
     flags = (f"--watch-namespace={namespace}", "--cluster-id=it", "--enable-carm=false")
     jobs = Jobs(partial(control_plane.kubectl, "--namespace", namespace))
     with OperatorProcess(control_plane, sagemaker, tmp_path, *flags, kubeconfig=account) as operator:
-        assert f"may not get namespaces in namespace {namespace}" in operator.ask("readyz")[1]
+        assert f"is not allowed to get namespaces in namespace {namespace}" in operator.ask("readyz")[1]
         jobs.apply(training_job("waits"))
         told = jobs.wait_condition("waits", "ACK.Recoverable")
         assert told["reason"] == "NamespaceUnreadable"

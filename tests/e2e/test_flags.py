@@ -54,9 +54,9 @@ def test_it_takes_what_acks_chart_gives_with_one_line_for_what_means_nothing_her
     sagemaker.plan(seconds=1)
     jobs.apply(training_job("as-ever"))
     jobs.wait_condition("as-ever", "Complete")
-    warned = [line["msg"] for line in operator.lines() if "is accepted and ignored" in line.get("msg", "")]
+    warned = [line["msg"] for line in operator.lines() if "is accepted but has no effect" in line.get("msg", "")]
     assert sorted(line.partition(" ")[0] for line in warned) == sorted(IGNORED_FLAGS)
-    (start,) = [line for line in operator.lines() if " acts as " in line.get("msg", "")]
+    (start,) = [line for line in operator.lines() if " runs as " in line.get("msg", "")]
     assert start["msg"].startswith("trainingjob-operator ")
     assert (start["region"], bool(start["cluster_id"])) == (sagemaker.region, True)
     leases = json.loads(jobs.kubectl("get", "leases", "-o", "json"))["items"]

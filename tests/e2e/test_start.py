@@ -67,7 +67,7 @@ def test_without_credentials_it_says_how_to_give_them(
     with waiting(
         OperatorProcess(control_plane, sagemaker, tmp_path, environment=nothing), "waiting for AWS"
     ) as sentence:
-        assert sentence.startswith("The AWS credentials do not work (NoCredentialsError: ")
+        assert sentence.startswith("The AWS credentials are invalid (NoCredentialsError: ")
         assert "IRSA, Pod Identity" in sentence
 
 
@@ -77,7 +77,7 @@ def test_with_refused_credentials_it_says_why(
     sagemaker.identity(refused_keys={"AKIA123456789012": "InvalidClientTokenId"})
     operator = OperatorProcess(control_plane, sagemaker, tmp_path)
     with waiting(operator, "waiting for AWS") as sentence:
-        assert sentence.startswith("The AWS credentials do not work (InvalidClientTokenId: ")
+        assert sentence.startswith("The AWS credentials are invalid (InvalidClientTokenId: ")
         sagemaker.identity(refused_keys={})
         await_true("it is ready", lambda: operator.ask("readyz")[0] == 200, 30)
 
@@ -87,16 +87,16 @@ def test_when_aws_is_out_of_reach_it_does_not_blame_the_credentials(
 ) -> None:
     nowhere = "--aws-identity-endpoint-url=http://127.0.0.1:1"
     with waiting(OperatorProcess(control_plane, sagemaker, tmp_path, nowhere), "waiting for AWS") as sentence:
-        assert sentence.startswith("STS at http://127.0.0.1:1 (--aws-identity-endpoint-url) does not say")
+        assert sentence.startswith("STS at http://127.0.0.1:1 (--aws-identity-endpoint-url) did not answer")
         assert "EndpointConnectionError" in sentence
-        assert "credentials do not work" not in sentence
+        assert "credentials are invalid" not in sentence
 
 
 def test_aws_may_be_out_of_reach_for_as_long_as_it_likes(new_operator: NewOperator, sagemaker: StandIn) -> None:
     sagemaker.identity(unavailable=4)
     operator = new_operator()
     operator.start()
-    waits = [line for line in operator.lines() if "whose credentials" in str(line["msg"])]
+    waits = [line for line in operator.lines() if "did not answer GetCallerIdentity" in str(line["msg"])]
     assert [line["level"] for line in waits] == ["warn", "debug", "debug", "debug"]
     assert "ServiceUnavailable" in waits[0]["msg"]
     assert f"STS at {sagemaker.url} (AWS_ENDPOINT_URL)" in waits[0]["msg"]
@@ -140,7 +140,7 @@ def test_without_rights_it_says_which_all_at_once_and_for_whom(
     flags = ("--enable-leader-election", f"--system-namespace={namespace}")
     operator = OperatorProcess(control_plane, sagemaker, tmp_path, *flags, kubeconfig=nobody)
     with waiting(operator, "waiting for the watch") as sentence:
-        assert sentence.startswith(f"The operator (system:serviceaccount:{namespace}:default) may not ")
+        assert sentence.startswith(f"The operator (system:serviceaccount:{namespace}:default) is not allowed to ")
         for words in (
             "list/watch/get/patch trainingjobs.sagemaker.services.k8s.aws, patch trainingjobs/status",
             "get namespaces, create events.events.k8s.io in all namespaces",
@@ -159,7 +159,7 @@ def test_without_an_api_server_it_says_what_to_check_before_aws_is_asked(
     nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
     operator = OperatorProcess(control_plane, sagemaker, tmp_path, kubeconfig=nowhere, environment=nobody)
     with waiting(operator, "waiting for the API server") as sentence:
-        assert sentence.startswith("The API server https://127.0.0.1:1 can't be reached (")
+        assert sentence.startswith("Cannot reach the API server https://127.0.0.1:1 (")
         assert "kubeconfig" in sentence
 
 
