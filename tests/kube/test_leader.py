@@ -146,7 +146,7 @@ async def test_a_candidate_names_the_leader_once(
         async with running(candidate):
             await looked(store, turns=10)
     told = [record.getMessage() for record in caplog.records]
-    assert told == ["This replica (a) leads", "This replica stands by: a leads"]
+    assert told == ["Became leader as a", "Standing by; the leader is a"]
 
 
 async def test_who_waits_to_lead_is_not_let_through_by_a_lease_that_ended_before_the_election_looked(
@@ -277,7 +277,7 @@ async def test_leading_ends_with_a_release_that_fails(
         await elector.release()
         assert not elector.is_leading()
         await asyncio.wait_for(tasks[0], 3)
-    assert "could not be given back" in caplog.text
+    assert "Failed to release the Lease" in caplog.text
     assert store.leases[LEASE_NAME]["spec"]["holderIdentity"] == "a"
 
 

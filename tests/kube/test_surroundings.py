@@ -264,7 +264,7 @@ async def test_a_namespace_that_may_not_be_read_is_unknown_and_an_account_map_ab
             await asyncio.sleep(0.2)
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [message.partition(":")[0] for message in warnings] == [
-        "ConfigMaps ack-role-account-map may not be read and count as absent"
+        "ConfigMaps ack-role-account-map cannot be read and count as absent"
     ]
 
 

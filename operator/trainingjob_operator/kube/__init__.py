@@ -1,1 +1,1 @@
-"""The only caller of the API server beside the watch of TrainingJobs."""
+"""Kubernetes API client: all calls to the API server except Kopf's watch of TrainingJobs."""

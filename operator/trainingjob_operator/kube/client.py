@@ -1,9 +1,8 @@
-"""The connection to the API server: credentials, one session, one way to call and one to watch.
+"""Connection to the API server: credentials, one session, one call method and one watch method.
 
-Here the official client's configuration, authentication and session are used, and the errors of HTTP become those of
-errors.py. Bodies are plain dicts: the client's models cost memory and time and know nothing of TrainingJobs. What is
-called is the business of the other modules of this package. Not used, for a reason: the client's `Watch`, which makes
-another session and reconnects by rules of its own.
+Uses the official client's configuration, authentication and session, and converts HTTP errors to those of errors.py.
+Bodies are plain dicts: the client's models cost memory and time and do not cover TrainingJobs. The client's `Watch` is
+not used, since it opens another session and reconnects by rules of its own.
 """
 
 import asyncio
@@ -28,11 +27,11 @@ from kubernetes.aio.config.kube_config import load_kube_config
 from trainingjob_operator.kube.errors import Expired, KubeError, NotLoggedIn, Unavailable, from_answer
 
 READ_SECONDS = 10.0
-"""Limit of a call that reads one object."""
+"""Timeout of a read of one object."""
 WRITE_SECONDS = 8.0
-"""Limit of a call that writes one object; well below the time after which a Lease can be lost."""
+"""Timeout of a write of one object; well below the duration of the Lease."""
 LIST_SECONDS = 30.0
-"""Limit of one page of a list."""
+"""Timeout of one page of a list."""
 CONNECT_SECONDS = 5.0
 PAGE_SIZE = 500
 
@@ -44,12 +43,12 @@ _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class LoginError(Exception):
-    """No credentials: the message says what was tried and what is wrong with it."""
+    """No usable credentials; the message names the sources and the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What another HTTP client needs to reach the API server as this one does."""
+    """Connection parameters of the API server for another HTTP client."""
 
     server: str
     ca_path: str | None
@@ -64,9 +63,9 @@ class Credentials:
 
 
 class Login:
-    """Where the credentials come from: $KUBECONFIG, else the pod's service account, else ~/.kube/config.
+    """Loader of credentials from $KUBECONFIG, else the pod's service account, else ~/.kube/config.
 
-    Each load reads them anew (files, exec plugins).
+    Each load reads files and runs exec plugins anew.
     """
 
     def __init__(self, environ: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> None:
@@ -74,7 +73,7 @@ class Login:
         self._service_account = service_account
 
     async def load(self) -> Credentials:
-        """Raises LoginError."""
+        """Load the credentials. Raises LoginError."""
         configuration, namespace = await self.configure()
         header: str = await configuration.get_api_key_with_prefix("BearerToken") or ""
         scheme, _, token = header.partition(" ")
@@ -91,9 +90,9 @@ class Login:
         )
 
     async def configure(self) -> tuple[Configuration, str | None]:
-        """The official client's configuration, which follows a rotating token file, and the default namespace."""
+        """Load the official client's configuration, including token rotation, and the default namespace."""
         configuration = Configuration()
-        # Otherwise aiohttp reads .netrc and the proxy variables anew for each call, in threads.
+        # Keeps aiohttp from reading .netrc and proxy variables in a thread for each call.
         configuration.client_session_kwargs = {"trust_env": False}
         kubeconfig = self._environ.get("KUBECONFIG")
         try:
@@ -106,23 +105,23 @@ class Login:
             )
             namespace = loader.current_context["context"].get("namespace")
             _check_url(configuration.host)
-        except Exception as error:  # whatever a malformed file makes the client raise
+        except Exception as error:  # a malformed file may raise any exception in the client
             raise self.refuse(_words(error)) from error
         if configuration.host.startswith("https") and not configuration.api_key and not configuration.cert_file:
-            # a plugin that failed; going on as system:anonymous would make every right look missing
-            raise self.refuse("there is neither a token nor a client certificate")
+            # A failed plugin; as system:anonymous every right would appear missing.
+            raise self.refuse("neither a token nor a client certificate")
         configuration.proxy = configuration.proxy or self._find_proxy(configuration.host)
         return configuration, namespace
 
     def _find_proxy(self, url: str) -> str | None:
-        """The proxy for it by HTTPS_PROXY, HTTP_PROXY and NO_PROXY; of two spellings the one in lower case counts."""
+        """Return the proxy by HTTPS_PROXY, HTTP_PROXY and NO_PROXY; lower-case spellings take precedence."""
         variables = sorted(self._environ.items(), key=lambda variable: variable[0].islower())
         proxies = {name.lower()[:-6]: value for name, value in variables if name.lower().endswith("_proxy")}
         parts = urlsplit(url)
         return None if proxy_bypass_environment(parts.netloc, proxies) else proxies.get(parts.scheme) or None
 
     def refuse(self, reason: str) -> LoginError:
-        """The error about credentials that can't be used."""
+        """Build the error for unusable credentials."""
         sources = self._environ.get("KUBECONFIG") or f"{self._service_account} or ~/.kube/config"
         short = " ".join(reason.split())[:300]
         return LoginError(f"No usable credentials for the API server ({sources}): {short}")
@@ -139,7 +138,7 @@ class Login:
 
 
 class ApiServer:
-    """One session for all calls and watches; logs in again when the API server no longer knows the credentials."""
+    """One session for all calls and watches; logs in again after the API server rejects the credentials."""
 
     def __init__(self, login: Login, user_agent: str = "trainingjob-operator") -> None:
         self._login = login
@@ -149,7 +148,7 @@ class ApiServer:
 
     @property
     def url(self) -> str | None:
-        """Where it is; None before the first call."""
+        """URL of the API server; None before the first call."""
         return None if self._client is None else str(self._client.configuration.host)
 
     async def close(self) -> None:
@@ -167,27 +166,27 @@ class ApiServer:
         body: Mapping[str, Any] | None = None,
         content_type: str = JSON,
     ) -> dict[str, Any]:
-        """Send one request and return the object of its answer.
+        """Send one request and return the object in its response.
 
-        `seconds` limits all of it, from waiting for a connection to the last byte. `path` is absolute and already
-        quoted. Raises KubeError.
+        `seconds` is the timeout of the whole call, from connecting to the last byte. `path` is absolute and quoted.
+        Raises KubeError.
         """
         limits = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS)
         try:
-            async with asyncio.timeout(seconds):  # around a login too, which may run a plugin
+            async with asyncio.timeout(seconds):  # includes a login, possibly with an exec plugin
                 response = await self._send(method, path, query or {}, body, content_type, limits)
                 answer: object = json.loads(await response.response.read())
         except (*_TRANSPORT, ValueError) as error:
             raise Unavailable(f"{method} {path}: {_words(error)}") from error
         if not isinstance(answer, dict):
-            raise Unavailable(f"{method} {path}: the answer is no object")
+            raise Unavailable(f"{method} {path}: the response is not a JSON object")
         return answer
 
     async def pages(self, path: str, *, query: Mapping[str, str], size: int) -> AsyncIterator[dict[str, Any]]:
-        """List a collection in pages of at most `size` items, each as the API server gives it.
+        """List a collection in pages of at most `size` items, in the API server's format.
 
-        A list that outlives the API server's history goes on at its next key from a newer state: no item comes twice,
-        what is created or deleted meanwhile may be shown or not, and a watch must start at the first page's version.
+        After its resourceVersion expires, the list continues at the next key from a newer state: no item repeats,
+        concurrent creations and deletions may or may not appear, and a watch must start at the first page's version.
         """
         query = {**query, "limit": str(size)}
         while True:
@@ -208,9 +207,9 @@ class ApiServer:
     async def watch(
         self, path: str, *, query: Mapping[str, str], silence: float
     ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-        """Open a watch; the events are those of the API server as they are, bookmarks among them.
+        """Open a watch; yields the API server's events unchanged, bookmarks included.
 
-        The events end when the API server ends the watch. An ERROR event and a silence of more than `silence`
+        The iterator ends when the API server ends the watch. An ERROR event and a silence of more than `silence`
         seconds raise a KubeError.
         """
         limits = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=silence)
@@ -233,17 +232,17 @@ class ApiServer:
         content_type: str,
         limits: aiohttp.ClientTimeout,
     ) -> RESTResponse:
-        """A good answer, its body not read yet."""
+        """Send a request and return a successful response with unread body."""
         client = await self._connected(None)
         try:
             response = await _request(client, method, path, query, body, content_type, limits)
         except aiohttp.ClientConnectionError as error:
-            # Another call has logged in again and closed this session, before the request could be sent.
+            # A concurrent call logged in again and closed this session before the request was sent.
             if client is self._client or type(error) is not aiohttp.ClientConnectionError:
                 raise
             client = await self._connected(None)
             response = await _request(client, method, path, query, body, content_type, limits)
-        if response.status == 401:  # expired or rotated: once more with what can be read now
+        if response.status == 401:  # expired or rotated credentials: retry once with fresh ones
             response.response.release()
             client = await self._connected(client)
             response = await _request(client, method, path, query, body, content_type, limits)
@@ -252,7 +251,7 @@ class ApiServer:
         return response
 
     async def _connected(self, refused: ApiClient | None) -> ApiClient:
-        """The current session, a new one in place of a `refused` one."""
+        """Return the current session, or a new one if it is `refused`."""
         async with self._logging_in:
             if self._client is None or self._client is refused:
                 try:
@@ -260,7 +259,7 @@ class ApiServer:
                     client = ApiClient(configuration)
                 except LoginError as error:
                     raise NotLoggedIn(str(error)) from error
-                except (OSError, ValueError) as error:  # a certificate that is being replaced, or is none
+                except (OSError, ValueError) as error:  # a certificate in replacement, or an invalid one
                     raise NotLoggedIn(str(self._login.refuse(_words(error)))) from error
                 client.user_agent = self._user_agent
                 await self.close()
@@ -278,14 +277,14 @@ async def _request(
     limits: aiohttp.ClientTimeout,
 ) -> RESTResponse:
     try:
-        # without the body, which the client would only copy item by item
+        # Excludes the body, since the client would copy it item by item.
         method, url, headers, _, _ = await client.param_serialize(
             method, path, query_params=dict(query), header_params={"Accept": JSON}, auth_settings=["BearerToken"]
         )
         headers["Content-Type"] = content_type
         return await client.call_api(method, url, headers, body, _request_timeout=limits)
     except (ConfigException, RuntimeError) as error:
-        # a token file that is empty for a moment; a session that was closed, at exit or by a new login
+        # An empty token file during rotation, or a session closed at exit or by a new login.
         raise Unavailable(f"{method} {path}: {error}") from error
 
 
@@ -306,7 +305,7 @@ async def _events(path: str, response: aiohttp.ClientResponse) -> AsyncIterator[
 def _find_kubeconfig(given: str | None) -> str:
     path = given or str(Path.home() / ".kube" / "config")
     if not any(Path(one).is_file() for one in path.split(os.pathsep)):
-        raise FileNotFoundError("there is no such file")
+        raise FileNotFoundError("no such file")
     return path
 
 

@@ -1,4 +1,4 @@
-"""What the API server serves, as whom it knows the operator, and what it allows."""
+"""Discovery: kinds served by the API server, the operator's user name, and its rights."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -12,25 +12,25 @@ from trainingjob_operator.kube.objects import API_VERSION, GROUP, PLURAL
 from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 
 SIDE_BY_SIDE = 8
-"""Access reviews under way at the same time."""
+"""Maximum number of concurrent access reviews."""
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One verb on one resource; an empty namespace means all of them, an empty name any."""
+    """One verb on one resource; an empty namespace means all namespaces, an empty name any name."""
 
     verb: str
     resource: str
-    """The plural, with the subresource if there is one: `trainingjobs/status`."""
+    """Plural, with an optional subresource: `trainingjobs/status`."""
     group: str = ""
     namespace: str = ""
     name: str = ""
     is_needed: bool = True
-    """False where the operator works without, and worse."""
+    """False for an optional right; the operator degrades without it."""
 
 
 def rights_in(namespace: str) -> tuple[Right, ...]:
-    """What it takes to serve the objects of a namespace, or of all."""
+    """Return the rights required to serve a namespace; the empty name means all namespaces."""
     return (
         *(Right(verb, PLURAL, GROUP, namespace) for verb in ("list", "watch", "get", "patch")),
         Right("patch", f"{PLURAL}/status", GROUP, namespace),
@@ -40,7 +40,7 @@ def rights_in(namespace: str) -> tuple[Right, ...]:
 
 
 def rights_to_lead(namespace: str) -> tuple[Right, ...]:
-    """What the leader election needs in the namespace of its Lease."""
+    """Return the rights required for leader election in the namespace of the Lease."""
     leases = ("leases", "coordination.k8s.io", namespace)
     return (Right("create", *leases), Right("get", *leases, LEASE_NAME), Right("update", *leases, LEASE_NAME))
 
@@ -54,7 +54,7 @@ def right_to_account_map(namespace: str) -> Right:
 
 
 def describe(rights: Sequence[Right]) -> str:
-    """The rights in words, those of one place and resource together."""
+    """Format rights as text, grouped by namespace and resource."""
     places: dict[str, dict[str, list[str]]] = {}
     for right in rights:
         name = f" {right.name}" if right.name and right.name != right.namespace else ""
@@ -72,7 +72,7 @@ class Discovery:
         self._api = api
 
     async def read_schema(self) -> str | None:
-        """What changes with the schema of the kind; None where the kind is not served. Raises KubeError."""
+        """Return a version of the kind's schema; None if the API server does not serve the kind. Raises KubeError."""
         try:
             version = await self._api.call("GET", f"/apis/{API_VERSION}", seconds=READ_SECONDS)
         except NotFound:
@@ -85,10 +85,10 @@ class Discovery:
         except (Forbidden, NotFound):
             return ""
         entry = (index.get("paths") or {}).get(f"apis/{API_VERSION}") or {}
-        return str(entry.get("serverRelativeURL") or "")  # it holds a hash
+        return str(entry.get("serverRelativeURL") or "")  # includes a hash of the schema
 
     async def find_missing(self, rights: Iterable[Right]) -> list[Right]:
-        """Those that the operator does not have. Raises KubeError."""
+        """Return the missing rights of `rights`. Raises KubeError."""
         rights = list(rights)
         slots = asyncio.Semaphore(SIDE_BY_SIDE)
 
@@ -100,7 +100,7 @@ class Discovery:
         return [right for right, allowed in zip(rights, answers, strict=True) if not allowed]
 
     async def read_identity(self) -> str:
-        """The user name by which the API server knows the operator; empty where it does not say. Raises KubeError."""
+        """Return the operator's user name; empty without SelfSubjectReview. Raises KubeError."""
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
         try:
@@ -127,6 +127,6 @@ class Discovery:
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         try:
             answer = await self._api.call("POST", path, body=review, seconds=READ_SECONDS)
-        except Forbidden:  # whether it is allowed can't be asked: the call itself will show
+        except Forbidden:  # access reviews are forbidden; the call itself reveals a missing right
             return True
         return bool(answer["status"]["allowed"])

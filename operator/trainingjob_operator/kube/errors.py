@@ -1,29 +1,29 @@
-"""What a call to the API server may raise, and nothing else.
+"""Errors of calls to the API server; calls raise no others.
 
     KubeError
-    ├── Conflict            409: somebody wrote first, or another object has the name now; read again
+    ├── Conflict            409: concurrent write, or the name belongs to another object; read again
     │   └── AlreadyExists   409 on create
     ├── NotFound            404: no such object, or no such kind
-    ├── Forbidden           403: the operator's role does not allow it, or an admission rule refused
-    ├── Invalid             400, 405, 413, 415, 422: the same request will never be taken
-    ├── Expired             410: the watch or the list must start again
-    └── Unavailable         429, 5xx, 401 after a fresh login, no connection, time-out, unreadable answer: again later
-        └── NotLoggedIn     no usable credentials: nothing was sent
+    ├── Forbidden           403: missing RBAC right, or rejection by an admission rule
+    ├── Invalid             400, 405, 413, 415, 422: permanent rejection of this request
+    ├── Expired             410: restart the watch or the list
+    └── Unavailable         429, 5xx, 401 after a fresh login, no connection, timeout, unreadable response: retry
+        └── NotLoggedIn     no usable credentials; nothing was sent
 
-Messages are the API server's own words and never hold what was sent.
+Messages come from the API server and never contain the request body.
 """
 
-# ruff: noqa: N818 - the names are the API server's own words for what happened
+# ruff: noqa: N818 - the names are reasons of the API server
 import json
 from collections.abc import Mapping
 from typing import Any
 
 DEFAULT_RETRY_AFTER = 1.0
-"""Seconds before another try where the API server names none."""
+"""Seconds before a retry without Retry-After header."""
 
 
 class KubeError(Exception):
-    """`reason` is the API server's word for it, such as AlreadyExists; empty where it gave none."""
+    """Base class; `reason` is the reason in the API server's Status, such as AlreadyExists, or empty."""
 
     def __init__(self, message: str, *, reason: str = "") -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class NotFound(KubeError):
 class Forbidden(KubeError):
     @property
     def namespace_terminating(self) -> bool:
-        """True where the namespace is going away: nothing new can be created in it."""
+        """True for a create in a namespace in deletion."""
         return self.reason == "NamespaceTerminating"
 
 
@@ -54,7 +54,7 @@ class Invalid(KubeError):
 
 
 class Expired(KubeError):
-    """`continue_token` goes on with the list at its next key from a newer state; empty where there is none."""
+    """Expired list or watch; `continue_token`, unless empty, continues a list at its next key from a newer state."""
 
     def __init__(self, message: str, *, reason: str = "", continue_token: str = "") -> None:
         super().__init__(message, reason=reason)
@@ -62,7 +62,7 @@ class Expired(KubeError):
 
 
 class Unavailable(KubeError):
-    """`retry_after`: seconds, the API server's Retry-After where it gave one."""
+    """Temporary failure; `retry_after` is in seconds, from the Retry-After header if present."""
 
     def __init__(self, message: str, *, reason: str = "", retry_after: float = DEFAULT_RETRY_AFTER) -> None:
         super().__init__(message, reason=reason)
@@ -70,7 +70,7 @@ class Unavailable(KubeError):
 
 
 class NotLoggedIn(Unavailable):
-    """No credentials that could be used; nothing was sent."""
+    """No usable credentials; nothing was sent."""
 
 
 _BY_STATUS: Mapping[int, type[KubeError]] = {
@@ -86,7 +86,7 @@ _BY_STATUS: Mapping[int, type[KubeError]] = {
 
 
 def from_answer(http_status: int, body: bytes | Mapping[str, Any], retry_after: str | None = None) -> KubeError:
-    """The error of an answer: its HTTP status, its body (a v1 Status, or not), its Retry-After header in seconds."""
+    """Build the error of a response from its HTTP status, body (usually a v1 Status) and Retry-After in seconds."""
     status = body if isinstance(body, Mapping) else _parse(body)
     message = str(status.get("message") or f"HTTP {http_status}")
     reason = str(status.get("reason") or "")
@@ -103,7 +103,7 @@ def from_answer(http_status: int, body: bytes | Mapping[str, Any], retry_after: 
     if kind is Conflict and reason == "AlreadyExists":
         return AlreadyExists(message, reason=reason)
     if kind is Invalid and any(cause.get("field") == "metadata.uid" for cause in causes):
-        return Conflict(message, reason=reason)  # the name belongs to another object now
+        return Conflict(message, reason=reason)  # the name now belongs to another object
     if kind is Forbidden and any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         reason = "NamespaceTerminating"
     return kind(message, reason=reason)
@@ -112,7 +112,7 @@ def from_answer(http_status: int, body: bytes | Mapping[str, Any], retry_after: 
 def _parse(body: bytes) -> Mapping[str, Any]:
     try:
         status = json.loads(body)
-    except ValueError:  # a proxy's page, or the API server's plain "404 page not found"
+    except ValueError:  # a proxy's error page, or the API server's plain "404 page not found"
         return {}
     return status if isinstance(status, Mapping) else {}
 
@@ -120,5 +120,5 @@ def _parse(body: bytes) -> Mapping[str, Any]:
 def _seconds(value: object) -> float:
     try:
         return max(0.0, float(str(value)))
-    except ValueError:  # none given, or a date, which the API server never sends
+    except ValueError:  # absent, or a date, never sent by the API server
         return DEFAULT_RETRY_AFTER

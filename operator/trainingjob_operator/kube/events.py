@@ -1,6 +1,6 @@
-"""Kubernetes Events, posted in the background: a reconcile never waits for one.
+"""Event recorder: posts Kubernetes Events in the background, without delaying reconciles.
 
-What is worth an Event and its words are decided in logic/events.py.
+logic/events.py decides on Events and their messages.
 """
 
 import asyncio
@@ -21,30 +21,30 @@ log = logging.getLogger(__name__)
 
 COMPONENT = "trainingjob-operator"
 ACTION = "Reconcile"
-"""The API server requires one; no other is taken."""
+"""Value of the required field `action`, the same for every Event."""
 INTERNAL_ERROR = "InternalError"
-"""The API server's reason where a webhook could not be asked, among others."""
+"""The API server's reason for a failing webhook, among other errors."""
 MESSAGE_LIMIT = 1024
-"""Bytes of a message that the API server takes."""
+"""Maximum length of `note` in bytes, by API validation."""
 INSTANCE_LIMIT = 128
-"""Characters of a reporting instance that it takes."""
+"""Maximum length of `reportingInstance` in characters, by API validation."""
 NAME_LIMIT = 253
-"""Characters of an object's name that it takes."""
+"""Maximum length of an object name in characters, by API validation."""
 TICK = timedelta(microseconds=1)
 """The precision of `eventTime`."""
 RETRY_LIMIT = 30.0
-"""Seconds between two tries at most, while the API server is away."""
+"""Maximum back-off in seconds while the API server is unavailable."""
 YIELDING = 4.0
-"""So much slower they are posted while more pressing work waits for the same API server."""
+"""Slowdown factor while reconciles wait for the same API server."""
 MOST_FAILURES = 3
-"""So often the API server may answer with an error of its own, as where a webhook fails, until an Event is given up."""
+"""Internal errors of the API server, such as failing webhooks, before an Event is dropped."""
 IN_FLIGHT = 4
-"""So many Events are posted side by side: one by one they would fall behind a busy API server."""
+"""Number of Events posted concurrently; sequential posts would fall behind a busy API server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The TrainingJob that an Event is about."""
+    """TrainingJob of an Event."""
 
     namespace: str
     name: str
@@ -53,7 +53,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """An Event that waits, in less memory than as the object that it becomes."""
+    """Queued Event, in a compact form until it is posted."""
 
     subject: Subject
     kind: str
@@ -63,12 +63,12 @@ class _Record:
     order: str
     moment: datetime
     failures: int = 0
-    """How often the API server answered with an error of its own."""
+    """Number of internal errors of the API server."""
 
     def compose(self, instance: str) -> dict[str, Any]:
-        """The object that is posted."""
+        """Build the Event object."""
         subject, message = self.subject, self.message
-        # Event lists come in the order of their names, and `kubectl describe` sorts by a time that this API lacks.
+        # The API lists Events by name, and `kubectl describe` sorts by a timestamp missing in events.k8s.io/v1.
         digest = hashlib.sha256(f"{subject.uid}/{self.key}".encode()).hexdigest()[:16]
         suffix = f".{self.order}{digest}"
         if len(message.encode()) > MESSAGE_LIMIT:
@@ -98,14 +98,13 @@ class _Record:
 
 
 class EventRecorder:
-    """A bounded queue, from which `run` posts at most `burst` at once and `per_second` lasting, less while `is_busy`.
+    """Bounded queue of Events; `run` posts `per_second` with bursts of `burst`, and fewer while `is_busy`.
 
-    The limits are for thousands of jobs that are applied at once: each is worth eight Events or so in its life, and
-    what brings the jobs about has to come first, as long as the queue is less than half full.
+    The limits cover thousands of concurrent jobs with about eight Events each. Reconciles take precedence over Events
+    until the queue is half full.
 
-    The name of an Event follows from the object's uid and the caller's key and order, so that what is recorded again
-    after a crash exists already. When the queue is full the oldest Event is dropped and `dropped` called.
-    `instance` names this process to readers of its Events.
+    The name of an Event is a hash of the object's UID and the caller's key and order, so recording is idempotent across
+    restarts. A full queue drops its oldest Event and calls `dropped`. `instance` is the reporting instance of Events.
     """
 
     def __init__(
@@ -138,18 +137,18 @@ class EventRecorder:
         self._emptied = asyncio.Event()
         self._emptied.set()
         self._posting = 0
-        self._full_at = clock()  # when the token bucket will be full; every token taken moves it on
+        self._full_at = clock()  # time at which the token bucket is full; every token moves it on
         self._denial_logged = False
 
     def record(self, subject: Subject, kind: str, reason: str, message: str, key: str, order: str = "") -> None:
         """Queue one Event.
 
         :param kind: Normal or Warning
-        :param key: tells it from the object's other Events
-        :param order: sorts it, as text, among the object's other Events; letters and digits as in names of objects
+        :param key: unique among the Events of the object
+        :param order: sort key, as text, among the Events of the object; characters of object names
         """
         moment = self._now()
-        if moment <= self._last_moment < moment + timedelta(seconds=1):  # else the clock was set back
+        if moment <= self._last_moment < moment + timedelta(seconds=1):  # beyond a second the clock was set back
             moment = self._last_moment + TICK
         self._last_moment = moment
         if len(self._queue) >= self._capacity:
@@ -174,7 +173,7 @@ class EventRecorder:
                 await self._post(event)
             except Unavailable as error:
                 failures += 1
-                if error.reason == INTERNAL_ERROR:  # it may be of this one alone: the others need not wait for long
+                if error.reason == INTERNAL_ERROR:  # possibly specific to this Event; keep the back-off short
                     event, failures = replace(event, failures=event.failures + 1), 1
                 if event.failures < MOST_FAILURES and len(self._queue) < self._capacity:
                     self._queue.append(event)
@@ -182,7 +181,7 @@ class EventRecorder:
                 else:
                     self._dropped()
                 backoff = min(RETRY_LIMIT, 0.5 * 2.0 ** min(failures, 16)) * self._jitter.uniform(0.5, 1.0)
-                log.debug("Events wait for the API server: %s", error)
+                log.debug("Cannot post Events, backing off: %s", error)
                 await asyncio.sleep(max(error.retry_after, backoff))
             else:
                 failures = 0
@@ -192,11 +191,11 @@ class EventRecorder:
                 self._emptied.set()
 
     async def _take(self) -> _Record:
-        """The oldest Event, once there is one and the rate lets it out."""
+        """Wait for an Event and for the rate limit; returns the oldest Event."""
         while True:
             await self._filled.wait()
             if not self._queue:
-                continue  # all that waited were woken, and another was quicker
+                continue  # another poster took the Event
             wait = self._full_at - (self._burst - 1) * self._interval - self._clock()
             if wait > 0:
                 await asyncio.sleep(wait)
@@ -210,11 +209,11 @@ class EventRecorder:
             return event
 
     async def flush(self, seconds: float) -> None:
-        """Give the queue at most that long to empty, before `run` is cancelled."""
+        """Wait up to `seconds` for an empty queue, before the cancellation of `run`."""
         try:
             await asyncio.wait_for(self._emptied.wait(), seconds)
         except TimeoutError:
-            log.warning("%d Events were not posted before the end", len(self._queue))
+            log.warning("Shutdown with %d Events not posted", len(self._queue))
 
     async def _post(self, event: _Record) -> None:
         path = f"/apis/events.k8s.io/v1/namespaces/{event.subject.namespace}/events"
@@ -227,9 +226,9 @@ class EventRecorder:
             raise
         except Forbidden as error:
             if error.namespace_terminating or self._denial_logged:
-                log.debug("An Event was refused: %s", error)
+                log.debug("The API server rejected an Event: %s", error)
             else:
                 self._denial_logged = True
-                log.warning("Events can't be posted without the right to create events.events.k8s.io: %s", error)
+                log.warning("Cannot post Events; grant the right to create events.events.k8s.io: %s", error)
         except KubeError as error:
-            log.debug("An Event was refused: %s", error)
+            log.debug("The API server rejected an Event: %s", error)

@@ -1,9 +1,9 @@
 """Leader election on a Lease of coordination.k8s.io/v1.
 
-All spans (`Timing`) are counted by this process's own clock, never by comparing the times of two machines. A renewal
-counts from the moment it was sent, so the Lease can't be lost before that moment + `lease`. `fence` holds mutating
-calls to that: one is let through only if its time limit ends before. The official client's own elector goes on leading
-through a connection error, has no deadline for a renewal and compares wall clocks.
+This process measures all durations (`Timing`) by its own clock and never compares clocks of two machines. A renewal
+counts from the time of its request, so the Lease cannot be lost before that time + `lease`. `fence` allows a mutating
+call only if its timeout ends before. The official client's elector keeps leading through connection errors, has no
+renew deadline and compares wall clocks.
 """
 
 import asyncio
@@ -22,37 +22,37 @@ log = logging.getLogger(__name__)
 
 LEASE_NAME = "trainingjob-operator.sagemaker.services.k8s.aws"
 RELEASE = 2.0
-"""Seconds for giving the Lease back at exit."""
+"""Timeout in seconds for the release of the Lease at exit."""
 
 Lease = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds."""
+    """Durations of the election, in seconds."""
 
     lease: float = 15.0
-    """Others may take the Lease when they have seen it unchanged for so long."""
+    """Lease duration: candidates may take a Lease without renewal for this long."""
     renew: float = 10.0
-    """A leader whose last good renewal was sent longer ago leads no more."""
+    """Renew deadline: the leader steps down without a successful renewal for this long."""
     retry: float = 2.0
-    """Between two renewals."""
+    """Interval between renewals."""
     look: float = 1.0
-    """Between two looks of a candidate."""
+    """Interval between reads of a candidate."""
     call: float = 4.0
-    """For one call at most, so that a renewal that hangs leaves time for another."""
+    """Timeout of one call; a hanging renewal leaves time for another one."""
 
 
 DEFAULT_TIMING = Timing()
 
 
 class Elector:
-    """One candidate. `run` campaigns and leads until it is cancelled, which keeps the Lease, or `release`d.
+    """One candidate. `run` campaigns and leads until cancellation, without releasing the Lease, or until `release`.
 
-    `identity` belongs to this process alone, never to the next one of the same pod.
-    `clock` must count while the machine sleeps (CLOCK_BOOTTIME), or a leader that wakes up believes in its Lease.
-    `now` only fills the times that people read in the Lease.
-    `may_lead` is false while this replica could do nothing with the Lease: it neither takes nor keeps it then.
+    `identity` is unique to this process, also among processes of the same pod.
+    `clock` must include suspend (CLOCK_BOOTTIME), so that a resumed leader does not trust an expired Lease.
+    `now` supplies the timestamps in the Lease, for display only.
+    `may_lead` is false while this replica cannot work: it neither acquires nor renews the Lease.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Elector:
         self._timing = timing
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._lease: Lease | None = None
-        self._seen: tuple[object, float] | None = None  # a foreign holder's record, and when it was first seen
-        self._renewed_at: float | None = None  # when the renewal that made or kept us leader was sent
+        self._seen: tuple[object, float] | None = None  # another holder's record and the time of its first observation
+        self._renewed_at: float | None = None  # send time of the last successful renewal while leading
         self._released = False
         self._standing_by_for = ""
         self._troubled = False
@@ -90,20 +90,20 @@ class Elector:
         self._waits.set()
         self.term = 0
         self.heartbeat = clock()
-        """When the loop last turned, by `clock`; at most three calls and a pause ago, API server or not."""
+        """Time of the last iteration, by `clock`; at most three calls and a pause ago, even without API server."""
 
     def is_leading(self) -> bool:
         return self._renewed_at is not None and self._clock() < self._renewed_at + self._timing.renew
 
     def fence(self, seconds: float) -> None:
-        """Raise NotLeading unless a call of at most `seconds` that starts now ends before the Lease can be lost."""
+        """Raise NotLeading unless a call of at most `seconds` from now ends before the Lease can be lost."""
         if self._renewed_at is None or not self.is_leading():
-            raise NotLeading("this replica does not lead")
+            raise NotLeading("this replica is not the leader")
         if self._clock() + seconds > self._renewed_at + self._timing.lease:
             raise NotLeading("the Lease was not renewed recently enough for this call")
 
     async def until(self, leading: bool) -> None:
-        self._notice_end()  # the election may not have had its turn since
+        self._notice_end()  # `run` may not have iterated since
         await (self._leads if leading else self._waits).wait()
 
     async def run(self) -> None:
@@ -117,19 +117,19 @@ class Elector:
             self._settle(None)
 
     async def release(self) -> None:
-        """Lead no more, at once, and give the Lease back so that the next candidate need not wait for its end.
+        """Give up leadership and release the Lease, so that another candidate can acquire it without delay.
 
-        What the fence let through may still be under way: end that first where it can be awaited.
+        Callers must drain calls in flight first.
         """
         led = self.is_leading()
         self._released = True
         self._settle(None)
         try:
-            async with asyncio.timeout(RELEASE), self._turn:  # a renewal on its way must not undo the release
+            async with asyncio.timeout(RELEASE), self._turn:  # a renewal in flight must not undo the release
                 if led and _holder(lease := await self._read()) == self._identity:
                     await self._write(lease, holder="", seconds=RELEASE)
         except (KubeError, TimeoutError) as error:
-            log.warning("The Lease could not be given back and ends by itself: %s", error)
+            log.warning("Failed to release the Lease; it expires by itself: %s", error)
 
     async def _take_turn(self) -> None:
         self._notice_end()
@@ -145,36 +145,36 @@ class Elector:
             self._troubled = False
         except KubeError as error:
             level = logging.DEBUG if self._troubled else logging.WARNING
-            advice = "; the role must allow get, create, update on leases" if isinstance(error, Forbidden) else ""
+            advice = "; grant get, create and update on leases" if isinstance(error, Forbidden) else ""
             log.log(level, "Lease %s/%s: %s%s", self._namespace, self._name, error, advice)
             self._troubled = True
         except Exception:
-            log.exception("The election goes on after an unexpected error")
+            log.exception("Leader election continues after an unexpected error")
         self._notice_end()
 
     def _notice_end(self) -> None:
         if self._renewed_at is not None and not self.is_leading():
-            log.warning("The Lease was not renewed for %g s: this replica leads no more", self._timing.renew)
+            log.warning("Lost leadership: no renewal of the Lease within %g s", self._timing.renew)
             self._settle(None)
 
     def _abstain(self) -> None:
-        """Leave the Lease to others; it ends by itself, as calls may be under way that the fence let through."""
+        """Give up leadership and let the Lease expire, since calls admitted by `fence` may be in flight."""
         if self._renewed_at is not None:
-            log.warning("The objects can't be listed: this replica leads no more")
+            log.warning("Giving up leadership: cannot list TrainingJobs")
             self._settle(None)
 
     async def _renew(self) -> None:
         try:
             await self._hold(self._lease or await self._read())
         except NotFound:
-            log.warning("The Lease was deleted: this replica leads no more")
+            log.warning("Lost leadership: the Lease was deleted")
             self._settle(None)
-        except Conflict:  # our own renewal whose answer was lost, an edit of its metadata, or another holder
+        except Conflict:  # an earlier renewal with a lost response, an edit of its metadata, or another holder
             lease = await self._read()
             if _holder(lease) == self._identity:
                 await self._hold(lease)
             else:
-                log.warning("The Lease was taken by %s: this replica leads no more", _holder(lease) or "nobody")
+                log.warning("Lost leadership: the Lease is held by %s", _holder(lease) or "no replica")
                 self._settle(None)
 
     async def _campaign(self) -> None:
@@ -190,7 +190,7 @@ class Elector:
             try:
                 await self._hold(lease)
             except Conflict:
-                log.debug("Another candidate was faster")
+                log.debug("Another candidate acquired the Lease first")
 
     def _may_take(self, lease: Lease) -> bool:
         spec = lease.get("spec") or {}
@@ -205,25 +205,25 @@ class Elector:
     def _tell_holder(self, holder: str) -> None:
         if self._standing_by_for != holder:
             self._standing_by_for = holder
-            log.info("This replica stands by: %s leads", holder)
+            log.info("Standing by; the leader is %s", holder)
 
     def _duration(self, spec: dict[str, Any]) -> float:
-        """Seconds that the holder asked for; ours where it left that out."""
+        """Return the Lease duration of its holder in seconds; defaults to ours."""
         return float(spec.get("leaseDurationSeconds") or self._timing.lease)
 
     async def _hold(self, lease: Lease) -> None:
-        """Write ourselves as the holder, for the first time or again."""
+        """Acquire or renew the Lease."""
         sent = self._clock()
         self._lease = await self._write(lease, holder=self._identity, seconds=self._limit())
         if self._released:
             return
         if not self.is_leading():
             self._standing_by_for = ""
-            log.info("This replica (%s) leads", self._identity)
+            log.info("Became leader as %s", self._identity)
         self._settle(sent)
 
     async def _write(self, lease: Lease, *, holder: str, seconds: float) -> Lease:
-        """Create or replace; the resourceVersion in it makes a write on a changed Lease a Conflict."""
+        """Create or replace the Lease; its resourceVersion turns a concurrent change into a Conflict."""
         moment = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = dict(lease.get("spec") or {})
         if holder and spec.get("holderIdentity") != holder:
@@ -239,13 +239,13 @@ class Elector:
         return await self._api.call("GET", f"{self._collection}/{self._name}", seconds=self._limit())
 
     def _limit(self) -> float:
-        """Seconds for the next call: it must not outlast the leadership that it is to prolong."""
+        """Return the timeout of the next call in seconds; a renewal must not outlast the leadership."""
         if self._renewed_at is None:
             return self._timing.call
         return max(0.1, min(self._timing.call, self._renewed_at + self._timing.renew - self._clock()))
 
     def _pause(self) -> float:
-        """Seconds until the next turn, with jitter: early only, so that the spans above are upper limits."""
+        """Return the seconds until the next iteration; jitter only shortens them: `Timing` is an upper bound."""
         span = self._timing.look if self._renewed_at is None else self._timing.retry
         return span * self._jitter.uniform(0.75, 1.0)
 

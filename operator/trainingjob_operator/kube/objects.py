@@ -1,8 +1,7 @@
-"""The TrainingJob objects: list, read, patch.
+"""TrainingJob objects: list, get, patch.
 
-Bodies are the API server's JSON as dicts. Every patch is a JSON merge patch that names the object's uid and, where
-given, the resourceVersion it is based on: it changes that object in that state, or raises Conflict. What to write is
-decided elsewhere; what may be raised is drawn in errors.py.
+Bodies are the API server's JSON as dicts. Every patch is a JSON merge patch with the object's UID and resourceVersion:
+it changes that object in that state, or raises Conflict. errors.py lists all errors.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,7 +17,7 @@ KIND = "TrainingJob"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 FIELD_MANAGER = "trainingjob-operator"
-"""The name of this operator in metadata.managedFields."""
+"""Field manager of this operator in metadata.managedFields."""
 
 Object = dict[str, Any]
 
@@ -29,7 +28,7 @@ class TrainingJobObjects:
         self._page_size = page_size
 
     async def list_pages(self, namespace: str | None = None, label_selector: str = "") -> AsyncIterator[list[Object]]:
-        """The objects of one namespace, or of all, in pages of at most `page_size`; see ApiServer.pages."""
+        """List the objects of one or all namespaces in pages of at most `page_size`; see ApiServer.pages."""
         query = {"labelSelector": label_selector} if label_selector else {}
         async for page in self._api.pages(_path(namespace), query=query, size=self._page_size):
             yield page.get("items") or []
@@ -47,7 +46,7 @@ class TrainingJobObjects:
         finalizers: Sequence[str] | None = None,
         annotations: Mapping[str, str | None] | None = None,
     ) -> Object:
-        """Set all finalizers, and the annotations given (None removes one), in one write; returns the new object."""
+        """Replace the finalizers and merge the annotations (None removes one) in one write; returns the new object."""
         metadata: Object = {"uid": uid, "resourceVersion": resource_version}
         if finalizers is not None:
             metadata["finalizers"] = list(finalizers)
@@ -58,7 +57,7 @@ class TrainingJobObjects:
     async def patch_status(
         self, namespace: str, name: str, *, uid: str, resource_version: str, patch: Mapping[str, Any]
     ) -> Object:
-        """Merge `patch` into the status; None removes a field, lists are replaced; returns the new object."""
+        """Merge `patch` into the status (None removes a field, lists are replaced); returns the new object."""
         metadata = {"uid": uid, "resourceVersion": resource_version}
         return await self._patch(f"{_path(namespace, name)}/status", {"metadata": metadata, "status": dict(patch)})
 

@@ -1,11 +1,9 @@
-"""What the operator must know beside its objects: namespaces, ACK's account map and role selectors, who the cluster is.
+"""State of the cluster besides TrainingJobs: namespaces, ACK's account map and role selectors, the cluster ID.
 
-Each collection is mirrored in memory by list and watch. What the mirror can't vouch for at the moment (a namespace of a
-second ago, a watch that is down) is read by name; where watching is forbidden, everything is, and read again every
-POLL seconds. A namespace that may not be read is unknown: its annotations may forbid what is about to be done. An
-account map that may not be read counts as absent, which is logged once. Role selectors, which few clusters
-have, are listed again every SELECTOR_SECONDS. What all this means is decided in logic/annotations.py and
-logic/accounts.py.
+List and watch keep a cache of each collection. Misses (a new namespace, a broken watch) are read by name; without the
+right to watch, all reads are by name and repeat every POLL seconds. An unreadable namespace is an error, since its
+annotations may forbid an action. An unreadable account map counts as absent, with one log line. Role selectors are rare
+and are listed every SELECTOR_SECONDS. logic/annotations.py and logic/accounts.py interpret the data.
 """
 
 import asyncio
@@ -28,31 +26,31 @@ ANNOTATION_PREFIXES = ("services.k8s.aws/", "sagemaker.services.k8s.aws/")
 SELECTORS = "/apis/services.k8s.aws/v1alpha1/iamroleselectors"
 
 WATCH = 60.0
-"""Seconds after which the API server is asked to end a watch."""
+"""timeoutSeconds of a watch."""
 PATIENCE = 1.25
-"""A watch without a byte for that many times its length is given up: its connection is dead."""
+"""Silence after which a watch counts as dead, as a multiple of its timeout."""
 POLL = 30.0
-"""Seconds between two reads by name where watching is forbidden."""
+"""Seconds between reads by name without the right to watch."""
 POLLS_BEFORE_WATCH = 20
-"""Where watching is forbidden it is tried again after so many polls: roles change."""
+"""Number of polls before another attempt to watch, since roles change."""
 SELECTOR_SECONDS = 60.0
-"""Between two lists of the role selectors."""
+"""Interval between lists of the role selectors."""
 BACKOFF_LIMIT = 30.0
 MAX_SILENCE = WATCH * PATIENCE + BACKOFF_LIMIT + LIST_SECONDS
-"""The heartbeat is never older than this, whatever the API server does."""
+"""Upper bound of the heartbeat's age, regardless of the API server."""
 
 _Value = Mapping[str, Any]
 
 
 class _Mode(enum.Enum):
-    BLIND = "what is known may be old: read by name"
-    WATCHING = "what is known is kept up to date; what is not known is read by name"
-    POLLING = "watching is forbidden: what was read by name is read again"
+    BLIND = "the cache may be stale; read by name"
+    WATCHING = "the cache is up to date; read misses by name"
+    POLLING = "no right to watch; read cached names periodically"
 
 
 @dataclass(frozen=True, slots=True)
 class _Collection:
-    """A collection of one kind, perhaps narrowed to one name, and what is kept of each object."""
+    """A collection of one kind, optionally restricted to one name, with the projection of each object."""
 
     what: str
     path: str
@@ -62,7 +60,7 @@ class _Collection:
 
 
 class _Mirror:
-    """The objects of a collection by name."""
+    """Cache of a collection by object name."""
 
     def __init__(
         self,
@@ -84,13 +82,13 @@ class _Mirror:
         self._poll_seconds = poll_seconds
         self._mode = _Mode.BLIND
         self._known: dict[str, _Value | None] = {}
-        self._given: dict[str, _Value | None] = {}  # what the callers go by, until it changes
+        self._given: dict[str, _Value | None] = {}  # values handed to callers, until they change
         self._denials: set[str] = set()
         self._readable: set[str] = set()
         self.heartbeat = clock()
 
     async def get(self, name: str) -> _Value | None:
-        """None where there is no such object; raises Forbidden or Unavailable where that can't be told."""
+        """Return the object's value, None if it does not exist; raises Forbidden or Unavailable if that is unknown."""
         if self._mode is not _Mode.BLIND and name in self._known:
             value = self._known[name]
         else:
@@ -101,27 +99,27 @@ class _Mirror:
         return value
 
     async def run(self) -> None:
-        """Keep up with the API server until cancelled."""
+        """Follow the collection until cancelled."""
         failures = 0
         while True:
             self.heartbeat = self._clock()
             try:
                 await self._follow()
             except Forbidden as error:
-                self._deny("may not be watched and are read by name", error, logging.INFO)
+                self._deny("cannot be watched and are read by name", error, logging.INFO)
                 await self._poll()
                 continue
             except KubeError as error:
                 log.debug("Watching %s: %s", self._collection.what, error)
             except Exception:
-                log.exception("Watching %s goes on after an unexpected error", self._collection.what)
+                log.exception("Watch of %s continues after an unexpected error", self._collection.what)
             failures = 1 if self._mode is _Mode.WATCHING else failures + 1
             self._mode = _Mode.BLIND
             backoff = min(BACKOFF_LIMIT, 0.5 * 2.0 ** min(failures, 16))
             await asyncio.sleep(backoff * self._jitter.uniform(0.5, 1.0))
 
     async def _follow(self) -> NoReturn:
-        """List, then watch, one watch after the other, until something goes wrong."""
+        """List, then watch, with consecutive watches until an error."""
         version = await self._list()
         while True:
             self.heartbeat = opened = self._clock()
@@ -147,10 +145,10 @@ class _Mirror:
                         self._readable.add(metadata["name"])
                         self._compare(metadata["name"])
             if self._clock() < opened + 1.0:
-                raise Unavailable("the watch was ended at once")
+                raise Unavailable("the API server ended the watch at once")
 
     async def _list(self) -> str:
-        """Replace what is known; returns the resourceVersion to watch from."""
+        """Replace the cache; returns the resourceVersion for the watch."""
         found: dict[str, _Value | None] = {}
         version = ""
         async for page in self._api.pages(self._collection.path, query=self._collection.query, size=PAGE_SIZE):
@@ -165,7 +163,7 @@ class _Mirror:
         return version
 
     async def _poll(self) -> None:
-        """Read what was asked for, again and again, for a while."""
+        """Read requested names periodically, for POLLS_BEFORE_WATCH rounds."""
         self._mode = _Mode.POLLING
         for _ in range(POLLS_BEFORE_WATCH):
             self._known = {}
@@ -189,13 +187,13 @@ class _Mirror:
         except Forbidden as error:
             if name in self._readable or not self._collection.absent_if_forbidden:
                 raise
-            self._deny("may not be read and count as absent", error, logging.WARNING)
+            self._deny("cannot be read and count as absent", error, logging.WARNING)
             return None
         self._readable.add(name)
         return value
 
     def _compare(self, name: str) -> None:
-        """Tell the callers if what they were given is no longer true."""
+        """Call `changed` if the value differs from the one handed to callers."""
         if name in self._given and self._given[name] != self._known.get(name):
             del self._given[name]
             self._changed(name)
@@ -207,7 +205,7 @@ class _Mirror:
 
 
 class _Selectors:
-    """The IAMRoleSelectors, listed from time to time; none where ACK's CRD is not installed or they may not be read."""
+    """IAMRoleSelectors, listed periodically; empty without ACK's CRD or without the right to list them."""
 
     def __init__(self, api: ApiServer, changed: Callable[[], None], *, seconds: float) -> None:
         self._api = api
@@ -246,16 +244,16 @@ class _Selectors:
         except Forbidden as error:
             if not self._denied:
                 self._denied = True
-                log.info("IAMRoleSelectors may not be read and count as absent: %s", error)
+                log.info("IAMRoleSelectors cannot be read and count as absent: %s", error)
             return {}
         return found
 
 
 class Surroundings:
-    """Namespaces, the account map and the role selectors, followed by `run`.
+    """Namespaces, the account map and the role selectors; `run` keeps them up to date.
 
-    `changed` is called with a namespace whose annotations or labels are no longer those that were handed out, and with
-    None when that is so for the account map or the selectors: what was decided by them is to be looked at again.
+    `changed` is called with the name of a namespace after a change of its annotations or labels, and with None after a
+    change of the account map or the selectors: objects decided by old values need another reconcile.
     """
 
     def __init__(
@@ -288,39 +286,39 @@ class Surroundings:
 
     @property
     def heartbeat(self) -> float:
-        """When the slower of the two loops last turned, by the clock; at most MAX_SILENCE ago if all is well."""
+        """Time of the slower loop's last iteration, by the clock; at most MAX_SILENCE ago in a healthy process."""
         return min(self._namespaces.heartbeat, self._account_maps.heartbeat)
 
     async def run(self) -> None:
         await asyncio.gather(self._namespaces.run(), self._account_maps.run(), self._selectors.run())
 
     async def exists(self, namespace: str) -> bool:
-        """Whether there is such a namespace; raises Forbidden or Unavailable where that can't be told."""
+        """Check the existence of a namespace; raises Forbidden or Unavailable if it is unknown."""
         return await self._namespaces.get(namespace) is not None
 
     async def annotations(self, namespace: str) -> Mapping[str, str]:
-        """Those of ANNOTATION_PREFIXES; raises Forbidden or Unavailable where they can't be told."""
+        """Return the annotations with ANNOTATION_PREFIXES; raises Forbidden or Unavailable if they are unknown."""
         marks: Mapping[str, Mapping[str, str]] = await self._namespaces.get(namespace) or {}
         return marks.get("annotations", {})
 
     async def labels(self, namespace: str) -> Mapping[str, str]:
-        """All of the namespace's; raises Forbidden or Unavailable where they can't be told."""
+        """Return the labels of the namespace; raises Forbidden or Unavailable if they are unknown."""
         marks: Mapping[str, Mapping[str, str]] = await self._namespaces.get(namespace) or {}
         return marks.get("labels", {})
 
     async def account_roles(self) -> Mapping[str, str] | None:
-        """The data of the account map, account to role ARN; None where there is no map, or none may ever be read.
+        """Return the account map (account to role ARN); None without a map or without the right to read it.
 
-        Raises Forbidden or Unavailable where that can't be told.
+        Raises Forbidden or Unavailable if the map is unknown.
         """
         return await self._account_maps.get(ACCOUNT_MAP)
 
     async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]:
-        """The specs of ACK's IAMRoleSelectors by name; raises Unavailable where they can't be told at the moment."""
+        """Return the specs of ACK's IAMRoleSelectors by name; raises Unavailable if they are unknown."""
         return await self._selectors.get()
 
     async def cluster_id(self) -> str | None:
-        """The uid of kube-system; None where the role does not allow to read it. Raises Unavailable."""
+        """Return the UID of kube-system; None without the right to read it. Raises Unavailable."""
         try:
             body = await self._api.call("GET", "/api/v1/namespaces/kube-system", seconds=READ_SECONDS)
         except Forbidden:
