@@ -79,7 +79,7 @@ def test_a_namespace_that_does_not_exist_is_named_and_watched_all_the_same(caplo
         assert warnings(caplog) == [
             "Namespace b of --watch-namespace does not exist: create it, or remove it from the flag."
         ]
-        assert "namespace b" in readiness.notes()[0]
+        assert "Namespace b" in readiness.notes()[0]
         assert registry.get_sample_value("trainingjob_namespace_served", {"namespace": "b"}) == 0.0
         discovery.absent.clear()
         await coverage.survey()

@@ -290,8 +290,8 @@ async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
     errors = {"kind": GONE.kind.value}
     assert world.registry.get_sample_value("trainingjob_event_queue_errors_total", errors) == 2
     assert [record.message for record in caplog.records] == [
-        "The event queue can't be read, the sweep goes on alone: NonExistentQueue: It is gone.",
-        "The event queue can be read again",
+        "Event queue unavailable; the sweep continues without it: NonExistentQueue: It is gone.",
+        "Event queue available again",
     ]
 
 

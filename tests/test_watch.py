@@ -173,4 +173,4 @@ async def test_a_watch_that_ends_is_started_again(
     server.refusals = 1
     await watch.until(lambda: watch.knows(KEY))
     assert watch.metrics.get_sample_value("trainingjob_watch_restarts_total") == 1
-    assert "The watch has ended" in caplog.text
+    assert "Watch ended" in caplog.text

@@ -245,14 +245,14 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
         loops.start("events", recorder.run())
         loops.start("survey", coverage.run(heartbeats.expect("survey", SURVEY_MAX_SECONDS).tick))
         await persist(FIRST_LIST, lambda: list_first(watcher.list_all, settings.watch_selectors), readiness, clocks)
-        selected = f" with the labels {settings.watch_selectors}" if settings.watch_selectors else ""
+        selected = f" with labels {settings.watch_selectors}" if settings.watch_selectors else ""
         served = ", ".join(sorted(name or "all namespaces" for name in coverage.served))
-        log.info("Ready: serves the objects%s in %s; there are %d", selected, served, len(jobs))
+        log.info("Ready: reconciling TrainingJobs%s in %s; %d found", selected, served, len(jobs))
         if watcher.inherited:
-            log.info("%d of them have a job that this operator has not recorded yet, as ACK's do", watcher.inherited)
+            log.info("%d of them have a job recorded by another controller, such as ACK's", watcher.inherited)
         if elector is None:
-            log.info("This replica leads: leader election is off")
-        else:  # not before the first list: who does not know what exists must not keep others from leading
+            log.info("Leading without leader election")
+        else:  # after the first list: a replica without a complete cache must not become the leader
             heartbeats.follow("elector", 30.0, lambda: elector.heartbeat)
             loops.start("leader election", elector.run())
         watch_beat.tick()

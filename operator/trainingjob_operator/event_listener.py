@@ -1,7 +1,7 @@
-"""Events instead of patience: read the event queue, wake the jobs of which it tells.
+"""Event listener: reads the SQS queue of EventBridge events and queues their jobs.
 
-An event is a hint only. It makes the reconciler look at a job, never says how the job is, and what no event tells the
-sweep finds. What a message says is logic/job_events.py's.
+An event is a hint: it triggers a reconcile, and the reconciler describes the job. The sweep finds changes without an
+event. logic/job_events.py parses messages.
 """
 
 import asyncio
@@ -26,20 +26,19 @@ from trainingjob_operator.work_queue import WorkQueue
 log = logging.getLogger(__name__)
 
 BACKOFF_LIMIT = 60.0
-"""The longest pause after errors; the sweep is at its own pace meanwhile."""
+"""Maximum back-off after errors; the sweep keeps its own interval meanwhile."""
 
 IDLE_SECONDS = 0.5
-"""How often it is checked whether this replica leads."""
+"""Polling interval of leadership."""
 
 GATHER_SECONDS = 0.2
-"""Pause after a batch that was not full: a call for each single message would cost more than its job."""
+"""Pause after a partial batch; one call per message would cost more than its job."""
 
 PATIENCE = (0.5, 2.0, 5.0)
-"""Seconds after which a hint is tried again that no look at the job has confirmed: Describe may be behind the events,
-and a new job may not be followed yet."""
+"""Retry delays of a hint without confirmation: Describe may lag behind events, and a new job may not be tracked yet."""
 
 TICK_SECONDS = 0.25
-"""How exactly that is kept."""
+"""Resolution of the retry delays."""
 
 
 class Queue(Protocol):
@@ -52,7 +51,7 @@ class Queue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Hint:
-    """What an event told of a job, how often that was tried, and when it is tried again."""
+    """State of a job in an event, number of tries, and time of the next one."""
 
     told: Observation
     tries: int
@@ -60,7 +59,7 @@ class _Hint:
 
 
 class EventListener:
-    """Reads one queue for the jobs of all accounts and regions, while this replica leads."""
+    """Reads one queue for the jobs of all accounts and regions while this replica leads."""
 
     def __init__(
         self,
@@ -75,7 +74,7 @@ class EventListener:
         tick: Callable[[], None],
         url: str = "",
     ) -> None:
-        """:param url: of the queue, for the log"""
+        """:param url: queue URL for log lines"""
         self._url = url
         self._events = events
         self._jobs = jobs
@@ -88,7 +87,7 @@ class EventListener:
         self._hints: dict[Slot, _Hint] = {}
 
     async def run(self) -> None:
-        """Listen; never returns."""
+        """Read the queue and retry hints; never returns."""
         async with asyncio.TaskGroup() as loops:
             loops.create_task(self._listen())
             loops.create_task(self._insist())
@@ -104,26 +103,28 @@ class EventListener:
             try:
                 messages = await self._events.receive()
                 if is_first and trouble is None:
-                    log.info("Events are read from the event queue", extra={"url": self._url})
+                    log.info("Reading the event queue", extra={"url": self._url})
                 is_first = False
                 self._take(messages)
                 if messages:
                     await self._events.delete(messages)
             except NotLeading:
-                continue  # they come again, to whoever leads
+                continue  # SQS delivers them again, to the leader
             except AwsError as error:
                 if trouble is None:
                     log.warning(
-                        "The event queue can't be read, the sweep goes on alone: %s", error, extra={"url": self._url}
+                        "Event queue unavailable; the sweep continues without it: %s",
+                        error,
+                        extra={"url": self._url},
                     )
                 trouble, failures = error, failures + 1
                 self._flow.note_failure()
                 self._metrics.event_queue_failed(error)
                 await asyncio.sleep(self._pause(failures))
                 continue
-            # Who waits in vain for messages has not shown that they could be deleted.
+            # An empty batch is no proof that DeleteMessageBatch works again.
             if trouble is not None and (messages or trouble.operation != "DeleteMessageBatch"):
-                log.info("The event queue can be read again")
+                log.info("Event queue available again")
                 trouble, failures = None, 0
             if len(messages) < BATCH:
                 await asyncio.sleep(GATHER_SECONDS)
@@ -136,7 +137,7 @@ class EventListener:
         for message in messages:
             event = read_event(message.body)
             if event is None:
-                # Deleted like the others: left in the queue it would come again and again.
+                # Deleted like the others: SQS would deliver it again and again.
                 outcome = "unreadable"
             elif not self._jobs.claimants(event.identity.slot):
                 outcome = "foreign"
@@ -145,7 +146,7 @@ class EventListener:
             self._metrics.event_received(outcome)
 
     def _try(self, slot: Slot, told: Observation, tries: int, now: float) -> bool:
-        """Wake the job if this is news, and remember the hint until it is confirmed; whether it was news."""
+        """Queue the job if its state is new, and keep the hint until confirmation; True if the state is new."""
         open_hint = self._hints.get(slot)
         if tries == 0 and open_hint is not None and open_hint.told.is_newer_than(told):
             return False
@@ -158,7 +159,7 @@ class EventListener:
                 is_news = is_open = True
                 tracked.memory.note_told(told)
                 self._queue.add(tracked.key, urgent=True)
-        # Only what has just come shows that events flow; the queue may be gone since.
+        # Only a first delivery proves that events flow; a retried hint may outlive the queue.
         self._flow.note_event(slot, told, now, is_news=is_news and tries == 0)
         if is_open and tries < len(PATIENCE):
             self._hints[slot] = _Hint(told, tries + 1, now + PATIENCE[tries])
@@ -167,7 +168,7 @@ class EventListener:
         return is_news
 
     async def _insist(self) -> None:
-        """Try again what was not confirmed in time."""
+        """Retry hints without timely confirmation; never returns."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
             now = self._clocks.monotonic()

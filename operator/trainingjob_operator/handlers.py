@@ -1,7 +1,7 @@
-"""What Kopf sees: a login, its settings, and one handler that passes every event on.
+"""Kopf handlers: login, settings, and one event handler that forwards every event.
 
-Only low-level handlers: the others write annotations with the whole spec, keep a task per object, and tie deletion to
-a finalizer of Kopf's. Nothing is registered at import.
+Only low-level handlers: Kopf's others write annotations with the whole spec, keep a task per object, and add Kopf's
+finalizer. `register` registers them; the import has no effect.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,13 +13,13 @@ from trainingjob_operator.kube.client import Credentials
 from trainingjob_operator.kube.objects import GROUP, PLURAL, VERSION
 
 Intake = Callable[[str | None, Mapping[str, Any]], None]
-"""Takes an event's type (None for what a list showed) and the object."""
+"""Callback with an event's type (None for a listed object) and the object."""
 
 SERVER_TIMEOUT, CONNECT_TIMEOUT, INACTIVITY_TIMEOUT = 240, 10.0, 70.0
 
 
 class _NoProgress(kopf.ProgressStorage):
-    """Kopf keeps no progress of low-level handlers; the default storage costs deep copies for every event."""
+    """Empty storage: low-level handlers have no progress, and Kopf's default storage deep-copies every event."""
 
     def fetch(self, *, key: str, body: kopf.Body) -> None:
         return None
@@ -38,7 +38,7 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
-    """Nor is the last state of an object compared with the new one."""
+    """Empty storage: low-level handlers use no diff of the object."""
 
     def build(self, *, body: kopf.Body, extra_fields: Any = None) -> Any:
         return {}
@@ -57,7 +57,7 @@ def register(
     label_selector: str,
     intake: Intake,
 ) -> None:
-    """Put the handlers on a registry."""
+    """Register the handlers."""
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:
@@ -76,11 +76,11 @@ def register(
 
     @kopf.on.startup(registry=registry)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        # Events are ours (kube/events.py); Kopf's own would name handlers, not jobs.
+        # kube/events.py posts Events; Kopf's own Events describe handlers, not jobs.
         settings.posting.enabled = False
-        # CRDs and namespaces are not Kopf's to watch: a watch that is forbidden would end the operator.
+        # No scanning of CRDs and namespaces: a forbidden watch terminates Kopf.
         settings.scanning.disabled = True
-        # A connection that died without a word must not keep the watch waiting.
+        # Timeouts detect dead connections of the watch.
         settings.watching.server_timeout = SERVER_TIMEOUT
         settings.watching.connect_timeout = CONNECT_TIMEOUT
         settings.watching.inactivity_timeout = INACTIVITY_TIMEOUT
@@ -89,12 +89,12 @@ def register(
             settings.watching.label_selectors[GROUP, VERSION, PLURAL] = label_selector
         settings.networking.request_timeout = 30.0
         settings.networking.error_backoffs = (0.5, 1, 2)
-        # A task per object lives only while there are events for it.
+        # Kopf's task per object ends soon after the last event.
         settings.queueing.idle_timeout = 0.5
         settings.queueing.exit_timeout = 0.5
         settings.persistence.progress_storage = _NoProgress()
         settings.persistence.diffbase_storage = _NoDiffBase()
-        # Kopf strips this from every object it sees: never ours.
+        # Kopf removes this finalizer from every object; it must not be the operator's own.
         settings.persistence.finalizer = "kopf.zalando.org/unused"
         settings.process.ultimate_exiting_timeout = None
 

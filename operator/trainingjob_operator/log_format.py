@@ -1,9 +1,7 @@
-"""How log lines look: JSON with the keys of ACK's controller, or lines for people.
+"""Log format and levels: JSON with the keys of ACK's controller, or plain text.
 
-Here: the formats, and which loggers may say what. Not here: what is logged, which is with the code that knows it.
-
-Below info only this package speaks: at debug, botocore and urllib3 log whole requests, Kopf whole objects, and the
-Kubernetes client whole answers, all of which hold environments and hyperparameters.
+Only this package logs below info: at debug, botocore and urllib3 log whole requests, Kopf whole objects, and the
+Kubernetes client whole responses, with environments and hyperparameters.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 _PACKAGE = __package__
-# Libraries log what is raised to this package as well, often with a traceback: Kopf the end of a watch whose kind or
-# rights have gone, botocore credentials that can't be renewed. Kopf's lines about objects show defects of its handlers.
+# Libraries also log the errors that they raise to this package, often with a traceback: Kopf the end of a watch after
+# the loss of its kind or rights, botocore failed refreshes of credentials. kopf.objects logs errors in handlers.
 _LIBRARIES = {
     "kopf": logging.CRITICAL,
     "kopf.objects": logging.WARNING,
@@ -32,7 +30,7 @@ _LEVELS = {
     "fatal": logging.CRITICAL,
 }
 _LEVEL_NAMES = {number: name for name, number in _LEVELS.items()}
-# What Kopf attaches for its own handlers to find: objects of the process, not facts.
+# Record attributes for Kopf's internal use.
 _KOPF_ATTACHMENTS = ("k8s_skip", "k8s_ref", "settings")
 
 
@@ -46,18 +44,18 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _reference(record: logging.LogRecord) -> dict[str, Any]:
-    """Which object the line speaks of."""
+    """Namespace and name of the line's object."""
     reference = getattr(record, "k8s_ref", None) or {}
     return {key: reference[key] for key in ("namespace", "name") if reference.get(key)}
 
 
 def name_in_log(namespace: str, name: str) -> dict[str, Any]:
-    """The `extra` of a line that speaks of an object; Kopf's own lines name theirs so too."""
+    """Return the `extra` with an object's namespace and name, in the form of Kopf's own lines."""
     return {"k8s_ref": {"namespace": namespace, "name": name}}
 
 
 class JsonLines(JsonFormatter):
-    """One JSON object a line: `level`, `ts`, `logger`, `msg`, then the fields given with `extra`."""
+    """One JSON object per line: `level`, `ts`, `logger`, `msg`, then the fields of `extra`."""
 
     def __init__(self) -> None:
         super().__init__([], rename_fields={"exc_info": "stacktrace", "stack_info": "stacktrace"})
@@ -70,21 +68,21 @@ class JsonLines(JsonFormatter):
 
 
 class PlainLines(logging.Formatter):
-    """A line for people: time, level, logger, message, then the fields given with `extra`."""
+    """Plain text line: time, level, logger, message, then the fields of `extra`."""
 
     _standard = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", *_KOPF_ATTACHMENTS}
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         fields = _reference(record) | {key: value for key, value in vars(record).items() if key not in self._standard}
-        told = "".join(f" {key}={value}" for key, value in fields.items())
-        return f"{_time(record)} {_level(record):5} {record.name}: {record.message}{told}"
+        suffix = "".join(f" {key}={value}" for key, value in fields.items())
+        return f"{_time(record)} {_level(record):5} {record.name}: {record.message}{suffix}"
 
 
 def configure(level: str, stream: TextIO, *, for_people: bool) -> None:
-    """Send every log line of the process to the stream, and nothing anywhere else.
+    """Send every log line of the process to the stream only.
 
-    :param level: the least level that this package logs: debug, info, warn, error or fatal
-    :param for_people: plain lines rather than JSON
+    :param level: minimum level of this package: debug, info, warn, error or fatal
+    :param for_people: plain text instead of JSON
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PlainLines() if for_people else JsonLines())

@@ -1,7 +1,7 @@
-"""One object at a time: observe, decide, act, report.
+"""Reconciler: observe, decide, act, report, for one object per reconcile.
 
-Carries out the steps of logic/decision.py, and is the only writer of `.status` and of the finalizer. When an object's
-turn to be looked at comes is the work queue's, what the answers mean is logic/'s.
+Executes the steps of logic/decision.py. Only this module writes the finalizer and, through the reporter, `.status`.
+The work queue schedules reconciles; logic/ interprets responses.
 """
 
 import asyncio
@@ -56,17 +56,17 @@ from trainingjob_operator.work_queue import WorkQueue
 log = logging.getLogger(__name__)
 
 FENCED_SECONDS = 0.5
-"""Time until the next try where leadership is too near its end for a call; a renewal, or its loss, comes about then."""
+"""Requeue delay after a fenced call: about the time until the renewal or loss of leadership."""
 
 BUSY_SECONDS = 5.0
-"""The longest pause where so many calls to a job's account and region are under way that it has to come later."""
+"""Maximum back-off while too many calls to the job's account and region are in flight."""
 
 MAX_STEPS = 20
-"""More than the longest way through decision.py; one pass that takes more goes in a circle."""
+"""Upper bound of steps per reconcile, beyond the longest path through decision.py; exceeded only by a loop."""
 
 
 class Objects(Protocol):
-    """What is read from and written to the API server (kube/objects.py)."""
+    """Reads and writes of TrainingJob objects (kube/objects.py)."""
 
     async def get(self, namespace: str, name: str) -> dict[str, Any]: ...
 
@@ -83,7 +83,7 @@ class Objects(Protocol):
 
 
 class Surroundings(Protocol):
-    """What is known beside the objects (kube/surroundings.py)."""
+    """State of the cluster besides the objects (kube/surroundings.py)."""
 
     async def annotations(self, namespace: str) -> Mapping[str, str]: ...
 
@@ -95,7 +95,7 @@ class Surroundings(Protocol):
 
 
 class Reconciler:
-    """Takes keys from the queue, and brings the object and its job closer to each other."""
+    """Takes keys from the work queue and reconciles their objects with SageMaker."""
 
     def __init__(
         self,
@@ -127,9 +127,9 @@ class Reconciler:
         self._taken_over = 0
 
     async def work(self) -> None:
-        """Reconcile one key after the other, for ever; several may run side by side."""
+        """Reconcile keys from the queue; never returns. Several workers may run concurrently."""
         while True:
-            await asyncio.sleep(0)  # a pass may wait for nothing, and thousands of such must not hold up the rest
+            await asyncio.sleep(0)  # yield to other tasks: a reconcile may complete without awaiting anything
             key = await self._queue.take()
             try:
                 await self._leadership.until(leading=True)
@@ -138,7 +138,7 @@ class Reconciler:
                 self._queue.release(key)
 
     async def reconcile(self, key: Key) -> None:
-        """Look at one object and do what can be done for it now."""
+        """Reconcile one object; requeues it after an error."""
         began, outcome = self._clocks.monotonic(), "done"
         try:
             await self._pass(key)
@@ -151,7 +151,7 @@ class Reconciler:
             self._queue.retry(key, BUSY_SECONDS)
         except NotFound:
             outcome = "gone"
-            if self._jobs.get(key) is not None:  # the API server may answer so once; the watch tells what is deleted
+            if self._jobs.get(key) is not None:  # a single NotFound may be transient; the watch reports deletions
                 self._line.forget(key)
                 await self._refresh(key)
         except Conflict:
@@ -159,30 +159,28 @@ class Reconciler:
             await self._refresh(key)
         except KubeError as error:
             outcome = "kubernetes_error"
-            self._line.forget(key)  # it may last for this object alone: others must not wait behind it
+            self._line.forget(key)  # the error may persist for this object only and must not block others
             delay = self._queue.retry(key, RETRY_SECONDS)
-            log.warning(
-                "The API server did not take it: %s; trying again in %.1f s", error, delay, extra=name_in_log(*key)
-            )
+            log.warning("API server request failed: %s; retrying in %.1f s", error, delay, extra=name_in_log(*key))
         except Exception:
             outcome = "error"
             self._line.forget(key)
             delay = self._queue.retry(key, 10 * RETRY_SECONDS)
-            log.exception("A defect; trying again in %.1f s", delay, extra=name_in_log(*key))
+            log.exception("Unexpected error in reconcile; retrying in %.1f s", delay, extra=name_in_log(*key))
         self._metrics.reconciled(outcome, self._clocks.monotonic() - began)
 
     def passive(self) -> int:
-        """How many objects are left to another controller."""
+        """Return the number of objects left to another controller."""
         now = self._clocks.monotonic()
         return sum((tracked.memory.passive_until or 0.0) > now for tracked in self._jobs)
 
     def count_taken_over(self) -> int:
-        """How many jobs were taken over since this was asked last."""
+        """Return the number of jobs taken over since the last call."""
         count, self._taken_over = self._taken_over, 0
         return count
 
     def forget(self, tracked: Tracked) -> None:
-        """The object is gone: nobody waits for it any more."""
+        """Remove a deleted object from the work queue and the create queue."""
         self._queue.discard(tracked.key)
         self._line.forget(tracked.key)
 
@@ -197,7 +195,7 @@ class Reconciler:
             tracked = self._jobs.get(key)
             if tracked is None:
                 return
-            if tracked.packed is not packed:  # most steps leave the object as it is
+            if tracked.packed is not packed:  # most steps do not change the object
                 packed, resource = tracked.packed, tracked.resource()
             view, access = await self._observe(tracked, resource)
             step = decision.decide(view)
@@ -205,7 +203,8 @@ class Reconciler:
                 if _gives_up_turn(step, view):
                     self._line.forget(key)
                 return
-        message = f"{MAX_STEPS} steps without an end, the last {type(step).__name__}"  # a step may hold a request
+        # the type only: a step may contain a request with environment and hyperparameters
+        message = f"Reconcile exceeded {MAX_STEPS} steps; last step: {type(step).__name__}"
         raise RuntimeError(message)
 
     async def _observe(self, tracked: Tracked, resource: Resource) -> "tuple[View, Access]":
@@ -234,7 +233,7 @@ class Reconciler:
         if unread is not None:
             return bare, Access(None, unread)
         if resource.deleting and memory.stopping_since is None and bare.observation.status == "Stopping":
-            memory.stopping_since = now  # somebody else's Stop, or one of an earlier life of the process
+            memory.stopping_since = now  # another actor's Stop, or one from before a restart
         known = bare.observation
         if memory.ended_at is None and known.is_ended() and not known.rules_running():
             memory.ended_at = now
@@ -267,19 +266,19 @@ class Reconciler:
         return view, access
 
     async def _read_namespace(self, namespace: str) -> tuple[Mapping[str, str], Hindrance | None]:
-        """The namespace's annotations, or why they are unknown."""
+        """Return the namespace's annotations, or a hindrance if they are unreadable."""
         try:
             return await self._surroundings.annotations(namespace), None
         except Forbidden as error:
             return {}, await_namespace(namespace, str(error))
 
     def _still_there(self, tracked: Tracked) -> None:
-        """Raises NotFound when the object was deleted meanwhile: it must not claim a job or a turn any more."""
+        """Raise NotFound after a concurrent deletion; the object must not claim a job or a turn any more."""
         if self._jobs.get(tracked.key) is not tracked:
-            raise NotFound("deleted while it was looked at")
+            raise NotFound("the object was deleted during its reconcile")
 
     async def _reach(self, view: View, identity: Identity) -> "Access":
-        """How calls reach the job's account."""
+        """Resolve the target of calls about the job: account, region, role, endpoint; or the hindrance."""
         resource, policy = view.resource, view.policy
         if (problem := _find_wrong_target(view)) is not None:
             return Access(None, problem)
@@ -308,7 +307,7 @@ class Reconciler:
         return Access(target, None)
 
     async def _carry_out(self, step: Step, work: Work) -> bool:  # noqa: C901, PLR0912  one arm per step
-        """Do one step; True when the pass is over."""
+        """Execute one step; True if it ends the reconcile."""
         match step:
             case Rest(refused):
                 if refused is not None:
@@ -361,7 +360,7 @@ class Reconciler:
     # -- Kubernetes ---------------------------------------------------------------------------------------------------
 
     async def _exists(self, key: Key) -> bool:
-        """Whether an object exists; one that may not be read counts as existing."""
+        """Check the existence of an object; an unreadable object counts as existing."""
         try:
             await self._objects.get(*key)
         except NotFound:
@@ -379,17 +378,17 @@ class Reconciler:
         if memory.tags is not None and memory.proof in (TagProof.SAME_OBJECT, TagProof.SAME_NAME):
             own = {key for key, _ in work.view.resource.user_tags()}
             memory.applied_tag_keys = tuple(key for key in memory.tags if key in own)
-        if memory.proof is TagProof.SAME_OBJECT and work.view.resource.arn is None:  # an attempt without an answer
+        if memory.proof is TagProof.SAME_OBJECT and work.view.resource.arn is None:  # a Create without a response
             memory.applied_fields = applied_fields(work.view.resource.spec)
         memory.in_use = memory.unsettled = False
         memory.refused = None
         self._line.leave(work.key, work.identity)
         if not work.view.policy.read_only:
             self._taken_over += 1
-            log.debug("Took over the training job %s", step.arn, extra=work.named)
+            log.debug("Took ownership of training job %s", step.arn, extra=work.named)
 
     async def _mark(self, identity: Identity, work: Work) -> None:
-        """Take the finalizer and note the attempt; an object that can't be written gives its turn to another."""
+        """Add the finalizer and record the pending Create; on failure, release the object's turn."""
         memory, resource = work.view.memory, work.view.resource
         memory.marked = identity
         try:
@@ -401,9 +400,7 @@ class Reconciler:
             words, now = readable(str(error)), self._clocks.monotonic()
             delay = memory.note_unmarked(resource.writable_state, words, now, spread)
             self._line.leave(work.key, identity)
-            log.warning(
-                "The API server refused the finalizer: %s; the next try is in %.1f s", words, delay, extra=work.named
-            )
+            log.warning("The API server rejected the finalizer: %s; retrying in %.1f s", words, delay, extra=work.named)
         else:
             memory.unmarked = None
 
@@ -414,9 +411,9 @@ class Reconciler:
         work.view.memory.forget_attempt()
 
     async def _release(self, view: View, say: Say, work: Work) -> None:
-        """Remove the finalizer. Where the API server refuses that for good, `say` is reported with its words.
+        """Remove the finalizer. A persistent rejection by the API server is reported in the status, along with `say`.
 
-        Raises what the API server answered, so that the pass is repeated with back-off.
+        Raises the API server's error, for a retry with back-off.
         """
         memory = work.view.memory
         try:
@@ -425,21 +422,21 @@ class Reconciler:
         except (Conflict, NotFound):
             raise
         except KubeError as error:
-            if not isinstance(error, Unavailable) or error.reason == "InternalError":  # that of a webhook
+            if not isinstance(error, Unavailable) or error.reason == "InternalError":  # a failing webhook
                 memory.unreleased = decision.explain_unreleased(str(error))
                 await self._reporter.report(view, replace(say, hindrance=memory.unreleased))
             raise
         memory.marked = None
         if memory.unreleased is not None:
             memory.unreleased = None
-            self._queue.add(work.key, 0.0)  # the status still reports it
+            self._queue.add(work.key, 0.0)  # clears the hindrance from the status
 
     async def _patch_finalizer(
         self, resource: Resource, *, hold: bool, pending: str | None = None, ended: str | None = None
     ) -> None:
-        """Add or remove the finalizer; the mark of an attempt goes with it.
+        """Add or remove the finalizer, together with the create-pending annotation.
 
-        :param ended: ARN of the job whose end releases the object
+        :param ended: ARN of the ended job, if its end releases the object
         """
         self._leadership.fence(0.0)
         others = [name for name in resource.finalizers if name != FINALIZER]
@@ -459,13 +456,13 @@ class Reconciler:
         self._jobs.see_answer(body, self._clocks.monotonic())
 
     async def _report(self, say: Say, work: Work) -> None:
-        """Say it in the status; and let go of an object whose job has ended."""
+        """Write the status; release an object after the end of its job."""
         view, memory = work.view, work.view.memory
         if say.place is not None and (memory.place_shown is None or memory.place_shown[0] != say.place):
             memory.place_shown = (say.place, view.now)
         if say.passive:
-            memory.passive_shown = True  # before the write: if it fails, the other controller is at work anyway
-            log.warning('Left to the field manager "%s"', memory.foreign_writer, extra=work.named)
+            memory.passive_shown = True  # set before the write: a failure shows that the other controller is active
+            log.warning('Leaving the object to field manager "%s"', memory.foreign_writer, extra=work.named)
         if say.release and memory.unreleased is not None:
             say = replace(say, hindrance=memory.unreleased)
         wanted = await self._reporter.report(view, say)
@@ -475,12 +472,12 @@ class Reconciler:
             return
         self._follow(work, wanted)
         if view.policy.read_only:
-            memory.arn = memory.claim = None  # reading a job proves nothing, should the object own jobs later
+            memory.arn = memory.claim = None  # observing a job proves no ownership of it
         tracked = self._jobs.get(work.key)
         if say.release and tracked is not None and tracked.uid == work.tracked.uid:
             await self._release(replace(view, resource=tracked.resource()), say, work)
         if say.again is None and not memory.look and Observation(wanted).is_ended():
-            # The status tells all of it, and finished objects are the most in a cluster.
+            # The status holds the rest; most objects of a cluster are finished, so this bounds memory.
             work.tracked.memory = Memory(
                 first_seen=memory.first_seen,
                 term=memory.term,
@@ -493,7 +490,7 @@ class Reconciler:
             )
 
     async def _report_meanwhile(self, seconds: float, work: Work) -> None:
-        """What is known is not held back while Describe has to wait that long for the budget."""
+        """Report the known state while DescribeTrainingJob waits `seconds` for the budget."""
         view, memory = work.view, work.view.memory
         if memory.arn is not None and view.resource.arn is None:
             await self._report(Say(), work)
@@ -503,23 +500,23 @@ class Reconciler:
             await self._report(decision.report_meanwhile(view, identity), work)
 
     def _follow(self, work: Work, wanted: Mapping[str, Any]) -> None:
-        """Let the sweep watch the job while it runs."""
+        """Register the job with the sweep until it ends."""
         identity, target = work.view.attached(), work.access.target
         seen = Observation(wanted)
         ended = seen.is_ended() or conditions.recorded_vanishing(wanted.get("conditions")) is not None
         if identity is None or target is None or ended:
             self._jobs.watch(work.tracked, None)
         else:
-            shared = replace(target, namespace=None)  # one sweep for all namespaces
+            shared = replace(target, namespace=None)  # one sweep covers all namespaces
             self._jobs.watch(work.tracked, Live(shared, identity, seen.summary()))
 
     async def _refresh(self, key: Key) -> None:
-        """The write met another state of the object than the known one: read it, and reconcile it again."""
+        """Read the object anew after a conflict, and requeue it."""
         tracked = self._jobs.get(key)
         known = 0 if tracked is None else tracked.version
         try:
             body = await self._objects.get(*key)
-        except KubeError:  # NotFound too: a deletion ends the retries when the watch, or the next list, tells it
+        except KubeError:  # NotFound too: the retries end once the watch or the next list reports the deletion
             self._queue.retry(key, RETRY_SECONDS)
             return
         self._jobs.see_answer(body, self._clocks.monotonic(), known_before=known)
@@ -527,15 +524,15 @@ class Reconciler:
 
 
 def _gives_up_turn(step: Step, view: View) -> bool:
-    """Whether an object that ends its pass with this step stands in the way of those behind it."""
+    """Check if an object must leave the create queue after a reconcile that ends with this step."""
     if isinstance(step, Create):
-        return False  # it has its mark, and waits for the budget
+        return False  # its intent is recorded; it waits for the budget
     is_waiting = isinstance(step, Wait) or (isinstance(step, Say) and step.place is not None)
     return view.own_turn or (view.place is not None and not is_waiting)
 
 
 def _find_wrong_target(view: View) -> Hindrance | None:
-    """The reason why no call may be made where the object's metadata leads."""
+    """Return a hindrance if the object's metadata leads to a wrong target."""
     policy, pending = view.policy, view.resource.pending
     if policy.endpoint_problem is not None:
         return Hindrance(decision.INVALID_ANNOTATION, policy.endpoint_problem.message)

@@ -1,6 +1,6 @@
-"""The road to `.status`: compose the report of one pass, write what differs, tell of it in Events.
+"""Status reports: compose the report of one reconcile, patch the difference into `.status`, record Events.
 
-What a status should be is logic/status.py's; what happened is told by the reconciler.
+logic/status.py defines the desired status; the reconciler supplies the facts.
 """
 
 import logging
@@ -34,7 +34,7 @@ class StatusWriter(Protocol):
 
 
 class Recorder(Protocol):
-    """Where Events go (kube/events.py)."""
+    """Recorder of Events (kube/events.py)."""
 
     def record(self, subject: Subject, kind: str, reason: str, message: str, key: str, order: str = "") -> None: ...
 
@@ -59,17 +59,17 @@ class Reporter:
         self._pruned: frozenset[str] = frozenset()
 
     def forget_pruning(self) -> None:
-        """The CRD may have changed: find out anew which fields it takes."""
+        """Forget the fields that the CRD prunes, since the CRD may have changed."""
         self._pruned = frozenset()
 
     async def report(self, view: View, say: Say) -> Mapping[str, Any]:
-        """Make the status say it, without a write when it does already; returns the status as it should be.
+        """Patch the status unless it is up to date; returns the desired status.
 
-        Raises KubeError when it could not be written, NotLeading when it may not be.
+        Raises KubeError for a failed write, NotLeading without leadership.
         """
         resource, report = view.resource, _compose(view, say)
         wanted = status.build_status(resource.status, report, view.wall)
-        # Under ACK's CRD some fields never arrive: sending them again and again would be a loop of writes.
+        # ACK's CRD prunes some fields: a patch with them would repeat forever.
         sent = status.without(wanted, self._pruned)
         patch = status.difference(resource.status, sent)
         if patch is not None:
@@ -112,20 +112,20 @@ class Reporter:
         before, after = Observation(resource.status), Observation(wanted)
         if not after.is_ended() or (report.is_past and not before.status):
             return
-        # Another field manager may have taken the end back since it was counted.
+        # Another field manager may have reverted the end since it was counted.
         counted = memory.counted if memory.counted is not None else resource.status if before.is_ended() else None
         self._metrics.job_took(*(self._uncounted(counted, wanted, name) for name in _SECONDS))
         memory.counted = {name: wanted[name] for name in _SECONDS if name in wanted}
         if counted is None:
             self._metrics.job_ended(after.status)
-            log.info("The training job has ended: %s", after.status, extra=named)
+            log.info("Training job ended: %s", after.status, extra=named)
 
     def _uncounted(self, counted: Mapping[str, Any] | None, wanted: Mapping[str, Any], name: str) -> float:
-        """The seconds that became known since; some come after the end. What the CRD drops is counted at the end."""
+        """Seconds not counted yet; some arrive after the end. A field pruned by the CRD is counted once, at the end."""
         if counted is not None and name in self._pruned:
             return 0.0
         before = (counted or {}).get(name)
-        known = before if isinstance(before, int | float) else 0  # another writer may have left anything there
+        known = before if isinstance(before, int | float) else 0  # another writer may have set any value
         return max(0.0, float(wanted.get(name, 0)) - known)
 
 
@@ -165,7 +165,7 @@ def _compose(view: View, say: Say) -> Report:
 
 
 def _decided_generation(view: View, say: Say) -> int:
-    """An edit that is not dealt with yet must be found again: after a restart, or once an older attempt is settled."""
+    """Generation for observedGeneration; stays old while an edit is pending, so that a later reconcile finds it."""
     memory, generation = view.memory, view.resource.generation
     is_attempt_older = memory.unsettled and view.arn is None and memory.open_generation != generation
     return view.decided_generation or 0 if say.unfinished or is_attempt_older else generation

@@ -1,7 +1,7 @@
-"""All live jobs at a time: list pages, notice what changed, queue it.
+"""Sweeper: lists all running jobs by ListTrainingJobs pages and queues the changed ones.
 
-One loop per target (account, region, role) that has live jobs. What a page means is logic/sweep.py's; what follows
-for one job is the reconciler's.
+One loop per target (account, region, role) with running jobs. logic/sweep.py interprets pages; the reconciler handles
+each job.
 """
 
 import asyncio
@@ -26,30 +26,30 @@ from trainingjob_operator.work_queue import WorkQueue
 log = logging.getLogger(__name__)
 
 BACKOFF_LIMIT = 10.0
-"""The longest pause of a sweep after errors."""
+"""Maximum back-off of a sweep after errors."""
 
 EVENTFUL_SECONDS = 60.0
-"""Time between two sweeps where events tell of changes first."""
+"""Sweep interval while the event queue delivers state changes."""
 
 BUSY_SECONDS = 1.0
-"""Until the next try where too many calls to places that have not answered yet are under way."""
+"""Retry delay while too many calls to slow endpoints are in flight."""
 
 DENIED_SECONDS = 60.0
-"""How often List is tried again where it is denied."""
+"""Retry interval of a denied ListTrainingJobs."""
 
 IDLE_SECONDS = 0.5
-"""How often it is checked whether a target has live jobs at all."""
+"""Polling interval for targets with running jobs."""
 
 INTAKE_SECONDS = 30.0
-"""So long at most a sweep waits for the first look at every object: of a job that is not known to be live yet, a page
-tells nothing, and only the scan comes back to it."""
+"""Maximum delay of the first sweep until every object was reconciled once: pages are matched against known running
+jobs only, and a job missed by them waits for the full scan."""
 
 STUCK_SECONDS = 120.0
-"""Longer than this beyond its pace and the longest call no target's loop takes to go round."""
+"""Heartbeat limit of a target's loop, beyond its interval and the longest call."""
 
 
 class Sweeper:
-    """Watches the jobs of all targets."""
+    """Sweeps the jobs of all targets."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Sweeper:
         self._begins = 0.0
 
     async def run(self) -> None:
-        """Keep one loop for each target with live jobs, while leading; never returns. Ticks while all of them turn."""
+        """Run one loop per target with running jobs while leading; never returns. Ticks unless a loop is stuck."""
         try:
             while True:
                 if not self._is_stuck():
@@ -101,13 +101,13 @@ class Sweeper:
                 loop.cancel()
 
     def _may_sweep(self) -> bool:
-        """Whether this replica leads, and has looked at every object since it began to."""
+        """True if this replica leads and has reconciled every object once in this term."""
         if not self._leadership.is_leading():
             return False
         now = self._clocks.monotonic()
         if self._term != self._leadership.term:
             self._term, self._begins = self._leadership.term, now + INTAKE_SECONDS
-            for tracked in self._jobs:  # what was learned in an earlier term counts no more
+            for tracked in self._jobs:  # observations of an earlier term are stale
                 self._queue.add(tracked.key)
         if self._queue.depth == 0:
             self._begins = min(self._begins, now)
@@ -121,9 +121,9 @@ class Sweeper:
         loop = self._loops.pop(target)
         del self._turned[target]
         self._looked_at_each.pop(target, None)
-        if loop.done() and not loop.cancelled():  # it never ends by itself; the next round starts it again
+        if loop.done() and not loop.cancelled():  # a bug; the next iteration restarts the loop
             where = {"account": target.account, "region": target.region}
-            log.error("A defect ended the sweep", exc_info=loop.exception(), extra=where)
+            log.error("Unexpected error in sweep; restarting it", exc_info=loop.exception(), extra=where)
         loop.cancel()
         self._metrics.sweep_rests(target.account, target.region)
 
@@ -195,14 +195,14 @@ class Sweeper:
                     self._queue.add(key)
 
     def _forgive(self, target: Target) -> None:
-        """The service answers again: what its errors have put off is done now, as fast as the budgets let it."""
+        """End the back-off of the target's objects after the service recovers; the budgets limit the rate."""
         now = self._clocks.monotonic()
         for tracked in self._jobs.in_region(target.account, target.region):
             if tracked.memory.forgive(now):
                 self._queue.add(tracked.key)
 
     async def _look_at_each(self, target: Target) -> None:
-        """Without List every job is looked at on its own, with half of what Describe may be asked."""
+        """Describe each job instead of listing, at half of the Describe budget."""
         budget = self._budgets.of(target.account, target.region).describe
         retry_at = self._clocks.monotonic() + DENIED_SECONDS
         while (now := self._clocks.monotonic()) < retry_at:
@@ -217,7 +217,7 @@ class Sweeper:
 
     async def _ride_out(self, target: Target, error: AwsError, failures: int) -> None:
         where = {"account": target.account, "region": target.region}
-        log.warning("The jobs can't be listed: %s: %s", error.code, error.message, extra=where)
+        log.warning("ListTrainingJobs failed: %s: %s", error.code, error.message, extra=where)
         if error.kind is ErrorClass.DENIED:
             await self._look_at_each(target)
             return
@@ -226,7 +226,7 @@ class Sweeper:
 
 
 def _is_found_first(tracked: Tracked, told: Observation) -> bool:
-    """Whether the job's state has changed, and neither an event nor an earlier page has told of it."""
+    """True if the job's state changed and neither an event nor an earlier page reported the change."""
     known, before = tracked.seen, tracked.memory.told
     is_change = known is not None and told.has_other_phase_than(known)
     return is_change and (before is None or told.shows_change_from(before))

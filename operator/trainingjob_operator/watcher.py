@@ -1,10 +1,9 @@
-"""Keeps the watch of TrainingJobs alive, and what it told true.
+"""Watcher: supervises Kopf's watch of TrainingJobs and repairs its cache by periodic lists.
 
-Kopf runs in a thread with an event loop of its own: it takes over the loop that it runs in, cancels what it finds
-there when it ends, and ends when its watch does. Here that is survived: it is started again, and a periodic list
-repairs what a watch has missed. Kopf asks once, at its start, which kinds are served, and idles where ours is not; and
-one namespace that it may not watch ends it. So it runs only while the kind is served, for the namespaces that can be
-watched (coverage.py), and again whenever these change.
+Kopf runs in a thread with its own event loop, since it cancels all tasks of its loop on exit, and exits along with its
+watch. The watcher restarts it, and a periodic list finds events missed by the watch. Kopf discovers kinds only at
+startup and idles if ours is not served; one namespace without the right to watch terminates it. It therefore runs only
+while the API server serves the kind, for the namespaces in coverage.py, and restarts on each change of these.
 """
 
 import asyncio
@@ -33,21 +32,21 @@ from trainingjob_operator.work_queue import WorkQueue
 log = logging.getLogger(__name__)
 
 IDENTITY = Identity("trainingjob-operator")
-"""Of a peer among other Kopf operators, which is not used. Without it Kopf needs a user name, which a pod may lack."""
+"""Kopf peering identity; unused, but Kopf otherwise requires a user name, and a pod may have none."""
 BACKOFF_LIMIT = 30.0
 RELIST_SECONDS = 300.0
 RELIST_AGAIN_SECONDS = 5.0
-"""After a list that failed."""
+"""Delay after a failed list."""
 LISTS_SIDE_BY_SIDE = 8
 SILENT_SECONDS = 60.0
-"""A watch that said nothing for so long while a list shows changes is dead."""
+"""Silence after which a watch counts as dead if a list shows changes."""
 TICK_SECONDS = 1.0
 JOIN_SECONDS = 1.5
-"""How long an ending Kopf is waited for."""
+"""Grace period for Kopf's exit."""
 
 
 class Lists(Protocol):
-    """The reading half of kube/objects.py."""
+    """List and get of TrainingJob objects (kube/objects.py)."""
 
     def list_pages(
         self, namespace: str | None = None, label_selector: str = ""
@@ -57,7 +56,7 @@ class Lists(Protocol):
 
 
 class Watcher:
-    """Follows all objects of the given namespaces (none: all) and queues what is new."""
+    """Lists and watches the objects of the served namespaces, and queues new and changed ones."""
 
     def __init__(
         self,
@@ -88,15 +87,15 @@ class Watcher:
         self._heard_at = self._clocks.monotonic()
         self._unlisted: dict[str, str] = {}
         self.inherited = 0
-        """Objects that a list has shown with a job that this operator has not recorded."""
+        """Number of listed objects with a job recorded by another controller."""
         self._stop: Callable[[], object] = lambda: None
 
     # -- the list -----------------------------------------------------------------------------------------------------
 
     async def list_all(self) -> int:
-        """Read every object of what can be served, page by page; returns how many were news.
+        """List every object of the served namespaces by pages; returns the number of changes.
 
-        A namespace that can't be listed is logged. Raises KubeError where none can.
+        Logs namespaces with a failed list. Raises KubeError if all lists fail.
         """
         known, shown = self._jobs.versions(), set[Key]()
         slots = asyncio.Semaphore(LISTS_SIDE_BY_SIDE)
@@ -117,7 +116,7 @@ class Watcher:
         self._tell_unlisted(errors)
         self._coverage.note_list(succeeded=len(errors) < len(namespaces))
         if len(errors) == len(namespaces):
-            raise next(iter(errors.values()), NotFound("nothing can be listed at the moment"))
+            raise next(iter(errors.values()), NotFound("no namespace is served at the moment"))
         for tracked in [tracked for tracked in self._jobs if tracked.key not in shown]:
             if tracked.key[0] not in errors:
                 is_selected = not self._label_selector or tracked.key not in known
@@ -137,16 +136,16 @@ class Watcher:
         return news
 
     def _tell_unlisted(self, errors: Mapping[str, KubeError]) -> None:
-        """Log what is new about namespaces that can't be listed."""
+        """Log new errors of failed lists."""
         unlisted = {namespace: str(error) for namespace, error in errors.items()}
         for namespace, error in unlisted.items():
             if self._unlisted.get(namespace) != error:
-                where = f"of namespace {namespace}" if namespace else "of all namespaces"
-                log.warning("The objects %s can't be listed: %s", where, error)
+                where = f"in namespace {namespace}" if namespace else "in all namespaces"
+                log.warning("Cannot list TrainingJobs %s: %s", where, error)
         self._unlisted = unlisted
 
     async def _check_gone(self, key: Key, uid: str, *, is_selected: bool) -> bool:
-        """A list leaves out what was made while it was read, so only a NotFound tells; and what was relabelled."""
+        """Drop an object absent from a list if a read confirms it: a list omits concurrent creations."""
         try:
             body = await self._lists.get(*key)
         except NotFound:
@@ -160,7 +159,7 @@ class Watcher:
         return not is_selected
 
     async def relist(self) -> None:
-        """Repair every few minutes what the watch has missed; never returns."""
+        """List periodically to find events missed by the watch; never returns."""
         pause = RELIST_SECONDS
         while True:
             await asyncio.sleep(pause * self._clocks.jitter.uniform(0.9, 1.1))
@@ -172,13 +171,13 @@ class Watcher:
                 pause = RELIST_AGAIN_SECONDS
                 continue
             if news and self._clocks.monotonic() - self._heard_at > SILENT_SECONDS:
-                log.warning("A list shows %d changes that the watch has not told of: it is started again", news)
+                log.warning("The watch missed %d changes found by a list; restarting it", news)
                 self._stop()
 
     # -- the watch ----------------------------------------------------------------------------------------------------
 
     def take(self, kind: str | None, body: Mapping[str, Any]) -> None:
-        """One event. A deleted object is forgotten, never acted on: with selectors it may have been relabelled."""
+        """Process one watch event. A DELETED object is only dropped: with selectors it may still exist, relabelled."""
         self._heard_at = self._clocks.monotonic()
         metadata = body["metadata"]
         key = (metadata["namespace"], metadata["name"])
@@ -195,7 +194,7 @@ class Watcher:
             self._reconciler.forget(tracked)
 
     async def watch(self) -> None:
-        """Run Kopf, again and again, for what can be served; never returns."""
+        """Run and restart Kopf for the served namespaces; never returns."""
         failures = 0
         state = self._coverage.state
         while True:
@@ -205,7 +204,7 @@ class Watcher:
                 continue
             if state != self._coverage.state:
                 if None is not state.schema != self._coverage.state.schema:
-                    log.info("The schema of TrainingJob has changed")
+                    log.info("The schema of TrainingJob changed")
                 state = self._coverage.state
                 await self._catch_up()
             began = self._clocks.monotonic()
@@ -214,18 +213,18 @@ class Watcher:
                 continue
             failures = 0 if self._clocks.monotonic() - began > BACKOFF_LIMIT else failures + 1
             pause = min(BACKOFF_LIMIT, 0.5 * 2.0 ** min(failures, 8)) * self._clocks.jitter.uniform(0.5, 1.0)
-            log.warning("The watch has ended (%s); it starts again in %.1f s", error or "without an error", pause)
+            log.warning("Watch ended (%s); restarting in %.1f s", error or "no error", pause)
             self._metrics.watch_restarted()
             await self._coverage.change_from(state, pause)
 
     async def _catch_up(self) -> None:
-        """Something can be served that could not, or with another schema: what is known of it may be old."""
+        """List anew after a change of coverage or schema, since the cache may be stale."""
         self._reporter.forget_pruning()
-        with contextlib.suppress(KubeError):  # logged; `relist` tries again
+        with contextlib.suppress(KubeError):  # logged; `relist` retries
             await self.list_all()
 
     async def _watch_state(self, state: State) -> BaseException | None:
-        """One life of Kopf, ended when what it depends on changes; how it ended."""
+        """Run Kopf until it exits or its state changes; returns its error, if any."""
         life = asyncio.create_task(self._run_kopf(state.namespaces))
         change = asyncio.create_task(self._coverage.change_from(state, None))
         try:
@@ -238,12 +237,12 @@ class Watcher:
                 task.cancel()
             await asyncio.wait((life, change))
         if state == self._coverage.state:
-            with contextlib.suppress(KubeError):  # is it one namespace, or the kind?
+            with contextlib.suppress(KubeError):  # finds a lost right or a deleted CRD
                 await self._coverage.survey(anew=True)
         return error
 
     async def _run_kopf(self, namespaces: frozenset[str]) -> BaseException | None:
-        """One life of Kopf in a thread of its own; how it ended."""
+        """Run Kopf in a thread until it exits; returns its error, if any."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[BaseException | None] = loop.create_future()
 
@@ -254,9 +253,9 @@ class Watcher:
             error: BaseException | None = None
             try:
                 asyncio.run(self._operate(intake, loop, namespaces))
-            except BaseException as raised:  # noqa: BLE001  whatever ends the thread is told to the one who waits
+            except BaseException as raised:  # noqa: BLE001  passed to the awaiting coroutine
                 error = raised
-            with contextlib.suppress(RuntimeError):  # the process is ending, nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop is closed at process exit
                 loop.call_soon_threadsafe(_settle, ended, error)
 
         thread = threading.Thread(target=live, name="kopf", daemon=True)
@@ -273,11 +272,11 @@ class Watcher:
     async def _operate(
         self, intake: handlers.Intake, home: asyncio.AbstractEventLoop, namespaces: frozenset[str]
     ) -> None:
-        # Not a threading.Event: Kopf waits for one in a thread that never ends unless it is set.
+        # Not a threading.Event: Kopf waits for it in a thread, and that thread leaks unless the event is set.
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def end() -> None:
-            with contextlib.suppress(RuntimeError):  # it has ended already
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
                 loop.call_soon_threadsafe(stop.set)
 
         self._stop = end
@@ -295,7 +294,7 @@ class Watcher:
             if not insights.watched_resources:
                 stop.set()
 
-        # Made before Kopf starts: what is made later it takes for its own and cancels.
+        # Created before Kopf starts, since Kopf cancels tasks created later.
         helpers = [asyncio.create_task(self._beat(home)), asyncio.create_task(check_kind())]
         try:
             await kopf.operator(
@@ -311,7 +310,7 @@ class Watcher:
             for helper in helpers:
                 helper.cancel()
         if insights.ready_resources.is_set() and not insights.watched_resources:
-            raise NotFound("the kind is not served")
+            raise NotFound("the API server does not serve the kind")
 
     async def _beat(self, home: asyncio.AbstractEventLoop) -> None:
         while True:
@@ -320,12 +319,12 @@ class Watcher:
 
 
 def _is_going(body: Mapping[str, Any]) -> bool:
-    """Whether the object is being deleted: its job must not run on because thousands of others came before."""
+    """True for an object in deletion; it is urgent, so that its job stops without delay."""
     return bool(body["metadata"].get("deletionTimestamp"))
 
 
 def _is_inherited(body: Mapping[str, Any]) -> bool:
-    """Whether another controller made or took the object's job: ACK's records no generation."""
+    """True if ACK's controller recorded the job; it sets no observedGeneration."""
     status = mapping(body.get("status"))
     return "arn" in mapping(status.get("ackResourceMetadata")) and "observedGeneration" not in status
 

@@ -1,6 +1,6 @@
-"""The keyed work queue: what is due is handed out once, to at most one worker per key.
+"""Keyed work queue: hands out each due key once, to at most one worker per key.
 
-It knows nothing of what a key means. Delays are seconds of the event loop's monotonic clock.
+Delays are seconds of the event loop's monotonic clock.
 """
 
 import asyncio
@@ -12,18 +12,17 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 BACKOFF_FIRST = 0.5
-"""Seconds before the first repeat of a failed key; doubled each time, up to the limit given with the failure."""
+"""Seconds before the first retry of a failed key; doubled with each failure, up to the caller's limit."""
 
 HEAD_START = 2000
-"""So many keys that wait are overtaken at most by one that is urgent: enough of them would else keep the rest waiting
-for ever."""
+"""Maximum number of waiting keys overtaken by one urgent key; without a limit, urgent keys could starve the rest."""
 
 
 class WorkQueue(Generic[K]):
-    """Keys that are due now, in order of arrival but for urgent ones, and keys that will be.
+    """Due keys in order of arrival, urgent keys first, and delayed keys.
 
-    A key that is added again moves to the earlier time, or to the better place. A key added while it is being worked on
-    is handed out once more after that, never to two workers at once.
+    A second `add` keeps the earlier time and the better position. A key added during its processing is handed out once
+    more afterwards, never to two workers concurrently.
     """
 
     def __init__(self, *, jitter: random.Random) -> None:
@@ -31,7 +30,7 @@ class WorkQueue(Generic[K]):
         self._line: asyncio.PriorityQueue[tuple[int, int, K]] = asyncio.PriorityQueue()
         self._arrivals = count()
         self._ready: dict[K, int] = {}
-        """The place in line of each key that waits; what stands elsewhere in line is void."""
+        """Position of each waiting key; entries of `_line` at other positions are stale."""
         self._later: dict[K, asyncio.TimerHandle] = {}
         self._working: set[K] = set()
         self._again: dict[K, tuple[float, bool]] = {}
@@ -40,17 +39,17 @@ class WorkQueue(Generic[K]):
         self._idle.set()
         self._drained = False
         self.turnover = 0
-        """How many keys were handed out or given back so far: it stands still when every worker is stuck."""
+        """Number of keys handed out or released so far; constant while every worker is stuck."""
 
     @property
     def depth(self) -> int:
-        """How many keys wait for a worker at this moment."""
+        """Number of due keys without a worker."""
         return len(self._ready)
 
     def add(self, key: K, delay: float = 0.0, *, urgent: bool = False) -> None:
         """Make the key due in `delay` seconds, or keep its earlier time.
 
-        :param urgent: once due it overtakes those that wait; a matter of keys without delay
+        :param urgent: overtake waiting keys; only for keys without delay
         """
         loop = asyncio.get_running_loop()
         due = loop.time() + delay
@@ -73,7 +72,7 @@ class WorkQueue(Generic[K]):
             self._ripen(key, urgent=urgent)
 
     def _ripen(self, key: K, *, urgent: bool = False) -> None:
-        """Let the key stand in line, or move on in it."""
+        """Append the key to the queue, or improve its position."""
         self._later.pop(key, None)
         arrival = next(self._arrivals)
         place = arrival - HEAD_START if urgent else arrival
@@ -82,7 +81,7 @@ class WorkQueue(Generic[K]):
             self._line.put_nowait((place, arrival, key))
 
     def discard(self, key: K) -> None:
-        """Forget the key: it is not handed out unless it is added again."""
+        """Remove the key until the next `add`."""
         self._ready.pop(key, None)
         self._again.pop(key, None)
         self._failures.pop(key, None)
@@ -91,12 +90,12 @@ class WorkQueue(Generic[K]):
             timer.cancel()
 
     async def take(self) -> K:
-        """The next due key; it is the caller's until `release`."""
+        """Wait for the next due key; the caller owns it until `release`."""
         while True:
             place, _, key = await self._line.get()
             if self._drained:
                 await asyncio.get_running_loop().create_future()
-            if self._ready.get(key) == place:  # else it was discarded while it waited, or has moved on in line
+            if self._ready.get(key) == place:  # else a stale entry: discarded, or at a better position now
                 del self._ready[key]
                 self._working.add(key)
                 self._idle.clear()
@@ -104,7 +103,7 @@ class WorkQueue(Generic[K]):
                 return key
 
     def release(self, key: K) -> None:
-        """The work on the key is over."""
+        """Return the key after its processing."""
         self._working.discard(key)
         self.turnover += 1
         if not self._working:
@@ -115,7 +114,7 @@ class WorkQueue(Generic[K]):
             self.add(key, due - asyncio.get_running_loop().time(), urgent=urgent)
 
     async def drain(self, seconds: float) -> bool:
-        """Hand out nothing more, and wait that long for what is being worked on; whether it has ended."""
+        """Hand out no more keys, and wait up to `seconds` for keys in processing; True if none remains."""
         self._drained = True
         try:
             async with asyncio.timeout(seconds):
@@ -125,7 +124,7 @@ class WorkQueue(Generic[K]):
         return True
 
     def retry(self, key: K, limit: float) -> float:
-        """Add the key after an exponential back-off with jitter, at most `limit`; returns the delay in seconds."""
+        """Requeue the key with exponential back-off and jitter, at most `limit` seconds; returns the delay."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(limit, BACKOFF_FIRST * 2.0 ** min(failures, 16)) * self._jitter.uniform(0.5, 1.0)
@@ -133,5 +132,5 @@ class WorkQueue(Generic[K]):
         return delay
 
     def succeeded(self, key: K) -> None:
-        """The next failure of the key starts the back-off anew."""
+        """Reset the back-off of the key."""
         self._failures.pop(key, None)

@@ -172,7 +172,7 @@ class HarassedOperator(ForkedOperator):
         return found
 
 
-_SIGNS = ("A defect", "unexpected error", 'has ended"', "Traceback")
+_SIGNS = ("Unexpected error", "unexpected error", 'terminated unexpectedly"', "Traceback")
 
 
 class Case:

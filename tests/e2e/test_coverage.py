@@ -170,7 +170,7 @@ def test_a_replica_that_can_not_list_leaves_the_lease_and_obeys_sigterm(
             seen(jobs, "served", 15)
             lease = json.loads(jobs.kubectl("get", "lease", LEASE_NAME, "-o", "json"))
             assert lease["spec"]["leaseTransitions"] == 0
-            assert any("leads" in line["msg"] for line in healthy.lines())
+            assert any("Became leader" in line["msg"] for line in healthy.lines())
         code, seconds = unlistable.terminate()
         assert (code, seconds < 10) == (0, True)
     finally:

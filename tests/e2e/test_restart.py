@@ -140,7 +140,7 @@ def test_a_restart_with_many_objects_costs_one_list_of_them_and_no_describe_of_e
         call for call in sagemaker.calls(since=calls) if call["operation"] not in (LIST, "sts:GetCallerIdentity")
     ]
     [ready] = [line["msg"] for line in operator.lines() if line["msg"].startswith("Ready: ")]
-    assert ready.endswith("; there are 40")
+    assert ready.endswith("; 40 found")
 
     sagemaker.complete_job("running-0")
     jobs.wait_status("running-0", "Completed")
