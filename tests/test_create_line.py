@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.service import failed
 from tests.fakes.stage import Stage, played
 from tests.logic.objects import SPEC, body
-from trainingjob_operator.aws.lanes import Busy
+from trainingjob_operator.aws.lanes import LONG_PAUSE, Busy
 from trainingjob_operator.kube.errors import Forbidden, Invalid, KubeError, Unavailable
 from trainingjob_operator.logic.errors import ErrorClass
 
@@ -181,7 +181,7 @@ def test_objects_whose_calls_have_to_come_later_use_no_token_and_hold_up_nobody(
         def fault(_operation: str, _before: bool) -> None:
             operation, name = stage.service.calls[-1]
             if operation == CREATE and name.partition("-")[0] in held:
-                raise Busy
+                raise Busy(LONG_PAUSE)
 
         await stage.start(create_tps=1.0, workers=20)
         stage.service.fault = fault

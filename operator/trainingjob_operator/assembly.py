@@ -151,6 +151,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
         budgets=budgets,
         fence=leadership.fence,
         observe=metrics.aws_call_ended,
+        workers=settings.max_concurrent_reconciles,
         identity_endpoint_url=settings.aws_identity_endpoint_url or None,
         timeouts=CallTimeouts(reading=Timeouts(READING_TIMEOUTS.connect, settings.http_client_timeout)),
         clock=clocks.monotonic,

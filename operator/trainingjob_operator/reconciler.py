@@ -58,9 +58,6 @@ log = logging.getLogger(__name__)
 FENCED_SECONDS = 0.5
 """Requeue delay after a fenced call: about the time until the renewal or loss of leadership."""
 
-BUSY_SECONDS = 5.0
-"""Maximum back-off while too many calls to the job's account and region are in flight."""
-
 MAX_STEPS = 20
 """Upper bound of steps per reconcile, beyond the longest path through decision.py; exceeded only by a loop."""
 
@@ -146,9 +143,9 @@ class Reconciler:
         except NotLeading:
             outcome = "not_leading"
             self._queue.add(key, FENCED_SECONDS)
-        except Busy:
+        except Busy as busy:
             outcome = "busy"
-            self._queue.retry(key, BUSY_SECONDS)
+            self._queue.retry(key, busy.seconds)
         except NotFound:
             outcome = "gone"
             if self._jobs.get(key) is not None:  # a single NotFound may be transient; the watch reports deletions

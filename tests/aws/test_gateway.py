@@ -22,7 +22,7 @@ from trainingjob_operator.aws.budget import SETTLING
 from trainingjob_operator.aws.credentials import Timeouts
 from trainingjob_operator.aws.event_queue import THREADS as QUEUE_THREADS
 from trainingjob_operator.aws.gateway import CallTimeouts, Gateway, Target
-from trainingjob_operator.aws.lanes import DARK_AFTER, NEWCOMERS, PROBE_FIRST, PROBE_LIMIT, SHARE, Busy
+from trainingjob_operator.aws.lanes import DARK_AFTER, PROBE_FIRST, PROBE_LIMIT, Busy
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
@@ -445,13 +445,13 @@ async def test_a_target_that_hangs_leaves_threads_and_workers_to_others(sagemake
         gateways = bench.gateways()
         hung = gateways.get(Target("111122223333", REGION, endpoint_url=server.url))
         calls = [asyncio.create_task(hung.describe(str(number))) for number in range(20)]
-        await server.received(NEWCOMERS // 2)
+        await server.received(3)
         put_off, under_way = await asyncio.wait(calls, timeout=0.1)
-        assert len(under_way) == len(server.requests) == NEWCOMERS // 2
+        assert len(under_way) == len(server.requests) == 3
         assert {type(call.exception()) for call in put_off} == {Busy}
         well = gateways.get(Target(ACCOUNT, REGION, endpoint_url=sagemaker.url))
         await well.describe("job")
-        await asyncio.gather(*(well.describe("job") for _ in range(SHARE)))
+        await asyncio.gather(*(well.describe("job") for _ in range(6)))
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)

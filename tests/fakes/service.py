@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from trainingjob_operator.aws.credentials import MUTATING_TIMEOUTS, READING_TIMEOUTS
 from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.aws.lanes import Lanes, Place
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.naming import Identity, build_arn
 
@@ -16,6 +18,7 @@ LATE_SECONDS = 25.0
 PHASES = ((0.0, "Starting"), (10.0, "Downloading"), (20.0, "Training"))
 
 CHANGES = frozenset({"StopTrainingJob", "UpdateTrainingJob", "AddTags", "DeleteTags"})
+MUTATING = CHANGES | {"CreateTrainingJob"}
 
 Fault = Literal["before", "after"]
 
@@ -102,6 +105,10 @@ class FakeService:
     quotas: dict[str, float] = field(default_factory=dict)
     """By the name that the service gives a quota; the others have no limit."""
     fault: Callable[[str, bool], None] = lambda _operation, _before: None
+    lanes: Lanes | None = None
+    """What bounds the calls under way to one place, as it does in the real gateway."""
+    dark: set[str] = field(default_factory=set)
+    """The regions that answer nothing."""
     misplaced: AwsError | None = None
     """What is answered to the question whose credentials these are."""
     answer_create: Callable[[Identity], str] = lambda identity: build_arn("aws", identity)
@@ -110,6 +117,8 @@ class FakeService:
     """By URL: endpoints with jobs of their own."""
     jobs: dict[tuple[str, str, str], Job] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    hung: list[tuple[str, str]] = field(default_factory=list)
+    """The calls to dark regions."""
     created: list[Job] = field(default_factory=list)
     stopped: list[tuple[str, float]] = field(default_factory=list)
 
@@ -155,7 +164,28 @@ class FakeGateway:
     target: Target
 
     async def _call(self, operation: str, name: str) -> float:
+        if self.service.lanes is None:
+            return await self._answer(operation, name)
+        lane = self.service.lanes.of(Place(self.target.account, self.target.region, self.target.endpoint_url))
+        limit = asyncio.timeout(sum(MUTATING_TIMEOUTS if operation in MUTATING else READING_TIMEOUTS))
+        with lane.entered(operation, limit):
+            await lane.acquire()
+            try:
+                async with limit:
+                    return await self._answer(operation, name)
+            except TimeoutError:
+                message = "No whole answer."
+                raise AwsError(
+                    operation, "DeadlineExceeded", message, ErrorClass.RETRY, definite=False, answered=False
+                ) from None
+            finally:
+                lane.release()
+
+    async def _answer(self, operation: str, name: str) -> float:
         await asyncio.sleep(0.04)
+        if self.target.region in self.service.dark:
+            self.service.hung.append((operation, name))
+            await asyncio.get_running_loop().create_future()
         self.service.calls.append((operation, name))
         self.service.fault(operation, True)
         refusal = self.service.refusals.get(operation)

@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from botocore.exceptions import (
@@ -30,6 +30,13 @@ from trainingjob_operator.logic.errors import AwsError, ErrorClass, classify, is
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
+
+    class Slots(Protocol):
+        """Bounds the threads that some calls occupy, as an asyncio.Semaphore does."""
+
+        async def acquire(self) -> object: ...
+
+        def release(self) -> None: ...
 
     Observe = Callable[[str, float, AwsError | None], None]
     """Is told of each call that was sent: operation, seconds, how it failed."""
@@ -66,9 +73,10 @@ class Caller:
         *,
         patience: float,
         seconds: float,
-        slots: asyncio.Semaphore,
+        slots: Slots,
         fence: Callable[[], None] | None = None,
         observe: Observe | None = None,
+        limit: asyncio.Timeout | None = None,
     ) -> T:
         """What `work` returns; raises AwsError, or what `fence` raises, and then nothing was sent.
 
@@ -77,13 +85,15 @@ class Caller:
         :param seconds: from sending to the end of the answer, however it comes; then the connection is closed
         :param slots: bounds the threads that calls like this one occupy, hung ones included
         :param fence: called in the thread right before sending
+        :param limit: of `patience` seconds; whoever made it may end the call early
         """
-        loop = asyncio.get_running_loop()
-        limit = asyncio.timeout(patience)
+        loop, began = asyncio.get_running_loop(), self._clock()
+        limit = limit or asyncio.timeout(patience)
 
         def extend() -> None:
-            with contextlib.suppress(RuntimeError):  # the caller waits no longer
-                limit.reschedule(loop.time() + seconds)
+            if (limit.when() or 0.0) > loop.time():  # else it ends right now
+                with contextlib.suppress(RuntimeError):  # the caller waits no longer
+                    limit.reschedule(loop.time() + seconds)
 
         attempt = _Attempt(self._clock, fence, lambda: loop.call_soon_threadsafe(extend))
 
@@ -105,7 +115,7 @@ class Caller:
         except Exception as error:
             if attempt.stopped_by is not None:
                 raise attempt.stopped_by from None
-            failure = self._failure(operation, error, attempt, patience, seconds)
+            failure = self._failure(operation, error, attempt, self._clock() - began)
             self._report(operation, attempt, observe, failure)
             raise failure from error
         self._report(operation, attempt, observe, None)
@@ -115,7 +125,7 @@ class Caller:
         """Take no more calls; does not wait for those under way."""
         self._threads.close()
 
-    async def _in_thread(self, work: Callable[[], T], slots: asyncio.Semaphore) -> T:
+    async def _in_thread(self, work: Callable[[], T], slots: Slots) -> T:
         await slots.acquire()
         loop = asyncio.get_running_loop()
 
@@ -133,13 +143,13 @@ class Caller:
         return await asyncio.wrap_future(future)
 
     @staticmethod
-    def _failure(operation: str, error: Exception, attempt: _Attempt, patience: float, seconds: float) -> AwsError:
+    def _failure(operation: str, error: Exception, attempt: _Attempt, waited: float) -> AwsError:
         if not isinstance(error, TimeoutError):
             return translate(operation, error, sent=attempt.sent_at is not None)
         if attempt.give_up():
-            code, message = "NotSent", f"No thread, or no credentials, within {patience:.0f} s."
+            code, message = "NotSent", f"No thread, or no credentials, within {waited:.0f} s."
         else:
-            code, message = "DeadlineExceeded", f"No whole answer within {seconds:.0f} s."
+            code, message = "DeadlineExceeded", f"No whole answer within {waited:.0f} s."
         return AwsError(operation, code, message, ErrorClass.RETRY, definite=code == "NotSent", answered=False)
 
     def _report(self, operation: str, attempt: _Attempt, observe: Observe | None, failure: AwsError | None) -> None:

@@ -5,6 +5,7 @@ Each method is one API operation, without retries: when to call, how often and w
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -118,7 +119,8 @@ class Gateways:
         budgets: Budgets,
         fence: Fence,
         observe: Observe,
-        threads: int = 32,
+        threads: int = 48,
+        workers: int = 20,
         identity_endpoint_url: str | None = None,
         timeouts: CallTimeouts | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -129,6 +131,7 @@ class Gateways:
         :param version: of this operator, for the user agent
         :param observe: is told of each SageMaker call that was sent
         :param threads: calls of SageMaker under way at the same time
+        :param workers: that make them, beside the sweeps
         :param clock: monotonic seconds
         """
         # Long polls have threads of their own, so that no call waits behind one.
@@ -147,7 +150,7 @@ class Gateways:
         self._fence = fence
         self._observe = observe
         self._timeouts = timeouts or CallTimeouts()
-        self._lanes = Lanes(clock)
+        self._lanes = Lanes(clock, workers=workers)
         self._identities = Identities(
             caller=self._caller, sessions=self._sessions, patience=self._timeouts.patience, clock=clock
         )
@@ -293,16 +296,18 @@ class BotoGateway:
         timeouts: Timeouts,
         fence: Callable[[], None] | None,
     ) -> T:
+        limit = asyncio.timeout(self._timeouts.patience)
         try:
-            with self._lane.entered(operation):
+            with self._lane.entered(operation, limit):
                 answer = await self._caller.call(
                     operation,
                     lambda: read(self._send(operation, request)),
                     patience=self._timeouts.patience,
                     seconds=sum(timeouts),
-                    slots=self._lane.slots,
+                    slots=self._lane,
                     fence=fence,
                     observe=self._observe,
+                    limit=limit,
                 )
         except AwsError as failure:
             if failure.kind is ErrorClass.THROTTLED and failure.operation == operation:

@@ -1,27 +1,39 @@
-"""How many calls may be under way to one place, so that a place that does not answer leaves threads and workers to
-the others. A place is an account, a region and an endpoint.
+"""How many calls may be under way to one place, so that places that do not answer leave threads and workers to the
+others. A place is an account, a region and an endpoint; it is trusted while its last call was answered.
 
 Belongs to the event loop's thread; the calls are gateway.py's.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainingjob_operator.aws.recent import Recent
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
 
-SHARE: Final = 8
-"""Calls under way to one place; fewer than half of the workers and a quarter of the threads."""
-NEWCOMERS: Final = 6
-"""Calls under way to all places together that have not answered yet; one of them gets half."""
-PROBES: Final = 2
-"""Calls under way to all dark places together, one for each at most."""
+ROOM: Final = 16
+"""Calls of the workers under way to all places together, at most; one worker in five stays free.
+
+A place may have as many as it leaves free to the others: one alone gets half, each of n an (n + 1)th.
+"""
+SWEEPS: Final = 12
+"""Calls of ListTrainingJobs under way to all places together, at most; no worker waits for them."""
+LONG_SECONDS: Final = 3.0
+"""A call that has lasted so long may be ended where a place without a call finds no room."""
+PAUSE: Final = 1.0
+LONG_PAUSE: Final = 5.0
+"""The longest pause of a call that found no room, to a place with trust and to another, in seconds."""
+THREADS_OF_ONE: Final = 4
+THREADS_LEFT: Final = 16
+"""Threads that one place without trust may hold, and that ended calls may hold together before no such place gets one
+more: the resolution of a host name can't be interrupted."""
 DARK_AFTER: Final = 3
 """So many calls without an answer in a row make a place dark."""
 PROBE_FIRST: Final = 1.0
@@ -38,6 +50,11 @@ _SILENCE: Final = frozenset({"ConnectTimeoutError", "ReadTimeoutError", "Deadlin
 class Busy(Exception):  # noqa: N818  not a fault
     """So many calls to the place are under way that this one has to come later. Nothing was sent."""
 
+    def __init__(self, seconds: float) -> None:
+        """:param seconds: the longest pause before the next try"""
+        super().__init__("too many calls are under way")
+        self.seconds = seconds
+
 
 class Place(NamedTuple):
     account: str
@@ -45,58 +62,69 @@ class Place(NamedTuple):
     endpoint_url: str | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class UnderWay:
+    """A call that its caller waits for."""
+
+    lane: Lane
+    since: float
+    is_sweep: bool
+    limit: asyncio.Timeout
+
+    def end(self) -> None:
+        """End it as its deadline does."""
+        with contextlib.suppress(RuntimeError):  # its deadline is over
+            self.limit.reschedule(0.0)
+
+
 class Lane:
-    """The calls to one place."""
+    """The calls to one place. As the slots of aws/calls.py it counts their threads, and makes nobody wait."""
 
     def __init__(self, place: Place, lanes: Lanes, clock: Callable[[], float]) -> None:
         self._place = place
         self._lanes = lanes
         self._clock = clock
-        self.slots = asyncio.Semaphore(SHARE + 1)
-        """Bounds the threads, which a call may hold longer than its caller waits."""
-        self.under_way = 0
-        self.has_answered = False
+        self.threads = 0
+        """A call may hold its thread longer than its caller waits."""
+        self._has_answered = False
         self._silent = 0
         self._silent_since = 0.0
         self._last: AwsError | None = None
         self._probe_at = 0.0
-        self._probing = False
+
+    @property
+    def is_trusted(self) -> bool:
+        return self._has_answered and self._silent == 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is known of it."""
+        return not self._has_answered and self._silent == 0
 
     @property
     def is_dark(self) -> bool:
         return self._silent >= DARK_AFTER
 
-    @contextlib.contextmanager
-    def entered(self, operation: str) -> Iterator[None]:
-        """A call under way; raises Busy, or AwsError where the place is dark. Raise in it what the call ends with."""
-        if self.is_dark:
-            with self._probe(operation):
-                yield
-            return
-        # the sweep is one call for all jobs: it never waits for those of single ones
-        share = SHARE + (operation == "ListTrainingJobs")
-        if self.under_way >= share or not (self.has_answered or self._lanes.has_room_for(self)):
-            raise Busy
-        with self._counted(operation):
-            yield
+    async def acquire(self) -> None:
+        """A call takes a thread."""
+        self.threads += 1
+
+    def release(self) -> None:
+        """The thread is free again."""
+        self.threads -= 1
 
     @contextlib.contextmanager
-    def _probe(self, operation: str) -> Iterator[None]:
-        now = self._clock()
-        if self._probing or now < self._probe_at or self._lanes.probes >= PROBES:
-            raise self._explain(operation, now)
-        self._probing = True
-        self._lanes.probes += 1
-        try:
-            with self._counted(operation):
-                yield
-        finally:
-            self._probing = False
-            self._lanes.probes -= 1
+    def entered(self, operation: str, limit: asyncio.Timeout) -> Iterator[None]:
+        """A call under way; raises Busy, or AwsError where the place is dark. Raise in it what the call ends with.
 
-    @contextlib.contextmanager
-    def _counted(self, operation: str) -> Iterator[None]:
-        self.under_way += 1
+        :param limit: ends the call; made to expire early where another place needs the room
+        """
+        call = UnderWay(self, self._clock(), operation == "ListTrainingJobs", limit)
+        is_due = not self.is_dark or call.since >= self._probe_at
+        if not (is_due and self._lanes.admit(call)):
+            if self.is_dark:
+                raise self._explain(operation, call.since)
+            raise Busy(PAUSE if self.is_trusted else LONG_PAUSE)
         try:
             yield
         except AwsError as error:
@@ -106,11 +134,11 @@ class Lane:
         else:
             self._note(None)
         finally:
-            self.under_way -= 1
+            self._lanes.leave(call)
 
     def _note(self, error: AwsError | None) -> None:
         if error is None or error.answered:
-            self.has_answered = True
+            self._has_answered = True
             self._silent = 0
             return
         if error.code not in _SILENCE:
@@ -137,12 +165,14 @@ class Lane:
 class Lanes:
     """The lanes of all places."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, workers: int) -> None:
+        """:param workers: that make calls, beside the sweeps"""
         self._clock = clock
         self._lanes: Recent[Place, Lane] = Recent(
-            limit=PLACES, seconds=IDLE_SECONDS, clock=clock, is_busy=lambda lane: lane.under_way > 0
+            limit=PLACES, seconds=IDLE_SECONDS, clock=clock, is_busy=lambda lane: lane.threads > 0
         )
-        self.probes = 0
+        self._calls: list[UnderWay] = []
+        self._room = max(1, min(ROOM, workers * 4 // 5))
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -155,7 +185,46 @@ class Lanes:
             self._lanes.put(place, lane)
         return lane
 
-    def has_room_for(self, newcomer: Lane) -> bool:
-        """Whether a place that has not answered yet may have one more call under way."""
-        held = sum(lane.under_way for lane in self._lanes if not (lane.has_answered or lane.is_dark))
-        return held < NEWCOMERS and newcomer.under_way < NEWCOMERS // 2
+    def admit(self, call: UnderWay) -> bool:
+        """Count the call as under way if there is room for it, or if ending another makes room."""
+        admitted = self._has_room_for(call)
+        if admitted:
+            self._calls.append(call)
+        return admitted
+
+    def leave(self, call: UnderWay) -> None:
+        """The call is over."""
+        if call in self._calls:  # else it was ended for another
+            self._calls.remove(call)
+
+    def _has_room_for(self, call: UnderWay) -> bool:
+        lane, room = call.lane, SWEEPS if call.is_sweep else self._room
+        held = [one for one in self._calls if one.is_sweep is call.is_sweep]
+        own = sum(one.lane is lane for one in held)
+        if not lane.is_trusted:
+            # Places without trust get three eighths together, one of them half of that, a dark one a single call.
+            most = max(1, room * 3 // 8)
+            if own >= (1 if lane.is_dark else max(1, most // 2)) or self._lacks_threads(lane):
+                return False
+            untrusted = [one for one in held if not one.lane.is_trusted]
+            if len(untrusted) >= most:
+                return own == 0 and self._end_one(untrusted)
+        if own < room - len(held):
+            return True
+        return own == 0 and (lane.is_trusted or lane.is_new) and self._end_one(held)
+
+    def _lacks_threads(self, lane: Lane) -> bool:
+        left = sum(one.threads for one in self._lanes) - len(self._calls)
+        return lane.threads >= THREADS_OF_ONE or left >= THREADS_LEFT
+
+    def _end_one(self, calls: list[UnderWay]) -> bool:
+        """End a long call, first of a place without trust, then of the place with most; whether there was one."""
+        latest = self._clock() - LONG_SECONDS
+        counts = Counter(one.lane for one in calls)
+        long = [one for one in calls if one.since <= latest]
+        if not long:
+            return False
+        ended = max(long, key=lambda one: (not one.lane.is_trusted, counts[one.lane], -one.since))
+        self._calls.remove(ended)
+        ended.end()
+        return True
