@@ -1547,6 +1547,7 @@ def test_what_is_gone_when_its_turn_comes_is_nobodys_business() -> None:
     played(scene)
 
 
+@pytest.mark.no_cover
 def test_objects_that_need_nothing_hold_up_nobody() -> None:
     async def scene(stage: Stage) -> None:
         life = await stage.start(workers=1)
@@ -1612,6 +1613,7 @@ def test_an_edit_while_an_attempt_is_being_settled_reaches_the_job_that_it_made(
     played(scene, seconds=10_000.0)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["no job", "another run"])
 def test_a_job_is_missing_only_by_answers_of_the_right_account(is_replaced: bool) -> None:
     async def scene(stage: Stage) -> None:

@@ -40,6 +40,7 @@ from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.fields import to_request
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity, Owner, build_arn
 
+pytestmark = pytest.mark.no_cover
 LONG: dict[str, Any] = {"seconds": 100_000.0}
 THIEF = ("team-b", "thief")
 CHANGES = ("StopTrainingJob", "UpdateTrainingJob", "AddTags", "DeleteTags")

@@ -203,6 +203,7 @@ QUIRKS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("quirk", QUIRKS)
 def test_hundreds_of_jobs_are_followed_whatever_the_service_does_to_lists(quirk: str) -> None:
     ours = crowd(400, every=60.0)
