@@ -25,7 +25,7 @@ from trainingjob_operator.logic.annotations import REGION as REGION_KEY
 from trainingjob_operator.logic.decision import ADD_TAGS, CREATE, DESCRIBE, LIST_TAGS, STOP, UPDATE, decide
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import ACK_MANAGER, Memory, Refusal, Trouble, Unmarked
-from trainingjob_operator.logic.naming import Identity, Owner, build_arn
+from trainingjob_operator.logic.naming import FINALIZER, JOB_ARN, Identity, Owner, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof, Verdict
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -1338,6 +1338,22 @@ def test_a_place_is_told_with_what_is_waited_for(place: Place, words: str) -> No
     step = decide(look_at({}, {"waiting_since": NOW - 5}, {}, {"place": place}))
     assert isinstance(step, Say)
     assert step.waiting == Finding(decision.WAITING, words)
+
+
+def test_a_job_that_the_annotation_records_and_that_is_gone_is_not_created_again() -> None:
+    step = decide(look_at({"annotations": {JOB_ARN: ARN}}, {**FOUND_ABSENT, "absent_since": NOW - 600}, {}, {}))
+    assert isinstance(step, Say)
+    assert step.terminal is not None
+    assert step.terminal.reason == "JobNotFound"
+    for words in (JOB_ARN, str(WANTED), "remove the annotation"):
+        assert words in step.terminal.message
+
+
+def test_a_finalizer_that_stays_is_reported_in_the_words_of_the_api_server() -> None:
+    hindrance = decision.explain_unreleased("denied by a policy.")
+    assert hindrance.reason == "FinalizerNotRemoved"
+    for words in (FINALIZER, ": denied by a policy. ", "tries again"):
+        assert words in hindrance.message
 
 
 def test_a_clash_names_the_job_and_what_to_do() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.logic.nonsense import nonsense
 from tests.logic.objects import ACCOUNT, ARN, JOB, NAME, NAMESPACE, REGION, SPEC, UID, WANTED, body, recorded, resource
-from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.naming import JOB_ARN, Identity
 from trainingjob_operator.logic.resource import Resource
 
 
@@ -103,3 +103,18 @@ def test_labels_and_annotations_of_the_object_are_kept() -> None:
     raw["metadata"]["labels"] = {"app": "x"}
     read = Resource.from_body(raw)
     assert (read.annotations["a"], read.labels) == ("1", {"app": "x"})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "name", "ran"),
+    [
+        (ARN, JOB, WANTED),
+        (ARN, JOB.upper(), Identity(ACCOUNT, REGION, JOB.upper())),
+        (ARN, "another", None),
+        (ARN, None, None),
+        ("no ARN", JOB, None),
+    ],
+)
+def test_an_earlier_run_counts_for_the_same_job_name_alone(annotation: str, name: str | None, ran: object) -> None:
+    spec = {**SPEC, "trainingJobName": name}
+    assert resource(annotations={JOB_ARN: annotation}, spec=spec).ran == ran

@@ -269,7 +269,6 @@ def test_without_quirks_a_change_is_noticed_at_the_next_recent_pass_for_a_page_o
     assert run.looks <= 1000 * 6, "no look without a reason"
 
 
-@pytest.mark.no_cover
 def test_endless_pages_are_noticed_and_the_filter_is_left_alone_for_a_while() -> None:
     ours = crowd(150, every=3 * DISTRUST_SECONDS)
     run = Run(Service(ours, endless_under_modified=True), ours).go(2 * DISTRUST_SECONDS)
