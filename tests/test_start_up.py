@@ -19,7 +19,7 @@ from trainingjob_operator.kube.errors import Invalid, NotLoggedIn, Unavailable
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.settings import Settings
 from trainingjob_operator.start_up import (
-    LONGEST_PAUSE,
+    BACKOFF,
     Obstacle,
     await_coverage,
     identify,
@@ -51,8 +51,8 @@ def test_each_new_obstacle_is_logged_and_the_pause_grows_to_a_bound(caplog: pyte
         assert readiness.explain() == []
         pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
         assert pauses[0] <= 1.0
-        assert max(pauses) <= LONGEST_PAUSE
-        assert min(pauses[-3:]) >= 0.7 * LONGEST_PAUSE
+        assert max(pauses) <= BACKOFF.limit
+        assert min(pauses[-3:]) >= 0.7 * BACKOFF.limit
 
     run(main())
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == ["one", "two"]

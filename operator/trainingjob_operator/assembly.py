@@ -59,7 +59,7 @@ from trainingjob_operator.start_up import (
 )
 from trainingjob_operator.sweeper import Sweeper
 from trainingjob_operator.tracked_jobs import TrackedJobs
-from trainingjob_operator.watcher import BACKOFF_LIMIT, Watcher
+from trainingjob_operator.watcher import BACKOFF, Watcher
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ LISTEN_SECONDS = 120.0
 """Heartbeat limit of the event listener: half a minute of long polling plus a minute of back-off, with a margin."""
 SURVEY_MAX_SECONDS = 300.0
 """Heartbeat limit of the survey: many namespaces, each call up to its timeout."""
-WATCH_SECONDS = BACKOFF_LIMIT + 30.0
+WATCH_SECONDS = BACKOFF.limit + 30.0
 """Heartbeat limit of the watch: beyond its back-off, since a restart would not help against the API server."""
 STUCK_SECONDS = 120.0
 """Heartbeat limit of the workers without progress on due keys; one AWS call may take half a minute."""

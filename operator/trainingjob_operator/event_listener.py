@@ -13,6 +13,7 @@ from typing import Protocol
 from trainingjob_operator.aws.event_queue import BATCH, Message
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.leadership import Leadership, NotLeading
+from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.errors import AwsError
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.job_events import read_event
@@ -25,8 +26,8 @@ from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
-BACKOFF_LIMIT = 60.0
-"""Maximum back-off after errors; the sweep keeps its own interval meanwhile."""
+BACKOFF = Backoff(1.0, 60.0)
+"""After errors; the sweep keeps its own interval meanwhile."""
 
 IDLE_SECONDS = 0.5
 """Polling interval of leadership."""
@@ -130,7 +131,7 @@ class EventListener:
                 await asyncio.sleep(GATHER_SECONDS)
 
     def _pause(self, failures: int) -> float:
-        return min(BACKOFF_LIMIT, 2.0 ** min(failures - 1, 8)) * self._clocks.jitter.uniform(0.5, 1.0)
+        return BACKOFF.after(failures) * self._clocks.jitter.uniform(0.5, 1.0)
 
     def _take(self, messages: Sequence[Message]) -> None:
         now = self._clocks.monotonic()

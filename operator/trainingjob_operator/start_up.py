@@ -14,12 +14,13 @@ from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import SURVEY_SECONDS, Coverage
 from trainingjob_operator.health import Readiness
 from trainingjob_operator.kube.errors import Invalid, KubeError, NotLoggedIn
+from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
+BACKOFF = Backoff(1.0, 10.0)
 """Seconds between attempts of one part; doubled after each attempt."""
 
 API_SERVER = "the API server"
@@ -42,7 +43,7 @@ class Identities(Protocol):
 
 async def persist(part: str, attempt: Callable[[], Awaitable[T]], readiness: Readiness, clocks: Clocks) -> T:
     """Retry `attempt` until it raises no Obstacle and return its result; logs each new Obstacle once."""
-    pause, told = FIRST_PAUSE, ""
+    failures, told = 0, ""
     while True:
         try:
             result = await attempt()
@@ -54,8 +55,8 @@ async def persist(part: str, attempt: Callable[[], Awaitable[T]], readiness: Rea
         else:
             readiness.reached(part)
             return result
-        await asyncio.sleep(pause * clocks.jitter.uniform(0.75, 1.0))
-        pause = min(LONGEST_PAUSE, 2 * pause)
+        failures += 1
+        await asyncio.sleep(BACKOFF.after(failures) * clocks.jitter.uniform(0.75, 1.0))
 
 
 async def await_coverage(

@@ -14,6 +14,7 @@ from trainingjob_operator.aws.gateway import Accounts, Target
 from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.leadership import Leadership
+from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.observation import Observation
@@ -25,8 +26,8 @@ from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
-BACKOFF_LIMIT = 10.0
-"""Maximum back-off of a sweep after errors."""
+BACKOFF = Backoff(1.0, 10.0)
+"""Of a sweep after errors."""
 
 EVENTFUL_SECONDS = 60.0
 """Sweep interval while the event queue delivers state changes."""
@@ -221,8 +222,7 @@ class Sweeper:
         if error.kind is ErrorClass.DENIED:
             await self._look_at_each(target)
             return
-        ceiling = min(BACKOFF_LIMIT, 2.0 ** min(failures - 1, 8))
-        await asyncio.sleep(ceiling * self._clocks.jitter.uniform(0.5, 1.0))
+        await asyncio.sleep(BACKOFF.after(failures) * self._clocks.jitter.uniform(0.5, 1.0))
 
 
 def _is_found_first(tracked: Tracked, told: Observation) -> bool:

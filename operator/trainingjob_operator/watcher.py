@@ -22,6 +22,7 @@ from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import Coverage, State
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import KubeError, NotFound
+from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.resource import Key, mapping
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.reconciler import Reconciler
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 IDENTITY = Identity("trainingjob-operator")
 """Kopf peering identity; unused, but Kopf otherwise requires a user name, and a pod may have none."""
-BACKOFF_LIMIT = 30.0
+BACKOFF = Backoff(0.5, 30.0)
 RELIST_SECONDS = 300.0
 RELIST_AGAIN_SECONDS = 5.0
 """Delay after a failed list."""
@@ -211,8 +212,8 @@ class Watcher:
             error = await self._watch_state(state)
             if state != self._coverage.state:
                 continue
-            failures = 0 if self._clocks.monotonic() - began > BACKOFF_LIMIT else failures + 1
-            pause = min(BACKOFF_LIMIT, 0.5 * 2.0 ** min(failures, 8)) * self._clocks.jitter.uniform(0.5, 1.0)
+            failures = 0 if self._clocks.monotonic() - began > BACKOFF.limit else failures + 1
+            pause = BACKOFF.after(failures + 1) * self._clocks.jitter.uniform(0.5, 1.0)
             log.warning("Watch ended (%s); restarting in %.1f s", error or "no error", pause)
             self._metrics.watch_restarted()
             await self._coverage.change_from(state, pause)

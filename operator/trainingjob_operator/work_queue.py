@@ -9,6 +9,8 @@ from collections.abc import Hashable
 from itertools import count
 from typing import Generic, TypeVar
 
+from trainingjob_operator.logic.backoff import Backoff
+
 K = TypeVar("K", bound=Hashable)
 
 BACKOFF_FIRST = 0.5
@@ -125,9 +127,8 @@ class WorkQueue(Generic[K]):
 
     def retry(self, key: K, limit: float) -> float:
         """Requeue the key with exponential back-off and jitter, at most `limit` seconds; returns the delay."""
-        failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
-        delay = min(limit, BACKOFF_FIRST * 2.0 ** min(failures, 16)) * self._jitter.uniform(0.5, 1.0)
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = Backoff(BACKOFF_FIRST, limit).after(failures) * self._jitter.uniform(0.5, 1.0)
         self.add(key, delay)
         return delay
 

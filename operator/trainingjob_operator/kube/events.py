@@ -16,6 +16,7 @@ from typing import Any
 from trainingjob_operator.kube.client import WRITE_SECONDS, ApiServer
 from trainingjob_operator.kube.errors import AlreadyExists, Forbidden, KubeError, Unavailable
 from trainingjob_operator.kube.objects import API_VERSION, KIND
+from trainingjob_operator.logic.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ NAME_LIMIT = 253
 """Maximum length of an object name in characters, by API validation."""
 TICK = timedelta(microseconds=1)
 """The precision of `eventTime`."""
-RETRY_LIMIT = 30.0
-"""Maximum back-off in seconds while the API server is unavailable."""
+BACKOFF = Backoff(1.0, 30.0)
+"""While the API server is unavailable."""
 YIELDING = 4.0
 """Slowdown factor while reconciles wait for the same API server."""
 MOST_FAILURES = 3
@@ -180,7 +181,7 @@ class EventRecorder:
                     self._filled.set()
                 else:
                     self._dropped()
-                backoff = min(RETRY_LIMIT, 0.5 * 2.0 ** min(failures, 16)) * self._jitter.uniform(0.5, 1.0)
+                backoff = BACKOFF.after(failures) * self._jitter.uniform(0.5, 1.0)
                 log.debug("Cannot post Events, backing off: %s", error)
                 await asyncio.sleep(max(error.retry_after, backoff))
             else:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from trainingjob_operator.kube.client import LIST_SECONDS, PAGE_SIZE, READ_SECONDS, ApiServer
 from trainingjob_operator.kube.errors import Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.logic.accounts import ACCOUNT_MAP
+from trainingjob_operator.logic.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,8 @@ POLLS_BEFORE_WATCH = 20
 """Number of polls before another attempt to watch, since roles change."""
 SELECTOR_SECONDS = 60.0
 """Interval between lists of the role selectors."""
-BACKOFF_LIMIT = 30.0
-MAX_SILENCE = WATCH * PATIENCE + BACKOFF_LIMIT + LIST_SECONDS
+BACKOFF = Backoff(1.0, 30.0)
+MAX_SILENCE = WATCH * PATIENCE + BACKOFF.limit + LIST_SECONDS
 """Upper bound of the heartbeat's age, regardless of the API server."""
 
 _Value = Mapping[str, Any]
@@ -115,8 +116,7 @@ class _Mirror:
                 log.exception("Watch of %s continues after an unexpected error", self._collection.what)
             failures = 1 if self._mode is _Mode.WATCHING else failures + 1
             self._mode = _Mode.BLIND
-            backoff = min(BACKOFF_LIMIT, 0.5 * 2.0 ** min(failures, 16))
-            await asyncio.sleep(backoff * self._jitter.uniform(0.5, 1.0))
+            await asyncio.sleep(BACKOFF.after(failures) * self._jitter.uniform(0.5, 1.0))
 
     async def _follow(self) -> NoReturn:
         """List, then watch, with consecutive watches until an error."""
