@@ -1,8 +1,10 @@
 """The lines of those that want to create: one per account and region, served as their budgets allow."""
 
+from collections import Counter
+
 from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.naming import Identity, Location
 from trainingjob_operator.logic.quotas import Shortage, read_demand
 from trainingjob_operator.logic.resource import Key, Resource
 from trainingjob_operator.logic.turns import Lack, Place, Turns
@@ -16,7 +18,11 @@ class CreateLine:
         self._budgets = budgets
         self._queue = queue
         self._clocks = clocks
-        self._turns: dict[tuple[str, str], Turns[Key]] = {}
+        self._turns: dict[Location, Turns[Key]] = {}
+        self._places: dict[Key, Location] = {}
+        """The line that each object has joined: it may come back to it until its job is created, or it is forgotten."""
+        self._users: Counter[Location] = Counter()
+        """How many objects those are in each line; a line without any is deleted."""
 
     def __len__(self) -> int:
         """How many objects wait."""
@@ -28,9 +34,8 @@ class CreateLine:
         An object that was edited since gives up its place in another line or queue: nobody else would go on behind it.
         """
         key, here = resource.key, _line_of(identity)
-        for line, others in self._turns.items():
-            if line != here and (others.is_waiting(key) or others.is_granted(key)):
-                self._leave(key, line, others)
+        if self._places.get(key, here) != here:
+            self.forget(key)
         turns = self._turns.get(here)
         if turns is None:
             return False, None
@@ -43,7 +48,12 @@ class CreateLine:
 
         :param retries: the object was tried before, as it is now
         """
-        turns = self._turns.setdefault(_line_of(identity), Turns())
+        line = _line_of(identity)
+        if self._places.get(resource.key) != line:
+            self.forget(resource.key)
+            self._places[resource.key] = line
+            self._users[line] += 1
+        turns = self._turns.setdefault(line, Turns())
         turns.join(
             resource.key,
             namespace=resource.namespace,
@@ -51,7 +61,7 @@ class CreateLine:
             demand=read_demand(resource.spec),
             retries=retries,
         )
-        self._serve(_line_of(identity), turns, caller=resource.key)
+        self._serve(line, turns, caller=resource.key)
 
     def claim(self, key: Key, identity: Identity) -> float:
         """Use the turn: 0.0 allows one call; otherwise the seconds after which to ask again."""
@@ -77,16 +87,21 @@ class CreateLine:
         """The create was taken: there is capacity, so the next may go."""
         if (turns := self._turns.get(_line_of(identity))) is not None:
             turns.created(key, self._clocks.monotonic())
-            self._serve(_line_of(identity), turns)
+            self.forget(key)
 
     def created_jobs(self, identity: Identity) -> int:
-        """How many jobs were created so far in that account and region."""
+        """How many jobs were created in that account and region since somebody has been using the line.
+
+        An object whose Create fails again and again compares two of these numbers. It leaves the line between its
+        attempts, but uses it on, so the line and the number last at least as long as the comparison.
+        """
         turns = self._turns.get(_line_of(identity))
         return 0 if turns is None else turns.created_jobs
 
     def lack_capacity(self, resource: Resource, identity: Identity, shortage: Shortage) -> None:
         """The create was refused because a quota or the capacity of the instance type is used up: wait for it."""
-        turns = self._turns.setdefault(_line_of(identity), Turns())
+        if (turns := self._turns.get(_line_of(identity))) is None:
+            return  # the object was deleted during the call, and nobody else waits there
         kind = read_demand(resource.spec).kind
         title = f"the quota '{shortage.name}'" if shortage.name else f"capacity of {kind}"
         lack = Lack(shortage.quota or shortage.name or None, title, shortage.free)
@@ -94,16 +109,21 @@ class CreateLine:
         self._serve(_line_of(identity), turns)
 
     def forget(self, key: Key) -> None:
-        """The object is gone: nobody waits behind it any more."""
-        for line, turns in self._turns.items():
-            self._leave(key, line, turns)
+        """The object uses its line no longer: nobody waits behind it, and the last one takes the line along."""
+        line = self._places.pop(key, None)
+        if line is None:
+            return
+        self._leave(key, line, self._turns[line])
+        self._users[line] -= 1
+        if not self._users[line]:
+            del self._users[line], self._turns[line]
 
-    def _leave(self, key: Key, line: tuple[str, str], turns: Turns[Key]) -> None:
+    def _leave(self, key: Key, line: Location, turns: Turns[Key]) -> None:
         turns.leave(key)
         self._budgets.of(*line).create.withdraw(key)
         self._serve(line, turns)
 
-    def _serve(self, line: tuple[str, str], turns: Turns[Key], *, caller: Key | None = None) -> None:
+    def _serve(self, line: Location, turns: Turns[Key], *, caller: Key | None = None) -> None:
         """Give turns while the budget lasts, and see to it that the next ones are not forgotten.
 
         :param caller: it is not woken, because an entry in the queue would undo the back-off of a pass that fails
@@ -117,5 +137,5 @@ class CreateLine:
             self._queue.add(*granted.next)
 
 
-def _line_of(identity: Identity) -> tuple[str, str]:
+def _line_of(identity: Identity) -> Location:
     return identity.account, identity.region

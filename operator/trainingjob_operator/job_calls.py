@@ -21,7 +21,7 @@ from trainingjob_operator.logic import decision, fields
 from trainingjob_operator.logic.annotations import Defaults
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import Memory, Refusal
-from trainingjob_operator.logic.naming import Identity, Owner, compose_tags, expand_tag_format, parse_arn
+from trainingjob_operator.logic.naming import Identity, Location, Owner, compose_tags, expand_tag_format, parse_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import read_proof
 from trainingjob_operator.logic.quotas import is_not_offered, read_demand, read_shortage
@@ -115,7 +115,10 @@ class JobCalls:
         self._metrics = metrics
         self._clocks = clocks
         self._vanguard: dict[tuple[str, str, str], Key] = {}
-        """By account, region and operation: the object that tries soon on behalf of all that are denied it."""
+        """By account, region and operation: the object that tries soon on behalf of all that are denied it.
+
+        It exists, and has no entry of another account or region.
+        """
 
     async def look(self, identity: Identity, work: Work) -> float:
         memory, view = work.view.memory, work.view
@@ -388,17 +391,29 @@ class JobCalls:
 
     def _goes_ahead(self, operation: str, work: Work) -> bool:
         """Whether it is the one that tries on behalf of the others: the first that was denied, while it still is."""
-        place = (work.identity.account, work.identity.region, operation)
-        ahead = self._vanguard.get(place)
+        if self._jobs.get(work.key) is not work.tracked:
+            return False  # deleted during the call
+        account, region = work.identity.account, work.identity.region
+        ahead = self._vanguard.get((account, region, operation))
         tracked = None if ahead is None else self._jobs.get(ahead)
         if tracked is None or not tracked.memory.is_denied(operation):
-            self._vanguard[place] = work.key
-        return self._vanguard[place] == work.key
+            self._step_back(work.key, but_in=(account, region))
+            self._vanguard[account, region, operation] = ahead = work.key
+        return ahead == work.key
+
+    def forget(self, key: Key) -> None:
+        """The object is gone, and tries nothing on behalf of others any more."""
+        self._step_back(key)
+
+    def _step_back(self, key: Key, *, but_in: Location | None = None) -> None:
+        for place in [place for place, ahead in self._vanguard.items() if ahead == key and place[:2] != but_in]:
+            del self._vanguard[place]
 
     def _note_success(self, operation: str, work: Work) -> None:
         """The call went well; where it was denied before, the others that it was denied try it at once too."""
         if not work.view.memory.note_success(operation):
             return
+        self._vanguard.pop((work.identity.account, work.identity.region, operation), None)
         now = self._clocks.monotonic()
         for tracked in self._jobs.in_region(work.identity.account, work.identity.region):
             if tracked.memory.wake(operation, now):

@@ -1,8 +1,8 @@
 """Prometheus metrics of the operator: names, labels, buckets, and one method per observation.
 
 Callers pass in the registry; health.py serves it. The two `ack_outbound_api_requests` metrics have ACK's labels and
-values; all others start with `trainingjob_`. No label contains the name of an object or a job: accounts, regions,
-operations and statuses bound the number of series.
+values; all others start with `trainingjob_`. No label contains the name of an object or a job: operations, statuses,
+and the accounts and regions that objects name at present bound the number of series.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from prometheus_client import Counter, Gauge, GCCollector, Histogram, PlatformCo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from prometheus_client import CollectorRegistry
 
     from trainingjob_operator.logic.errors import AwsError
+    from trainingjob_operator.logic.naming import Location
 
 _SERVICE = "sagemaker"
 # ACK's op_type per operation.
@@ -147,6 +149,9 @@ class Metrics:
             "account",
             "region",
         )
+        self._swept: set[Location] = set()
+        """The accounts and regions that have series."""
+
         self._event_messages = counter(
             "trainingjob_event_queue_messages_total",
             "Number of event queue messages; outcome: told (new state), known, foreign (unknown job), unreadable.",
@@ -223,6 +228,7 @@ class Metrics:
     def sweep_ended(self, account: str, region: str, seconds: float, pages: int) -> None:
         """Observe one successful sweep of the account and region; resets its age."""
         ended = self._clock()
+        self._swept.add((account, region))
         self._sweep_seconds.labels(account, region).observe(seconds)
         self._sweep_pages.labels(account, region).inc(pages)
         self._sweep_age.labels(account, region).set_function(lambda: self._clock() - ended)
@@ -235,6 +241,13 @@ class Metrics:
         """Remove age and interval of an account and region without running jobs."""
         self._sweep_age.remove(account, region)
         self._sweep_interval.remove(account, region)
+
+    def keep_sweeps(self, places: AbstractSet[Location]) -> None:
+        """Delete the series of all other accounts and regions: no object names them any more."""
+        for account, region in self._swept - places:
+            self._sweep_seconds.remove(account, region)
+            self._sweep_pages.remove(account, region)
+        self._swept &= places
 
     def event_received(self, outcome: str) -> None:
         """Count one event queue message; `outcome` is one of a small, fixed set."""

@@ -180,6 +180,7 @@ class Reconciler:
         """Remove a deleted object from the work queue and the create queue."""
         self._queue.discard(tracked.key)
         self._line.forget(tracked.key)
+        self._calls.forget(tracked.key)
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 

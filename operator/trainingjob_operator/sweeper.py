@@ -96,6 +96,8 @@ class Sweeper:
                     self._loops[target] = asyncio.create_task(self._sweep(target), name=f"sweep of {target.region}")
                 for target in [target for target, loop in self._loops.items() if target not in wanted or loop.done()]:
                     self._end(target)
+                self._flow.keep(self._jobs.places())
+                self._metrics.keep_sweeps(self._jobs.places())
                 await asyncio.sleep(IDLE_SECONDS)
         finally:
             for loop in self._loops.values():

@@ -6,16 +6,17 @@ Kept small: of an object its compressed JSON, without the field managers that ma
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.logic.memory import Memory
-from trainingjob_operator.logic.naming import Identity, Slot
+from trainingjob_operator.logic.naming import Identity, Location, Slot
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import read_standing
-from trainingjob_operator.logic.resource import Key, Resource, mapping, string
+from trainingjob_operator.logic.resource import Key, Resource, mapping
 from trainingjob_operator.logic.timestamps import parse_time
 
 
@@ -44,6 +45,8 @@ class Tracked:
     """The object claims the job against other objects."""
     is_judged: bool = False
     """Slot and claim follow from a reconcile of this term, not from the status alone."""
+    modified: datetime | None = None
+    """lastModifiedTime in the status, by the service's clock."""
     foreign_writes: frozenset[tuple[str, str]] = frozenset()
     """The other field managers of the status, each with the time of its last write by the API server."""
 
@@ -63,9 +66,9 @@ class TrackedJobs:
         """:param own_manager: this operator's name in metadata.managedFields"""
         self._own_manager = own_manager
         self._objects: dict[Key, Tracked] = {}
-        self._claims: dict[Slot, set[Key]] = {}
+        self._claims: dict[Location, dict[str, set[Key]]] = {}
+        """The objects that name a job, by its account and region, then by its name."""
         self._live: dict[Target, dict[str, set[Key]]] = {}
-        self._modified: dict[tuple[str, str], datetime] = {}
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -93,7 +96,6 @@ class TrackedJobs:
         is_restored = tracked is not None and version < tracked.version == known_before
         if tracked is not None and tracked.version >= version and not is_restored:
             return None
-        self._note_modified(mapping(body.get("status")))
         kept = {"metadata": metadata, "spec": body.get("spec"), "status": body.get("status")}
         written = _find_foreign_writes(body["metadata"], self._own_manager)
         packed = zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), level=1)
@@ -107,6 +109,7 @@ class TrackedJobs:
             for manager, _ in sorted(written - tracked.foreign_writes):
                 tracked.memory.note_foreign_write(manager, now)
         tracked.foreign_writes = written
+        tracked.modified = parse_time(mapping(body.get("status")).get("lastModifiedTime"))
         if not tracked.is_judged:
             self._presume(tracked, Resource.from_body(kept))
         return tracked
@@ -145,12 +148,15 @@ class TrackedJobs:
 
     def _set_claim(self, tracked: Tracked, slot: Slot | None, *, is_owner: bool) -> None:
         if tracked.slot is not None and tracked.slot != slot:
-            keys = self._claims[tracked.slot]
-            keys.discard(tracked.key)
-            if not keys:
-                del self._claims[tracked.slot]
+            place, name = tracked.slot[:2], tracked.slot[2]
+            names = self._claims[place]
+            names[name].discard(tracked.key)
+            if not names[name]:
+                del names[name]
+            if not names:
+                del self._claims[place]
         if slot is not None:
-            self._claims.setdefault(slot, set()).add(tracked.key)
+            self._claims.setdefault(slot[:2], {}).setdefault(slot[2], set()).add(tracked.key)
         tracked.slot, tracked.is_owner = slot, is_owner
 
     def find_rival(self, key: Key, slot: Slot) -> Key | None:
@@ -159,21 +165,21 @@ class TrackedJobs:
 
     def claimants(self, slot: Slot) -> list[Tracked]:
         """The objects that name that job."""
-        return [self._objects[key] for key in self._claims.get(slot, ())]
+        return [self._objects[key] for key in self._claims.get(slot[:2], {}).get(slot[2], ())]
 
-    def _note_modified(self, status: Mapping[str, Any]) -> None:
-        recorded, modified = mapping(status.get("ackResourceMetadata")), parse_time(status.get("lastModifiedTime"))
-        account, region = string(recorded.get("ownerAccountID")), string(recorded.get("region"))
-        if modified is not None and account is not None and region is not None:
-            self._modified[account, region] = max(modified, self._modified.get((account, region), modified))
+    def places(self) -> AbstractSet[Location]:
+        """Every account and region that an object names."""
+        return self._claims.keys()
 
     def last_modified(self, account: str, region: str) -> datetime | None:
-        """The newest modification of a job there that any object tells, by the service's own clock."""
-        return self._modified.get((account, region))
+        """The newest modification of a job there that an object shows, by the service's own clock."""
+        shown = (tracked.modified for tracked in self.in_region(account, region))
+        return max((modified for modified in shown if modified is not None), default=None)
 
     def in_region(self, account: str, region: str) -> Iterator[Tracked]:
         """The objects whose job is there, or is to be."""
-        return (one for one in self if one.slot is not None and one.slot[:2] == (account, region))
+        names = self._claims.get((account, region), {})
+        return (self._objects[key] for keys in names.values() for key in keys)
 
     def watch(self, tracked: Tracked, live: Live | None) -> None:
         """Let the sweep watch the object's job, or no longer."""

@@ -30,6 +30,20 @@ def test_what_nobody_asked_for_goes_with_time() -> None:
     assert list(recent) == ["two", "three"]
 
 
+def test_what_is_old_goes_although_nothing_new_comes() -> None:
+    clock = Clock()
+    gone: list[str] = []
+    recent: Recent[int, str] = Recent(limit=9, seconds=60.0, clock=clock, drop=gone.append)
+    recent.put(1, "one")
+    recent.put(2, "two")
+    clock.now += 61.0
+    assert recent.get(2) == "two", "it is asked for now"
+    assert gone == ["one"]
+    clock.now += 61.0
+    assert recent.get(3) is None
+    assert (gone, len(recent)) == (["one", "two"], 0)
+
+
 def test_what_is_busy_stays_over_the_limit_and_the_newest_too() -> None:
     busy = {"one", "two"}
     recent: Recent[int, str] = Recent(limit=1, seconds=60.0, clock=Clock(), is_busy=busy.__contains__)

@@ -209,6 +209,7 @@ class Life:
             clocks=clocks,
         )
         self.ticks = 0
+        self.flow = EventFlow()
         self.sweeper = Sweeper(
             seconds=5.0,
             call_seconds=0.0,
@@ -219,7 +220,7 @@ class Life:
             leadership=self.leadership,
             metrics=metrics,
             clocks=clocks,
-            flow=EventFlow(),
+            flow=self.flow,
             tick=self._tick,
         )
         coverage = make_coverage(FakeDiscovery(), clock=loop.time)

@@ -84,3 +84,19 @@ def test_what_was_found_while_no_events_flowed_is_nobodys_fault() -> None:
     flow.note_found(OTHER, UPLOADING, 0)
     flow.note_event(JOB, TRAINING, 1, is_news=True)
     assert flow.is_flowing(PLACE, 1000)
+
+
+def test_what_is_known_of_a_place_lasts_as_long_as_an_object_names_it(flow: EventFlow) -> None:
+    flow.note_found(JOB, UPLOADING, 0)
+    flow.keep({PLACE})
+    assert flow.is_flowing(PLACE, GRACE_SECONDS / 2)
+    assert not flow.is_flowing(ELSEWHERE, 0)
+    flow.keep(set())
+    assert flow == EventFlow()
+
+
+def test_distrust_of_a_place_that_no_object_names_is_forgotten(flow: EventFlow) -> None:
+    flow.note_found(JOB, UPLOADING, 0)
+    assert not flow.is_flowing(PLACE, GRACE_SECONDS)
+    flow.keep(set())
+    assert flow == EventFlow()

@@ -28,7 +28,7 @@ class Recent(Generic[K, V]):
         """Hold nothing yet.
 
         :param limit: of the values that are not busy
-        :param seconds: after which a value that nobody asked for is let go, at the next change
+        :param seconds: after which a value that nobody asked for is let go, when another one is asked for
         :param is_busy: whether the value must stay for now
         :param drop: called with each value that is let go
         """
@@ -51,11 +51,13 @@ class Recent(Generic[K, V]):
         """The value, which counts as used now."""
         with self._lock:
             found = self._values.get(key)
-            if found is None:
-                return None
-            self._values[key] = found[0], self._clock()
-            self._values.move_to_end(key)
-            return found[0]
+            if found is not None:
+                self._values[key] = found[0], self._clock()
+                self._values.move_to_end(key)
+            gone = self._expire(key)
+        for one in gone:
+            self._drop(one)
+        return None if found is None else found[0]
 
     def put(self, key: K, value: V) -> None:
         """Keep the value, and let go of what is over the limit or old."""
@@ -75,7 +77,10 @@ class Recent(Generic[K, V]):
 
     def _expire(self, newest: K) -> list[V]:
         oldest = self._clock() - self._seconds
-        gone = []
+        gone: list[V] = []
+        first = next(iter(self._values.values()), None)
+        if first is None or (len(self._values) <= self._limit and first[1] > oldest):
+            return gone
         for key, (value, used) in list(self._values.items()):
             if len(self._values) <= self._limit and used > oldest:
                 break

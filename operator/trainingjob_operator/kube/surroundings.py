@@ -157,7 +157,7 @@ class _Mirror:
             for item in page.get("items") or ():
                 found[item["metadata"]["name"]] = self._collection.keep(item)
         self._known = found
-        self._readable.update(found)
+        self._readable = set(found)
         for name in list(self._given):
             self._compare(name)
         return version
@@ -183,7 +183,8 @@ class _Mirror:
         try:
             value = self._collection.keep(await self._api.call("GET", path, seconds=READ_SECONDS))
         except NotFound:
-            value = None
+            self._readable.discard(name)
+            return None
         except Forbidden as error:
             if name in self._readable or not self._collection.absent_if_forbidden:
                 raise

@@ -4,13 +4,11 @@ One event that told something first shows that they flow; one change that the sw
 that they do not. `now` is monotonic seconds.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from trainingjob_operator.logic.naming import Slot
+from trainingjob_operator.logic.naming import Location, Slot
 from trainingjob_operator.logic.observation import Observation
-
-Place = tuple[str, str]
-"""(account, region)"""
 
 GRACE_SECONDS = 10.0
 """An event may come that much later than the sweep saw the same."""
@@ -23,12 +21,12 @@ DISTRUST_SECONDS = 600.0
 class EventFlow:
     """What events and sweeps have told lately, of all places."""
 
-    _flowing: set[Place] = field(default_factory=set)
-    _distrusted_until: dict[Place, float] = field(default_factory=dict)
+    _flowing: set[Location] = field(default_factory=set)
+    _distrusted_until: dict[Location, float] = field(default_factory=dict)
     _found: dict[Slot, tuple[Observation, float]] = field(default_factory=dict)
     """What a sweep has found and no event has told yet, and until when one may."""
 
-    def is_flowing(self, place: Place, now: float) -> bool:
+    def is_flowing(self, place: Location, now: float) -> bool:
         """Whether changes of jobs there are expected to be told by events."""
         overdue = [slot for slot, (_, until) in self._found.items() if slot[:2] == place and now >= until]
         if overdue:
@@ -54,6 +52,14 @@ class EventFlow:
         self._flowing.clear()
         self._found.clear()
 
-    def _forget(self, place: Place) -> None:
+    def keep(self, places: AbstractSet[Location]) -> None:
+        """Delete what is known of all other places: no object names them any more."""
+        self._flowing &= places
+        for place in self._distrusted_until.keys() - places:
+            del self._distrusted_until[place]
+        for slot in [slot for slot in self._found if slot[:2] not in places]:
+            del self._found[slot]
+
+    def _forget(self, place: Location) -> None:
         self._flowing.discard(place)
         self._found = {slot: found for slot, found in self._found.items() if slot[:2] != place}

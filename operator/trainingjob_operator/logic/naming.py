@@ -43,6 +43,9 @@ _ARN = re.compile(
 )
 _PENDING = re.compile(rf"(?P<account>\d{{12}})/(?P<region>[a-z0-9-]+)/(?P<name>{_NAME.pattern})")
 
+Location = tuple[str, str]
+"""(account, region)"""
+
 Slot = tuple[str, str, str]
 """(account, region, job name in lower case)"""
 

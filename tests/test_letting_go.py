@@ -1,0 +1,189 @@
+"""Nothing about an account, a region, a namespace or a job is kept longer than an object needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.fakes.service import failed
+from tests.fakes.stage import Stage, played
+from tests.logic.objects import ACCOUNT, SPEC, body
+from trainingjob_operator.aws.budget import IDLE_SECONDS
+from trainingjob_operator.logic.annotations import REGION
+from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.memory import VANGUARD_RETRY_FIRST
+from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.observation import Observation
+
+if TYPE_CHECKING:
+    from tests.fakes.world import Life
+
+CREATE = "CreateTrainingJob"
+DENIED = failed(CREATE, "AccessDeniedException", ErrorClass.DENIED)
+REGIONS = [f"us-{word}-{number}" for word, number in product("abcdefghij", range(10))]
+
+
+def job_object(name: str, region: str | None = None, namespace: str = "ml") -> dict[str, Any]:
+    annotations = {} if region is None else {REGION: region}
+    made = body(name=name, uid=f"{namespace}-{name}", spec={**SPEC, "trainingJobName": name}, annotations=annotations)
+    made["metadata"]["namespace"] = namespace
+    return made
+
+
+def sizes(life: Life) -> dict[str, int]:
+    """The length of every collection that the parts of the operator hold, by its path; those that are empty left out.
+
+    Collections of strings and numbers count, and what an instance of this package or a collection holds is followed.
+    """
+    found: dict[str, int] = {}
+    seen: set[int] = set()
+    parts = {"jobs": life.jobs, "line": life.line, "budgets": life.budgets, "queue": life.queue}
+    waiting = deque[tuple[str, object]]({**parts, "sweeper": life.sweeper, "reconciler": life.reconciler}.items())
+    while waiting:
+        path, value = waiting.popleft()
+        if id(value) in seen or isinstance(value, str | bytes):
+            continue
+        seen.add(id(value))
+        if isinstance(value, Mapping) or (isinstance(value, Collection) and not hasattr(value, "__dict__")):
+            found[path] = found.get(path, 0) + len(value)
+            waiting.extend((f"{path}[]", one) for one in (value.values() if isinstance(value, Mapping) else value))
+        elif type(value).__module__.startswith("trainingjob_operator"):
+            slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+            names = [*getattr(value, "__dict__", {}), *slots]
+            waiting.extend((f"{path}.{name}", getattr(value, name)) for name in names if hasattr(value, name))
+    return {path: size for path, size in found.items() if size}
+
+
+def without_budgets(found: Mapping[str, int]) -> dict[str, int]:
+    """Budgets are let go with time."""
+    return {path: size for path, size in found.items() if not path.startswith("budgets")}
+
+
+def regions_in_metrics(life: Life) -> set[str]:
+    samples = [sample for metric in life.registry.collect() for sample in metric.samples]
+    return {sample.labels["region"] for sample in samples if "region" in sample.labels}
+
+
+async def come_and_go(stage: Stage, regions: list[str | None], *, at_once: int) -> None:
+    """An object for each region, in a namespace of its own; some end, some run when they are deleted, some are denied.
+
+    So many exist at the same time.
+    """
+    for first in range(0, len(regions), at_once):
+        keys = []
+        for number, region in enumerate(regions[first : first + at_once], first):
+            name = f"{'bad' if number % 3 == 0 else 'good'}-{number}"
+            stage.api.apply(job_object(name, region, f"ns-{number}"))
+            keys.append((f"ns-{number}", name))
+        await stage.wait(4.0)
+        for key in keys[: at_once // 2]:
+            stage.api.delete(key)
+        await stage.wait(10.0)
+        for key in keys[at_once // 2 :]:
+            stage.api.delete(key)
+        await stage.wait(14.0)
+        assert not stage.api.objects
+
+
+@pytest.mark.no_cover
+def test_a_hundred_objects_that_name_a_hundred_regions_come_and_go_and_nothing_of_them_is_left() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.create_errors = lambda request: DENIED if request["TrainingJobName"].startswith("bad") else None
+        life = await stage.start(workers=20)
+        assert life is not None
+        await come_and_go(stage, [None] * 6, at_once=6)
+        before = sizes(life)
+        await come_and_go(stage, list(REGIONS), at_once=50)
+        assert len({job.identity.region for job in stage.service.created}) > 60, "it has happened"
+        await stage.wait(IDLE_SECONDS)
+        await come_and_go(stage, [None] * 6, at_once=6)
+        assert sizes(life) == before
+        assert regions_in_metrics(life) == set()
+
+    played(scene, seconds=6.0)
+
+
+@pytest.mark.no_cover
+def test_an_object_that_names_one_region_after_the_other_leaves_nothing_behind() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals[CREATE] = DENIED
+        life = await stage.start()
+        assert life is not None
+        key = ("ml", "bad")
+        stage.api.apply(job_object("bad", REGIONS[0]))
+        await stage.wait(5.0)
+        before = sizes(life)
+        for region in REGIONS[1:40]:
+            stage.api.annotate(key, **{REGION: region})
+            await stage.wait(5.0)
+        assert stage.count(CREATE) >= 40, "it was tried everywhere"
+        assert without_budgets(sizes(life)) == without_budgets(before)
+
+    played(scene)
+
+
+def test_an_object_that_was_denied_first_and_goes_elsewhere_leaves_the_others_one_that_tries_soon() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals[CREATE] = DENIED
+        await stage.start()
+        stage.api.apply(job_object("first", REGIONS[0]))
+        await stage.wait(1.0)
+        stage.api.apply(job_object("second", REGIONS[0]))
+        await stage.wait(1.0)
+        stage.api.annotate(("ml", "first"), **{REGION: REGIONS[1]})
+        await stage.wait(40.0)
+        tries = stage.service.calls.count((CREATE, "second"))
+        await stage.wait(60.0)
+        assert stage.service.calls.count((CREATE, "second")) >= tries + 60.0 / (4 * VANGUARD_RETRY_FIRST)
+
+    played(scene)
+
+
+def test_an_object_that_is_deleted_during_its_call_leaves_nothing_behind() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.refusals[CREATE] = DENIED
+        life = await stage.start()
+        assert life is not None
+        before = sizes(life)
+        key = ("ml", "bad")
+
+        def fault(operation: str, _before: bool) -> None:
+            if operation == CREATE:
+                stage.api.objects[key]["metadata"]["finalizers"] = []  # as by hand
+                stage.api.delete(key)
+
+        stage.service.fault = fault
+        stage.api.apply(job_object("bad", REGIONS[0]))
+        await stage.wait(2.0)
+        assert stage.count(CREATE) == 1
+        assert not stage.api.objects
+        assert without_budgets(sizes(life)) == without_budgets(before)
+
+    played(scene)
+
+
+def test_events_of_a_region_are_forgotten_with_its_last_object() -> None:
+    async def scene(stage: Stage) -> None:
+        life = stage.life
+        assert life is not None
+        flow = life.flow
+        stage.api.apply(job_object("job", REGIONS[0]))
+        stage.api.apply(job_object("other", REGIONS[1]))
+        await stage.wait(5.0)
+        now, told = asyncio.get_running_loop().time(), Observation({"trainingJobStatus": "InProgress"})
+        for region, name in ((REGIONS[0], "job"), (REGIONS[1], "other")):
+            flow.note_event(Identity(ACCOUNT, region, name).slot, told, now, is_news=True)
+        flow.note_found(Identity(ACCOUNT, REGIONS[0], "job").slot, told, now)
+        stage.api.delete(("ml", "job"))
+        await stage.wait(30.0)
+        assert list(stage.api.objects) == [("ml", "other")]
+        assert not flow.is_flowing((ACCOUNT, REGIONS[0]), now)
+        assert flow.is_flowing((ACCOUNT, REGIONS[1]), now)
+        assert regions_in_metrics(life) == {REGIONS[1]}
+
+    played(scene, seconds=600.0)
