@@ -1,8 +1,8 @@
-# The environment is built with every hash checked; the second stage has neither pip nor a compiler at work.
+# The first stage installs packages by hash; the second one runs neither pip nor a compiler.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 COPY requirements.lock requirements-dev.lock ./
-# The build backend comes from the development lock, hashes and all: from its name line to the end of its hashes.
+# Extracts the build backend with its hashes from the development lock.
 RUN python -m venv /opt/operator \
  && /opt/operator/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock \
  && awk '/^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/,!/\\$/' requirements-dev.lock > backend.lock \

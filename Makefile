@@ -1,4 +1,4 @@
-# `make` lists the targets. Each sets up what it needs, which is nothing as long as no lock has changed.
+# `make` lists the targets. Each target updates .venv if a lock file changed.
 SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
@@ -7,8 +7,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.locked .venv/.installed
 RUN := $(BIN)/python
-# Each worker has a control plane of its own; a file's tests share one. In the order of the folders, so that what takes
-# long is not the last.
+# Each worker has its own control plane, shared by the tests of a file. Files run in directory order, so that slow ones
+# do not run last.
 SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test unit e2e bench bench-full chaos lint crds manifests controlplane lock
@@ -18,7 +18,7 @@ help: ## list the targets
 
 setup: $(READY) ## the Python environment in .venv, as locked; PYTHON=python3.12 chooses another Python than python3
 
-demo: $(READY) ## a TrainingJob from apply to Completed on a real API server; KEEP=1 leaves it running, CLUSTER=kind uses kind
+demo: $(READY) ## run a TrainingJob from apply to Completed on a real API server; KEEP=1 keeps it running, CLUSTER=kind uses kind
 	KEEP=$(KEEP) CLUSTER=$(CLUSTER) $(RUN) -m tests.demo
 
 test: $(READY) ## every test, with the coverage that must be, and the slowest at the end
@@ -30,7 +30,7 @@ test: $(READY) ## every test, with the coverage that must be, and the slowest at
 unit: $(READY) ## the tests without a control plane and without crowds in virtual time, for the inner loop
 	$(RUN) -m pytest -q -n 2 -m 'not controlplane and not e2e and not no_cover' tests/logic tests/aws tests/kube tests/test_*.py
 
-e2e: $(READY) ## the tests that run the operator as its own process; CLUSTER=kind uses kind
+e2e: $(READY) ## run the end-to-end tests with the operator as a process; CLUSTER=kind uses kind
 	CLUSTER=$(CLUSTER) $(RUN) -m pytest $(if $(CLUSTER),,$(SIDE_BY_SIDE)) -m e2e
 
 bench: $(READY) ## 1,000 jobs of a minute or two against the targets; build/bench.json and .svg, about 3 minutes; ARGS="--help"
@@ -39,10 +39,10 @@ bench: $(READY) ## 1,000 jobs of a minute or two against the targets; build/benc
 bench-full: $(READY) ## 100 to 10,000 jobs that live long, restart, rest, deletion, late filters, events; build/bench-full.json and .svg
 	$(RUN) -m tests.scale --full $(ARGS)
 
-chaos: $(READY) ## every fault at every step of a job's life, and a table of what held; ARGS="--quick --seed 7" as tests.chaos takes them
+chaos: $(READY) ## inject every fault at every step of a job and print a table of results; ARGS="--quick --seed 7" for tests.chaos
 	$(RUN) -m tests.chaos $(ARGS)
 
-lint: $(READY) ## style, types, layers, Dockerfile, generated files, locks
+lint: $(READY) ## check style, types, layers, Dockerfile, generated files and locks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -51,17 +51,17 @@ lint: $(READY) ## style, types, layers, Dockerfile, generated files, locks
 	$(RUN) -m codegen --check
 	$(BIN)/pip check
 
-crds: $(READY) ## write crds/ and the tables from the model of the API, and name the fields that changed
+crds: $(READY) ## generate crds/ and the field tables from the API model, and list changed fields
 	$(RUN) -m codegen crds
 
-manifests: $(READY) ## write build/install.yaml, all that a cluster needs in one file
+manifests: $(READY) ## write build/install.yaml, a single-file installation
 	mkdir -p build
 	{ $(BIN)/kubectl kustomize crds && echo --- && $(BIN)/kubectl kustomize deploy; } > build/install.yaml
 
-controlplane: $(READY) ## a real control plane on loopback until Ctrl-C, to play with
+controlplane: $(READY) ## run a control plane on loopback until Ctrl-C
 	$(RUN) -m tests.controlplane
 
-lock: ## resolve both lock files anew; needs uv (https://docs.astral.sh/uv)
+lock: ## update both lock files; needs uv (https://docs.astral.sh/uv)
 	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 \
 		--output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group dev \

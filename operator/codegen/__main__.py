@@ -1,4 +1,4 @@
-"""`python -m codegen crds` writes the generated files; `python -m codegen --check` tells whether they are current."""
+"""`python -m codegen crds` writes the generated files; `python -m codegen --check` verifies them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ resources:
 
 
 def generate() -> dict[str, str]:
-    """The text of every generated file, by its path in the repository."""
+    """Return the text of every generated file by its path in the repository."""
     model = read_model()
     return {
         CRD: render_yaml(training_job_definition(model)),
@@ -46,15 +46,15 @@ def generate() -> dict[str, str]:
 
 
 class PlainDumper(yaml.SafeDumper):
-    """YAML without anchors, which people and some tools can't read."""
+    """YAML without anchors, for readers and tools without support for them."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  the base class fixes the signature
-        """Always."""
+        """Return True for every value."""
         return True
 
 
 def represent_text(dumper: PlainDumper, text: str) -> yaml.ScalarNode:
-    """Text of several lines stays so."""
+    """Represent multi-line text as a block scalar."""
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
@@ -62,12 +62,12 @@ PlainDumper.add_representer(str, represent_text)
 
 
 def render_yaml(document: dict[str, Any]) -> str:
-    """The document in the order in which it was built."""
+    """Render the document in its own key order."""
     return NOTICE + yaml.dump(document, Dumper=PlainDumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 def main(arguments: list[str] | None = None, repository: Path = REPOSITORY) -> int:
-    """Write or check; the exit code is 1 when a check finds a difference."""
+    """Write or check the files; returns exit code 1 if a check finds a difference."""
     parser = argparse.ArgumentParser(
         prog="codegen", description="Writes the CRD, the field table and the service model."
     )
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None, repository: Path = REPOSITORY) -> i
         print(*describe_changes(before, after), sep="\n")
     for path, text in stale.items():
         if options.check:
-            print(f"{path} differs from what the API model says; run make crds")
+            print(f"{path} is out of date with the API model; run make crds")
         else:
             (repository / path).parent.mkdir(parents=True, exist_ok=True)
             (repository / path).write_text(text)
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None, repository: Path = REPOSITORY) -> i
 
 
 def is_current(file: Path, text: str) -> bool:
-    """Whether the file exists with exactly this text."""
+    """Check the file for exactly this text."""
     return file.exists() and file.read_text() == text
 
 

@@ -1,6 +1,6 @@
-"""ACK's looser CustomResourceDefinition, from the paths and types of its fields: test data, for running beside it.
+"""ACK's CustomResourceDefinition, built from the paths and types of its fields, as test data for compatibility.
 
-It has no validation beyond types and required fields, and prunes what it does not know.
+It validates types and required fields only, and prunes unknown fields.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WRAPPERS = {"[]": "items", "{}": "additionalProperties"}
 
 
 def ack_definition(listing: str) -> dict[str, Any]:
-    """The CRD whose fields a listing names, one `<path> <type>` or `<path> required` on each line."""
+    """Build the CRD from a listing with one `<path> <type>` or `<path> required` per line."""
     schema: Schema = {"properties": {}}
     for line in listing.splitlines():
         path, kind = line.split()
@@ -30,7 +30,7 @@ def ack_definition(listing: str) -> dict[str, Any]:
 
 
 def add_field(schema: Schema, steps: list[str], kind: str) -> None:
-    """Note one line of the listing in the schema."""
+    """Add one line of the listing to the schema."""
     *parents, name = steps
     for step in parents:
         schema = below(schema, step)
@@ -41,7 +41,7 @@ def add_field(schema: Schema, steps: list[str], kind: str) -> None:
 
 
 def below(schema: Schema, step: str) -> Schema:
-    """The schema of a field, of a list's items or of a map's values."""
+    """Return the schema of a field, of a list's items or of a map's values."""
     if step in WRAPPERS:
         return cast("Schema", schema.setdefault(WRAPPERS[step], {}))
     return cast("Schema", schema.setdefault("properties", {}).setdefault(step, {}))

@@ -1,4 +1,4 @@
-"""What a new model of the API changes in the CRD, in words, for the one who reviews it."""
+"""Summary of CRD changes after an update of the API model, for reviewers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ KEYWORDS = ("type", "required", "enum", "pattern", *sorted(SIDES))
 
 
 def describe_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """One sentence for each field that a CRD has and the other lacks, or has with other constraints."""
+    """Return one sentence for each added, removed or changed field."""
     old, new = (dict(list_fields(read_schema(definition))) for definition in (before, after))
     return [
         *(
             f"{path} is new ({new[path]['type']}): describe it in descriptions.yaml"
             for path in sorted(new.keys() - old)
         ),
-        *(f"{path} is gone: objects that set it lose it" for path in sorted(old.keys() - new)),
+        *(f"{path} is removed: the API server prunes it from objects" for path in sorted(old.keys() - new)),
         *(
             f"{path}: {name} was {old[path].get(name, 'not set')}, is {new[path].get(name, 'not set')}"
             for path in sorted(old.keys() & new)
@@ -34,13 +34,13 @@ def describe_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]
 
 
 def read_schema(definition: dict[str, Any]) -> Schema:
-    """The schema of a whole object; an empty one where there is no definition yet."""
+    """Return the schema of an object; empty without a definition."""
     schema: Schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] if definition else {}
     return schema
 
 
 def list_fields(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """Every field below a schema by its path, with [] for the items of a list and {} for the values of a map."""
+    """Yield every field below a schema by its path, with [] for list items and {} for map values."""
     below = {f"{path}.{name}".lstrip("."): part for name, part in schema.get("properties", {}).items()}
     below |= {f"{path}[]": schema["items"]} if "items" in schema else {}
     below |= {f"{path}{{}}": schema["additionalProperties"]} if "additionalProperties" in schema else {}

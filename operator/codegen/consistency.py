@@ -1,7 +1,6 @@
-"""What fields of one spec demand of each other, as one CEL rule; logic/validation.py has the same in Python.
+"""Consistency between fields of one spec, as one CEL rule; logic/validation.py is the Python equivalent.
 
-One rule, because every rule is evaluated at every write. Not here: rules that compare an object with its earlier self
-(immutability.py).
+One rule, since the API server evaluates every rule at every write. immutability.py has the transition rules.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ CONFLICTS = {
     validation.NO_INSTANCES: f"has({RESOURCES}.instanceCount) && {RESOURCES}.instanceCount == 0"
     f" && has({RESOURCES}.instanceType) && !has({RESOURCES}.instanceGroups)",
 }
-"""Message -> when it applies."""
+"""Message -> CEL expression of the conflict."""
 
 
 def consistency_rule() -> Schema:
-    """A rule that names every conflict of a spec at once, but refuses no edit for a conflict that was there before."""
+    """Build a rule that reports all conflicts of a spec at once and tolerates conflicts of the old object."""
     parts = {conflict: conflict.replace("self.", "oldSelf.value().") for conflict in CONFLICTS.values()}
     rule = "\n&& ".join(f"(!({now}) || oldSelf.hasValue() && ({before}))" for now, before in parts.items())
     found = "\n+ ".join(f"({conflict} ? '{message}; ' : '')" for message, conflict in CONFLICTS.items())

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition of TrainingJob around its schemas: names, printer columns, descriptions."""
+"""CustomResourceDefinition of TrainingJob: names, printer columns, descriptions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Column = dict[str, Any]
 
 
 def column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Column:
-    """One column of `kubectl get`; a wide one shows with `-o wide` only."""
+    """Build one column of `kubectl get`; a wide column appears with `-o wide` only."""
     return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
 
 
@@ -37,11 +37,11 @@ COLUMNS = (
     column("READY", '.status.conditions[?(@.type=="Ready")].status', wide=True),
     column("REASON", '.status.conditions[?(@.type=="Ready")].reason', wide=True),
 )
-"""The first two in ACK's order. None shows free text, whose length nobody knows, nor a value that gets old."""
+"""The first two in ACK's order. No column has free text of unbounded length or a value that becomes stale."""
 
 
 def training_job_definition(model: Model) -> dict[str, Any]:
-    """The CRD that this project installs."""
+    """Build the CRD of this project."""
     root = root_schema(spec_schema(model.spec), status_schema(model.status))
     root["x-kubernetes-validations"] = [immutability_rule(model.spec)]
     described = describe("", root, yaml.safe_load(DESCRIPTIONS.read_text()))
@@ -49,7 +49,7 @@ def training_job_definition(model: Model) -> dict[str, Any]:
 
 
 def root_schema(spec: Schema, status: Schema) -> Schema:
-    """The schema of a whole object."""
+    """Build the schema of an object."""
     return structure(
         {
             "apiVersion": {"type": "string"},
@@ -62,7 +62,7 @@ def root_schema(spec: Schema, status: Schema) -> Schema:
 
 
 def definition(schema: Schema, columns: Sequence[Column], names: Mapping[str, Any]) -> dict[str, Any]:
-    """A CRD of TrainingJob with this schema and these columns."""
+    """Build a CRD of TrainingJob with this schema and these columns."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -92,7 +92,7 @@ def definition(schema: Schema, columns: Sequence[Column], names: Mapping[str, An
 
 
 def describe(path: str, schema: Schema, sentences: Mapping[str, str]) -> Schema:
-    """The schema with the sentence of each path in it, and its fields in alphabetical order."""
+    """Return the schema with the description of each path and its fields in alphabetical order."""
     described: Schema = {"description": sentences[path]} if path in sentences else {}
     described |= schema
     if "properties" in schema:

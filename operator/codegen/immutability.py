@@ -1,9 +1,8 @@
-"""The edits of a spec that the API server refuses, as one CEL rule at the root of the schema, which alone sees status.
+"""Immutability of the spec, as one CEL transition rule at the root of the schema, the only level with access to status.
 
-The spec is fixed while it describes a job that can still run: from the record of an ARN to the end of the job. Before,
-a refused spec can be corrected, its trainingJobName included. Afterwards nothing depends on the spec, and whatever
-modifies it (a mutating policy) must not keep the operator from removing its finalizer. The fields that
-UpdateTrainingJob and AddTags can change are never fixed.
+The spec is immutable from the record of an ARN to the end of the job. Before, users can correct a rejected spec,
+including its trainingJobName. Afterwards nothing depends on the spec, and an edit (by a mutating policy) must not block
+the removal of the operator's finalizer. Fields supported by UpdateTrainingJob and AddTags are always mutable.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 FIXED = "cannot change once the job exists in SageMaker; restore the former value, or create another TrainingJob"
 
 OPEN = UPDATABLE | {"tags"}
-"""What may change while the job lives, or after it."""
+"""Fields mutable during and after the job."""
 
 PARTED = frozenset({"algorithmSpecification", "outputDataConfig", "resourceConfig"})
-"""Structures compared part by part: they hold an open field or one that has a default."""
+"""Structures compared field by field, since they contain a mutable field or a field with a default."""
 
 DEFAULTS = {
     "algorithmSpecification.enableSageMakerMetricsTimeSeries": "false",
@@ -35,13 +34,13 @@ DEFAULTS = {
     "outputDataConfig.kmsKeyID": "''",
     "resourceConfig.instanceCount": "0",
 }
-"""The values that ACK's controller writes into specs that leave them out: setting or removing them changes nothing."""
+"""Defaults written into specs by ACK's controller; setting or removing them is not a change."""
 
 ENDED = ("Completed", "Failed", "Stopped")
-"""Values of status.trainingJobStatus, which ACK's controller writes too."""
+"""Values of status.trainingJobStatus after the end of a job; also written by ACK's controller."""
 
 OVER = ("Deleting", "JobNotFound")
-"""Values of status.phase: the object is being deleted, or its job disappeared before its end."""
+"""Values of status.phase for an object in deletion, or with a job deleted before its end."""
 
 FREE = (
     "!has(oldSelf.status) || !has(oldSelf.status.ackResourceMetadata) || !has(oldSelf.status.ackResourceMetadata.arn)",
@@ -49,14 +48,13 @@ FREE = (
     f"has(oldSelf.status.phase) && oldSelf.status.phase in {list(OVER)}",
     "!has(oldSelf.spec) || has(self.spec) && self.spec == oldSelf.spec",
 )
-"""The cases in which nothing is fixed, the cheap ones first; the last one is every write of the status."""
+"""Cases with a mutable spec, cheap ones first; the last one matches every status write."""
 
 
 def immutability_rule(spec: Mapping[str, Field]) -> Schema:
-    """The rule for all fixed fields; its message names the edited ones.
+    """Build the rule for all immutable fields; its message names the edited ones.
 
-    One rule for each field would cost the API server more than all the rest of a write: every rule is evaluated at
-    every write, and each mention of a field is looked up anew.
+    One rule per field would dominate the cost of a write: the API server evaluates every rule at every write.
     """
     same = {path: unchanged(path) for path in fixed_paths(spec)}
     edited = "\n+ ".join(f"({is_same} ? '' : 'spec.{path} ')" for path, is_same in same.items())
@@ -71,7 +69,7 @@ def immutability_rule(spec: Mapping[str, Field]) -> Schema:
 
 
 def unchanged(path: str) -> str:
-    """An expression: the field is as before, or says the same as leaving it out on both sides."""
+    """Return an expression: the field is unchanged, where an absent field equals its default."""
     new, old = f"self.spec.{path}", f"oldSelf.spec.{path}"
     if default := DEFAULTS.get(path):
         return f"(has({new}) ? {new} : {default}) == (has({old}) ? {old} : {default})"
@@ -79,7 +77,7 @@ def unchanged(path: str) -> str:
 
 
 def fixed_paths(spec: Mapping[str, Field]) -> Iterator[str]:
-    """The paths below spec that are compared, each as a whole."""
+    """Yield the immutable paths below spec, each compared as a whole."""
     for name, field in sorted(spec.items()):
         paths = [f"{name}.{part}" for part in sorted(field.parts)] if name in PARTED else [name]
         yield from (path for path in paths if path not in OPEN)

@@ -1,7 +1,6 @@
-"""The SageMaker API as botocore describes it, under the names that a TrainingJob object uses.
+"""SageMaker's API model from botocore, with the field names of a TrainingJob object.
 
-Here: the one naming rule, and which members of the API belong to `spec` and which to `status`.
-Not here: what is written from them (schema.py, table.py).
+Contains the naming rule and the assignment of API members to `spec` and `status`; schema.py and table.py render them.
 """
 
 from __future__ import annotations
@@ -27,29 +26,29 @@ TYPES = {
     "float": "number",
     "timestamp": "timestamp",
 }
-"""botocore's types of a shape -> ours: OpenAPI's, but for map (of strings to strings) and timestamp."""
+"""botocore's shape types -> OpenAPI types, plus map (of strings to strings) and timestamp."""
 
 OUTPUT_ONLY = frozenset({"SelectedInstanceType", "SelectedInstanceCount"})
-"""Members of a shape that request and answer share, which CreateTrainingJob documents as not accepted."""
+"""Members of shapes shared by request and response, but rejected by CreateTrainingJob."""
 
 IDENTITY = "TrainingJobArn"
-"""The member of Describe's answer that `status.ackResourceMetadata` shows."""
+"""Member of the Describe response stored in `status.ackResourceMetadata`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the object: its type, its name in the API and, where it has them, its parts."""
+    """One field of the object: type, name in the API, and nested fields."""
 
     member: str
     type: str
-    shape: Any  # botocore's Shape, which brings no types: the source of bounds, patterns and enums
+    shape: Any  # botocore's Shape (untyped): the source of bounds, patterns and enums
     parts: dict[str, Field] = field(default_factory=dict)
     item: Field | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The fields of spec and of status by their name in the object, and which of spec no Describe returns."""
+    """Fields of spec and status by name in the object; `undescribed` lists spec fields absent from Describe."""
 
     spec: dict[str, Field]
     status: dict[str, Field]
@@ -57,7 +56,7 @@ class Model:
 
 
 def read_model() -> Model:
-    """What CreateTrainingJob takes, and what DescribeTrainingJob tells beyond that."""
+    """Read the input of CreateTrainingJob and the additional output of DescribeTrainingJob."""
     service = ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
     taken = service.operation_model("CreateTrainingJob").input_shape.members
     told = service.operation_model("DescribeTrainingJob").output_shape.members
@@ -74,12 +73,12 @@ def read_model() -> Model:
 
 
 def read_fields(members: Mapping[str, Any]) -> dict[str, Field]:
-    """The fields of a structure from botocore's members, by their name in the object."""
+    """Return the fields of a structure by name in the object."""
     return {object_name(name): read_field(name, shape) for name, shape in members.items()}
 
 
 def read_field(member: str, shape: Any) -> Field:
-    """One field with everything below it that a request may carry."""
+    """Return one field with all nested fields accepted in a request."""
     kind = TYPES[shape.type_name]
     if kind == "object":
         accepted = {name: part for name, part in shape.members.items() if name not in OUTPUT_ONLY}
@@ -92,6 +91,6 @@ def read_field(member: str, shape: Any) -> Field:
 
 
 def object_name(member: str) -> str:
-    """The name of a member of the API in the object: S3Uri -> s3URI, VolumeKmsKeyId -> volumeKMSKeyID."""
+    """Convert an API member name to the object's: S3Uri -> s3URI, VolumeKmsKeyId -> volumeKMSKeyID."""
     spelled = re.sub(r"(Arn|Id|Kms|Uri|Url)(?=s?(?:[A-Z]|$))", lambda word: word[0].upper(), member)
     return re.sub(r"^(?:[A-Z]+(?=[A-Z][a-z]|$)|[A-Z])", lambda word: word[0].lower(), spelled)

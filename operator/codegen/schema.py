@@ -1,7 +1,7 @@
 """OpenAPI schemas of spec and status from the API model.
 
-Here: types, bounds, patterns and enums, in spec only; nothing under status may refuse what AWS says.
-Not here: rules that compare an object with its earlier self (immutability.py).
+Types for both; bounds, patterns and enums for spec only, since status must accept any AWS response. immutability.py
+has the transition rules.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CLOSED_ENUMS = frozenset(
         "TrainingRepositoryAccessMode",
     }
 )
-"""Enums without a new value for years. Every other one is open: the CRD must not refuse what AWS adds."""
+"""Stable enums. All others stay open: the CRD must accept values added by AWS."""
 
 TEXT: Schema = {"type": "string"}
 TIME: Schema = {"type": "string", "format": "date-time"}
@@ -47,7 +47,7 @@ SCALARS = {
 
 LENGTH_OF_OPEN_ENUM = 64
 LENGTH_OF_ARN = 2048
-"""For strings that the model leaves unbounded: the API server weighs a rule by the longest value it may meet."""
+"""maxLength of strings without bound in the model; the API server estimates the cost of rules from it."""
 
 LARGEST_INT32 = 2**31 - 1
 
@@ -59,10 +59,10 @@ REQUIRED = (
     "stoppingCondition",
     "trainingJobName",
 )
-"""Directly below spec: what ACK's CRD requires, and no more. spec itself may be missing (adoption)."""
+"""Required fields of spec, identical to ACK's CRD. spec itself is optional (adoption)."""
 
 OPTIONAL = frozenset({("Tag", "Value")})
-"""(shape, member) that the API requires and both controllers fill in: a tag without value gets the empty value."""
+"""(shape, member) pairs required by the API but optional here: both controllers set an empty tag value."""
 
 KEYS = {
     "TagList": "key",
@@ -71,18 +71,18 @@ KEYS = {
     "ProfilerRuleConfigurations": "ruleConfigurationName",
     "InstancePreferenceList": "instanceType",
 }
-"""Lists, by their shape, that may hold each value of a field of their items only once.
+"""Lists with unique items: shape -> unique field.
 
-In CEL: with x-kubernetes-list-type: map, the API server would refuse every write, of the status too, of an older object
-that repeats or lacks a key.
+Enforced in CEL: with x-kubernetes-list-type: map, the API server would reject every write, status included, of an older
+object with a duplicate or missing key.
 """
 
 PATTERNS = {
-    # RE2 has no look-behind: "does not end with a hyphen", said by the last character
+    # RE2 has no look-behind: the last character class excludes a trailing hyphen
     "ArnOrName": r"^(arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z\-]*/)?"
     r"[a-zA-Z0-9]([a-zA-Z0-9\-]{0,61}[a-zA-Z0-9])?$",
 }
-"""Patterns that no rewriting rule brings from Java to RE2, by the name of their shape."""
+"""Manual RE2 translations of Java patterns, by shape name."""
 
 OWN_STATUS: dict[str, Schema] = {
     "ackResourceMetadata": {
@@ -116,7 +116,7 @@ OWN_STATUS: dict[str, Schema] = {
     },
     "phase": TEXT,
 }
-"""The fields of status that are not copied from Describe."""
+"""Fields of status not copied from Describe."""
 
 NEWBORN = {
     "conditions": [
@@ -130,18 +130,19 @@ NEWBORN = {
     ],
     "phase": "Pending",
 }
-"""The status of an object that the operator has not seen: without it, Flux takes a new object for ready."""
+"""Default status of a new object, before its first reconcile; without it, Flux considers a new object ready."""
 
 RESERVED_TAGS = {
     "rule": "self.all(tag, !has(tag.key) || "
     "!(tag.key.startsWith('services.k8s.aws/') || tag.key.lowerAscii().startsWith('aws:')))",
-    "message": "keys under services.k8s.aws/ belong to the operator and keys under aws: to AWS; choose another prefix",
+    "message": "tag keys under services.k8s.aws/ are reserved for the operator, and keys under aws: for AWS; "
+    "choose another prefix",
     "reason": "FieldValueForbidden",
 }
 
 
 def spec_schema(fields: Mapping[str, Field]) -> Schema:
-    """The schema of spec, without descriptions."""
+    """Build the schema of spec, without descriptions."""
     properties = {name: input_schema(field) for name, field in fields.items()}
     properties["tags"]["maxItems"] = MAX_USER_TAGS
     properties["tags"]["x-kubernetes-validations"].append(RESERVED_TAGS)
@@ -149,7 +150,7 @@ def spec_schema(fields: Mapping[str, Field]) -> Schema:
 
 
 def input_schema(field: Field) -> Schema:
-    """One field of spec with everything that the model says of its values."""
+    """Build the schema of one field of spec, with the model's constraints."""
     shape = field.shape
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if field.item:
@@ -171,7 +172,7 @@ def input_schema(field: Field) -> Schema:
 
 
 def string_schema(shape: Any) -> Schema:
-    """A string with its enum, or its length and pattern."""
+    """Build the schema of a string with its enum, or its length and pattern."""
     if shape.name in CLOSED_ENUMS:
         return {"type": "string", "enum": list(shape.enum)}
     unbounded = LENGTH_OF_OPEN_ENUM if shape.enum else LENGTH_OF_ARN
@@ -182,56 +183,56 @@ def string_schema(shape: Any) -> Schema:
 
 
 def key_schema(shape: Any) -> Schema:
-    """What holds for the keys of a map."""
+    """Return the constraints on the keys of a map."""
     bounds = {"minLength": shape.metadata["min"], "maxLength": shape.metadata["max"], "pattern": pattern_of(shape)}
     return {keyword: bound for keyword, bound in bounds.items() if bound}
 
 
 def key_rule(shape: Any) -> Schema:
-    """The same in CEL: OpenAPI as Kubernetes takes it has no keyword for keys."""
+    """Build the constraints on map keys in CEL, since structural schemas have no keyword for keys."""
     bounds = key_schema(shape)
     low, high, pattern = bounds.get("minLength", 0), bounds["maxLength"], bounds["pattern"]
     rule, message = f"size(key) <= {high}", f"a key has {low} to {high} characters"
     if low:
         rule = f"size(key) >= {low} && {rule}"
-    if pattern != "^.*$":  # which says no more than: one line
+    if pattern != "^.*$":  # matches any single line
         rule, message = f"{rule} && key.matches('{pattern}')", f"{message} and matches {pattern}"
     return {"rule": f"self.all(key, {rule})", "message": message}
 
 
 def unique_rule(key: str) -> Schema:
-    """No two items of a list have the same value of a required field."""
-    # An older object may lack the key, and an error of evaluation is never ratcheted.
+    """Build a rule for unique values of a required field in a list."""
+    # An older object may lack the key, and ratcheting does not cover evaluation errors.
     rule = f"self.all(item, !has(item.{key}) || self.exists_one(other, has(other.{key}) && other.{key} == item.{key}))"
     return {"rule": rule, "message": f"each {key} may appear only once", "reason": "FieldValueForbidden"}
 
 
 def bounded(schema: Schema, what: str, low: int | None, high: int | None) -> Schema:
-    """The schema with minLength and maxLength, or the like; a lower bound of zero says nothing."""
+    """Add bounds such as minLength and maxLength to the schema; omits a lower bound of zero."""
     bounds = {f"min{what}": low, f"max{what}": high}
     return schema | {name: bound for name, bound in bounds.items() if bound}
 
 
 def pattern_of(shape: Any) -> str | None:
-    """The model's pattern, which Java matches against the whole value, as an anchored one for RE2."""
+    """Translate the model's Java pattern, implicitly anchored, to an anchored RE2 pattern."""
     java = shape.metadata.get("pattern")
     if shape.name in PATTERNS:
         return PATTERNS[shape.name]
     if java is None or java == r"[\S\s]*":
         return None
     pattern = java.replace(r"\p{Alnum}", "a-zA-Z0-9").replace(r"\/", "/")
-    pattern = re.sub(r"\{1,(\d{4,})\}", "+", pattern)  # RE2 repeats at most 1000 times; maxLength says the rest
+    pattern = re.sub(r"\{1,(\d{4,})\}", "+", pattern)  # RE2 limits repetition to 1000; maxLength covers the rest
     return f"^{pattern}$"
 
 
 def status_schema(fields: Mapping[str, Field]) -> Schema:
-    """The schema of status, without descriptions: what Describe tells and what the operator adds."""
-    told = {name: output_schema(field) for name, field in fields.items()}
-    return structure(told | OWN_STATUS) | {"default": NEWBORN}
+    """Build the schema of status, without descriptions: fields of Describe and of the operator."""
+    described = {name: output_schema(field) for name, field in fields.items()}
+    return structure(described | OWN_STATUS) | {"default": NEWBORN}
 
 
 def output_schema(field: Field) -> Schema:
-    """One field of status: its type and nothing that could refuse a value."""
+    """Build the schema of one field of status: its type, without constraints."""
     if field.item:
         return {"type": "array", "items": output_schema(field.item)}
     if field.type == "object":
@@ -240,5 +241,5 @@ def output_schema(field: Field) -> Schema:
 
 
 def structure(properties: Mapping[str, Schema], required: Sequence[str] = ()) -> Schema:
-    """An object of named fields."""
+    """Build the schema of an object with named fields."""
     return {"type": "object", "properties": dict(properties)} | ({"required": list(required)} if required else {})

@@ -1,6 +1,6 @@
-"""botocore's description of SageMaker, cut down to the operations that the operator calls.
+"""botocore's SageMaker service model, reduced to the operations called by the operator.
 
-The whole of it is as large in memory as everything else of botocore together. Nothing is changed in what is kept.
+The full model takes as much memory as the rest of botocore. The remaining parts are unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def render_service_model() -> str:
-    """The text of a `service-2.json` as botocore loads it."""
+    """Render the reduced model as `service-2.json` for botocore's loader."""
     whole = Loader().load_service_model("sagemaker", "service-2")
     operations = {name: whole["operations"][name] for name in sorted(METHODS)}
     shapes = collect_shapes(whole["shapes"], operations.values())
@@ -28,7 +28,7 @@ def render_service_model() -> str:
 
 
 def collect_shapes(shapes: Json, operations: Iterable[Json]) -> Json:
-    """The shapes of requests, answers and errors, with all that they are made of."""
+    """Return the shapes of requests, responses and errors with all nested shapes."""
     found: Json = {}
     waiting = [name for operation in operations for name in refer_to(operation)]
     while waiting:
@@ -40,7 +40,7 @@ def collect_shapes(shapes: Json, operations: Iterable[Json]) -> Json:
 
 
 def refer_to(part: Any) -> Iterator[str]:
-    """The names of shapes in any part of the description."""
+    """Yield the shape names referenced in a part of the model."""
     if isinstance(part, dict):
         if isinstance(name := part.get("shape"), str):
             yield name
@@ -52,7 +52,7 @@ def refer_to(part: Any) -> Iterator[str]:
 
 
 def strip_documentation(part: Any) -> Any:
-    """The same without its texts for people; a member may be called documentation, and then is no text."""
+    """Remove documentation strings; keeps members named documentation, which are not strings."""
     if isinstance(part, dict):
         return {
             name: strip_documentation(inner)

@@ -1,7 +1,4 @@
-"""The field table as a Python module: what `trainingjob_operator.logic.fields` walks at run time.
-
-Beside it the constraints on its values, as `trainingjob_operator.logic.validation` checks them. Not here: the walkers.
-"""
+"""Renders the field table for `trainingjob_operator.logic.fields` and the constraints for its `validation` module."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
 
 LINE_LENGTH = 120
 
-HEADER = '''"""The fields of a TrainingJob and their members in the SageMaker API; data only, walked by fields.py.
+HEADER = '''"""Field table of TrainingJob and its members in the SageMaker API; data only, used by fields.py.
 
 Written by `python -m codegen crds`; do not edit.
 """
@@ -27,18 +24,18 @@ from __future__ import annotations
 from typing import TypeAlias
 
 Shape: TypeAlias = "str | list[Shape] | Members"
-"""A scalar's type (or "map", of strings to strings), a list of one shape, or a structure."""
+"""Type of a scalar (or "map", of strings to strings), a list of one shape, or a structure."""
 
 Members: TypeAlias = "dict[str, tuple[str, Shape]]"
-"""The name in the object -> the name in the API and the shape."""
+"""Name in the object -> name in the API and shape."""
 '''
 
 
-CONSTRAINTS_HEADER = '''"""The constraints on a spec, as the CRD has them; data only, checked by validation.py.
+CONSTRAINTS_HEADER = '''"""Constraints on a spec, equal to those of the CRD; data only, checked by validation.py.
 
 Written by `python -m codegen crds`; do not edit.
 """
-# ruff: noqa: E501  a pattern is one word
+# ruff: noqa: E501  patterns cannot be wrapped
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,11 +49,11 @@ KEYWORDS = frozenset(
 )
 
 TAG_CLASSES = {r"\p{L}\p{Z}\p{N}_": "\\w \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"}
-"""RE2's classes -> Python's, which have no Unicode categories."""
+"""RE2's Unicode classes -> Python equivalents."""
 
 
 def render_table(model: Model) -> str:
-    """The module's text, in the form that the formatter leaves alone."""
+    """Render the module, already formatted."""
     undescribed = ", ".join(f'"{name}"' for name in sorted(model.undescribed))
     return "\n".join(
         [
@@ -70,14 +67,14 @@ def render_table(model: Model) -> str:
             "}",
             "",
             f"UNDESCRIBED = frozenset({{{undescribed}}})",
-            '"""The fields of spec that DescribeTrainingJob does not return."""',
+            '"""Fields of spec not returned by DescribeTrainingJob."""',
             "",
         ]
     )
 
 
 def render_fields(fields: dict[str, Field], indent: str) -> Iterator[str]:
-    """The lines of a dict display of a structure's fields."""
+    """Yield the lines of a dict literal for a structure's fields."""
     for name, field in sorted(fields.items()):
         if field.type in {"object", "array"}:
             yield f'{indent}"{name}": ('
@@ -92,7 +89,7 @@ def render_fields(fields: dict[str, Field], indent: str) -> Iterator[str]:
 
 
 def render_shape(field: Field, indent: str) -> Iterator[str]:
-    """The lines of one shape, with the comma behind it."""
+    """Yield the lines of one shape with a trailing comma."""
     if field.item is not None and field.item.type not in {"object", "array"}:
         yield f'{indent}["{field.item.type}"],'
     elif field.item is not None:
@@ -106,7 +103,7 @@ def render_shape(field: Field, indent: str) -> Iterator[str]:
 
 
 def render_constraints(model: Model) -> str:
-    """The module's text, in the form that the formatter leaves alone."""
+    """Render the module, already formatted."""
     schema = spec_schema(model.spec)
     found = {"": {"required": schema["required"]}}
     for name, field in model.spec.items():
@@ -121,7 +118,7 @@ def render_constraints(model: Model) -> str:
 
 
 def collect_constraints(path: str, field: Field, schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The constraints at and below one field, by path."""
+    """Return the constraints of one field and its nested fields by path."""
     own = {keyword: bound for keyword, bound in schema.items() if keyword in KEYWORDS}
     if key := KEYS.get(field.shape.name):
         own["key"] = key
@@ -137,7 +134,7 @@ def collect_constraints(path: str, field: Field, schema: Mapping[str, Any]) -> d
 
 
 def render_entry(keyword: str, bound: Any) -> Iterator[str]:
-    """The lines of one item of a dict display."""
+    """Yield the lines of one item of a dict literal."""
     if isinstance(bound, list):
         words = [json.dumps(word) for word in bound]
         line = f"{json.dumps(keyword)}: ({', '.join(words)}{',' if len(words) == 1 else ''}),"
@@ -150,7 +147,7 @@ def render_entry(keyword: str, bound: Any) -> Iterator[str]:
 
 
 def python_pattern(pattern: str) -> str:
-    """An RE2 pattern for Python's fullmatch with re.ASCII."""
+    """Translate an RE2 pattern for Python's fullmatch with re.ASCII."""
     for theirs, ours in TAG_CLASSES.items():
         if theirs in pattern:
             return f"(?u:{pattern.replace(theirs, ours).strip('^$')})"

@@ -85,7 +85,7 @@ def test_the_check_names_files_that_differ_and_crds_writes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--check"], tmp_path) == 1
-    assert "crds/kustomization.yaml differs" in capsys.readouterr().out
+    assert "crds/kustomization.yaml is out of date" in capsys.readouterr().out
     assert main(["crds"], tmp_path) == 0
     assert main(["--check"], tmp_path) == 0
     assert (tmp_path / "crds" / OURS.name).read_text() == OURS.read_text()
@@ -106,7 +106,7 @@ def test_crds_names_what_a_new_model_changes(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.splitlines()[:5] == [
         "spec.infraCheckConfig is new (object): describe it in descriptions.yaml",
         "spec.infraCheckConfig.enableInfraCheck is new (boolean): describe it in descriptions.yaml",
-        "spec.retired is gone: objects that set it lose it",
+        "spec.retired is removed: the API server prunes it from objects",
         "spec.checkpointConfig: required was ['localPath'], is ['s3URI']",
         f"spec.tags: maxItems was 40, is {MAX_USER_TAGS}",
     ]

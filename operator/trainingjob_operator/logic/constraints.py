@@ -1,8 +1,8 @@
-"""The constraints on a spec, as the CRD has them; data only, checked by validation.py.
+"""Constraints on a spec, equal to those of the CRD; data only, checked by validation.py.
 
 Written by `python -m codegen crds`; do not edit.
 """
-# ruff: noqa: E501  a pattern is one word
+# ruff: noqa: E501  patterns cannot be wrapped
 
 from collections.abc import Mapping
 from typing import Any

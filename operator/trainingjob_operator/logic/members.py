@@ -1,4 +1,4 @@
-"""The fields of a TrainingJob and their members in the SageMaker API; data only, walked by fields.py.
+"""Field table of TrainingJob and its members in the SageMaker API; data only, used by fields.py.
 
 Written by `python -m codegen crds`; do not edit.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TypeAlias
 
 Shape: TypeAlias = "str | list[Shape] | Members"
-"""A scalar's type (or "map", of strings to strings), a list of one shape, or a structure."""
+"""Type of a scalar (or "map", of strings to strings), a list of one shape, or a structure."""
 
 Members: TypeAlias = "dict[str, tuple[str, Shape]]"
-"""The name in the object -> the name in the API and the shape."""
+"""Name in the object -> name in the API and shape."""
 
 SPEC: Members = {
     "algorithmSpecification": (
@@ -447,4 +447,4 @@ STATUS: Members = {
 }
 
 UNDESCRIBED = frozenset({"sessionChainingConfig", "tags"})
-"""The fields of spec that DescribeTrainingJob does not return."""
+"""Fields of spec not returned by DescribeTrainingJob."""
