@@ -1,1 +1,1 @@
-"""Pure rules: what is wanted, what was seen, what follows. Talks to nobody; time is an argument."""
+"""Pure rules: desired state, observed state, next step. No I/O; time is an argument."""

@@ -1,6 +1,6 @@
-"""By which role an account is reached: ACK's account map and role selectors, read for one object.
+"""IAM role for the account of an object: ACK's account map and role selectors.
 
-What ACK offers here and this operator does not is refused, never served with the operator's own credentials.
+The operator refuses ACK features without support here; it never falls back to its own credentials.
 """
 
 import re
@@ -11,7 +11,7 @@ from trainingjob_operator.logic.report import Hindrance
 from trainingjob_operator.logic.resource import Resource, mapping
 
 ACCOUNT_MAP = "ack-role-account-map"
-"""ACK's ConfigMap in its system namespace: account to role ARN."""
+"""ACK's ConfigMap in its system namespace: account ID to role ARN."""
 
 ROLE_UNAVAILABLE = "RoleUnavailable"
 ROLE_SELECTED = "RoleSelectorNotSupported"
@@ -22,7 +22,7 @@ _TYPE = {"group": "sagemaker.services.k8s.aws", "version": "v1alpha1", "kind": "
 
 
 def find_role(account: str, roles: Mapping[str, str] | None) -> str | Hindrance:
-    """The role ARN for that account, or why there is none; `roles` is the map's data, None without a map."""
+    """Return the role ARN of the account, or a hindrance; `roles` is the map's data, None without a map."""
     if roles is None:
         return _refuse(
             f"No role is known for account {account}: there is no ConfigMap {ACCOUNT_MAP}. {_advise(account)}"
@@ -46,7 +46,7 @@ def find_role(account: str, roles: Mapping[str, str] | None) -> str | Hindrance:
 
 
 def forbid_account(account: str) -> Hindrance:
-    """Why a job that is in another account is out of reach while other accounts are switched off."""
+    """Return the hindrance for a job in another account while cross-account access is disabled."""
     return Hindrance(
         ROLE_UNAVAILABLE,
         f"The job is in account {account}, and other accounts than the operator's own are not served, because "
@@ -55,7 +55,7 @@ def forbid_account(account: str) -> Hindrance:
 
 
 def await_namespace(namespace: str, error: str) -> Hindrance:
-    """Why an object waits whose namespace may not be read; `error` is the API server's."""
+    """Return the hindrance for an object in an unreadable namespace; `error` is the API server's."""
     return Hindrance(
         NAMESPACE_UNREADABLE,
         f"The annotations of namespace {namespace} can't be read: {error}. They may name the region, the account, the "
@@ -66,9 +66,9 @@ def await_namespace(namespace: str, error: str) -> Hindrance:
 def find_selector(
     selectors: Mapping[str, Mapping[str, Any]], resource: Resource, namespace_labels: Mapping[str, str]
 ) -> Hindrance | None:
-    """Why an object that an IAMRoleSelector matches is not served; `selectors` are specs by name.
+    """Return the hindrance for an object matched by an IAMRoleSelector; `selectors` are specs by name.
 
-    By ACK's rule: all of a selector's parts must hold, and a part that is empty holds for everything.
+    As in ACK, all parts of a selector must match, and an empty part matches everything.
     """
     for name, spec in sorted(selectors.items()):
         if _selects(spec, resource, namespace_labels):

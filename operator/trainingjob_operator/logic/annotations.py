@@ -1,7 +1,7 @@
-"""What the annotations of an object and of its namespace ask for, by ACK's keys and precedence.
+"""Policy of an object, resolved from its annotations and those of its namespace, with ACK's keys and precedence.
 
-Object over namespace over flag. A value that is not allowed is a `Problem` that says what is, never silently
-something else. Where the job's own ARN already decides (account, region), that is logic/decision.py's to say.
+Precedence: object, namespace, flag. An invalid value becomes a `Problem` with the valid values; the operator never
+substitutes another value. Not here: account and region of an existing job, fixed by its ARN (decision.py).
 """
 
 import enum
@@ -26,17 +26,17 @@ ADOPTION_FIELDS = f"{PREFIX}adoption-fields"
 ADOPTED = f"{PREFIX}adopted"
 READ_ONLY = f"{PREFIX}read-only"
 SPARING_KEYS = (DELETION_POLICY, NAMESPACE_DELETION_POLICY, READ_ONLY)
-"""Annotations that keep a job from being stopped with its object; so does a value that can't be understood."""
+"""Annotations that prevent a Stop on deletion; an invalid value also prevents it."""
 OWNER_ACCOUNT = f"{PREFIX}owner-account-id"
 ENDPOINT_URL = f"{PREFIX}endpoint-url"
 TEAM = f"{PREFIX}team-id"
 ALLOWED_ROLES = f"sagemaker.{PREFIX}allowed-role-arns"
 ADOPT_FROM_CLUSTER = f"sagemaker.{PREFIX}adopt-from-cluster"
-"""ID of another cluster: permits the adoption of a job whose tags name an object of that cluster."""
+"""ID of another cluster: permits the adoption of a job with the tags of an object of that cluster."""
 ADOPTABLE_JOBS = f"sagemaker.{PREFIX}adoptable-jobs"
-"""On a namespace: names of the jobs, with * for any text, that its objects may adopt or read."""
+"""Namespace annotation: names of the jobs, with * as wildcard, open to adoption or reading by its objects."""
 RECONCILE_REQUESTS = ("reconcile.fluxcd.io/requestedAt", f"{PREFIX}reconcile-requested-at")
-"""Annotations whose new value makes an object be looked at again at once."""
+"""A new value of one of these annotations requests an immediate reconcile."""
 
 _ACCOUNT = re.compile(r"\d{12}")
 _URL = re.compile(r"(?P<scheme>https?)://[^\s/?#@]+(/[^\s?#]*)?")
@@ -54,7 +54,7 @@ class Adoption(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An annotation that can't be followed: which one, and what would be right."""
+    """An annotation with an invalid or forbidden value, and the correction."""
 
     annotation: str
     message: str
@@ -62,7 +62,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds where no annotation says otherwise."""
+    """Values for objects and namespaces without annotations."""
 
     account: str
     region: str
@@ -71,14 +71,14 @@ class Defaults:
     allow_unsafe_endpoints: bool = False
     carm_enabled: bool = True
     adoption_namespaces: tuple[str, ...] = ()
-    """Namespaces whose objects may adopt or read jobs made by others; empty for all, as with ACK."""
+    """Namespaces with permission to adopt or read jobs made by others; empty permits all, as in ACK."""
     allowed_endpoints: tuple[str, ...] = ()
-    """Endpoints that a namespace may name: URLs whose host may hold *, or * alone for any."""
+    """Endpoint URLs open to namespaces: the host may contain *; a single * permits any endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The answer for one object."""
+    """The resolved settings of one object."""
 
     account: str
     region: str
@@ -89,26 +89,26 @@ class Policy:
     read_only: bool
     job_name: str | None
     names_account: bool = False
-    """The namespace names the account: it is reached by the role of the account map, even if it is the operator's."""
+    """The namespace sets the account: the operator assumes the role of the account map even for its own account."""
     allowed_roles: tuple[str, ...] = ()
     namespace_endpoint: str | None = None
-    """The endpoint where the namespace names one: its answers prove nothing about jobs elsewhere."""
+    """The endpoint set by the namespace: its answers are no evidence about jobs elsewhere."""
     adopt_from_cluster: str | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
     def asks_adoption(self) -> bool:
-        """An adoption is asked for, and the namespace permits it."""
+        """Adoption is requested and the namespace permits it."""
         return (self.adoption is not None or self.adopted) and not self._has_problem(ADOPTION_POLICY, ADOPTED)
 
     @property
     def reads_only(self) -> bool:
-        """The object asks for reading alone, and the namespace permits it."""
+        """Read-only access is requested and the namespace permits it."""
         return self.read_only and not self._has_problem(READ_ONLY)
 
     @property
     def endpoint_problem(self) -> Problem | None:
-        """The reason why no endpoint can be called: another one than the one asked for knows other jobs."""
+        """The problem that leaves the object without a valid endpoint; another endpoint would serve other jobs."""
         return next((problem for problem in self.problems if problem.annotation == ENDPOINT_URL), None)
 
     def _has_problem(self, *keys: str) -> bool:
@@ -116,18 +116,18 @@ class Policy:
 
     @property
     def observes_only(self) -> bool:
-        """The job must exist already: it is never created on behalf of this object."""
+        """The job must exist already: the operator never creates it for this object."""
         return self.read_only or self.adopted or self.adoption is Adoption.ADOPT
 
     def allows_role(self, role_arn: object) -> bool:
-        """Whether the namespace lets its jobs run under that role."""
+        """Return True if the namespace permits this role for its jobs."""
         if not self.allowed_roles:
             return True
         return isinstance(role_arn, str) and any(fnmatch.fnmatchcase(role_arn, glob) for glob in self.allowed_roles)
 
 
 def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults) -> Policy:
-    """The policy for an object, given its namespace's annotations and the operator's own defaults."""
+    """Return the policy for an object, given its namespace's annotations and the operator's defaults."""
     reader = _Reader(resource.annotations, namespace)
     region = reader.read(REGION, DEFAULT_REGION, _parse_region) or defaults.region
     account = reader.read(None, OWNER_ACCOUNT, _parse_account) or defaults.account
@@ -173,7 +173,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
 
 
 def read_request(annotations: Mapping[str, str]) -> str | None:
-    """The value that asks for another look now; compare with what was handled last."""
+    """Return the value of the reconcile request; compare it with the value handled last."""
     asked = [annotations[key] for key in RECONCILE_REQUESTS if string(annotations.get(key))]
     return ",".join(asked) or None
 
@@ -181,7 +181,7 @@ def read_request(annotations: Mapping[str, str]) -> str | None:
 def _refuse_adoption(
     namespace: str, job_name: str | None, annotations: Mapping[str, str], defaults: Defaults
 ) -> str | None:
-    """The reason why an object may not adopt or read that job; None where it may."""
+    """Return the problem that forbids the object to adopt or read the job, if any."""
     if defaults.adoption_namespaces and namespace not in defaults.adoption_namespaces:
         return "is not permitted in this namespace (--adoption-namespaces)."
     if ADOPTABLE_JOBS not in annotations:
@@ -202,14 +202,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads annotations in their order of precedence and notes those that can't be followed."""
+    """Reads annotations in order of precedence and collects invalid ones."""
 
     own: Mapping[str, str]
     namespace: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
 
     def read(self, key: str | None, namespace_key: str | None, parse: Callable[[str], T]) -> T | None:
-        """The parsed value of the first that is present; None when none is, or when it is refused."""
+        """Return the parsed value of the first annotation present; None without one, or for an invalid value."""
         for source, name in ((self.own, key), (self.namespace, namespace_key)):
             if name is None or name not in source:
                 continue
@@ -254,14 +254,14 @@ def _endpoint_parser(defaults: Defaults) -> Callable[[str], str]:
 
 
 def _is_endpoint_of(url: str, pattern: str) -> bool:
-    """Whether a URL fits an allowed one: scheme, host (with *), port, and the path where the pattern has one."""
+    """Match a URL with a permitted one: scheme, host (with *), port, and the path if the pattern has one."""
     if pattern == "*":
         return True
     allowed = urlsplit(pattern)
     try:
         given = urlsplit(url)
         is_same_place = (given.scheme, given.port) == (allowed.scheme, allowed.port)
-    except ValueError:  # a port or an IPv6 address that is none
+    except ValueError:  # invalid port or IPv6 address
         return False
     return (
         is_same_place
@@ -285,14 +285,14 @@ def _choice(kind: type[E]) -> Callable[[str], E]:
 
 
 def _parse_flag(value: str) -> bool:
-    """ACK reads these without regard to case."""
+    """Parse a boolean case-insensitively, as ACK does."""
     if value.lower() not in ("true", "false"):
         raise ValueError(f"is {_shorten(value)}. Allowed: true or false.")
     return value.lower() == "true"
 
 
 def _parse_adoption_fields(value: str) -> str:
-    """The job name in ACK's JSON string map."""
+    """Return the job name in ACK's JSON string map."""
     try:
         fields = json.loads(value)
     except ValueError:

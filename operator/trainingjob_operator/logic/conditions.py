@@ -1,6 +1,6 @@
-"""The conditions of a TrainingJob: which hold in which situation, under which reason, in which order.
+"""Conditions of a TrainingJob: types, reasons, and the table from situation to conditions.
 
-What Argo CD, Flux, kubectl and people read. Not here: what was observed (observation.py), the rest of `.status`
+Argo CD, Flux, kubectl and users read them. Not here: the observed state (observation.py), the other fields of `.status`
 (status.py) and Events (events.py).
 """
 
@@ -21,37 +21,37 @@ if TYPE_CHECKING:
 
     from trainingjob_operator.logic.report import Report
 
-# Types. Argo CD walks the list in order and stops at ACK.Terminal or Ready, so this is the order they are written.
+# Condition types in list order: Argo CD walks the list and stops at ACK.Terminal or Ready.
 TERMINAL = "ACK.Terminal"
 RECOVERABLE = "ACK.Recoverable"
 ADVISORY = "ACK.Advisory"
 RESOURCE_SYNCED = "ACK.ResourceSynced"
 READY = "Ready"
 STALLED = "Stalled"
-"""Never for what is retried soon: it ends a Flux rollout."""
+"""Never set for an error with a retry soon: Stalled=True ends a Flux rollout."""
 COMPLETE = "Complete"
 FAILURE = "Failed"
 FINISHED = "Finished"
-"""At every end of a job: `kubectl wait` cannot wait for Complete or Failed, whichever comes first."""
+"""True at every end of a job: `kubectl wait` cannot wait for "Complete or Failed"."""
 SETTLED = "Settled"
-"""Complete or Stalled: the one condition that every object reaches, with or without a job; an edit removes it again."""
+"""True once the object is Complete or Stalled: every object reaches it, with or without a job; an edit removes it."""
 ADOPTED = "ACK.Adopted"
 OBSERVED = "ACK.Observed"
-"""The object reads a job only. ACK's CRD keeps conditions, where it drops the record of the claim."""
+"""The object is read-only. A CRD of ACK keeps this condition but prunes the recorded claim."""
 TYPES = (
     TERMINAL, RECOVERABLE, ADVISORY, RESOURCE_SYNCED, READY, STALLED, COMPLETE, FAILURE, FINISHED, SETTLED, ADOPTED,
     OBSERVED,
 )  # fmt: skip
 
-# Reasons. While a job runs, its secondary status is the reason.
+# Reasons. For a running job the reason is its secondary status.
 PENDING = "Pending"
-"""Seen by the operator; nothing has been done yet."""
+"""The operator has seen the object and taken no action yet."""
 WAITING = "Waiting"
-"""For its turn, for quota or for capacity."""
+"""The object waits for its turn, for a quota or for capacity."""
 CREATED = "Created"
-"""SageMaker has taken the job; its status has not been read yet."""
+"""SageMaker accepted the training job; the operator has not described it yet."""
 DELETING = "Deleting"
-"""The object is being deleted and waits for its job to end."""
+"""The object is being deleted; the finalizer waits for the end of the job."""
 JOB_COMPLETED = "Completed"
 JOB_FAILED = "JobFailed"
 """The algorithm failed, or the class of the failure is unknown."""
@@ -59,16 +59,16 @@ JOB_STOPPED = "Stopped"
 MAX_RUNTIME_EXCEEDED = "MaxRuntimeExceeded"
 MAX_WAIT_TIME_EXCEEDED = "MaxWaitTimeExceeded"
 JOB_NOT_FOUND = "JobNotFound"
-"""The job is gone from SageMaker although it had not ended; it is never created again."""
+"""SageMaker no longer has the job although it had not ended; the operator does not create it again."""
 RULES_RUNNING = "RulesRunning"
-"""The job has ended; a debug or profiler rule evaluates on."""
+"""The job has ended; a debug or profiler rule is still being evaluated."""
 RULE_ISSUES_FOUND = "RuleIssuesFound"
-"""A debug or profiler rule has ended with IssuesFound."""
+"""A debug or profiler rule ended with IssuesFound."""
 UNKNOWN = "Unknown"
-"""There is a word for it, but none that can stand as a reason."""
+"""Replaces a text with no character valid in a condition reason."""
 
 FAILURES = {name: name for name in CLASSES - {ALGORITHM_ERROR}}
-"""Reasons of failures that are not the algorithm's own, by the class of the failureReason."""
+"""Reasons of failures outside the algorithm, by class of failureReason."""
 
 STOP_CAUSES: Mapping[str, str] = {
     JOB_STOPPED: "The training job was stopped.",
@@ -77,15 +77,15 @@ STOP_CAUSES: Mapping[str, str] = {
 }
 
 MAX_MESSAGE = 2000
-"""Characters of one message: room for the longest failureReason (1,024), none for a page of HTML."""
+"""Maximum length of a message in characters; the longest failureReason has 1,024."""
 MAX_REASON = 128
-"""Characters of one reason, far below Kubernetes' bound of 1,024."""
+"""Maximum length of a reason in characters; Kubernetes permits 1,024."""
 _NO_REASON = re.compile(r"^[^A-Za-z]+|[^A-Za-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One condition of the table, without its type and time."""
+    """Status, reason and message of one condition."""
 
     status: str
     reason: str
@@ -101,15 +101,15 @@ class Cell:
 
 
 def build_conditions(previous: object, report: Report, observation: Observation, now: datetime) -> list[dict[str, Any]]:
-    """The whole list: ours in their order, then those of other writers.
+    """Return the complete list: the operator's conditions in the order of TYPES, then those of other writers.
 
-    `previous` is the list in the object, whatever it holds; `observation` all that is known of the job. A time
-    moves only when a condition's status flips. ACK's other conditions are dropped: they tell of its own doing
-    (LateInitialized, IAMRoleSelected, …), which ended when it stopped serving the object.
+    `previous` is the list in the object, in any shape; `observation` is the merged state of the job. lastTransitionTime
+    changes only with the condition's status. Other ACK.* conditions (LateInitialized, IAMRoleSelected, …) are dropped:
+    they describe actions of a controller no longer in charge of the object.
     """
     before: dict[str, dict[str, Any]] = {}
     for condition in read_conditions(previous):
-        before.setdefault(condition["type"], condition)  # in their order, or every write would turn it round
+        before.setdefault(condition["type"], condition)  # keeps the order stable across writes
     cells = decide_cells(report, observation)
     ours = [_render(name, cells[name], before.get(name), now) for name in TYPES if name in cells]
     others = [condition for name, condition in before.items() if name not in TYPES and not name.startswith("ACK.")]
@@ -117,14 +117,14 @@ def build_conditions(previous: object, report: Report, observation: Observation,
 
 
 def decide_cells(report: Report, observation: Observation) -> dict[str, Cell]:
-    """The conditions that hold, by type: the row of the job, and over it what hinders or concerns it."""
+    """Return the conditions by type: the row for the job's state, then errors, edits and advisories on top."""
     cells = _row(report, observation)
     is_settled = STALLED in cells or COMPLETE in cells
     if is_settled:
         cells[SETTLED] = replace(cells[READY], status="True")
     advisories = list(report.advisories)
     if report.terminal and FINISHED in cells:
-        advisories.append(report.terminal)  # an end stays what it is; what was refused since is told beside it
+        advisories.append(report.terminal)  # the end state is final; a later refusal becomes an advisory
     if rule := observation.running_rule if observation.is_ended() else None:
         cells[RESOURCE_SYNCED] = Cell("False", RULES_RUNNING, f"{rule[0]} is in {rule[1]} status.")
     if edit := report.pending_edit:
@@ -147,7 +147,7 @@ def decide_cells(report: Report, observation: Observation) -> dict[str, Cell]:
 
 
 def _row(report: Report, observation: Observation) -> dict[str, Cell]:
-    """The row of the table for where the job is; the first that fits. An end comes before everything."""
+    """Return the first row of the table for the state of the job; an end state has precedence."""
     if observation.is_ended():
         end = end_of(observation)
         synced = {RESOURCE_SYNCED: Cell("True", end.reason, _in_status(observation))}
@@ -164,7 +164,7 @@ def _row(report: Report, observation: Observation) -> dict[str, Cell]:
 
 
 def _progress(report: Report, observation: Observation) -> Finding:
-    """How far a job is that has neither ended nor been given up."""
+    """Return the progress of a job without an end state or a permanent error."""
     if observation.status:
         reason = DELETING if report.deleting else observation.secondary_status or observation.status
         return Finding(reason, _in_status(observation))
@@ -180,7 +180,7 @@ def _progress(report: Report, observation: Observation) -> Finding:
 
 
 def end_of(observation: Observation) -> Finding:
-    """How an ended job ended, and why."""
+    """Return the end state of the job and its cause."""
     if observation.status == COMPLETED:
         return Finding(JOB_COMPLETED, _in_status(observation))
     if observation.status == FAILED:
@@ -194,13 +194,13 @@ def end_of(observation: Observation) -> Finding:
 
 
 def describe_issues(rule: RuleStatus) -> Finding:
-    """The outcome of a rule that has found issues."""
+    """Return the finding for a rule with issues."""
     message = f"{rule.kind} {rule.name} is in {rule.status} status"
     return Finding(RULE_ISSUES_FOUND, f"{message}: {rule.details}" if rule.details else f"{message}.")
 
 
 def _join(findings: Sequence[Finding]) -> str:
-    """Their messages. One that repeats the message of the last process, joined as it was, adds nothing."""
+    """Join the messages, without repetitions: a message restored from `.status` may contain several others."""
     joined = ""
     for finding in findings:
         if finding.message not in joined:
@@ -209,7 +209,7 @@ def _join(findings: Sequence[Finding]) -> str:
 
 
 def recorded_vanishing(previous: object) -> Finding | None:
-    """What the object already says of a job that vanished before it ended."""
+    """Return the JobNotFound failure recorded in the object's conditions, if any."""
     for condition in read_conditions(previous):
         if (condition["type"], condition["status"], condition.get("reason")) == (FAILURE, "True", JOB_NOT_FOUND):
             return Finding(JOB_NOT_FOUND, condition.get("message", ""))
@@ -217,19 +217,19 @@ def recorded_vanishing(previous: object) -> Finding | None:
 
 
 def bound_message(message: str) -> str:
-    """At most MAX_MESSAGE characters, in a form that comes back from the API server unchanged."""
+    """Limit the message to MAX_MESSAGE characters and to text that the API server stores unchanged."""
     if len(message) > MAX_MESSAGE:
         message = message[: MAX_MESSAGE - 1] + "…"
     return message.encode(errors="replace").decode()
 
 
 def bound_reason(reason: str) -> str:
-    """The reason as Kubernetes wants them, one short word, whatever SageMaker or an error called it."""
+    """Convert any text to a valid condition reason: one CamelCase word."""
     return _NO_REASON.sub("", reason)[:MAX_REASON] or UNKNOWN
 
 
 def _in_status(observation: Observation) -> str:
-    return f"TrainingJob is in {observation.status} status."  # ACK's words, which scripts match
+    return f"TrainingJob is in {observation.status} status."  # ACK's sentence; scripts match it
 
 
 def _cells(status: str, finding: Finding, *types: str) -> dict[str, Cell]:
@@ -250,7 +250,7 @@ def _render(name: str, cell: Cell, before: Mapping[str, Any] | None, now: dateti
 
 
 def read_conditions(conditions: object) -> Iterator[dict[str, str]]:
-    """Those entries that are conditions, with nothing but text in them."""
+    """Yield the valid conditions of a list, reduced to their string fields."""
     if not isinstance(conditions, Sequence):
         return
     for condition in conditions:

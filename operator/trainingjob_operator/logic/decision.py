@@ -1,15 +1,15 @@
-"""What to do next for one object: a pure function from what is known to one step.
+"""Next step for one object: a pure function from its known state to one step.
 
-The reconciler carries out the step, notes the outcome in `Memory`, and asks again until the answer is `Say` or `Rest`.
-How a step is carried out is the reconciler's business, how `Say` becomes conditions is status.py's.
+The reconciler executes the step, records the outcome in `Memory` and calls decide() again until it returns `Say` or
+`Rest`. Not here: the execution of a step (reconciler) and the conversion of `Say` to conditions (status.py).
 
     deleting ── finalizer? ── retain / ended / not ours ──► Release
-       │            └─ a job that runs ──► Stop once, hold until it has ended
+       │            └─ a running job ──► Stop once, keep the finalizer until the job has ended
        │
-    no ARN of ours yet ── bad annotation, bad spec ──► Say (Terminal)
+    no ARN of ours yet ── invalid annotation, invalid spec ──► Say (Terminal)
        │            ├─ adopt, read-only ──► Look ──► TakeOver
        │            ├─ an unsettled attempt elsewhere ──► Look ──► TakeOver or Unmark
-       │            └─ TakeTurn ──► Mark ──► Create ──► in use? Look, ReadTags ──► TakeOver or Say (Terminal)
+       │            └─ TakeTurn ──► Mark ──► Create ──► name in use? Look, ReadTags ──► TakeOver or Say (Terminal)
        │
     an ARN of ours ── something changed ──► Look ──► Say; ended ──► Release
 """
@@ -65,45 +65,46 @@ from trainingjob_operator.logic.updates import TagChange, plan_tags
 from trainingjob_operator.logic.view import View
 
 UNCERTAIN_SECONDS = 30.0
-"""So long after an attempt to create, NotFound means nothing: the service is eventually consistent."""
+"""After a call of CreateTrainingJob, NotFound proves nothing for this time: the service is eventually consistent."""
 
 LASTING_SECONDS = 60.0
-"""Errors that usually pass are shown only once they have lasted so long."""
+"""Transient errors appear in conditions after this time."""
 
 DOUBTFUL_SECONDS = 120.0
-"""So long a validation error that may heal by itself is retried before it counts as refused."""
+"""A possibly transient validation error is retried for this time before it counts as refused."""
 
 DOUBTFUL_REPEATS = (300.0, 900.0, 3600.0)
-"""Seconds until each later try of a spec that was refused with such an error."""
+"""Seconds between later retries of a spec refused with such an error."""
 
 FRESH_SECONDS = 5.0
-"""Age of a Describe answer up to which a Stop relies on it: the name may belong to another run since."""
+"""Maximum age of the Describe answer required for a Stop: another run may have taken the name since."""
 
 STUCK_SECONDS = 900.0
-"""A job that is Stopping for longer, or can't be stopped for so long, is worth an alarm."""
+"""Time in Stopping, or without a successful Stop, before the operator raises a Warning."""
 
 NAME_RETRY_FIRST, NAME_RETRY_SECONDS = 2.0, 300.0
-"""Pauses between Describes of a name that Create calls in use and Describe does not find."""
+"""Back-off between Describe calls for a name in use that Describe does not find."""
 
 ABSENT_SECONDS = 60.0
-"""How often a job is looked for that is to be adopted or read, and is not there."""
+"""Interval between Describe calls for a missing job to adopt or read."""
 
 FOLLOW_SECONDS = 30.0
-"""How often an ended job is looked at whose warm pool or rules live on."""
+"""Interval between Describe calls for an ended job with a live warm pool or running rules."""
 
 LATE_NEWS_SECONDS, LATE_NEWS_LIMIT = 60.0, 300.0
-"""So long after its end a job that had spot instances or rules is described once more, unless its last change is older
-than the limit: the service adds to such jobs after the end, the billable seconds among others."""
+"""Time from the end of a job with spot instances or rules to one more Describe, unless its last change is older than
+the limit: the service updates such jobs after the end, for example the billable seconds."""
 
 OUTDONE_SECONDS, OUTDONE_FAILURES = 7200.0, 10
-"""A spec that was answered with a server error for so long, and so often after others were created in between, counts
-as refused."""
+"""A spec counts as refused after server errors for this time and this number of failures, each with successful
+creates of other objects in between.
+"""
 
 WAITING_SHOWN_SECONDS = 1.0
-"""A turn that comes within this time is no news."""
+"""A shorter wait for a turn is not reported."""
 
 PLACE_SECONDS = 60.0
-"""How often a place in the line may be rewritten."""
+"""Minimum interval between status writes for a new position in the queue."""
 
 NAME_CLASH = "NameClash"
 NAME_IN_USE = "NameInUse"
@@ -140,20 +141,20 @@ _REASONS = {
     ErrorClass.CREDENTIALS: "CredentialsInvalid",
     ErrorClass.RETRY: "ServiceUnavailable",
 }
-"""Of an error of another class its own code is the reason."""
+"""For other classes the reason is the error code."""
 
 _TRIED = frozenset({"AccessDenied", "CreateFailing", CREATE_FAILED, NAME_IN_USE, QUOTA_TOO_SMALL, METADATA_NOT_WRITTEN})
-"""Reasons by which a later life of the process knows that the object was tried."""
+"""Condition reasons in `.status` that prove an attempt by a previous process."""
 
 _SHOWN_LATE = (PASSING - {ErrorClass.REGION, ErrorClass.ACCOUNT}) | {ErrorClass.CONFLICT}
-"""Errors that pass by themselves; they are shown when they last."""
+"""Transient errors, reported only if they persist."""
 
 
 def decide(view: View) -> Step:
-    """The next step for the object."""
+    """Return the next step for the object."""
     if view.namespace_unread is not None:
         return _await_namespace(view, view.namespace_unread)
-    if view.resource.deleting:  # at all times: the job is paid for, and a second Stop changes nothing
+    if view.resource.deleting:  # at any time: the job costs money, and a second Stop is idempotent
         return _decide_deletion(view)
     if view.is_passive:
         return _stay_passive(view)
@@ -164,7 +165,7 @@ def decide(view: View) -> Step:
 
 
 def _await_namespace(view: View, unread: Hindrance) -> Step:
-    """Do only what no annotation of the namespace can change."""
+    """Return a step that no annotation of the namespace can affect."""
     resource = view.resource
     ended = Observation.from_status(resource.status).is_ended()
     retained = view.policy.deletion is Deletion.RETAIN and DELETION_POLICY in resource.annotations
@@ -176,7 +177,7 @@ def _await_namespace(view: View, unread: Hindrance) -> Step:
 
 
 def _stay_passive(view: View) -> Step:
-    """Report it once, and do nothing else: the other controller rewrites what it finds."""
+    """Report the conflict once and do nothing else: the other controller overwrites the status."""
     memory = view.memory
     quiet_in = (memory.passive_until or view.now) - view.now
     if memory.passive_shown:
@@ -190,7 +191,7 @@ def _stay_passive(view: View) -> Step:
         f"written its status for {PASSIVE_SECONDS / 60:.0f} minutes; only a deletion is carried out. Run one "
         "controller for the object, or separate the controllers with --watch-selectors."
     )
-    kept = told_difference(view.resource)  # the only record of it
+    kept = told_difference(view.resource)  # the condition is its only record
     advisories = (Finding(PASSIVE, message), *(() if kept is None else (kept,)))
     return Say(advisories=advisories, passive=True, again=quiet_in, unfinished=True)
 
@@ -224,7 +225,7 @@ def _decide_birth(view: View) -> Step:
 
 
 def _is_known_foreign(view: View) -> bool:
-    """Whether the job of that name was found to be somebody else's: the ARN is gone from the status since."""
+    """Return True for a name known to belong to another object's job; the status no longer has its ARN."""
     memory = view.memory
     return view.verdict is Verdict.FOREIGN and not (memory.in_use or memory.absent or memory.asked)
 
@@ -245,7 +246,7 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
         return _decide_in_use(view, wanted)
     trouble = memory.troubles.get(CREATE) if memory.tried == (resource.generation, policy) else None
     if trouble is not None:
-        # What the service refused for now must not keep the object from being deleted at any time.
+        # An object with a temporary refusal must stay deletable at any time.
         refused_for_now = trouble.error.kind in (ErrorClass.DENIED, ErrorClass.WAITING, ErrorClass.REGION)
         if refused_for_now and resource.pending is not None and not view.own_turn:
             return _settle_attempt(view, resource.pending)
@@ -260,7 +261,7 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
 
 
 def _wait_to_mark(view: View) -> Say | None:
-    """The API server refused the mark: nothing is called, and no turn is taken, until the next try."""
+    """Return the wait after a refused write of the intent: no AWS call and no turn until the next try."""
     unmarked = view.memory.unmarked
     if unmarked is None or unmarked.state != view.resource.writable_state or unmarked.retry_at <= view.now:
         return None
@@ -272,7 +273,7 @@ def _wait_to_mark(view: View) -> Say | None:
 
 
 def was_tried(view: View) -> bool:
-    """Whether the object was tried as it is now: it comes behind those that were not."""
+    """Return True after an attempt with the current spec and policy: such an object queues behind first attempts."""
     resource, memory = view.resource, view.memory
     if memory.unmarked is not None or memory.tried is not None:
         return memory.unmarked is not None or memory.tried == (resource.generation, view.policy)
@@ -293,7 +294,7 @@ def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
     if trouble is not None and not trouble.waits_for_capacity:
         return replace(_explain(trouble, view), place=text, again=PLACE_SECONDS)
     if trouble is not None:
-        # The service's own words tell which limit it is.
+        # The service's message names the limit.
         message = f"{trouble.error.sentence} Waiting for {place.capacity or 'its turn to try again'}: {text}."
         hindrance = Hindrance(trouble.error.code, message, waiting=True)
         return Say(hindrance=hindrance, place=text, again=PLACE_SECONDS)
@@ -309,9 +310,9 @@ def _describe_place(place: Place) -> str:
 
 
 def _prove_recorded(view: View, recorded: Identity) -> Step:
-    """An ARN that no claim covers: ACK writes a foreign job's ARN into an object that clashes with it.
+    """Verify a recorded ARN without a claim: ACK writes the ARN of a foreign job into an object with a name clash.
 
-    Nor is it ever a reason to create: the job it names may have run.
+    The operator never creates such a job: the recorded job may have run.
     """
     memory = view.memory
     if not memory.absent:
@@ -330,7 +331,7 @@ def _ran(identity: Identity) -> Finding:
 
 
 def _examine(view: View, identity: Identity) -> Step | None:
-    """The next step towards the verdict on a job that exists; None once it is known, or Describe found no job."""
+    """Return the next step towards the verdict on an existing job; None with a verdict, or if Describe found no job."""
     memory = view.memory
     waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
@@ -341,7 +342,7 @@ def _examine(view: View, identity: Identity) -> Step | None:
 
 
 def _collect_evidence(view: View, identity: Identity) -> Step | None:
-    """The next reading call that the verdict needs; None once it is known, or there is no job to read."""
+    """Return the next read call required for the verdict; None with a verdict, or without a job."""
     if view.verdict is not Verdict.UNKNOWN or view.memory.absent:
         return None
     named = read_named_owner(view.memory.tags or {})
@@ -349,7 +350,7 @@ def _collect_evidence(view: View, identity: Identity) -> Step | None:
 
 
 def _claim_found(view: View, identity: Identity) -> Step:
-    """Take over the job of that name where the verdict permits it; else the object has a name clash."""
+    """Take over the job with that name if the verdict permits it; otherwise report a name clash."""
     memory, verdict = view.memory, view.verdict
     arn = build_arn(view.partition, identity)
     is_ended = memory.observation is not None and memory.observation.is_ended()
@@ -357,13 +358,13 @@ def _claim_found(view: View, identity: Identity) -> Step:
         return TakeOver(arn, finalizer=verdict.may_change and not is_ended, claim=verdict)
     if verdict is not Verdict.EARLIER_RUN or _differs_from_earlier_run(view) is not None:
         step = _refuse(view, _clash(view, identity))
-        # An adoption becomes possible once the other object is gone.
+        # The deletion of the other object makes an adoption possible.
         return replace(step, again=ABSENT_SECONDS) if isinstance(step, Say) and view.policy.asks_adoption else step
     return TakeOver(arn, finalizer=not is_ended, claim=Verdict.INHERITED)
 
 
 def _differs_from_earlier_run(view: View) -> str | None:
-    """The reason why an earlier run of the object's name does not count as its run."""
+    """Return the difference that disqualifies an earlier run as this object's run, if any."""
     memory = view.memory
     if memory.observation is not None and memory.observation.status in ("Stopping", "Stopped"):
         return "was stopped"
@@ -372,13 +373,13 @@ def _differs_from_earlier_run(view: View) -> str | None:
 
 
 def _name_missing_tags(view: View) -> tuple[str, ...]:
-    """`tags` where the job lacks one of spec.tags; others may have added tags of their own."""
+    """Return ("tags",) if the job lacks one of spec.tags; other tags of the job are ignored."""
     tags = view.memory.tags or {}
     return () if all(tags.get(key) == value for key, value in view.resource.user_tags()) else ("tags",)
 
 
 def _settle_attempt(view: View, pending: Identity) -> Step:
-    """An attempt may be on its way under an identity that spec and annotations no longer name: settle that first."""
+    """Settle an attempt under an identity that spec and annotations no longer name."""
     memory = view.memory
     if _is_known_unborn(memory):
         return Unmark()
@@ -389,13 +390,13 @@ def _settle_attempt(view: View, pending: Identity) -> Step:
         return Unmark()
     if memory.proof is TagProof.SAME_OBJECT:
         return TakeOver(build_arn(view.partition, pending), finalizer=True, claim=Verdict.CREATED)
-    # A backup without status brings back an object whose job ran, or runs, where the mark says.
+    # An object restored from a backup without status has a job under the recorded identity.
     is_run = view.verdict is Verdict.EARLIER_RUN and _differs_from_earlier_run(view) is None
     return _claim_found(view, pending) if is_run else Unmark()
 
 
 def _find_attempt(view: View, identity: Identity) -> Step | None:
-    """The next step towards the outcome of an attempt; None once `absent` or `proof` shows it."""
+    """Return the next step towards the outcome of an attempt; None once `absent` or `proof` determines it."""
     memory, now = view.memory, view.now
     if view.no_access is not None:
         return Say(hindrance=view.no_access, again=RETRY_SECONDS)
@@ -415,7 +416,7 @@ def _find_attempt(view: View, identity: Identity) -> Step | None:
 
 
 def doubt_region(view: View) -> Finding | None:
-    """A warning while there is no job; the region may be newer than the data, so it bounds nothing."""
+    """Return a warning for an unknown region without a job; no error, as the region may be newer than the data."""
     if view.is_region_known or view.arn is not None:
         return None
     message = (
@@ -426,12 +427,12 @@ def doubt_region(view: View) -> Finding | None:
 
 
 def _is_known_unborn(memory: Memory) -> bool:
-    """Whether every attempt since the object was marked was definitely refused."""
+    """Return True if every attempt since the intent was recorded was definitely refused."""
     return memory.attempted_at is not None and not memory.unsettled and not memory.in_use
 
 
 def _decide_adoption(view: View, wanted: Identity) -> Step | None:
-    """The step towards adopting what exists; None when the job may be created because there is none."""
+    """Return the next step of an adoption; None without such a job, if the operator may create it."""
     memory, policy = view.memory, view.policy
     waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
@@ -452,7 +453,7 @@ def _decide_adoption(view: View, wanted: Identity) -> Step | None:
 
 
 def _decide_in_use(view: View, wanted: Identity) -> Step:
-    """Somebody has the name: this object's own lost attempt, its earlier life, or somebody else."""
+    """Find the holder of a name in use: a lost attempt of this object, an earlier object, or another owner."""
     memory = view.memory
     waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
@@ -463,7 +464,7 @@ def _decide_in_use(view: View, wanted: Identity) -> Step:
 
 
 def _await_name(view: View, wanted: Identity, looked_at: float) -> Step:
-    """Create answers that the name is in use, and Describe finds no such job; at first one answer may be stale."""
+    """Wait for a name in use according to Create but unknown to Describe; a single answer may be stale."""
     since = looked_at if view.memory.absent_since is None else view.memory.absent_since
     lasted = looked_at - since
     if lasted < UNCERTAIN_SECONDS:
@@ -481,7 +482,7 @@ def _await_name(view: View, wanted: Identity, looked_at: float) -> Step:
 
 
 def _standing_refusal(view: View, wanted: Identity) -> Step | None:
-    """A refusal that still holds, because nothing that led to it has changed."""
+    """Return a refusal that still holds, because its inputs are unchanged."""
     resource, memory = view.resource, view.memory
     refusal = memory.refused
     if refusal is not None:
@@ -495,20 +496,20 @@ def _standing_refusal(view: View, wanted: Identity) -> Step | None:
         return step
     if memory.asked or memory.attempted_at is not None or resource.pending is not None:
         return None
-    # Refused in an earlier life of the process: a restart is no reason to send it again. Annotations may have moved
-    # the job meanwhile, which no generation tells: a clash names the job that it was about.
+    # Refused under a previous process: a restart does not repeat the call. Annotations do not change the generation and
+    # may have moved the object to another job since; the message of a clash contains the ARN.
     terminal, decided = resource.condition(TERMINAL), view.decided_generation
     if terminal.get("status") != "True":
         return None
     reason, message = terminal.get("reason"), str(terminal.get("message"))
     is_same_clash = reason == NAME_CLASH and build_arn(view.partition, wanted) in message
-    if is_same_clash and decided in (None, resource.generation):  # None: ACK's CRD does not keep it
+    if is_same_clash and decided in (None, resource.generation):  # None: pruned by ACK's CRD
         return _refuse(view, Finding(NAME_CLASH, message))
     return Rest(Finding(REFUSED, message)) if reason == REFUSED and decided == resource.generation else None
 
 
 def _refuse(view: View, finding: Finding) -> Step:
-    """The object waits for an edit. What it holds is let go first, so that it can be deleted at any time."""
+    """Report the refusal until an edit. The finalizer is released first: the object must stay deletable at any time."""
     resource = view.resource
     if not resource.holds_finalizer:
         return Say(terminal=finding, disowned=True)
@@ -520,7 +521,7 @@ def _refuse(view: View, finding: Finding) -> Step:
 
 
 def _clash(view: View, identity: Identity) -> Finding:
-    """The name is another job's: whose, and the ways out that are open to this object."""
+    """Describe the name clash: the owner of the job and the possible corrections."""
     arn, tags = build_arn(view.partition, identity), view.memory.tags or {}
     rename = "Use another spec.trainingJobName"
     adopt = f"adopt it with the annotation {ADOPTION_POLICY}: adopt"
@@ -583,7 +584,7 @@ def _decide_life(view: View, identity: Identity) -> Step:
     if evidence is not None and unread is None:
         return evidence
     if view.is_owner and not (ended or resource.holds_finalizer):
-        return TakeOver(view.arn or "", finalizer=True)  # a user removed it
+        return TakeOver(view.arn or "", finalizer=True)  # removed by a user
     edit = unread or _decide_edit(view, identity)
     if edit is not None and not isinstance(edit, Say):
         return edit
@@ -600,7 +601,7 @@ def _decide_life(view: View, identity: Identity) -> Step:
 
 
 def _is_followed(view: View) -> bool:
-    """Whether the service may yet have news of the rules or the warm pool of a job that has ended."""
+    """Return True while rules or the warm pool of an ended job may still change."""
     plan = view.memory.plan
     own = None if plan is None else plan.pool_seconds
     seconds = max(keep_alive_seconds(view.resource) or 0, own or 0)
@@ -608,7 +609,7 @@ def _is_followed(view: View) -> bool:
 
 
 def _await_late_news(view: View) -> float | None:
-    """Seconds until a job that has ended is described once more; None where that was done, or tells nothing."""
+    """Return the seconds until the late Describe of an ended job; None if done or not required."""
     memory, spec, known = view.memory, view.resource.spec, view.observation
     has_late_news = spec.get("enableManagedSpotTraining") is True or known.has_rules
     changed = known.last_news_time
@@ -622,7 +623,7 @@ def _await_late_news(view: View) -> float | None:
 
 
 def report_meanwhile(view: View, identity: Identity) -> Say:
-    """What to report of the object's own job while a Describe of it has to wait."""
+    """Report the known state of the object's job while its Describe has to wait."""
     return Say(
         advisories=_note_stuck(view) if view.resource.deleting else _advise(view, identity),
         pending_edit=_name_pending(view),
@@ -632,12 +633,12 @@ def report_meanwhile(view: View, identity: Identity) -> Say:
 
 
 def _look_later(view: View, waited: Say | None, *, untold: bool) -> float | None:
-    """An end that only a list has told, or an edit of an ended job, is looked at as soon as that is possible."""
+    """Return the delay of an overdue Describe: for an end known from a list only, or for an edit of an ended job."""
     return waited.again if waited is not None and (view.memory.look or untold) else None
 
 
 def told_difference(resource: Resource) -> Finding | None:
-    """What the status tells of a spec that is not what runs."""
+    """Return the recorded advisory about a difference between spec and job, if any."""
     told = resource.condition(ADVISORY)
     reason, message = told.get("reason"), told.get("message")
     if reason in (ADOPTED_SPEC_DIFFERS, EDIT_NOT_POSSIBLE, EDIT_PENDING) and isinstance(message, str):
@@ -646,15 +647,15 @@ def told_difference(resource: Resource) -> Finding | None:
 
 
 def _may_differ(view: View, *, ended: bool) -> bool:
-    """Whether spec and job are to be compared: the answer to an earlier life of the process is not remembered."""
+    """Return True if spec and job must be compared; memory does not survive a restart."""
     told = told_difference(view.resource)
-    if ended:  # nothing can be changed any more, except for what waits for the end
+    if ended:  # only an edit that waits for the end is still possible
         return view.is_edited or (told is not None and told.reason == EDIT_PENDING)
     return view.is_edited or view.is_inherited or told is not None
 
 
 def _decide_edit(view: View, identity: Identity) -> Step | None:
-    """The next step of bringing an edit to the job; None when there is none to bring."""
+    """Return the next step to apply an edit to the job; None without one."""
     resource, memory = view.resource, view.memory
     refused = memory.edit_refused is not None and memory.edit_refused[0] == resource.generation
     tags_unread = _must_know_tags(view) and memory.tags_generation != resource.generation
@@ -681,7 +682,7 @@ def _decide_edit(view: View, identity: Identity) -> Step | None:
 
 
 def _must_know_tags(view: View) -> bool:
-    """Whether an edit may be one of tags, which Describe does not tell."""
+    """Return True if the edit may concern tags: Describe returns no tags."""
     told = told_difference(view.resource)
     if view.is_edited:
         return bool(view.resource.user_tags()) or not view.is_adopting
@@ -689,12 +690,12 @@ def _must_know_tags(view: View) -> bool:
 
 
 def _sets_tags(view: View) -> bool:
-    """Tags are changed on jobs that this operator has created, which the tags themselves tell."""
+    """Return True for a job created by this operator according to its tags; only such jobs get tag changes."""
     return not view.is_adopting and view.memory.proof in (TagProof.SAME_OBJECT, TagProof.SAME_NAME)
 
 
 def _plan_tags(view: View) -> TagChange | None:
-    """Only what the status records is ever removed: under a CRD that drops the record, tags are added, none removed."""
+    """Plan the tag change. Only recorded keys are removed; under a CRD that prunes the record, tags are only added."""
     resource, memory = view.resource, view.memory
     if memory.tags is None or not _sets_tags(view):
         return None
@@ -702,7 +703,7 @@ def _plan_tags(view: View) -> TagChange | None:
 
 
 def _name_kept_tags(view: View) -> Finding | None:
-    """What spec.tags asks for of a job that this operator has not created."""
+    """Report spec.tags that the operator does not apply, because it did not create the job."""
     resource, memory = view.resource, view.memory
     if memory.tags is None or memory.tags_generation != resource.generation or _sets_tags(view):
         return None
@@ -727,12 +728,12 @@ def _name_pending(view: View) -> Finding | None:
 
 
 def _is_overdue(view: View) -> bool:
-    """Whether nothing that an edit could wait for can come any more."""
+    """Return True if the phase required by a pending edit can no longer come."""
     return view.observation.is_ended() and not _is_followed(view)
 
 
 def _name_impossible(view: View) -> Finding | None:
-    """The fields that the service does not change, each with its reason."""
+    """Report the fields that SageMaker cannot change, each with its reason."""
     plan = view.memory.plan
     if plan is None:
         return None
@@ -749,13 +750,13 @@ def _name_impossible(view: View) -> Finding | None:
 
 
 def keep_alive_seconds(resource: Resource) -> int | None:
-    """How long the job's instances are kept for the next one after its end."""
+    """Return the warm pool's keep-alive period in seconds, from the spec."""
     value = mapping(resource.spec.get("resourceConfig")).get("keepAlivePeriodInSeconds")
     return value if isinstance(value, int) else None
 
 
 def _decide_absence(view: View, identity: Identity, *, unfinished: bool = False) -> Step:
-    """NotFound for a job that was there: only a second look, well apart from the first, is believed."""
+    """Handle NotFound for an existing job: only a second NotFound after UNCERTAIN_SECONDS confirms it."""
     memory, now = view.memory, view.now
     waited = _wait_out(view, DESCRIBE)
     if waited is not None:
@@ -772,7 +773,7 @@ def _decide_absence(view: View, identity: Identity, *, unfinished: bool = False)
 
 
 def is_newborn(view: View) -> bool:
-    """Whether the job was created by this process so lately that the service may not know it everywhere."""
+    """Return True shortly after this process created the job: the service is eventually consistent."""
     created_at = view.memory.created_at
     return created_at is not None and view.now < created_at + UNCERTAIN_SECONDS
 
@@ -787,7 +788,7 @@ def _vanished(view: View, identity: Identity) -> Finding:
 
 
 def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
-    """What people should know while the job goes its way."""
+    """Return the advisories for the object's job."""
     policy, memory = view.policy, view.memory
     found = [Finding(INVALID_ANNOTATION, problem.message) for problem in policy.problems]
     moved = (policy.account, policy.region) != (identity.account, identity.region)
@@ -813,7 +814,7 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
         found.append(kept_tags)
     told = told_difference(view.resource)
     if told is not None and memory.compared_generation is None and not view.is_edited:
-        found.append(told)  # by an earlier life of the process, and still so
+        found.append(told)  # recorded by a previous process and still valid
     return tuple(found)
 
 
@@ -825,7 +826,7 @@ def _decide_deletion(view: View) -> Step:
     if not resource.holds_finalizer:
         return Rest()
     unclear = tuple(Finding(INVALID_ANNOTATION, p.message) for p in policy.problems if p.annotation in SPARING_KEYS)
-    if unclear:  # what can't be understood never stops a job, and is said
+    if unclear:  # an invalid value never stops a job; the operator reports it
         return Say(advisories=unclear, release=True)
     if policy.deletion is Deletion.RETAIN or policy.read_only:
         return Release()
@@ -839,7 +840,7 @@ def _decide_deletion(view: View) -> Step:
 
 
 def _delete_attempt(view: View) -> Step:
-    """There is a finalizer and no ARN: an attempt to create may still have made a job."""
+    """Settle a deletion with a finalizer but no ARN: an earlier attempt may have created a job."""
     memory = view.memory
     identity = view.resource.pending or (None if view.policy.problems else view.wanted())
     if identity is None or _is_known_unborn(memory):
@@ -850,7 +851,7 @@ def _delete_attempt(view: View) -> Step:
     if memory.absent or memory.proof not in (TagProof.SAME_OBJECT, TagProof.SAME_NAME):
         return Release()
     if memory.proof is TagProof.SAME_NAME and memory.differences:
-        return Release()  # another run of an earlier object of this name: perhaps left to run on purpose
+        return Release()  # a run of an earlier object with this name, perhaps left running on purpose
     claim = Verdict.CREATED if memory.proof is TagProof.SAME_OBJECT else Verdict.INHERITED
     return TakeOver(build_arn(view.partition, identity), finalizer=True, claim=claim)
 
@@ -860,7 +861,7 @@ def _stop(view: View, identity: Identity) -> Step:
     stuck = _note_stuck(view)
     if memory.absent:
         return _decide_absence(view, identity)
-    # Its own job it may stop unseen: a missing right to describe must not keep it running.
+    # The object's own job may be stopped without Describe: a missing permission must not keep it running.
     is_blind = view.verdict is Verdict.CREATED and memory.is_denied(DESCRIBE)
     waited = _wait_out(view, STOP, LIST_TAGS, *(() if is_blind else (DESCRIBE,)))
     if waited is not None:
@@ -911,7 +912,7 @@ def _note_stuck(view: View) -> tuple[Finding, ...]:
 
 
 def explain_unreleased(words: str) -> Hindrance:
-    """What to report where the API server refuses the removal of the finalizer, in these words."""
+    """Return the hindrance for a finalizer that the API server refuses to remove; `words` is its error."""
     message = (
         f"The API server refused the removal of the finalizer {FINALIZER}, which the operator no longer needs: "
         f"{words.rstrip('.')}. Correct the policy, webhook or role that refuses it; the operator tries again."
@@ -923,7 +924,7 @@ def explain_unreleased(words: str) -> Hindrance:
 
 
 def _wait_out(view: View, *operations: str) -> Say | None:
-    """What to say while an error of these operations is waited out; None when it is time to try (again)."""
+    """Return the wait for the back-off of these operations; None once a retry is due."""
     for operation in operations:
         trouble = view.memory.troubles.get(operation)
         if trouble is not None and trouble.retry_at > view.now:
@@ -932,7 +933,7 @@ def _wait_out(view: View, *operations: str) -> Say | None:
 
 
 def _explain(trouble: Trouble, view: View) -> Say:
-    """At once where people must act; what usually passes only when it lasts."""
+    """Report an error at once if it needs an action by the user; a transient one only if it persists."""
     error, again = trouble.error, trouble.retry_at - view.now
     if error.kind in _SHOWN_LATE and view.now - trouble.since < LASTING_SECONDS:
         return Say(again=again)

@@ -1,6 +1,6 @@
-"""What an AWS error means for a job: one table from (operation, code) to a class, and the words to show for it.
+"""Classification of AWS errors: one table from (operation, code) to a class, and the text for conditions and Events.
 
-Raising these errors is `aws/gateway.py`'s part, what follows from a class is `decision.py`'s.
+Not here: raising the errors (aws/gateway.py) and the reaction to a class (decision.py).
 """
 
 from __future__ import annotations
@@ -14,45 +14,45 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MESSAGE_LIMIT: Final = 1000
-"""Longest message, in characters; a Kubernetes Event's note takes 1024."""
+"""Maximum length in characters; a Kubernetes Event's note permits 1024."""
 
 
 class ErrorClass(enum.Enum):
-    """What follows from an error; the value is the word used in metrics."""
+    """Class of an error; the value is its metric label."""
 
     RETRY = "retry"
-    """Nobody's fault: 5xx, the network, an unreadable answer, clocks that differ."""
+    """Transient: 5xx, network error, unreadable answer, clock skew."""
     THROTTLED = "throttled"
-    """Too many calls; the bucket of the operation slows down."""
+    """Request rate exceeded; the token bucket of the operation slows down."""
     WAITING = "waiting"
-    """A quota or capacity is used up and may become free."""
+    """A quota or capacity is exhausted and may become free."""
     REFUSED = "refused"
-    """The request is wrong for good; asking again changes nothing until it differs."""
+    """The request is invalid; a retry without an edit cannot succeed."""
     DOUBTFUL = "doubtful"
-    """Create was turned down for something that may heal without an edit: a role, data, an image."""
+    """Create was refused for a cause that may heal without an edit: a role, data, an image."""
     CONFLICT = "conflict"
-    """The job's phase does not allow this (Stop of an ended job, an early Update): look at the job."""
+    """The job's phase does not permit the operation (Stop of an ended job, an early Update): describe the job."""
     DENIED = "denied"
     """A permission is missing."""
     CREDENTIALS = "credentials"
-    """Ours are missing, expired or not accepted."""
+    """The operator's credentials are missing, expired or invalid."""
     REGION = "region"
-    """The region does not exist, or is not enabled for the account; other regions go on."""
+    """The region does not exist, or is not enabled for the account; other regions are unaffected."""
     ACCOUNT = "account"
-    """The operator's credentials are of another account than at its start: nothing is sent in its name."""
+    """The operator's credentials belong to another account than at its start: it sends no call with them."""
     IN_USE = "in_use"
-    """The name is taken."""
+    """The job name is taken."""
     NOT_FOUND = "not_found"
-    """There is no such job."""
+    """The job does not exist."""
 
 
 class AwsError(Exception):
-    """A call that did not succeed.
+    """A failed call.
 
-    `operation` is the API operation that failed, which may be one made on the way (AssumeRole). `code` is the
-    service's error code, or the name of the client's exception when no error was answered. `message` is fit for
-    people and conditions (see `readable`). `definite` tells that the service did not act; otherwise it may have
-    (time-out, dropped connection, 5xx, unreadable answer). `answered` tells that the code is from an answer.
+    `operation` is the API operation that failed; it may be a preliminary one (AssumeRole). `code` is the service's
+    error code, or the name of the client's exception without an answer. `message` is fit for conditions (see
+    `readable`). `definite` is True if the service did not act; otherwise it may have (time-out, dropped connection,
+    5xx, unreadable answer). `answered` is True if the code comes from an answer.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class AwsError(Exception):
 
     @property
     def sentence(self) -> str:
-        """What conditions and Events say of it."""
+        """The sentence for conditions and Events."""
         if self.answered:
             return f"{self.operation} was answered with {self.code}: {self.message}"
         return f"{self.operation} {'was not sent' if self.definite else 'got no answer'} ({self.code}): {self.message}"
@@ -83,22 +83,22 @@ def _table(*rows: tuple[ErrorClass, str]) -> dict[str, ErrorClass]:
 
 _CODES: Final = _table(
     # Sources: [common] AWS's page "Common Error Types"; [model] botocore's models of SageMaker and STS; [sdk]
-    # botocore/retries; [client] botocore/exceptions.py, which names what failed without an answer.
+    # botocore/retries; [client] botocore/exceptions.py, failures without an answer.
     #
-    # [common] 5xx by their names, with the spellings of other services and of older ones
+    # [common] 5xx by name, with the spellings of other services and of older ones
     (ErrorClass.RETRY, "InternalFailure InternalError InternalServerError InternalServerException"),
     (ErrorClass.RETRY, "InternalServiceError InternalServiceException ServiceUnavailable ServiceUnavailableException"),
     (ErrorClass.RETRY, "Unavailable"),
-    # [common] 400, and yet of the transport: the request was aborted, or arrived other than it was sent
+    # [common] 400 caused by the transport: request aborted or damaged
     (ErrorClass.RETRY, "RequestAborted RequestAbortedException MalformedHttpRequestException MalformedQueryString"),
     (ErrorClass.RETRY, "MissingAction SerializationException"),
     # [sdk] transient
     (ErrorClass.RETRY, "RequestTimeout RequestTimeoutException HttpTimeoutException"),
-    # [common] a date stamp more than 15 minutes off; the other names are S3's and EC2's
+    # [common] a date stamp more than 15 minutes off; the other names are those of S3 and EC2
     (ErrorClass.RETRY, "RequestExpired RequestTimeTooSkewed RequestInTheFuture"),
-    # [model] STS could not reach the identity provider, and asks to try again
+    # [model] STS could not reach the identity provider and requests a retry
     (ErrorClass.RETRY, "IDPCommunicationError"),
-    # [client] no answer, or none that can be read
+    # [client] no answer, or an unreadable one
     (ErrorClass.RETRY, "HTTPClientError ConnectionClosedError ConnectTimeoutError EndpointConnectionError"),
     (ErrorClass.RETRY, "ProxyConnectionError ReadTimeoutError SSLError ResponseParserError ResponseStreamingError"),
     (ErrorClass.RETRY, "IncompleteReadError UnreadableAnswer DeadlineExceeded"),
@@ -109,53 +109,53 @@ _CODES: Final = _table(
     (ErrorClass.THROTTLED, "RequestThrottledException TooManyRequests TooManyRequestsException RequestLimitExceeded"),
     (ErrorClass.THROTTLED, "BandwidthLimitExceeded ProvisionedThroughputExceededException PriorRequestNotComplete"),
     (ErrorClass.THROTTLED, "TransactionInProgressException SlowDown EC2ThrottledException KMSThrottlingException"),
-    # [model] ResourceLimitExceeded, of Create and Update; the others are other services' words for the same
+    # [model] ResourceLimitExceeded, of Create and Update; the others are equivalents of other services
     (ErrorClass.WAITING, "ResourceLimitExceeded ServiceQuotaExceededException LimitExceeded LimitExceededException"),
     # the prefix of SageMaker's failure reasons, and EC2's names
     (ErrorClass.WAITING, "CapacityError InsufficientCapacity InsufficientCapacityException"),
     (ErrorClass.WAITING, "InsufficientInstanceCapacity"),
-    # [common] a parameter is wrong, missing or one too many
+    # [common] a parameter is invalid, missing or not permitted
     (ErrorClass.REFUSED, "InvalidParameter InvalidParameterCombination InvalidParameterCombinationException"),
     (ErrorClass.REFUSED, "InvalidParameterException InvalidParameterValue InvalidParameterValueException"),
     (ErrorClass.REFUSED, "InvalidQueryParameter MissingParameter MissingParameterException"),
     (ErrorClass.REFUSED, "MissingRequiredParameterException InvalidRequest InvalidRequestException"),
     (ErrorClass.REFUSED, "RequestEntityTooLarge RequestEntityTooLargeException ValidationException ValidationError"),
-    # [common] the region's service does not know the operation
+    # [common] the operation is unknown in the region
     (ErrorClass.REFUSED, "InvalidAction UnknownOperationException"),
     # [model] of AssumeRole
     (ErrorClass.REFUSED, "MalformedPolicyDocument PackedPolicyTooLarge"),
-    # [client] botocore can make no request of it
+    # [client] botocore cannot build the request
     (ErrorClass.REFUSED, "ParamValidationError InvalidRegionError UnknownRegionError UnknownEndpointError"),
     (ErrorClass.REFUSED, "NoRegionError EndpointProviderError EndpointResolutionError InvalidEndpoint"),
     (ErrorClass.REFUSED, "InvalidEndpointConfigurationError"),
-    # [model] another change of the same entity is under way
+    # [model] another change of the same entity is in progress
     (ErrorClass.CONFLICT, "ConflictException Conflict"),
-    # [common] AccessDeniedException, NotAuthorized; the others are other services' words for the same
+    # [common] AccessDeniedException, NotAuthorized; the others are equivalents of other services
     (ErrorClass.DENIED, "AccessDenied AccessDeniedException UnauthorizedOperation UnauthorizedException Unauthorized"),
     (ErrorClass.DENIED, "NotAuthorized NotAuthorizedException AuthorizationError AuthorizationErrorException"),
     (ErrorClass.DENIED, "Forbidden ForbiddenException KMSAccessDeniedException"),
     # [common] OptInRequired: the access key needs a subscription; [model] RegionDisabledException of STS
     (ErrorClass.REGION, "OptInRequired OptInRequiredException SubscriptionRequiredException RegionDisabledException"),
-    # set by aws/ where STS accepts the credentials that the region does not, and for a name that has no address
+    # set by aws/ for credentials accepted by STS but not in the region, and for a host name without an address
     (ErrorClass.REGION, "RegionNotEnabled RegionNotFound"),
     # [common] expired, unknown or missing keys
     (ErrorClass.CREDENTIALS, "ExpiredToken ExpiredTokenException TokenRefreshRequired UnrecognizedClientException"),
     (ErrorClass.CREDENTIALS, "UnrecognizedClient InvalidClientTokenId InvalidClientTokenIdException"),
     (ErrorClass.CREDENTIALS, "InvalidAccessKeyId InvalidToken InvalidSecurity AuthFailure"),
     (ErrorClass.CREDENTIALS, "MissingAuthenticationToken MissingAuthenticationTokenException"),
-    # [common] not signed by the key that the service knows; a clock that is off is told by the words (below)
+    # [common] signed with an unknown key; clock skew is recognised by its message (below)
     (ErrorClass.CREDENTIALS, "InvalidSignatureException InvalidSignature SignatureDoesNotMatch IncompleteSignature"),
     (ErrorClass.CREDENTIALS, "IncompleteSignatureException"),
     # [model] of AssumeRoleWithWebIdentity
     (ErrorClass.CREDENTIALS, "InvalidIdentityToken InvalidIdentityTokenException IDPRejectedClaim"),
-    # [client] no credentials could be found, read or refreshed
+    # [client] credentials could not be found, read or refreshed
     (ErrorClass.CREDENTIALS, "NoCredentialsError PartialCredentialsError CredentialRetrievalError"),
     (ErrorClass.CREDENTIALS, "MetadataRetrievalError TokenRetrievalError NoAuthTokenError UnknownTokenProviderError"),
     (ErrorClass.CREDENTIALS, "UnknownCredentialError ProfileNotFound ConfigNotFound ConfigParseError"),
     (ErrorClass.CREDENTIALS, "InvalidConfigError InfiniteLoopConfigError RefreshWithMFAUnsupportedError SSOError"),
     (ErrorClass.CREDENTIALS, "SSOTokenLoadError UnauthorizedSSOTokenError LoginError LoginRefreshRequired"),
     (ErrorClass.CREDENTIALS, "LoginInsufficientPermissions LoginTokenLoadError LoginAuthorizationCodeError"),
-    # an OSError before sending: a file of keys or of a token that can't be read
+    # an OSError before sending: unreadable file of keys or of a token
     (ErrorClass.CREDENTIALS, "FileNotFoundError PermissionError"),
     # set by aws/
     (ErrorClass.ACCOUNT, "AccountChanged"),
@@ -164,25 +164,25 @@ _CODES: Final = _table(
     # [model] of Describe, Stop, Update
     (ErrorClass.NOT_FOUND, "ResourceNotFound ResourceNotFoundException"),
 )
-"""By code, for any operation: the services' codes, and the names of exceptions of botocore and of aws/."""
+"""Class by code, for any operation: error codes of the services, and exceptions of botocore and aws/."""
 
 _CREATE_CODES: Final = _table(
-    # [model] the job is only about to be made: what is missing is something that its spec names
+    # [model] the job does not exist yet: the missing resource is one named in its spec
     (ErrorClass.DOUBTFUL, "ResourceNotFound ResourceNotFoundException"),
     # [model] "a conflict when you attempted to modify an entity such as an Experiment": another job writes it
     (ErrorClass.DOUBTFUL, "ConflictException Conflict"),
-    # a body that can't be read may be the transport's doing or a number out of range
+    # an unreadable body: damaged in transport, or a number out of range
     (ErrorClass.DOUBTFUL, "SerializationException"),
-    # KMS, by way of the service: keys are made, enabled and shared without an edit of the spec
+    # KMS, through the service: keys are created, enabled and shared without an edit of the spec
     (ErrorClass.DOUBTFUL, "KMSDisabledException KMSInvalidStateException KMSNotFoundException"),
 )
-"""Where CreateTrainingJob means something else by a code."""
+"""Codes with another meaning for CreateTrainingJob."""
 
 
 class _Words(NamedTuple):
     kind: ErrorClass
     operations: frozenset[str]
-    """Empty: any."""
+    """Empty: any operation."""
     pattern: re.Pattern[str]
 
 
@@ -196,46 +196,46 @@ def _words(*rows: tuple[ErrorClass, frozenset[str], str]) -> tuple[_Words, ...]:
 
 
 _INCURABLE: Final = (
-    # aws-samples/mlops-amazon-sagemaker#9: the image's registry is of another region or partition
+    # aws-samples/mlops-amazon-sagemaker#9: the image's registry is in another region or partition
     r"invalid dns[- ]suffix|invalid region \S+ (?:in|for|of) (?:the )?(?:\w+ )?image"
     # ed-donner/alex#30, aws/amazon-sagemaker-examples#1444
     r"|cross[- ]region|does not match (?:the )?expected|correct region"
     # aws/sagemaker-python-sdk#2063
     r"|invalid (?:\w+ )?image\b"
-    # S3's words within "No S3 objects found" (the kedro tutorial quotes them): the bucket is in another region
+    # S3's message within "No S3 objects found" (quoted by the kedro tutorial): the bucket is in another region
     r"|is in this region:|permanent ?redirect|must be addressed using the specified"
     r"|(?:in|from|of) (?:a different|another|the same) (?:aws )?region"
     # Kenza-AI/sagify#111: wait time without spot, or below the run time
     r"|invalid (?:max\w+|\w+seconds)\b|\bmaxwaittimeinseconds\b|\bmaxruntimeinseconds\b"
-    # aws/aws-cdk#16779: network isolation that the image or the algorithm demands
+    # aws/aws-cdk#16779: the image or the algorithm requires network isolation
     r"|network ?isolation"
-    # awslabs/mlspace quotes it of the metrics of built-in algorithms: what is not offered together
+    # quoted by awslabs/mlspace for metrics of built-in algorithms: unsupported combination
     r"|(?:can't|cannot|can not) (?:override|specify|set|provide|be (?:specified|used|set|combined))"
     r"|(?:is|are)(?:n't| not)(?: currently| yet)? supported|(?:does|do)(?:n't| not) support"
     r"|unsupported|only (?:be )?supported|not (?:available|offered) in (?:this|the) region"
-    # the API reference's constraints: a field that is missing, one too many, given twice or out of bounds
+    # constraints of the API reference: a field is missing, superfluous, duplicate or out of bounds
     r"|must (?:not )?be (?:specified|provided|present|set|unique|true|false|equal|one of)"
     r"|must (?:not )?be (?:less|greater|smaller|larger|at (?:least|most)|between|empty)"
     r"|must (?:specify|provide|set|contain)\b|mutually exclusive|\bduplicate[sd]?\b"
     r"|missing required|is required (?:when|for|if)|exceeds? the (?:max|limit|allowed)"
 )
-"""What Create refuses and no time heals, by the words of public reports and of the API reference."""
+"""Permanent refusals of Create, by phrases from public reports and the API reference."""
 
 _VALIDATION_WORDS: Final = _words(
-    # the API's own bounds, patterns and enums
+    # bounds, patterns and enums of the API
     (ErrorClass.REFUSED, _ANY, r"\d+ validation errors? detected"),
-    # of Create it speaks of something else than the job, which may still appear
+    # on Create it concerns a resource other than the job, possibly created later
     (ErrorClass.DOUBTFUL, _CREATE, r"requested resource not found"),
     (ErrorClass.NOT_FOUND, _ANY, r"requested resource not found"),
     (ErrorClass.CONFLICT, _JOB_CALLS, r"training job is in status|\bin (?:the )?\S+ status\b"),
-    # the words of ResourceInUse and of ResourceLimitExceeded
+    # messages of ResourceInUse and of ResourceLimitExceeded
     (ErrorClass.IN_USE, _CREATE, r"job names must be unique|job with (?:this|that|the same) name already exists"),
     (ErrorClass.WAITING, _CREATE, r"account-level service limit|insufficient capacity|capacityerror"),
     (ErrorClass.REFUSED, _CREATE, _INCURABLE),
-    # all else may heal: a role, data, an image, a subnet that is not there yet
+    # everything else may heal: a role, data, an image, a subnet not created yet
     (ErrorClass.DOUBTFUL, _CREATE, r""),
 )
-"""ValidationException is one code for many things: the first line that fits decides, else the code's own class."""
+"""ValidationException covers many causes: the first matching line decides, otherwise the code's own class."""
 
 _CLOCK_WORDS: Final = _words(
     # "Signature expired: <signed at> is now earlier than <now less 5 min.>", "Signature not yet current: …"
@@ -249,19 +249,19 @@ _WORDS_OF: Final[Mapping[str, tuple[_Words, ...]]] = {
     "InvalidSignature": _CLOCK_WORDS,
     "SignatureDoesNotMatch": _CLOCK_WORDS,
 }
-"""The codes that mean many things: the words tell which."""
+"""Ambiguous codes: the message decides."""
 
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'|\b(?:s3|https?)://\S+|\barn:\S+|\S+\.dkr\.\S+")
-"""What a message repeats of the request: paths and names must not count as the service's words."""
+"""Parts of a message quoted from the request: paths and names are not the service's words."""
 
 _CLOCK_CODES: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
 
 
 def classify(operation: str, code: str, message: str, http_status: int | None) -> ErrorClass:
-    """The class of an error; total, whatever the arguments hold.
+    """Return the class of an error; a total function of any arguments.
 
-    `operation` and `code` are the API's names, `code` may be the name of a client's exception, with `http_status`
-    None when there was no answer. The message decides only under the few codes that mean many things.
+    `operation` and `code` are the API's names; `code` may be the name of a client exception, with `http_status` None if
+    there was no answer. The message decides only for ambiguous codes.
     """
     text = _QUOTED.sub("", message)
     for words in _WORDS_OF.get(code, ()):
@@ -282,18 +282,18 @@ def _by_status(operation: str, code: str, http_status: int | None) -> ErrorClass
 
 
 def is_clock(code: str, message: str) -> bool:
-    """Whether the service refused a request because of its date: the clock here or there is off."""
+    """Return True if the service refused the request because of its date: client or server clock is off."""
     words = _WORDS_OF.get(code, ())
     return code in _CLOCK_CODES or (words is _CLOCK_WORDS and any(one.pattern.search(message) for one in words))
 
 
 def is_named(code: str) -> bool:
-    """Whether `code` names an error; botocore puts the HTTP status there for an answer that is not the service's."""
+    """Return True if `code` names an error; for an answer of another server botocore uses the HTTP status as code."""
     return bool(code) and not code.isdigit()
 
 
 VALUE_LIMIT: Final = 60
-"""Longest quoted value, in characters: the path and the constraint after it tell what is wrong."""
+"""Maximum length of a quoted value in characters; the path and the constraint behind it identify the error."""
 
 _VALUE_AT = re.compile(
     r"Value '(?P<value>.*?)(?:' at '(?P<path>[^']*)' failed to satisfy(?P<rest>.*?)(?=; Value '|\Z)|\Z)", re.DOTALL
@@ -314,12 +314,12 @@ _NOISE = re.compile(
 
 
 def readable(message: str) -> str:
-    """An error's message, fit for conditions, Events and logs.
+    """Return the message in a form fit for conditions, Events and logs.
 
-    One line (white space, line breaks included, becomes one blank), at most MESSAGE_LIMIT characters, the same for
-    the same error: without request ids and encoded authorization messages. Of the values that validation messages
-    quote, those of `environment` and `hyperParameters` are left out and others end at VALUE_LIMIT characters; of a
-    long list of allowed values the nearest three are named.
+    One line (each run of white space becomes one blank) of at most MESSAGE_LIMIT characters, identical for repeated
+    errors: without request IDs and encoded authorization messages. In validation messages, values of `environment` and
+    `hyperParameters` are omitted, other quoted values are cut at VALUE_LIMIT characters, and a long list of allowed
+    values is reduced to the nearest three.
     """
     text = _VALUE_AT.sub(_shorten_value, message)
     text = _VALUE_OF_PARAMETER.sub(_shorten_parameter, text)
@@ -333,7 +333,7 @@ def _cut(text: str, limit: int) -> str:
 
 def _shorten_value(match: re.Match[str]) -> str:
     path: str | None = match["path"]
-    if path is None:  # cut off before its path: may be anything
+    if path is None:  # cut before its path: may be any value
         return "Value '…"
     value = "…" if _PRIVATE_PATH.search(path) else match["value"]
     rest = _ENUM.sub(lambda enum: _name_nearest(value, enum["values"]), match["rest"])

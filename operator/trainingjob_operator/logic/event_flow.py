@@ -1,7 +1,7 @@
-"""Whether events tell of the jobs of an account and region, so that their sweep may take its time.
+"""Reliability of EventBridge events per account and region: with reliable events the sweep may slow down.
 
-One event that told something first shows that they flow; one change that the sweep found and no event told of shows
-that they do not. `now` is monotonic seconds.
+The first event with news marks the events as flowing; a change found by the sweep and not reported by an event revokes
+that. `now` is monotonic seconds.
 """
 
 from collections.abc import Set as AbstractSet
@@ -11,23 +11,23 @@ from trainingjob_operator.logic.naming import Location, Slot
 from trainingjob_operator.logic.observation import Observation
 
 GRACE_SECONDS = 10.0
-"""An event may come that much later than the sweep saw the same."""
+"""Maximum delay of an event behind the sweep."""
 
 DISTRUST_SECONDS = 600.0
-"""How long events are not relied on after one was missing."""
+"""Time without reliance on events after a missing one."""
 
 
 @dataclass(slots=True)
 class EventFlow:
-    """What events and sweeps have told lately, of all places."""
+    """Recent findings of events and sweeps, in all places."""
 
     _flowing: set[Location] = field(default_factory=set)
     _distrusted_until: dict[Location, float] = field(default_factory=dict)
     _found: dict[Slot, tuple[Observation, float]] = field(default_factory=dict)
-    """What a sweep has found and no event has told yet, and until when one may."""
+    """Changes found by a sweep without an event so far, each with the deadline for its event."""
 
     def is_flowing(self, place: Location, now: float) -> bool:
-        """Whether changes of jobs there are expected to be told by events."""
+        """Return True if events are expected to report the changes of jobs there."""
         overdue = [slot for slot, (_, until) in self._found.items() if slot[:2] == place and now >= until]
         if overdue:
             self._distrusted_until[place] = now + DISTRUST_SECONDS
@@ -35,7 +35,7 @@ class EventFlow:
         return place in self._flowing
 
     def note_event(self, slot: Slot, told: Observation, now: float, *, is_news: bool) -> None:
-        """An event has told this of a job; `is_news` when nothing else had before."""
+        """Record an event; `is_news` is True if the change was unknown before."""
         found = self._found.get(slot)
         if found is not None and not found[0].is_newer_than(told):
             del self._found[slot]
@@ -43,17 +43,17 @@ class EventFlow:
             self._flowing.add(slot[:2])
 
     def note_found(self, slot: Slot, told: Observation, now: float) -> None:
-        """A sweep has found that a job went on, of which no event had told."""
+        """Record a change found by a sweep before any event."""
         if slot[:2] in self._flowing:
             self._found.setdefault(slot, (told, now + GRACE_SECONDS))
 
     def note_failure(self) -> None:
-        """Events can't be received at all."""
+        """Record a failure to receive events."""
         self._flowing.clear()
         self._found.clear()
 
     def keep(self, places: AbstractSet[Location]) -> None:
-        """Delete what is known of all other places: no object names them any more."""
+        """Delete the state of all other places: no object uses them."""
         self._flowing &= places
         for place in self._distrusted_until.keys() - places:
             del self._distrusted_until[place]

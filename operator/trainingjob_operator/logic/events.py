@@ -1,7 +1,6 @@
-"""Drafts of Kubernetes Events: what became known between two states of `.status`.
+"""Drafts of Kubernetes Events, derived from the difference between two states of `.status`.
 
-Drafts only: kube/events.py sends them. The same news gives the same key, so that a repeat after a crash is seen
-to be one.
+kube/events.py sends the drafts. The same change has the same key, so that a repetition after a crash is idempotent.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from trainingjob_operator.logic.timestamps import parse_time
 if TYPE_CHECKING:
     from trainingjob_operator.logic.report import Finding, Hindrance, Report
 
-# Reasons. A transition's reason is its secondary status; an error's is that of its condition.
+# Reasons. A transition's reason is its secondary status; an error's reason is that of its condition.
 CREATED = "Created"
-"""SageMaker accepted the job."""
+"""SageMaker accepted the training job."""
 ADOPTED = "Adopted"
-"""The object has taken up a job that existed before it."""
+"""The object adopted an existing training job."""
 JOB_COMPLETED = "JobCompleted"
 JOB_STOPPED = "JobStopped"
-"""A failed job's reason is that of its condition."""
+"""The Event of a failed job has the reason of its condition."""
 
 ENDS = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"})
-"""Secondary statuses of an ended job. Its end is one Event, that of the job."""
+"""Secondary statuses of an ended job, covered by the single Event for the end of the job."""
 ALARMING = frozenset({"Interrupted"})
-"""Other secondary statuses that deserve a Warning."""
+"""Other secondary statuses with an Event of type Warning."""
 
 MAX_NOTE = 1000
-"""Bytes of one message; the API server takes 1,024."""
+"""Maximum size of a message in bytes; the API server permits 1,024."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,22 +43,22 @@ EventType = Literal["Normal", "Warning"]
 
 @dataclass(frozen=True, slots=True)
 class EventDraft:
-    """One Event to be; `key` tells it from every other of the same object."""
+    """One Event to send; `key` is unique among the Events of the object."""
 
     type: EventType
     reason: str
     message: str
     key: str
     order: str
-    """Sorts the object's Events, as text, as they follow each other in the life of its job.
+    """Sort key (text): the position of the Event in the life of the job.
 
-    It follows from what is told alone, so that a repeat after a crash has the same. News of unknown time come behind
-    the newest transition that is known.
+    It depends only on the content, so that a repetition after a crash has the same key. An Event of unknown time sorts
+    behind the newest known transition.
     """
 
 
 class _Rank(IntEnum):
-    """The order of news between two transitions; the first four precede all transitions."""
+    """Order of Events between two transitions; the first four precede all transitions."""
 
     WAITING = 0
     ERROR = 1
@@ -71,7 +70,7 @@ class _Rank(IntEnum):
 
 
 def drafts(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> list[EventDraft]:
-    """The news between the status in the object and the whole wanted one (nothing pruned), oldest first."""
+    """Return the Events for the change from the object's status to the desired one (unpruned), oldest first."""
     before, after = Observation.from_status(previous), Observation(wanted)
     return [
         *_turn(previous, wanted, report),
@@ -84,7 +83,7 @@ def drafts(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Repor
 
 
 def _turn(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
-    """Waiting for a turn is news once, and its place in the line none."""
+    """Report the wait for a turn once; a change of position is no Event."""
     waits = (conditions.READY, "False", conditions.WAITING)
     if report.waiting and waits in _kinds(wanted) and waits not in _kinds(previous):
         order = _order(_Rank.WAITING)
@@ -103,7 +102,7 @@ def _creation(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Re
 
 def _transitions(before: Observation, after: Observation) -> Iterator[EventDraft]:
     told = {(item["status"], item["startTime"]) for item in before.transitions}
-    # ACK's CRD keeps no transitions. There, whatever began before the last change that was seen has been told.
+    # ACK's CRD prunes transitions. There, the operator has reported all transitions up to lastModifiedTime.
     told_until = None if told else before.last_modified_time
     for number, item in enumerate(after.transitions):
         status, start = item["status"], item["startTime"]
@@ -133,14 +132,14 @@ def _end(before: Observation, after: Observation) -> Iterator[EventDraft]:
 
 
 def _is_end_known(observation: Observation) -> bool:
-    """Whether the job has ended, and its failure's reason is known: a list tells of a failure without one."""
+    """Return True for an ended job with a known failure reason: ListTrainingJobs returns no failure reason."""
     if observation.status != FAILED or observation.failure_reason:
         return observation.is_ended()
     return bool(observation.transitions) and not observation.is_hearsay()
 
 
 def _errors(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
-    """What the conditions say for the first time; a retry that ends alike says nothing new."""
+    """Report each error message of the conditions once; a retry with the same error is no new Event."""
     told, tell = _error_messages(previous), _error_messages(wanted)
     after = Observation(wanted) if _arn(wanted) else None
     news: list[tuple[EventType, _Rank, Finding | Hindrance]] = [
@@ -160,7 +159,7 @@ def _errors(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Repo
 
 
 def _quota(previous: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
-    """Waiting for quota or capacity is news once: the figures in SageMaker's words change with each retry."""
+    """Report the wait for quota or capacity once: the amounts in SageMaker's message change with each retry."""
     error = report.hindrance
     if error is None or not error.waiting:
         return
@@ -169,7 +168,7 @@ def _quota(previous: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
 
 
 def _kinds(status: Mapping[str, Any]) -> set[tuple[str, str, str | None]]:
-    """Type, status and reason of each condition."""
+    """Return type, status and reason of each condition."""
     found = conditions.read_conditions(status.get("conditions"))
     return {(condition["type"], condition["status"], condition.get("reason")) for condition in found}
 
@@ -189,7 +188,7 @@ def _arn(status: Mapping[str, Any]) -> object:
 
 
 def _behind(after: Observation, rank: _Rank) -> str:
-    """Behind all that is known to have happened to the job."""
+    """Return a sort key behind all known transitions and the end of the job."""
     transitions = after.transitions
     began = parse_time(transitions[-1]["startTime"]) if transitions else None
     ended = after.end_time if after.is_ended() else None
@@ -198,7 +197,7 @@ def _behind(after: Observation, rank: _Rank) -> str:
 
 
 def _order(rank: _Rank, moment: datetime | None = None, number: int = 0) -> str:
-    """`number` keeps what began at the same moment apart."""
+    """Build the sort key; `number` separates transitions with the same start time."""
     milliseconds = max(0, (moment - _EPOCH) // timedelta(milliseconds=1)) if moment else 0
     return f"{milliseconds:012x}{number:03x}{rank:x}"
 

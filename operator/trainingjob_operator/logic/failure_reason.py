@@ -1,7 +1,7 @@
-"""The text of a job's FailureReason: its class, and its form without command lines.
+"""FailureReason of a job: its class, and its text without command lines.
 
-SageMaker's script mode quotes the command that failed, and with it every hyperparameter. Not here: the end of a job
-as a whole (conditions.py).
+SageMaker's script mode quotes the failed command with every hyperparameter. Not here: the end state of a job
+(conditions.py).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ CAPACITY_ERROR = "CapacityError"
 CLIENT_ERROR = "ClientError"
 INTERNAL_SERVER_ERROR = "InternalServerError"
 CLASSES = frozenset({ALGORITHM_ERROR, CAPACITY_ERROR, CLIENT_ERROR, INTERNAL_SERVER_ERROR})
-"""The prefixes that SageMaker gives."""
+"""Error classes, as prefixes of SageMaker's FailureReason."""
 
 HIDDEN = "…"
 
 _PREFIX = re.compile(r"\s*(\w+)\s*:")
 
-# The shapes are those of sagemaker-containers, sagemaker-training-toolkit and Python's subprocess. Backslashes are
-# there where the text was encoded once more on its way.
+# Formats of sagemaker-containers, sagemaker-training-toolkit and Python's subprocess. Backslashes appear in text that
+# was encoded a second time.
 _OPENING = re.compile(r"""(?P<before>["'])?[\s,]*(?:\\n)?[Cc]ommand:?\s+\\?(?P<quote>["'`])""")
 _WORD_ALONE = re.compile(r"""[^\s"'`\[\\]+\\?["'`]""")
 _AFTER_SUBPROCESS = re.compile(r"""\\?'\s+(?:returned non-zero exit status|died with|timed out after)\b""")
@@ -36,16 +36,16 @@ _OPTIONS = re.compile(r"""(?<![^\s"'(=])--[A-Za-z][\w.-]*(?:=|[ \t]+|["'],[ \t]*
 
 
 def classify_failure(text: str) -> str:
-    """The prefix of the text, empty unless it is one of CLASSES."""
+    """Return the prefix of the text if it is one of CLASSES, otherwise an empty string."""
     prefix = _PREFIX.match(text)
     return prefix[1] if prefix and prefix[1] in CLASSES else ""
 
 
 def hide_commands(text: str) -> str:
-    """The text with HIDDEN in place of command lines and their arguments.
+    """Replace command lines and their arguments by HIDDEN.
 
-    Quoted arguments may hold quotes and line breaks. Where the end of a command is uncertain, all that follows is
-    hidden except the exit code.
+    Quoted arguments may contain quotes and line breaks. If the end of a command is uncertain, the remaining text is
+    hidden except for the exit code.
     """
     shown, start = "", 0
     while opening := _OPENING.search(text, start):
@@ -60,11 +60,11 @@ def hide_commands(text: str) -> str:
 
 
 def _find_end(text: str, opening: re.Match[str]) -> int:
-    """Where the quoted command ends: the index of its closing quote, or of what is certainly behind it."""
+    """Return the index of the command's closing quote, or of the first text certainly behind it."""
     start = opening.end()
     if opening["quote"] == "'" and (after := _AFTER_SUBPROCESS.search(text, start)):
         return after.start()
-    # The training toolkit puts the command last, behind the quoted message; its predecessor puts the output behind it.
+    # The training toolkit puts the command behind the quoted message; its predecessor puts the output last.
     if opening["before"] is None and (ends := list(_AFTER_SCRIPT.finditer(text, start))):
         return ends[-1].start()
     exit_code = _EXIT_CODE.search(text, start)

@@ -1,7 +1,8 @@
-"""Spec to CreateTrainingJob, and what of a spec differs from the job that Describe shows.
+"""Conversion of a spec to CreateTrainingJob, and the differences between a spec and the job that Describe returns.
 
-Here: two walks over the field table (members.py, derived from the API model).
-Not here: tags beyond those of spec, the way from Describe to status (observation.py), what follows from a difference.
+Both walk the field table (members.py, derived from the API model).
+Not here: tags beyond those of spec, the conversion of Describe to status (observation.py), the reaction to a
+difference.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ UPDATABLE = frozenset(
         "resourceConfig.keepAlivePeriodInSeconds",
     }
 )
-"""The fields below spec that UpdateTrainingJob can change, with all that is below them; tags go by AddTags."""
+"""Fields below spec that UpdateTrainingJob can change, with their subfields; AddTags changes tags."""
 
 UNORDERED = frozenset({"vpcConfig.securityGroupIDs", "vpcConfig.subnets"})
-"""Lists whose order says nothing."""
+"""Lists with insignificant order."""
 
 METRICS = "algorithmSpecification.metricDefinitions"
-"""The list to which the service adds definitions of its own for built-in algorithms: only the user's are compared."""
+"""For built-in algorithms the service adds definitions to this list: only the user's are compared."""
 
 SERVICE_DEFAULTS = {
     "compressionType": frozenset({"None", "GZIP"}),  # of a channel; of the output
     "recordWrapperType": frozenset({"None"}),
     "s3DataDistributionType": frozenset({"FullyReplicated"}),
 }
-"""Values that say the same as leaving the field out, by field name; so does everything empty, zero or false."""
+"""Values equivalent to an absent field, by field name, in addition to empty, zero and false."""
 
 _TYPES: dict[str, tuple[type, str]] = {
     "string": (str, "a string"),
@@ -45,14 +46,14 @@ _TYPES: dict[str, tuple[type, str]] = {
 _FOUND = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "a list", type(None): "null"}
 
 
-class InvalidSpec(ValueError):  # noqa: N818  named for what it says of the object, like the API server's reason
-    """A spec that no request can be made of; the message names the field and what to change, never a value."""
+class InvalidSpec(ValueError):  # noqa: N818  named like the reason of the API server
+    """A spec that makes no valid request; the message names the field and the correction, never a value."""
 
 
 def to_request(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of CreateTrainingJob that a spec asks for: exactly what is set, under the API's names.
+    """Return the members of CreateTrainingJob for a spec: exactly the fields set, under the API's names.
 
-    Raises InvalidSpec for a field that is unknown or of the wrong type, which only a CRD other than ours lets pass.
+    Raises InvalidSpec for an unknown field or a wrong type; only a CRD other than this project's admits them.
     """
     request: dict[str, Any] = _request("spec", SPEC, spec)
     return request
@@ -70,14 +71,15 @@ GIVEN = frozenset(
         "vpcConfig",
     }
 )
-"""Optional fields that Describe returns, other than empty or false, only where CreateTrainingJob was given them."""
+"""Optional fields that Describe returns (other than empty or false) only if CreateTrainingJob set them."""
 
 
 def differences(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the job is not what the user set: sorted paths below spec, such as "inputDataConfig[0].contentType".
+    """Return sorted paths below spec with another value in the job, such as "inputDataConfig[0].contentType".
 
-    What the user left out is never compared, nor what Describe never tells (tags, sessionChainingConfig). A value that
-    says the same as leaving the field out equals absence. Raises InvalidSpec as to_request does.
+    Fields without a value in spec are not compared, nor fields that Describe does not return (tags,
+    sessionChainingConfig).
+    A value equivalent to an absent field equals absence. Raises InvalidSpec as to_request does.
     """
     wanted = to_request(spec)
     told = {name: entry for name, entry in SPEC.items() if name not in UNDESCRIBED}
@@ -85,7 +87,7 @@ def differences(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[s
 
 
 def left_out(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[str, ...]:
-    """The fields of spec, sorted, that the job was given and the user left out; what the service fills in is none."""
+    """Return the fields, sorted, set on the job but not in spec, without the service's defaults."""
     return tuple(name for name in sorted(GIVEN) if name not in spec and describe.get(SPEC[name][0]))
 
 
@@ -118,7 +120,7 @@ def _expect(path: str, value: Any, kind: type, wanted: str) -> None:
 def _differences(path: str, shape: Shape, wanted: Any, told: Any) -> list[str]:
     kind = Mapping if isinstance(shape, dict) or shape == "map" else list if isinstance(shape, list) else object
     if not isinstance(told, kind):
-        told = None  # an answer of another kind tells nothing
+        told = None  # an answer of another type is unusable
     if isinstance(shape, dict):
         return [
             difference

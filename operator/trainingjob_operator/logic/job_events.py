@@ -1,9 +1,8 @@
-"""EventBridge's "SageMaker Training Job State Change" events: what one of them says.
+"""Parser of EventBridge's "SageMaker Training Job State Change" events.
 
-Their detail is shaped like DescribeTrainingJob's answer, but times are milliseconds or seconds of the epoch, as
-numbers or as texts, or ISO 8601 texts. They come of every
-job of an account, at least once, in no certain order; what follows from one is event_listener.py's, how far they can
-be relied on event_flow.py's.
+The detail has the shape of DescribeTrainingJob's answer, but times are milliseconds or seconds of the epoch, as numbers
+or text, or ISO 8601 text. EventBridge delivers them at least once, in any order, for every job of an account. Not here:
+the reaction to an event (event_listener.py) and the reliability of events (event_flow.py).
 """
 
 import json
@@ -20,25 +19,25 @@ DETAIL_TYPE = "SageMaker Training Job State Change"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = 1e9
-"""Seconds of the epoch before any training job. As milliseconds they are in 1970, so that the size tells the unit."""
+"""Seconds of the epoch before any training job; as milliseconds they fall in 1970, so the size determines the unit."""
 _NUMBER = re.compile(r"\d{10,20}(\.\d{1,9})?", re.ASCII)
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", re.ASCII)
 _TIMES = ("CreationTime", "LastModifiedTime", "TrainingEndTime")
-"""Those that a summary shows too."""
+"""The times contained in a list summary, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """A job had this state at some time."""
+    """The state of a job at some time."""
 
     identity: Identity
-    """With the name as the ARN spells it, in lower case."""
+    """The job; its name is lower-case, as in the ARN."""
     told: Observation
-    """As much as ListTrainingJobs would tell."""
+    """The fields of a ListTrainingJobs summary."""
 
 
 def read_event(body: object) -> JobEvent | None:
-    """The event in a message's body; None for whatever is not a usable one. Takes any value at all."""
+    """Return the event in a message body of any type; None if it is not usable."""
     try:
         event = mapping(json.loads(body))  # type: ignore[arg-type]  # what it can't take is caught
     except (TypeError, ValueError, RecursionError):
@@ -58,11 +57,11 @@ def _read_time(value: object) -> datetime | None:
 
 
 def _read_epoch(number: float) -> datetime | None:
-    if not number >= _EARLIEST:  # or not a number
+    if not number >= _EARLIEST:  # also not a number
         return None
     try:
         return _EPOCH + (timedelta(seconds=number) if number < _EARLIEST * 1000 else timedelta(milliseconds=number))
-    except (OverflowError, ValueError):  # beyond the calendar; infinite
+    except (OverflowError, ValueError):  # beyond the calendar, or infinite
         return None
 
 

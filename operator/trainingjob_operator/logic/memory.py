@@ -1,7 +1,7 @@
-"""What the process knows of one object beyond the object itself, and how an outcome changes it.
+"""State of one object in this process beyond the object itself, and its changes by outcome.
 
-All of it may be lost at any moment: what a restart needs is in the object or asked of the service again. What follows
-from it is decision.py's to say.
+All of it may be lost at any time: after a restart the operator reads the object and the service again. Not here: the
+conclusions (decision.py).
 """
 
 from collections.abc import Hashable, Mapping
@@ -17,43 +17,44 @@ from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.updates import UpdatePlan
 
 RETRY_FIRST, RETRY_SECONDS = 1.0, 30.0
-"""The first and the longest pause between two tries of one job."""
+"""First and longest back-off of one job, in seconds."""
 
 DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS = 15.0, 300.0
-"""The same where the credentials are not allowed to do it: people change that, not time."""
+"""The same for denied calls: only a user can correct permissions."""
 
 VANGUARD_RETRY_FIRST, VANGUARD_SHARE = 5.0, 0.25
-"""One object tries on behalf of all that are denied a call: how soon, and later after what share of the time so far."""
+"""One object (the probe) retries for all objects denied the same call: first back-off, later share of elapsed time."""
 
 THROTTLED_RETRY_SECONDS = 2.0
-"""The longest pause after a throttle: the budget is what slows down, for all jobs together and in their order."""
+"""Longest back-off after a throttle: the shared budget slows down instead, for all jobs in their order."""
 
 LASTING_SHARE, LASTING_RETRY_SECONDS = 0.1, 600.0
-"""The pause of a Create that fails for long: at most that share of the time so far, up to so many seconds."""
+"""Back-off of a Create with persistent failures: share of the elapsed time, up to a maximum in seconds."""
 
 QUOTA_RETRY_FIRST, QUOTA_RETRY_SECONDS = 300.0, 3600.0
-"""Pauses of a Create that needs a larger quota: people change that, and it takes them hours."""
+"""Back-off of a Create that needs a larger quota: an increase takes hours."""
 
 UNMARKED_RETRY_FIRST, UNMARKED_RETRY_SECONDS = 2.0, 300.0
-"""Pauses of an object whose metadata could not be written."""
+"""Back-off of an object after a failed write of its metadata."""
 
 PASSING = frozenset(
     {ErrorClass.RETRY, ErrorClass.THROTTLED, ErrorClass.CREDENTIALS, ErrorClass.REGION, ErrorClass.ACCOUNT}
 )
-"""Errors of the service rather than of one job: when it answers again, they are over for all."""
+"""Errors of the service rather than of one job: its next answer ends them for all jobs."""
 
 ACK_MANAGER = "controller"
-"""The field manager of ACK's controllers; one write of it is enough to leave the object to it."""
+"""Field manager of ACK's controllers; a single write by it makes the object passive."""
 
 RIVAL_WRITES, RIVAL_SECONDS = 3, 120.0
-"""So many writes of a status by other field managers within that time are those of a controller. Fewer are those of a
-person or a backup tool, and are overwritten."""
+"""Number of status writes by other field managers, and their period, that indicate a controller. Fewer come from a user
+or a backup tool, and are overwritten.
+"""
 
 OWNER_SECONDS = 60.0
-"""How long the existence of the object that a job's tags name is relied on."""
+"""Validity of the existence check for the object named by a job's tags."""
 
 PASSIVE_SECONDS = 600.0
-"""How long another controller must have been quiet before its object is touched again."""
+"""The operator resumes writes to the object after this time without writes by another controller."""
 
 _PAUSES = {
     ErrorClass.DENIED: (DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS),
@@ -64,29 +65,29 @@ _PAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An error that is being waited out: what failed last, since when without a success between, and until when."""
+    """An error in back-off: the last failure, the start of the failures without a success since, and the next retry."""
 
     error: AwsError
     since: float
     failures: int
     retry_at: float
     is_woken: bool = False
-    """It is tried again because another object's try went well, not because its own time has come."""
+    """Retried because of another object's success, before its own back-off has expired."""
     finding: Finding | None = None
-    """To show in place of the error."""
+    """Reported in place of the error."""
 
     @property
     def waits_for_capacity(self) -> bool:
-        """The object waits in the queue of a quota, and the queue decides when it is tried."""
+        """The object waits in the queue of a quota; the queue decides its next attempt."""
         return self.error.kind is ErrorClass.WAITING and self.finding is None
 
 
 @dataclass(frozen=True, slots=True)
 class Unmarked:
-    """The API server refused the mark that an object needs before a Create."""
+    """The API server refused the record of intent required before a Create."""
 
     state: tuple[int, int]
-    """Of the object, as `Memory.note_unmarked` was given it: another one is tried at once."""
+    """State of the object in `Memory.note_unmarked`; a change permits an immediate retry."""
     words: str
     failures: int
     retry_at: float
@@ -94,7 +95,7 @@ class Unmarked:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A spec that is not sent again until it, or what the annotations ask for, changes."""
+    """A refused spec, not sent again until spec or annotations change."""
 
     generation: int
     policy: Policy
@@ -104,20 +105,20 @@ class Refusal:
 
 @dataclass(slots=True, kw_only=True)
 class JobMemory:
-    """What this process knows of one job, and of its own attempts to create it."""
+    """State of one job, and of this process's attempts to create it."""
 
     arn: str | None = None
-    """Of a job that this process created or took over, before the status shows it."""
+    """ARN of a job created or taken over by this process, before the status contains it."""
     observation: Observation | None = None
     differences: tuple[str, ...] = ()
-    """Spec fields the user set that are not what runs; as of the last Describe."""
+    """Spec fields set by the user with another value in the last Describe."""
     compared_generation: int | None = None
     plan: UpdatePlan | None = None
-    """What is to be done about the differences."""
+    """Plan for the differences."""
     updated: tuple[Mapping[str, Any], float] | None = None
-    """The update sent last, and when: an answer that does not show it yet is no reason to send it again."""
+    """The last update and its time: a stale Describe does not repeat it."""
     edit_refused: tuple[int, Finding] | None = None
-    """The generation whose edit the service has refused, and its words."""
+    """Generation of an edit refused by the service, and its message."""
     tags: Mapping[str, str] | None = None
     """The job's tags, as last read."""
     tags_generation: int | None = None
@@ -125,48 +126,48 @@ class JobMemory:
     applied_tag_keys: tuple[str, ...] | None = None
     applied_fields: tuple[str, ...] | None = None
     look: bool = False
-    """Something says that the job has changed."""
+    """A sign of a change of the job: a Describe is due."""
     told: Observation | None = None
-    """What a list or an event said of it since the last Describe: all there is where Describe has to wait."""
+    """State from a list or an event since the last Describe, reported while Describe has to wait."""
     looked_at: float | None = None
     ended_at: float | None = None
-    """When this process first knew that the job had ended, and its rules too."""
+    """Time when this process first knew the end of the job and its rules."""
     counted: Mapping[str, Any] | None = None
-    """The status whose end is in the metrics."""
+    """The status with its end counted in the metrics."""
     absent_since: float | None = None
-    """When Describe first said NotFound."""
+    """Time of the first NotFound."""
     absent: bool = False
-    """Describe's last answer was NotFound."""
+    """The last Describe returned NotFound."""
     is_replaced: bool = False
-    """Describe's last answer was about another run of the name: this object's job is gone."""
+    """The last Describe returned another run with this name: this object's job no longer exists."""
     proof: TagProof | None = None
-    """The relation of the job's tags to the object, as last read."""
+    """Relation of the job's tags to the object, as last read."""
     named_owner: tuple[bool, float] | None = None
-    """Existence of the object that the tags name, and when that was read."""
+    """Existence of the object named by the tags, and the time of the check."""
     claim: Verdict | None = None
-    """The claim made by this process, before the status records it."""
+    """The claim of this process, before the status records it."""
     in_use: bool = False
-    """Create was answered with ResourceInUse: somebody has the name."""
+    """Create returned ResourceInUse: the name is taken."""
     attempted_at: float | None = None
     tried: tuple[int, Policy] | None = None
-    """The generation and the annotations of the last attempt: its errors say nothing about other ones."""
+    """Generation and policy of the last attempt; its errors apply to no other."""
     unsettled: bool = False
-    """An attempt may have made a job: one without a definite answer, or one marked in an earlier life of the process.
+    """An attempt may have created a job: one without a definite answer, or one recorded by a previous process.
 
-    A later attempt that is refused proves nothing about it; only the job's tags, or its absence long after, do.
+    A later refused attempt proves nothing about it; only the job's tags, or its absence long after, do.
     """
     open_generation: int | None = None
-    """The generation of the first attempt that is not settled; None when an earlier life of the process made it."""
+    """Generation of the first unsettled attempt; None for an attempt of a previous process."""
     created_at: float | None = None
     doubtful_since: float | None = None
     doubtful_rounds: int = 0
     outdone: int = 0
-    """How often the service failed with this spec after it had created others since the failure before."""
+    """Number of failures of the service with this spec, each after successful creates of other objects."""
     created_jobs: int = 0
-    """How many had been created in that account and region at the last such failure."""
+    """Jobs created in the account and region at the time of the last such failure."""
     waiting_since: float | None = None
     place_shown: tuple[str, float] | None = None
-    """The place in the line that the status tells, and since when."""
+    """The queue position in the status, and the time of its first report."""
     troubles: dict[str, Trouble] = field(default_factory=dict)
     """By operation."""
     stop_sent_at: float | None = None
@@ -175,42 +176,42 @@ class JobMemory:
 
 @dataclass(slots=True, kw_only=True)
 class Memory(JobMemory):
-    """What this process knows of one object beyond the object itself. All of it may be lost at any moment."""
+    """State of one object in this process beyond the object itself. All of it may be lost at any time."""
 
     first_seen: float
     term: int = 0
-    """The term of leadership in which it was learned: what happened since another replica led is unknown."""
+    """Leadership term of this state: changes during another replica's term are unknown."""
     slot: Slot | None = None
-    """The job that everything in JobMemory is about."""
+    """The job described by JobMemory."""
     endpoint_url: str | None = None
-    """The endpoint that answered, where a namespace names one: another endpoint knows other jobs."""
+    """The endpoint set by the namespace: another endpoint has other jobs."""
     target: Hashable = None
-    """The account, region, endpoint and role that the troubles are about."""
+    """Account, region, endpoint and role that the troubles apply to."""
     decided_generation: int | None = None
-    """The generation reported last, for where the CRD does not keep observedGeneration."""
+    """The last reported generation, for CRDs without observedGeneration."""
     refused: Refusal | None = None
-    """It names the spec and the annotations that it is about."""
+    """Contains the spec generation and the policy that it applies to."""
     unreleased: Hindrance | None = None
-    """The API server refused to let the finalizer go."""
+    """The API server refused the removal of the finalizer."""
     marked: Identity | None = None
-    """What this process has marked the object with: that mark tells of no attempt before its own."""
+    """The intent recorded by this process: no earlier attempt can be behind that record."""
     unmarked: Unmarked | None = None
-    """The mark could not be written, the last time that it was tried."""
+    """The last write of the intent failed."""
     foreign_writer: str = ""
-    """The other field manager that has written the status last, since this process knows the object."""
+    """The last other field manager with a status write, since this process knows the object."""
     foreign_writes: tuple[float, ...] = ()
-    """When other field managers have written the status lately."""
+    """Times of recent status writes by other field managers."""
     disputed: bool = False
-    """The status holds what another field manager has written: only the next answer of SageMaker counts."""
+    """Another field manager overwrote the status: only the next answer of SageMaker is reliable."""
     passive_until: float | None = None
-    """Until then the object is left to that other controller."""
+    """End of the passive period."""
     passive_shown: bool = False
     handled_request: str | None = None
     asked: bool = False
-    """A request came in this life of the process, so what an earlier one refused is tried once more."""
+    """A reconcile request since the start of this process: refusals by a previous process are retried once."""
 
     def note_told(self, told: Observation) -> None:
-        """A list or an event shows something new: have a look."""
+        """Record a change found by a list or an event; a Describe becomes due."""
         self.look, self.told = True, told
 
     def note_found(self, observation: Observation, now: float) -> None:
@@ -229,7 +230,7 @@ class Memory(JobMemory):
         self.absent_since = now if self.absent_since is None else self.absent_since
 
     def owner_exists(self, now: float) -> bool | None:
-        """Existence of the object that the job's tags name; None where it has to be read (again)."""
+        """Return the existence of the object named by the job's tags; None if it must be read (again)."""
         is_known = self.named_owner is not None and now < self.named_owner[1] + OWNER_SECONDS
         return self.named_owner[0] if self.named_owner is not None and is_known else None
 
@@ -244,12 +245,12 @@ class Memory(JobMemory):
         is_lasting: bool = False,
         finding: Finding | None = None,
     ) -> None:
-        """Wait longer after each failure; `spread` (0.5 to 1.0) keeps objects that fail together apart.
+        """Increase the back-off after a failure; `spread` (0.5 to 1.0) is the jitter between objects.
 
-        `operation` is the call that was wanted; the error may be of one on the way to it, such as AssumeRole.
+        `operation` is the intended call; the error may come from a preliminary one, such as AssumeRole.
 
-        :param is_lasting: the pauses go on growing with the time that it lasts
-        :param finding: a quota that is too small: what to show in place of the error
+        :param is_lasting: the back-off continues to grow with the elapsed time
+        :param finding: reported in place of the error, for a quota below the demand
         """
         known = self.troubles.get(operation)
         failures, since = (1, now) if known is None else (known.failures + 1, known.since)
@@ -264,14 +265,14 @@ class Memory(JobMemory):
         self.troubles[operation] = Trouble(error, since, failures, now + pause * spread, finding=finding)
 
     def note_unmarked(self, state: tuple[int, int], words: str, now: float, spread: float) -> float:
-        """The API server refused the mark; the seconds until the next try, which grow with each failure."""
+        """Record a refused write of the intent and return the back-off in seconds."""
         failures = 1 if self.unmarked is None else self.unmarked.failures + 1
         pause = spread * min(UNMARKED_RETRY_SECONDS, UNMARKED_RETRY_FIRST * 2.0 ** min(failures - 1, 16))
         self.unmarked = Unmarked(state, words, failures, now + pause)
         return pause
 
     def note_outdone(self, created_jobs: int) -> int:
-        """The service failed with this spec; how often it did so after it had created others in between."""
+        """Record a failure of the service with this spec; return the number of failures after successes of others."""
         if created_jobs > self.created_jobs:
             self.outdone += 1
         self.created_jobs = created_jobs
@@ -282,7 +283,7 @@ class Memory(JobMemory):
         return trouble is not None and trouble.error.kind is ErrorClass.DENIED
 
     def forgive(self, now: float) -> bool:
-        """The service answers again: what waits for that is due at once; whether anything was."""
+        """Make retries of transient errors due after an answer of the service; return True if there were any."""
         waiting = {
             operation: replace(trouble, retry_at=now)
             for operation, trouble in self.troubles.items()
@@ -292,24 +293,24 @@ class Memory(JobMemory):
         return bool(waiting)
 
     def note_success(self, operation: str) -> bool:
-        """The call went well; whether that tells others who were denied it that they may be allowed it as well.
+        """Record a success; return True if other objects denied the same call should retry it.
 
-        Those who were woken by such news have none: else each of a thousand that were allowed at once would wake
-        whoever is denied for good.
+        A success of a woken object returns False: otherwise each of a thousand objects permitted at once would wake all
+        objects still denied.
         """
         has_news = self.is_denied(operation) and not self.troubles[operation].is_woken
         self.troubles.pop(operation, None)
         return has_news
 
     def wake(self, operation: str, now: float) -> bool:
-        """Somebody who was denied this call has been allowed it: try it at once; whether it was waiting for that."""
+        """Make the retry due after another object's success; return True if one was pending."""
         if not self.is_denied(operation) or self.troubles[operation].retry_at <= now:
             return False
         self.troubles[operation] = replace(self.troubles[operation], retry_at=now, is_woken=True)
         return True
 
     def turn_to(self, slot: Slot, endpoint_url: str | None) -> None:
-        """Nothing that was learned of another job, or from another endpoint, holds for this one."""
+        """Forget all facts about another job or from another endpoint."""
         if self.slot is not None and (self.slot, self.endpoint_url) != (slot, endpoint_url):
             nothing = JobMemory()
             for known in fields(JobMemory):
@@ -317,13 +318,13 @@ class Memory(JobMemory):
         self.slot, self.endpoint_url = slot, endpoint_url
 
     def reach_by(self, target: Hashable) -> None:
-        """Errors of another endpoint, or under another role, do not hold for this one."""
+        """Forget errors of another endpoint or role."""
         if self.target not in (None, target):
             self.troubles.clear()
         self.target = target
 
     def note_foreign_write(self, manager: str, now: float) -> None:
-        """A single write is overwritten; two controllers would undo each other's work for ever."""
+        """Become passive after repeated writes. A single write is overwritten; two controllers would write forever."""
         was_passive = self.passive_until is not None and now < self.passive_until
         self.passive_shown = self.passive_shown and was_passive
         self.foreign_writer = manager
@@ -334,7 +335,7 @@ class Memory(JobMemory):
             self.passive_until = now + PASSIVE_SECONDS
 
     def note_request(self, request: str) -> None:
-        """Somebody asked for another look: nothing that was put off is put off any longer."""
+        """Handle a reconcile request: all postponed actions become due."""
         self.handled_request = request
         self.asked = self.look = True
         self.absent, self.absent_since = False, None
@@ -347,13 +348,13 @@ class Memory(JobMemory):
             self.unmarked = replace(self.unmarked, retry_at=0.0)
 
     def note_attempt(self, generation: int, policy: Policy) -> None:
-        """Another spec, or other annotations, have their own time to heal in."""
+        """Record an attempt; another spec or policy starts with a new back-off."""
         if self.tried != (generation, policy):
             self.tried = (generation, policy)
             self.doubtful_since, self.doubtful_rounds, self.outdone = None, 0, 0
 
     def forget_attempt(self) -> None:
-        """Nothing is on its way any more under the name that was tried."""
+        """Forget the attempt after it is settled."""
         self.in_use = self.unsettled = self.absent = False
         self.proof = self.named_owner = self.observation = self.tags = None
         self.absent_since = self.looked_at = None

@@ -1,6 +1,6 @@
-"""Names that must never be mistaken: the place of a job, its ARN, and the tags that name its owner.
+"""Identity of a job: its name, ARN, and the tags with its owner.
 
-Conclusions from tags are in ownership.py; shapes of annotations and conditions in annotations.py and conditions.py.
+Not here: conclusions from tags (ownership.py), formats of annotations (annotations.py) and conditions (conditions.py).
 """
 
 import functools
@@ -9,19 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 FINALIZER = "finalizers.sagemaker.services.k8s.aws/TrainingJob"
-"""ACK's finalizer, so that either controller can release what the other took."""
+"""ACK's finalizer: each controller can remove the finalizer added by the other."""
 
 CREATE_PENDING = "services.k8s.aws/create-pending"
-"""Annotation `<account>/<region>/<job name>`: a CreateTrainingJob under this identity may be on its way."""
+"""Annotation `<account>/<region>/<job name>`: a CreateTrainingJob under this identity may be in flight."""
 
 JOB_ARN = "services.k8s.aws/job-arn"
 """Annotation with the ARN of the object's job, written at its end: it survives a backup without status.
 
-It proves no ownership; it keeps the operator from running the job once more.
+It proves no ownership; it prevents a second run of the job.
 """
 
 TAG_PREFIX = "services.k8s.aws/"
-"""Reserved for controllers: existing tooling filters these tags out, and user tags may not use them."""
+"""Reserved for controllers: existing tooling filters these tags out, and user tags may not use the prefix."""
 
 TAG_CONTROLLER_VERSION = f"{TAG_PREFIX}controller-version"
 TAG_NAMESPACE = f"{TAG_PREFIX}namespace"
@@ -30,10 +30,10 @@ TAG_NAME = f"{TAG_PREFIX}object-name"
 TAG_UID = f"{TAG_PREFIX}object-uid"
 
 MAX_TAGS = 50
-"""What the service takes on one resource."""
+"""Maximum number of tags of one resource."""
 
 MAX_USER_TAGS = MAX_TAGS - len((TAG_CLUSTER, TAG_NAMESPACE, TAG_NAME, TAG_UID))
-"""What the proof of ownership leaves of them for spec.tags."""
+"""Maximum number of tags in spec.tags beside the ownership tags."""
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
@@ -52,7 +52,7 @@ Slot = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Where a job lives. Names are unique per account and region, whatever their case."""
+    """Location of a job. Names are unique per account and region, case-insensitively."""
 
     account: str
     region: str
@@ -60,7 +60,7 @@ class Identity:
 
     @property
     def slot(self) -> Slot:
-        """The key under which two spellings of one name meet (an ARN's name is lower-cased)."""
+        """Key independent of the spelling of the name (an ARN has it in lower case)."""
         return self.account, self.region, self.job_name.lower()
 
     def __str__(self) -> str:
@@ -72,11 +72,11 @@ def build_arn(partition: str, identity: Identity) -> str:
 
 
 def parse_arn(arn: object) -> tuple[str, Identity] | None:
-    """(partition, identity) of a training job's ARN, its name in the ARN's own lower case; None if it is none."""
+    """Return (partition, identity) of a training job's ARN, with its lower-case name; None for any other value."""
     return _parse_arn(arn) if isinstance(arn, str) else None
 
 
-@functools.lru_cache(maxsize=1024)  # one look at an object asks for the same one again and again
+@functools.lru_cache(maxsize=1024)  # one reconcile parses the same ARN repeatedly
 def _parse_arn(arn: str) -> tuple[str, Identity] | None:
     match = _ARN.fullmatch(arn)
     if match is None:
@@ -85,24 +85,24 @@ def _parse_arn(arn: str) -> tuple[str, Identity] | None:
 
 
 def is_region(name: str) -> bool:
-    """Whether it may be an AWS region's name."""
+    """Return True for a plausible name of an AWS region."""
     return _REGION.fullmatch(name) is not None
 
 
 def is_job_name(name: str) -> bool:
-    """Whether the service takes it as a training job's name; a CRD may be installed that does not check it."""
+    """Return True for a valid name of a training job; the installed CRD may not check it."""
     return _NAME.fullmatch(name) is not None
 
 
 def parse_pending(value: object) -> Identity | None:
-    """The identity in a create-pending annotation; None when it is absent or unreadable."""
+    """Return the identity in a create-pending annotation; None if it is absent or unreadable."""
     match = _PENDING.fullmatch(value) if isinstance(value, str) else None
     return None if match is None else Identity(match["account"], match["region"], match["name"])
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The object on whose behalf a job runs."""
+    """The object that a job runs for."""
 
     cluster: str
     namespace: str
@@ -121,10 +121,10 @@ class Owner:
 def compose_tags(
     user: Iterable[tuple[str, str]], defaults: Mapping[str, str], owner: Owner
 ) -> Sequence[dict[str, str]]:
-    """CreateTrainingJob's Tags: the user's in their order, then default ones, then the proof of ownership.
+    """Return CreateTrainingJob's Tags: the user's in their order, then the defaults, then the ownership tags.
 
-    A user's key wins over a default one (as with ACK), never over the proof. Default tags with an empty value are
-    skipped, and they are the ones that give way when the service's limit of 50 is reached.
+    A user's key overrides a default one (as in ACK), never an ownership tag. Defaults with an empty value are skipped,
+    and defaults are dropped first at the service's limit of 50.
     """
     proof = owner.tags()
     tags = {key: value for key, value in user if key not in proof}
@@ -138,5 +138,5 @@ def compose_tags(
 
 
 def expand_tag_format(value: str, substitutions: Mapping[str, str]) -> str:
-    """ACK's `%K8S_NAMESPACE%`-like formats replaced; an unknown one is left as it is (settings refuse it earlier)."""
+    """Replace ACK's formats such as `%K8S_NAMESPACE%`; unknown ones are kept (settings reject them earlier)."""
     return re.sub(r"%([A-Z0-9_]+)%", lambda m: substitutions.get(m[1], m[0]), value)

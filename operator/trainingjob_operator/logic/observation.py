@@ -1,8 +1,7 @@
-"""What SageMaker says of one training job, and what can be asked of it.
+"""Observed state of one training job.
 
-Here live the translation of DescribeTrainingJob's and ListTrainingJobs' answers into the observed part of
-`.status`, and the order among answers. Not here: conditions (conditions.py), fields that are derived from where
-the job runs, and what the spec wants.
+Contains the conversion of DescribeTrainingJob's and ListTrainingJobs' answers to the observed part of `.status`, and
+the order of answers. Not here: conditions (conditions.py), fields derived from the job's location, the desired state.
 """
 
 from __future__ import annotations
@@ -25,30 +24,30 @@ COMPLETED = "Completed"
 FAILED = "Failed"
 STOPPED = "Stopped"
 ENDED = frozenset({COMPLETED, FAILED, STOPPED})
-"""TrainingJobStatus values after which the job never runs again; any other, known or not, counts as running."""
+"""Final TrainingJobStatus values; any other value, known or not, counts as running."""
 
 _OWN_PHASES = ENDED | {"Stopping"}
 """TrainingJobStatus values that are secondary statuses, too."""
 
 ISSUES_FOUND = "IssuesFound"
 RULE_ENDED = frozenset({"NoIssuesFound", ISSUES_FOUND, "Error", "Stopped"})
-"""RuleEvaluationStatus values after which a rule never runs again."""
+"""Final RuleEvaluationStatus values."""
 _RULES = {"DebugRule": "debugRuleEvaluationStatuses", "ProfilerRule": "profilerRuleEvaluationStatuses"}
 
 WARM_POOL_GONE = frozenset({"Terminated", "Reused"})
 WARM_POOL_MARGIN = timedelta(minutes=5)
-"""How long after its keep-alive a warm pool may still be shown as Available."""
+"""Maximum time after its keep-alive period that SageMaker shows a warm pool as Available."""
 
 MAX_TEXT = 2048
-"""Characters kept of one text; the API's longest bound, so that only nonsense is cut."""
+"""Maximum length of a text in characters; the longest bound of the API, so that only invalid text is cut."""
 MAX_ITEMS = 300
-"""Items kept of one list, the newest: the object must stay far below etcd's 1.5 MiB."""
+"""Maximum number of items of a list, the newest: the object must stay far below etcd's 1.5 MiB."""
 
 _TRANSITIONS = "secondaryStatusTransitions"
 
 
 class _Side(Enum):
-    """Whose names a mapping uses."""
+    """The naming side of a mapping: API or object."""
 
     API = "SageMaker's"
     STATUS = "ours"
@@ -57,7 +56,7 @@ class _Side(Enum):
 def _text(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    # A lone surrogate would come back changed from the API server, and be written again for ever.
+    # The API server would return a lone surrogate changed, and cause an endless write loop.
     return value[:MAX_TEXT].encode(errors="replace").decode()
 
 
@@ -65,7 +64,7 @@ def _number(value: object) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float):
-        return value if math.isfinite(value) else None  # JSON has no word for the others
+        return value if math.isfinite(value) else None  # JSON cannot express the others
     return value if -(2**63) <= value < 2**63 else None
 
 
@@ -91,14 +90,14 @@ _SUMMARY: Members = {
         "warmPoolStatus",
     )
 }
-"""What ListTrainingJobs tells of each job."""
+"""Fields of a ListTrainingJobs summary."""
 UNSEEN: Mapping[str, Any] = {"trainingJobStatus": "InProgress", "secondaryStatus": "Starting"}
-"""What `.status` shows of a job that SageMaker has taken and not described yet; it comes without creationTime."""
+"""`.status` of a job accepted by SageMaker and not described yet; it has no creationTime."""
 _RECORDED: Members = {**STATUS, "duration": ("", "string"), "managedSpotTrainingSavings": ("", "integer")}
 
 
 def _read(shape: Shape, value: object, side: _Side) -> Any:
-    """The value as it stands in `.status`, or None where nothing of it is usable."""
+    """Return the value in the form of `.status`, or None if no part of it is usable."""
     if isinstance(shape, dict):
         return _read_members(shape, value, side) or None
     if isinstance(shape, list):
@@ -121,14 +120,14 @@ def _read_members(members: Members, value: object, side: _Side) -> dict[str, Any
 
 
 def _read_fields(members: Members, value: object, side: _Side) -> dict[str, Any]:
-    """The observed part of `.status`; a transition that does not say when and to what is none."""
+    """Return the observed part of `.status`; transitions without status or start time are dropped."""
     fields = _read_members(members, value, side)
     usable = [item for item in fields.pop(_TRANSITIONS, ()) if "status" in item and "startTime" in item]
     return {**fields, _TRANSITIONS: usable} if usable else fields
 
 
 def _savings(answer: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, int]:
-    """What managed spot training saved, in percent: (1 − billable ÷ training) × 100."""
+    """Return the savings of managed spot training in percent: (1 − billable ÷ training) × 100."""
     training, billable = observed.get("trainingTimeInSeconds"), observed.get("billableTimeInSeconds")
     if answer.get("EnableManagedSpotTraining") is not True or billable is None or not training or training < 0:
         return {}
@@ -136,7 +135,7 @@ def _savings(answer: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str
 
 
 def _duration(observed: Mapping[str, Any]) -> dict[str, str]:
-    """The training time of a job that has ended; before, it would be outdated as soon as it is written."""
+    """Return the training time of an ended job; for a running job it would be outdated at once."""
     seconds = observed.get("trainingTimeInSeconds")
     if observed.get("trainingJobStatus") not in ENDED or seconds is None or seconds < 0:
         return {}
@@ -146,7 +145,7 @@ def _duration(observed: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _instance_type(answer: Mapping[str, Any]) -> str | None:
-    """The type that SageMaker chose, or the one that was asked for; of a heterogeneous cluster, the first one."""
+    """Return the type chosen by SageMaker, or the requested one; for a heterogeneous cluster, the first one."""
     resources = answer.get("ResourceConfig")
     if not isinstance(resources, Mapping):
         return None
@@ -158,7 +157,7 @@ def _instance_type(answer: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RuleStatus:
-    """The evaluation of one debug or profiler rule."""
+    """Evaluation of one debug or profiler rule."""
 
     kind: str
     """DebugRule or ProfilerRule."""
@@ -169,19 +168,19 @@ class RuleStatus:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One answer of SageMaker about one job, as it stands in `.status`; whatever was unusable is left out."""
+    """One answer of SageMaker about one job, in the form of `.status`, without unusable values."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """The observed part of `.status`, in its names, JSON values only."""
+    """The observed part of `.status`, under its names, JSON values only."""
     job_name: str | None = None
     arn: str | None = None
     instance_type: str | None = None
     whole: bool = True
-    """Whether a field that is missing is one that SageMaker does not return, rather than one not asked for."""
+    """True for a complete answer: a missing field is one that SageMaker does not return."""
 
     @classmethod
     def from_describe(cls, answer: object) -> Observation:
-        """From DescribeTrainingJob's answer as boto3 gives it (aware datetimes); takes any value at all."""
+        """Convert DescribeTrainingJob's answer from boto3 (aware datetimes); accepts any value."""
         if not isinstance(answer, Mapping):
             return cls(whole=False)
         observed = _read_fields(STATUS, answer, _Side.API)
@@ -195,7 +194,7 @@ class Observation:
 
     @classmethod
     def from_summary(cls, summary: object) -> Observation:
-        """From one of ListTrainingJobs' TrainingJobSummaries; takes any value at all."""
+        """Convert one of ListTrainingJobs' TrainingJobSummaries; accepts any value."""
         if not isinstance(summary, Mapping):
             return cls(whole=False)
         return cls(
@@ -207,19 +206,19 @@ class Observation:
 
     @classmethod
     def from_status(cls, status: object) -> Observation:
-        """What was last seen, from an object's `.status`, ours or ACK's; takes any value at all."""
+        """Restore the last observation from an object's `.status`, this operator's or ACK's; accepts any value."""
         fields = _read_fields(_RECORDED, status, _Side.STATUS)
         is_unseen = "creationTime" not in fields and fields.items() >= UNSEEN.items()
         return cls({name: value for name, value in fields.items() if name not in UNSEEN} if is_unseen else fields)
 
     def summary(self) -> Observation:
-        """The part that ListTrainingJobs shows too: all that a sweep has to keep of a job."""
+        """The fields of a ListTrainingJobs summary: sufficient for a sweep."""
         kept = {name: self.fields[name] for name in _SUMMARY if name in self.fields}
         return Observation(kept, self.job_name, self.arn, whole=False)
 
     @property
     def status(self) -> str:
-        """TrainingJobStatus; empty when it was never seen."""
+        """TrainingJobStatus; empty if never observed."""
         return str(self.fields.get("trainingJobStatus", ""))
 
     @property
@@ -228,17 +227,17 @@ class Observation:
 
     @property
     def phase(self) -> tuple[str, str]:
-        """Both statuses: what every change of a job's state changes."""
+        """Both statuses; every state change of a job changes one of them."""
         return self.status, self.secondary_status
 
     @property
     def failure_reason(self) -> str:
-        """In SageMaker's words, without the command lines that it quotes."""
+        """SageMaker's failureReason without the quoted command lines."""
         return hide_commands(str(self.fields.get("failureReason", "")))
 
     @property
     def last_message(self) -> str:
-        """SageMaker's last status message, without command lines; empty while only a list has told the state."""
+        """SageMaker's last status message without command lines; empty for a state known from a list only."""
         messages = [item["statusMessage"] for item in self.transitions if item.get("statusMessage")]
         return hide_commands(messages[-1]) if messages and not self.is_hearsay() else ""
 
@@ -252,30 +251,30 @@ class Observation:
 
     @property
     def end_time(self) -> datetime | None:
-        """When the job ended, or the latest time known of it."""
+        """End of the job, or its latest known time."""
         return parse_time(self.fields.get("trainingEndTime")) or self.last_modified_time or self.creation_time
 
     @property
     def transitions(self) -> list[dict[str, Any]]:
-        """The secondary statuses so far, in order: status, startTime and perhaps endTime, statusMessage."""
+        """The secondary statuses in order: status, startTime, optionally endTime and statusMessage."""
         return list(self.fields.get(_TRANSITIONS, ()))
 
     @property
     def warm_pool(self) -> str | None:
-        """WarmPoolStatus.Status; None while SageMaker shows none."""
+        """WarmPoolStatus.Status; None without one."""
         pool: str | None = self.fields.get("warmPoolStatus", {}).get("status")
         return pool
 
     @property
     def running_rule(self) -> tuple[str, str] | None:
-        """The first rule that has not ended: DebugRule or ProfilerRule, and its status."""
+        """The first running rule: DebugRule or ProfilerRule, and its status."""
         is_profiling = self.fields.get("profilingStatus") != "Disabled"
         running = (rule for rule in self._rules() if rule.status not in RULE_ENDED)
         return next(((rule.kind, rule.status) for rule in running if is_profiling or rule.kind == "DebugRule"), None)
 
     @property
     def rule_issues(self) -> list[RuleStatus]:
-        """The rules that have found issues in the job."""
+        """The rules with IssuesFound."""
         return [rule for rule in self._rules() if rule.status == ISSUES_FOUND]
 
     def _rules(self) -> Iterator[RuleStatus]:
@@ -288,7 +287,7 @@ class Observation:
         return self.status in ENDED
 
     def is_hearsay(self) -> bool:
-        """Whether the newest state is known from a list alone, which tells no transitions."""
+        """True if the newest state comes from a list only, without transitions."""
         transitions = self.transitions
         if not transitions:
             return self.fields.keys() <= _SUMMARY.keys()
@@ -298,9 +297,10 @@ class Observation:
         return self.running_rule is not None
 
     def warm_pool_alive(self, now: datetime, keep_alive_seconds: int | None) -> bool:
-        """Whether instances are, or soon will be, kept for the next job.
+        """Return True if instances are, or soon will be, kept for the next job.
 
-        A pool can show up after the job's end, but only after a success: SageMaker releases the others.
+        A warm pool may appear after the job's end, but only after a success: otherwise SageMaker releases the
+        instances.
         """
         pool, end = self.warm_pool, self.end_time
         if not self.is_ended() or not keep_alive_seconds or keep_alive_seconds < 0 or end is None:
@@ -315,34 +315,34 @@ class Observation:
 
     @property
     def last_news_time(self) -> datetime | None:
-        """The latest change of the job or of a rule of it."""
+        """The latest change of the job or one of its rules."""
         told = (rule.get("lastModifiedTime") for kind in _RULES.values() for rule in self.fields.get(kind, ()))
         times = (self.last_modified_time, *(parse_time(time) for time in told))
         return max((time for time in times if time is not None), default=None)
 
     def needs_following(self, now: datetime, keep_alive_seconds: int | None) -> bool:
-        """Whether SageMaker may yet have news of this job."""
+        """Return True while SageMaker may still update this job."""
         return not self.is_ended() or self.rules_running() or self.warm_pool_alive(now, keep_alive_seconds)
 
     def is_same_run_as(self, other: Observation) -> bool:
-        """Whether both can be about one run: a name is free again after DeleteTrainingJob.
+        """Return True if both may belong to one run: a name is free again after DeleteTrainingJob.
 
-        Compared in whole seconds, since ACK records no more.
+        Compares whole seconds, the precision of ACK's record.
         """
         ours, theirs = self.creation_time, other.creation_time
         return ours is None or theirs is None or ours.replace(microsecond=0) == theirs.replace(microsecond=0)
 
     def is_newer_than(self, other: Observation) -> bool:
-        """Whether this was certainly said after the other: an end comes after everything that is none."""
+        """Return True if this answer is certainly newer: an end is newer than any other state."""
         if self.is_ended() != other.is_ended():
             return self.is_ended()
         ours, theirs = self.last_modified_time, other.last_modified_time
         return ours is not None and (theirs is None or ours > theirs)
 
     def shows_change_from(self, seen: Observation) -> bool:
-        """Whether this summary tells of something that was not seen yet, so that a Describe is worth its call.
+        """Return True if this summary shows a change that requires a Describe.
 
-        What either of them leaves out is unknown, and no change.
+        A field missing from either is unknown, not changed.
         """
         if self.is_ended() != seen.is_ended():
             return self.is_ended()
@@ -352,17 +352,17 @@ class Observation:
         return self.has_other_phase_than(seen) or self.warm_pool not in (None, seen.warm_pool)
 
     def has_other_phase_than(self, seen: Observation) -> bool:
-        """Whether a status that is told here is not the one that was seen."""
+        """Return True if this answer has a status that differs from the known one."""
         return any(told and told != known for told, known in zip(self.phase, seen.phase, strict=True))
 
     def updated_by(self, answer: Observation) -> Observation:
-        """What is known after another answer: stale ones and those about another run change nothing."""
-        before = self if self.status else Observation(job_name=self.job_name, arn=self.arn)  # it tells of no run
+        """Merge another answer; a stale one, or one about another run, changes nothing."""
+        before = self if self.status else Observation(job_name=self.job_name, arn=self.arn)  # without a known run
         if before.is_newer_than(answer) or not answer.is_same_run_as(before):
             return self
         known = dict(answer.fields) if answer.whole else {**before.fields, **answer.fields}
         if answer.status in _OWN_PHASES and not answer.secondary_status:
-            known["secondaryStatus"] = answer.status  # the one that was known belongs to an earlier status
+            known["secondaryStatus"] = answer.status  # the known value belongs to an earlier status
         if transitions := _joined(before.transitions, answer.transitions):
             known[_TRANSITIONS] = transitions
         return Observation(
@@ -374,7 +374,7 @@ class Observation:
 
 
 def _joined(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All transitions in order of their start; of one that is in both, the later word."""
+    """Merge transitions in order of their start; for duplicates the later one is kept."""
     latest = {(item["status"], item["startTime"]): item for item in (*before, *after)}
     # Texts with and without milliseconds do not sort as text. The sort is stable: ties keep SageMaker's order.
     return sorted(latest.values(), key=lambda item: datetime.fromisoformat(item["startTime"]))[-MAX_ITEMS:]

@@ -1,8 +1,8 @@
-"""Ownership of a training job: the one answer that every mutating call rests on.
+"""Ownership of a training job: the single verdict required before every mutating call.
 
 Evidence, strongest first: a CreateTrainingJob call of this process, the job's tags, the record in `.status.ownership`.
-Metadata belongs to the user: an annotation states a wish, a finalizer states nothing. Names and tags themselves are
-naming.py's part.
+Metadata belongs to the user: an annotation is a request, a finalizer is no evidence. Not here: names and tags
+(naming.py).
 """
 
 import enum
@@ -26,12 +26,13 @@ RECORD = "ownership"
 """The status field of the record: `claim`, `evidence`, `jobARN`, `objectUID`, and `endpointURL` of another endpoint."""
 
 ACK_CLASH = "already exists"
-"""In the reason or message of ACK's Terminal condition where CreateTrainingJob found the name in use: ACK then records
-the ARN of somebody else's job."""
+"""Phrase in the reason or message of ACK's Terminal condition for a name in use: ACK then records the ARN of a foreign
+job.
+"""
 
 
 class TagProof(enum.Enum):
-    """Relation of a job's tags to one object; the value is the evidence as the record states it."""
+    """Relation of a job's tags to one object; the value is the sentence in the record."""
 
     SAME_OBJECT = "The job's tags name the UID of this object."
     SAME_NAME = "The job's tags name an earlier object of this cluster, namespace and name."
@@ -42,7 +43,7 @@ class TagProof(enum.Enum):
 
 
 def read_proof(tags: Mapping[str, str], owner: Owner) -> TagProof:
-    """The relation of a job's tags to an object."""
+    """Return the relation of a job's tags to an object."""
     if TAG_CLUSTER not in tags:
         is_acks = tags.get(TAG_CONTROLLER_VERSION, "").startswith("sagemaker-")
         return TagProof.ACK if is_acks and tags.get(TAG_NAMESPACE) == owner.namespace else TagProof.NONE
@@ -57,7 +58,7 @@ def read_proof(tags: Mapping[str, str], owner: Owner) -> TagProof:
 
 
 def read_named_owner(tags: Mapping[str, str]) -> Key | None:
-    """(namespace, name) of the object that this operator's tags name; None where they name none."""
+    """Return (namespace, name) of the object in this operator's tags; None without them."""
     namespace, name = tags.get(TAG_NAMESPACE), tags.get(TAG_NAME)
     return (namespace, name) if TAG_CLUSTER in tags and namespace and name else None
 
@@ -66,22 +67,22 @@ class Verdict(enum.Enum):
     """Relation of an object to the job of its name; the value is the record's `claim`."""
 
     CREATED = "Created"
-    """Made by a CreateTrainingJob call for this object."""
+    """Created by a CreateTrainingJob call for this object."""
     TAKEN_OVER = "TakenOver"
-    """Made by ACK's controller for this object, or for the object that a backup brought back."""
+    """Created by ACK's controller for this object, or for the object restored from a backup."""
     ADOPTED = "Adopted"
-    """Made by somebody else; an annotation asks for it, and no other object proves it."""
+    """Created by others; an annotation requests the adoption, and no other object has proof."""
     OBSERVED = "Observed"
-    """Read only."""
+    """Read-only."""
     INHERITED = "Inherited"
-    """Made for an earlier object of this name, and taken over as the run of this one."""
+    """Created for an earlier object with this name, and taken over as the run of this one."""
     EARLIER_RUN = "EarlierRun"
-    """Made for an earlier object of this name; not taken over yet."""
+    """Created for an earlier object with this name; not taken over yet."""
     UNPROVEN = "Unproven"
     """The object has shown the job since before this operator's record; its tags prove nothing."""
     FOREIGN = "Foreign"
     UNKNOWN = "Unknown"
-    """The evidence is not read yet."""
+    """The evidence has not been read yet."""
 
     @property
     def may_change(self) -> bool:
@@ -98,28 +99,28 @@ _CHANGEABLE = frozenset({Verdict.CREATED, Verdict.TAKEN_OVER, Verdict.INHERITED,
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known of an object's relation to a job."""
+    """Evidence about the relation of an object to a job."""
 
     reads_only: bool = False
     is_created_here: bool = False
     """This process received the job's ARN from its own CreateTrainingJob call through the same endpoint."""
     proof: TagProof | None = None
-    """None until ListTags has answered."""
+    """None before ListTags."""
     recorded: Verdict | None = None
-    """The claim that this process made, or that the status records for this ARN and endpoint."""
+    """The claim of this process, or the one in the status for this ARN and endpoint."""
     is_presumed: bool = False
     """The status of an object without record shows the job as its own (`presumes`)."""
     asks_adoption: bool = False
     names_cluster: bool = False
     """An annotation names the cluster in the job's tags."""
     named_owner_exists: bool | None = None
-    """Existence of the object that the tags name; None until it was read."""
+    """Existence of the object named by the tags; None before the check."""
     has_rival: bool = False
-    """Another object of this cluster holds a claim on the job."""
+    """Another object of this cluster has a claim on the job."""
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """The verdict; total, and UNKNOWN only while reading tags or the named owner can change it."""
+    """Return the verdict; a total function. UNKNOWN only while tags or the named owner, if read, can change it."""
     if evidence.reads_only:
         return Verdict.OBSERVED
     if evidence.is_created_here:
@@ -145,7 +146,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def _judge_other(evidence: Evidence) -> Verdict:
-    """The verdict on a job whose tags name another object: adoption needs its absence, or its cluster by name."""
+    """Return the verdict on a job with another object's tags: adoption requires its absence, or its cluster by name."""
     if not (evidence.asks_adoption or evidence.recorded is Verdict.ADOPTED):
         return Verdict.FOREIGN
     if evidence.proof is TagProof.OTHER_CLUSTER:
@@ -156,7 +157,7 @@ def _judge_other(evidence: Evidence) -> Verdict:
 
 
 def explain(claim: Verdict, proof: TagProof | None) -> str:
-    """The evidence of a claim, in one sentence."""
+    """Return the evidence of a claim as one sentence."""
     if claim is Verdict.ADOPTED:
         return "An annotation of this object asks for the adoption of the job."
     if claim is Verdict.OBSERVED:
@@ -166,22 +167,22 @@ def explain(claim: Verdict, proof: TagProof | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The claim that the status records."""
+    """The claim recorded in the status."""
 
     claim: Verdict
     arn: str
     object_uid: str
     endpoint_url: str | None = None
-    """The endpoint that answered, where it is not the operator's own."""
+    """The endpoint of the answer, if it is not the operator's own."""
 
     def to_status(self, evidence: str) -> dict[str, str]:
-        """The status field; `evidence` is a sentence for people."""
+        """Return the status field; `evidence` is a sentence for users."""
         status = {"claim": self.claim.value, "evidence": evidence, "jobARN": self.arn, "objectUID": self.object_uid}
         return status if self.endpoint_url is None else {**status, "endpointURL": self.endpoint_url}
 
 
 def read_record(resource: Resource) -> Record | None:
-    """The record in the object's status; None where there is none, or none that this operator writes."""
+    """Return the record in the object's status; None if there is none, or none in this operator's format."""
     record = mapping(resource.status.get(RECORD))
     claim = next((one for one in Verdict if one.is_recorded and one.value == record.get("claim")), None)
     arn, uid = string(record.get("jobARN")), string(record.get("objectUID"))
@@ -191,10 +192,10 @@ def read_record(resource: Resource) -> Record | None:
 
 
 def read_claim(resource: Resource, endpoint_url: str | None) -> Verdict | None:
-    """The claim that the status records of this object, its ARN and this endpoint (None: the operator's own).
+    """Return the claim recorded for this object, its ARN and this endpoint (None: the operator's own).
 
-    A record of another object (a restored backup, a copied manifest), of another job or from another endpoint claims
-    nothing.
+    A record of another object (a restored backup, a copied manifest), of another job or from another endpoint is no
+    claim.
     """
     record = read_record(resource)
     if record is None:
@@ -204,9 +205,9 @@ def read_claim(resource: Resource, endpoint_url: str | None) -> Verdict | None:
 
 
 def presumes(resource: Resource) -> bool:
-    """Whether an object without a claim shows its job as its own: ACK's controller wrote it, or ACK's CRD is installed.
+    """Return True if an object without a claim shows its job as its own: written by ACK, or under ACK's CRD.
 
-    That is enough to follow the job, never to change it.
+    That suffices to follow the job, never to change it.
     """
     record = read_record(resource)
     is_void = record is not None and not (record.claim.may_change and record.endpoint_url is None)
@@ -216,7 +217,7 @@ def presumes(resource: Resource) -> bool:
 
 
 def has_recorded_end(resource: Resource) -> bool:
-    """Whether this operator has recorded the end of the object's job (ACK's controller writes neither condition)."""
+    """Return True if this operator recorded the end of the object's job (ACK's controller writes neither condition)."""
     return resource.has_condition(COMPLETE) or resource.has_condition(FAILURE)
 
 
@@ -226,7 +227,7 @@ def _shows_clash(resource: Resource) -> bool:
 
 
 def read_standing(resource: Resource) -> tuple[Slot | None, bool]:
-    """(the job that an object's status names, whether it claims ownership), before any reconcile of the object."""
+    """Return (the job in an object's status, True with a claim), before the first reconcile of the object."""
     parsed = parse_arn(resource.arn)
     if parsed is None:
         return None, False

@@ -1,7 +1,7 @@
-"""Quotas of SageMaker: the one that an error message names, and what a job takes of each.
+"""Quotas of SageMaker: the quota named in an error message, and the demand of a job for each quota.
 
-Wordings that were observed are in tests/logic/test_quotas.py. The service varies them, so each part of a message is
-optional. The queue that waits for a quota is turns.py.
+tests/logic/test_quotas.py lists the observed messages. Wordings vary, so each part of a message is optional. Not here:
+the queue for a quota (turns.py).
 """
 
 import re
@@ -21,7 +21,7 @@ _LIMIT: Final = (
     re.compile(rf"\s*(?:is|of|:|=)\s*{_NUMBER}", re.IGNORECASE),
     re.compile(rf"\b(?:limit|quota)\b[^.;\d]*?(?:is|of|:|=)\s*{_NUMBER}", re.IGNORECASE),
 )
-"""The first one directly behind the name, the second anywhere."""
+"""The first pattern matches directly behind the name, the second anywhere."""
 _USED: Final = re.compile(rf"\b(?:utili[sz]ation|usage)\b['\"]?\s*(?:is|of|:|=)\s*{_NUMBER}", re.IGNORECASE)
 _REQUESTED: Final = re.compile(
     rf"\brequest(?:ed)?\b(?: delta| amount| value| size)?\s*(?:is|of|for|:|=)\s*{_NUMBER}", re.IGNORECASE
@@ -57,12 +57,12 @@ _PER_JOB: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """What a refusal tells of a quota; None or empty where it does not."""
+    """Contents of a quota error; None or empty for missing parts."""
 
     name: str = ""
-    """As the service spells it."""
+    """The quota's name in SageMaker's spelling."""
     quota: str | None = None
-    """Its key in `Demand.amounts`; None where that is not known."""
+    """Its key in `Demand.amounts`; None if unknown."""
     limit: float | None = None
     used: float | None = None
     requested: float | None = None
@@ -70,19 +70,19 @@ class Shortage:
 
     @property
     def free(self) -> float | None:
-        """The amount that was not in use."""
+        """The unused amount."""
         return None if self.limit is None or self.used is None else max(0.0, self.limit - self.used)
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the quota is too small even while nothing else uses it: no wait helps."""
+        """The quota is too small even without any other use: no wait helps."""
         if self.limit == 0 or _PER_JOB.search(self.name):
             return True
         return self.limit is not None and self.requested is not None and self.requested > self.limit
 
     @property
     def advice(self) -> str:
-        """The amounts and what to do, as a sentence for people."""
+        """The amounts and the action for the user, as a sentence."""
         parts = (("limit", self.limit), ("in use", self.used), ("requested", self.requested))
         amounts = ", ".join(f"{label} {_format(value)}" for label, value in parts if value is not None)
         unit = f" {self.unit}" if self.unit and amounts else ""
@@ -94,7 +94,7 @@ class Shortage:
 
 
 def read_shortage(message: str, demand: "Demand") -> Shortage:
-    """Read the quota and the amounts out of an error message of CreateTrainingJob for a job with that demand."""
+    """Parse an error message of CreateTrainingJob for a job with that demand."""
     found = _NAME.search(message)
     name = "" if found is None else (found["quoted"] or found["bare"]).strip()
     after = 0 if found is None else found.end()
@@ -108,12 +108,12 @@ def read_shortage(message: str, demand: "Demand") -> Shortage:
 
 
 def is_not_offered(message: str) -> bool:
-    """Whether the message says that the region does not have what was requested, which waiting never changes."""
+    """Return True if the region does not offer the requested resource: no wait helps."""
     return _NOT_OFFERED.search(message) is not None and _ONLY_FOR_NOW.search(message) is None
 
 
 def identify(name: str) -> str | None:
-    """The key in `Demand.amounts` of the quota of that name; None for one that is not known."""
+    """Return the key in `Demand.amounts` of the named quota; None if unknown."""
     found = _OF_TYPE.fullmatch(name)
     if found is not None:
         use = (
@@ -125,25 +125,25 @@ def identify(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one job takes of the quotas."""
+    """Demand of one job, by quota."""
 
     kind: str
-    """What capacity is refused for where no quota is named: instance type, spot, warm pool."""
+    """Key of the capacity without a named quota: instance type, spot, warm pool."""
     instances: int
     amounts: tuple[tuple[str, float], ...]
     """(key of the quota, amount)."""
 
     def find(self, quota: str) -> float | None:
-        """The amount that the job takes of a quota; None where it takes nothing, or that is not known."""
+        """Return the amount of the quota required by the job; None if it requires none, or if that is unknown."""
         return dict(self.amounts).get(quota)
 
     def of(self, quota: str) -> float:
-        """The same, with its instances where that is not known."""
+        """Return the same, or the job's instance count if unknown."""
         return dict(self.amounts).get(quota, self.instances)
 
 
 def read_demand(spec: Mapping[str, Any]) -> Demand:
-    """The demand of a spec; what can't be read counts as one instance of an unknown type."""
+    """Return the demand of a spec; an unreadable spec counts as one instance of an unknown type."""
     config = mapping(spec.get("resourceConfig"))
     groups = config.get("instanceGroups")
     counts: Counter[str] = Counter()
@@ -172,7 +172,7 @@ def _count(value: object, default: int = 1) -> int:
 
 
 def _read(match: re.Match[str] | None) -> float | None:
-    """A number with a point, a comma, or separators of thousands."""
+    """Parse a number with a point, a comma, or thousands separators."""
     if match is None:
         return None
     digits = re.sub(r"[_'\u00a0\u202f]", "", match["number"].rstrip(".,"))

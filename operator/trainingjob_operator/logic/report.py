@@ -1,4 +1,4 @@
-"""What one pass of the reconciler learned of one object. Values only: status.py and events.py draw conclusions."""
+"""Result of one reconcile of one object. Values only: status.py and events.py draw conclusions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to tell the user: a CamelCase reason (conditions.py has them) and a sentence."""
+    """A reason in CamelCase (listed in conditions.py) and a sentence for the user."""
 
     reason: str
     message: str
@@ -21,7 +21,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """An error that is retried; `waiting` for quota or capacity, else whether the job is as wanted is unknown."""
+    """An error with retries; `waiting` for quota or capacity, otherwise the sync state of the job is unknown."""
 
     reason: str
     message: str
@@ -30,49 +30,49 @@ class Hindrance:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that one pass learned; None means that nothing new was learned and the last value stays."""
+    """Result of one reconcile; None keeps the last value."""
 
     generation: int
-    """metadata.generation that was decided on."""
+    """The reconciled metadata.generation."""
     account: str | None = None
     region: str | None = None
     partition: str | None = None
     arn: str | None = None
     job_name: str | None = None
-    """In the user's spelling; the ARN's is lower-cased."""
+    """In the user's spelling; the ARN has it in lower case."""
     instance_type: str | None = None
-    """What spec asks for; what SageMaker says comes first."""
+    """The requested type; the observed one has precedence."""
     is_found: bool = False
     """The last Describe of this process found the job."""
     observation: Observation | None = None
-    """What SageMaker said last."""
+    """The last observation."""
     overrules: bool = False
-    """Another field manager has written the status: what it tells of the job is replaced by the observation."""
+    """Another field manager wrote the status: the observation replaces its job state."""
     terminal: Finding | None = None
-    """Refused for good, name clash, nothing to adopt or to read, an unusable annotation before there is a job."""
+    """Permanent refusal, name clash, missing job to adopt or read, or an invalid annotation without a job."""
     vanished: Finding | None = None
-    """The job is not found any more."""
+    """SageMaker no longer has the job."""
     hindrance: Hindrance | None = None
     waiting: Finding | None = None
-    """Waiting for its turn: the place in the queue."""
+    """Waiting for its turn, with the position in the queue."""
     advisories: tuple[Finding, ...] = ()
     pending_edit: Finding | None = None
-    """A valid edit that waits for the phase in which the API takes it."""
+    """A valid edit pending until SageMaker accepts it."""
     is_past: bool = False
-    """The job was not created for this object, and this is the first report on it: its past is no news."""
+    """First report on a job not created for this object: its history makes no Events."""
     ownership: Mapping[str, Any] | None = None
-    """The record of the object's claim on the job, as the status field holds it."""
+    """The object's claim on the job, in the form of the status field."""
     adopted: bool = False
     observed: bool = False
-    """The object reads the job only."""
+    """The object is read-only."""
     handled_request: str | None = None
-    """The last request to look again at once that was served."""
+    """The last handled reconcile request."""
     applied_tag_keys: tuple[str, ...] | None = None
-    """Keys of the user tags on the job that the operator set."""
+    """Keys of user tags applied to the job by the operator."""
     applied_fields: tuple[str, ...] | None = None
-    """Updatable parts of spec that the operator has put on the job (updates.py)."""
+    """Updatable parts of spec applied to the job by the operator (updates.py)."""
     deleting: bool = False
     disowned: bool = False
-    """The recorded ARN is of somebody else's job (ACK records it on a name clash): it and what was observed go."""
+    """The recorded ARN is a foreign job's (ACK records it on a name clash): remove it with the observed fields."""
     unproved: bool = False
-    """Nobody knows yet whether the job of the recorded ARN is this object's."""
+    """The ownership of the job with the recorded ARN is not verified yet."""

@@ -1,7 +1,7 @@
-"""A TrainingJob object as the API server gave it, read without trusting any of it.
+"""Validated view of a TrainingJob object from the API server.
 
-Under ACK's looser CRD, or with a status written by somebody else, any value may be missing or odd: what can't be
-read counts as absent. Annotations that steer the operator are in annotations.py.
+Under ACK's looser CRD, or with a foreign status, any value may be missing or invalid: an unreadable value counts as
+absent. Not here: annotations with settings (annotations.py).
 """
 
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ class Resource:
 
     @property
     def writable_state(self) -> tuple[int, int]:
-        """Changes with what may keep the API server from taking a write of the metadata: spec and annotations."""
+        """Changes with spec and annotations, either a possible cause of a refused metadata write."""
         return self.generation, hash(frozenset(self.annotations.items()))
 
     @property
@@ -74,12 +74,12 @@ class Resource:
 
     @property
     def pending(self) -> Identity | None:
-        """The identity under which a Create may be on its way."""
+        """The identity of a Create possibly in flight."""
         return parse_pending(self.annotations.get(CREATE_PENDING))
 
     @property
     def arn(self) -> str | None:
-        """The recorded ARN; what is no training job's ARN counts as none."""
+        """The recorded ARN; None for any value except a training job's ARN."""
         arn = string(mapping(self.status.get("ackResourceMetadata")).get("arn"))
         return arn if parse_arn(arn) is not None else None
 
@@ -90,7 +90,7 @@ class Resource:
 
     @property
     def recorded(self) -> Identity | None:
-        """The job that the recorded ARN names, spelled as the user spells it where that is the same name."""
+        """The job of the recorded ARN, in the user's spelling if it is the same name."""
         parsed = parse_arn(self.arn)
         if parsed is None:
             return None
@@ -102,13 +102,13 @@ class Resource:
 
     @property
     def recorded_job_name(self) -> str | None:
-        """The name of the job as it was created, whatever spec says by now."""
+        """The job's name at creation, independent of the current spec."""
         prefix = string(mapping(self.status.get("logs")).get("streamPrefix"))
         return None if prefix is None else prefix.removesuffix("/")
 
     @property
     def instance_type(self) -> str | None:
-        """The instance type that spec asks for; of several, the first."""
+        """The requested instance type; the first of several."""
         resources = mapping(self.spec.get("resourceConfig"))
         lists = (resources.get(name) for name in ("instanceGroups", "instancePreferences"))
         firsts = (mapping(items[0]) for items in lists if isinstance(items, list) and items)
@@ -116,7 +116,7 @@ class Resource:
 
     @property
     def ran(self) -> Identity | None:
-        """The ended job of an earlier life of the object, by its annotation; of another trainingJobName it is none."""
+        """The ended job recorded in the annotation, unless spec.trainingJobName names another one."""
         parsed = parse_arn(self.annotations.get(JOB_ARN))
         written = string(self.spec.get("trainingJobName"))
         if parsed is None or written is None or written.lower() != parsed[1].job_name.lower():
@@ -129,7 +129,7 @@ class Resource:
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def condition(self, kind: str) -> Mapping[str, Any]:
-        """The condition of that type, an empty mapping when there is none."""
+        """Return the condition of that type, or an empty mapping."""
         conditions = self.status.get("conditions")
         for condition in conditions if isinstance(conditions, list) else ():
             if isinstance(condition, Mapping) and condition.get("type") == kind:
@@ -140,12 +140,12 @@ class Resource:
         return self.condition(kind).get("status") == "True"
 
     def recorded_names(self, field: str) -> tuple[str, ...]:
-        """A list of names in the status: appliedTagKeys, appliedFields."""
+        """Return a list of names in the status: appliedTagKeys, appliedFields."""
         names = self.status.get(field)
         return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
     def user_tags(self) -> tuple[tuple[str, str], ...]:
-        """(key, value) of spec.tags in their order, unreadable ones left out."""
+        """Return (key, value) of spec.tags in order, without unreadable ones."""
         tags = self.spec.get("tags")
         return tuple(
             (tag["key"], str(tag.get("value", "")))

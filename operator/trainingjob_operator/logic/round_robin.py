@@ -1,7 +1,7 @@
-"""A queue with turns by group: one member of each group in each round, in order of rank within a group.
+"""A queue with turns by group: one member of each group per round, in order of rank within a group.
 
-A group that comes late joins the next round, and a group of a thousand delays the others by one turn a round. Each
-operation takes O(log n) comparisons, except for those that suspend a group.
+A new group joins the next round; a group of a thousand members delays the others by one turn a round. Each operation
+takes O(log n) comparisons, except for those that suspend a group.
 """
 
 from bisect import bisect_left, insort
@@ -14,7 +14,7 @@ K = TypeVar("K")
 Rank = tuple[str, str]
 """(creation time, uid)"""
 _Slot = tuple[int, int, str]
-"""(round, arrival of the group, group): a group of n members has n slots, in rounds that follow one another."""
+"""(round, arrival of the group, group): a group of n members has n slots in consecutive rounds."""
 
 
 @dataclass(slots=True)
@@ -28,10 +28,10 @@ class _Group(Generic[K]):
 
 
 class RoundRobin(Generic[K]):
-    """The members that wait, each with its group and its rank."""
+    """The waiting members, each with its group and its rank."""
 
     def __init__(self, suspended: Collection[str] = ()) -> None:
-        """:param suspended: the groups that get no turns; `suspend` or `resume` follows each change of it"""
+        """:param suspended: groups without turns; `suspend` or `resume` follows each change of it"""
         self._suspended = suspended
         self._groups: dict[str, _Group[K]] = {}
         self._members: dict[K, tuple[str, Rank]] = {}
@@ -46,7 +46,7 @@ class RoundRobin(Generic[K]):
         return key in self._members
 
     def join(self, key: K, group: str, rank: Rank) -> None:
-        """Add a member that is not there yet."""
+        """Add a new member."""
         there = self._groups.get(group)
         if there is None:
             self._arrivals += 1
@@ -57,9 +57,9 @@ class RoundRobin(Generic[K]):
         self._members[key] = (group, rank)
 
     def leave(self, key: K, *, is_turn: bool = False) -> None:
-        """Remove a member: its group has one turn less, and later members of the group move up.
+        """Remove a member: its group has one slot less, and later members of the group move up.
 
-        :param is_turn: it has its turn: where it was next, that of its group in this round is over
+        :param is_turn: the member got its turn: if it was next, its group's turn of this round is used
         """
         if (member := self._members.pop(key, None)) is None:
             return
@@ -80,23 +80,23 @@ class RoundRobin(Generic[K]):
             del self._groups[name]
 
     def suspend(self, name: str) -> None:
-        """The group gets no turns any more."""
+        """Exclude the group from turns."""
         if name in self._groups:
             self._slots = [slot for slot in self._slots if slot[2] != name]
 
     def resume(self, name: str) -> None:
-        """The group gets its turns again, from the next round on."""
+        """Include the group again, from the next round on."""
         if (group := self._groups.get(name)) is not None:
             group.first_round = self._round + 1
             self._slots += [group.slot(name, index) for index in range(len(group.members))]
             self._slots.sort(key=_backwards)
 
     def first(self) -> K | None:
-        """The member whose turn is next."""
+        """Return the member with the next turn."""
         return self._groups[self._slots[-1][2]].members[0][1] if self._slots else None
 
     def index(self, key: K) -> int:
-        """The number of turns before that of a member."""
+        """Return the number of turns before that of a member."""
         name, rank = self._members[key]
         group = self._groups[name]
         place = bisect_left(group.members, rank, key=_rank)

@@ -1,7 +1,7 @@
-"""`.status` as it should be: the whole of it from one report, and the patch that gets it there.
+"""Desired `.status`, built completely from one report, and the patch to reach it.
 
-The only road to `.status`. Not here: conditions (conditions.py), the translation of SageMaker's answers
-(observation.py), and the writing.
+The only source of `.status`. Not here: conditions (conditions.py), the conversion of SageMaker's answers
+(observation.py), and the write.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ CONSOLE_DOMAINS: Mapping[str, str] = {
     "aws-cn": "console.amazonaws.cn",
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
-"""By partition; the isolated ones have no console that is publicly known."""
+"""By partition; the isolated partitions have no public console."""
 
 
 def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> dict[str, Any]:
-    """The whole wanted status; `previous` is the one in the object, by whomever and however written.
+    """Return the complete desired status; `previous` is the one in the object, from any writer and in any shape.
 
-    What the report says nothing about keeps its last value, except for ACK's account and region of a job that
-    never was: they would pin both.
+    Fields missing from the report keep their last value, except for ACK's account and region without a job: they would
+    pin both.
     """
     if report.disowned:
         previous = {name: previous[name] for name in ("conditions", "lastHandledReconcileAt") if name in previous}
@@ -40,9 +40,9 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
     vanished = report.vanished or recorded_vanishing(previous.get("conditions"))
     if answer := report.observation:
         if (report.is_found or answer.is_newer_than(known)) and answer.is_same_run_as(known):
-            vanished = report.vanished  # Describe has answered with it, or it has moved since: so it is there
+            vanished = report.vanished  # a Describe answer or a later state proves its existence
         known = known.updated_by(answer)
-    # What became of a job that is not proved to be this object's says nothing about the object.
+    # The fate of an unproven job is no statement about the object.
     proved = Observation() if report.unproved else known
     metadata = _metadata(previous, report)
     report = replace(report, arn=metadata.get("arn"), vanished=vanished)
@@ -65,7 +65,7 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
 
 
 def _metadata(previous: Mapping[str, Any], report: Report) -> dict[str, str]:
-    """ackResourceMetadata, which exists only beside an ARN; an ARN fixes where the job is."""
+    """Return ackResourceMetadata, which requires an ARN; the ARN fixes the job's location."""
     recorded = previous.get("ackResourceMetadata")
     if not isinstance(recorded, Mapping):
         recorded = {}
@@ -78,7 +78,7 @@ def _metadata(previous: Mapping[str, Any], report: Report) -> dict[str, str]:
         return {"arn": arn, "ownerAccountID": account, "partition": partition, "region": region}
     return {
         "arn": arn,
-        # required by the schema, ACK's and ours
+        # required by both CRDs, ACK's and this project's
         "ownerAccountID": report.account or _text(recorded.get("ownerAccountID")) or "",
         "partition": report.partition or _text(recorded.get("partition")) or "",
         "region": report.region or _text(recorded.get("region")) or "",
@@ -86,7 +86,7 @@ def _metadata(previous: Mapping[str, Any], report: Report) -> dict[str, str]:
 
 
 def _phase(conditions: Sequence[Mapping[str, str]], report: Report, observation: Observation) -> str:
-    """Where the object stands in one word; the CRD reads it, too (codegen/immutability.py)."""
+    """Return the phase of the object as one word; the CRD reads it, too (codegen/immutability.py)."""
     if observation.is_ended():
         return observation.status
     if report.deleting:
@@ -96,14 +96,14 @@ def _phase(conditions: Sequence[Mapping[str, str]], report: Report, observation:
 
 
 def _instance_type(previous: Mapping[str, Any], report: Report, metadata: Mapping[str, str]) -> str | None:
-    """What SageMaker says, else what is recorded of the job, else what spec asks for."""
+    """Return the observed type, otherwise the recorded one, otherwise the requested one."""
     observed = report.observation.instance_type if report.observation else None
     recorded = _text(previous.get("instanceType")) if metadata else None
     return observed or recorded or report.instance_type
 
 
 def _whereabouts(previous: Mapping[str, Any], report: Report, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Where people find the job and its logs; nothing before there is a job."""
+    """Return links to the job and its logs; empty without a job."""
     name = report.job_name or _recorded_name(previous)
     if not metadata or not name:
         return {}
@@ -124,14 +124,14 @@ def _whereabouts(previous: Mapping[str, Any], report: Report, metadata: Mapping[
 
 
 def _recorded_name(previous: Mapping[str, Any]) -> str | None:
-    """The job's name as the user spells it, which no other field keeps."""
+    """Return the job's name in the user's spelling; no other field has it."""
     logs = previous.get("logs")
     prefix = _text(logs.get("streamPrefix")) if isinstance(logs, Mapping) else None
     return prefix.removesuffix("/") if prefix else None
 
 
 def _names(previous: Mapping[str, Any], field: str, told: Collection[str] | None) -> list[str] | None:
-    """A list of names, as told or else as recorded; None when it would be empty."""
+    """Return the list from the report, otherwise the recorded one; None instead of an empty list."""
     if told is not None:
         return sorted(told) or None
     recorded = previous.get(field)
@@ -143,7 +143,7 @@ def _text(value: object) -> str | None:
 
 
 def difference(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The JSON merge patch (RFC 7386) from one to the other; None when nothing differs."""
+    """Return the JSON merge patch (RFC 7386) between the two; None without a difference."""
     patch: dict[str, Any] = {name: None for name in current if name not in wanted}
     for name, value in wanted.items():
         present = current.get(name)
@@ -156,9 +156,9 @@ def difference(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
 
 
 def pruned_paths(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> frozenset[str]:
-    """What the API server dropped of a status that was sent, because the CRD in the cluster lacks it.
+    """Return the paths that the API server pruned from a sent status, because the installed CRD lacks them.
 
-    `stored` is the status in the answer to that very write. Paths such as `logs` or `conditions[].reason`.
+    `stored` is the status in the answer to that write. Paths look like `logs` or `conditions[].reason`.
     """
     return frozenset() if sent == stored else frozenset(_missing(sent, stored, ""))
 
@@ -177,7 +177,7 @@ def _missing(sent: object, stored: object, path: str) -> Iterator[str]:
 
 
 def without(wanted: Mapping[str, Any], pruned: Collection[str]) -> dict[str, Any]:
-    """The wanted status without those paths: sent again, they would be dropped again, for ever."""
+    """Return the desired status without those paths: they would be sent and pruned endlessly."""
     return {
         name: _cut(value, {path.removeprefix(name) for path in pruned if path.startswith((f"{name}.", f"{name}["))})
         for name, value in wanted.items()
@@ -186,7 +186,7 @@ def without(wanted: Mapping[str, Any], pruned: Collection[str]) -> dict[str, Any
 
 
 def _cut(value: Any, below: Collection[str]) -> Any:
-    """`below`: paths that start after the value, with `.name` or `[]`."""
+    """`below`: paths relative to the value, with `.name` or `[]`."""
     if not below:
         return value
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The steps that decision.py can ask for, and reconciler.py and job_calls.py carry out."""
+"""Steps returned by decision.py and executed by reconciler.py and job_calls.py."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from trainingjob_operator.logic.updates import TagChange
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Nothing to do and nothing to say until something changes."""
+    """No action and no report until a change."""
 
     refused: Finding | None = None
-    """What the status tells an earlier life of the process was refused: it holds until spec or annotations change."""
+    """The recorded refusal by a previous process: valid until spec or annotations change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to say yet; ask again after so many seconds."""
+    """No report; decide again after this number of seconds."""
 
     seconds: float
 
@@ -35,7 +35,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class ReadTags:
-    """ListTags of the job that Describe has shown."""
+    """ListTags of the described job."""
 
     identity: Identity
     arn: str
@@ -43,31 +43,31 @@ class ReadTags:
 
 @dataclass(frozen=True, slots=True)
 class FindOwner:
-    """Read the object that the job's tags name."""
+    """Read the object named by the job's tags."""
 
     key: Key
 
 
 @dataclass(frozen=True, slots=True)
 class TakeTurn:
-    """Stand in the line of those who want to create."""
+    """Join the create queue."""
 
     identity: Identity
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Finalizer and create-pending, in one patch."""
+    """Add finalizer and create-pending in one patch."""
 
     identity: Identity
 
 
 @dataclass(frozen=True, slots=True)
 class Unmark:
-    """The attempt is over without a job: take the finalizer and create-pending away."""
+    """Remove finalizer and create-pending: the attempt ended without a job."""
 
     refusal: Finding | None = None
-    """What to remember as the reason."""
+    """The reason to remember."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """The job with that ARN is this object's from now on."""
+    """Record the job with that ARN as this object's."""
 
     arn: str
     finalizer: bool
     claim: Verdict | None = None
-    """The claim to record; None keeps the one that holds."""
+    """The claim to record; None keeps the current one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +108,12 @@ class SetTags:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Take the finalizer and create-pending away: there is nothing left to stop."""
+    """Remove finalizer and create-pending: nothing is left to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Report, and ask again after so many seconds (None: when something changes)."""
+    """Report, and decide again after this number of seconds (None: on a change)."""
 
     terminal: Finding | None = None
     vanished: Finding | None = None
@@ -123,15 +123,15 @@ class Say:
     advisories: tuple[Finding, ...] = ()
     again: float | None = None
     place: str | None = None
-    """The place in the line as told in words."""
+    """The reported queue position."""
     release: bool = False
-    """Afterwards take the finalizer away: what there was to stop has ended."""
+    """Remove the finalizer after the report: the job has ended."""
     passive: bool = False
-    """The last word for as long as another controller writes the object."""
+    """The last report while another controller writes the object."""
     unfinished: bool = False
-    """An edit is not dealt with yet: its generation must not count as observed."""
+    """An edit is unfinished: its generation is not observed yet."""
     disowned: bool = False
-    """Nothing of a job may be shown: the one of this name is not this object's."""
+    """Show no job: the one with this name is not this object's."""
 
 
 Step = (

@@ -1,12 +1,11 @@
-"""Which page of ListTrainingJobs to ask for next, and what a page tells: the sweep of one account and region.
+"""Sweep of one account and region: the next page of ListTrainingJobs, and the changes found in a page.
 
-Two passes take turns. The *recent* pass asks for what was modified since the newest time the service has shown; it is
-quick, and it is given up for a while where the service answers it badly (endless empty pages, pages that are filtered
-so late that they are those of a scan, or not at all). The *scan* walks all jobs since the oldest live one, newest
-first, and is the truth. Jobs for whose sake the scan would have to go far back are stragglers, looked at one by one
-instead.
+Two passes alternate. The *recent* pass lists jobs modified since the newest time shown by the service; it is fast, and
+it is suspended if the service answers it badly (endless empty pages, pages filtered so late that they equal those of a
+scan, or unfiltered ones). The *scan* walks all jobs since the oldest live one, newest first, and is the source of
+truth. Old jobs that would widen the scan are stragglers, described one by one instead.
 
-All times compared here are the service's own; `now` is monotonic seconds and only paces.
+All times compared here are the service's own; `now` is monotonic seconds and only sets the pace.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -17,39 +16,39 @@ from typing import Any
 from trainingjob_operator.logic.observation import Observation
 
 PAGE_SIZE = 100
-"""The most that the service gives at once."""
+"""The service's maximum."""
 
 OVERLAP = timedelta(seconds=5)
-"""Times of one service are not shown in strict order; asking a little further back misses nothing."""
+"""The service does not show times in strict order; this overlap closes the gap."""
 
 SCAN_SECONDS = 30.0
-"""From the begin of a scan to that of the next while the recent pass works; else they follow each other."""
+"""Interval between starts of scans while the recent pass works; otherwise scans run back to back."""
 
 EMPTY_PAGES = 2
-"""So many empty pages in a row, each with a promise of more, are the service's endless kind."""
+"""This number of consecutive empty pages, each with a next token, indicates an endless series."""
 
 SPARSE_PAGES = 5
-"""A recent pass of so many pages, most of them not full, is filtered after paging: it walks through all jobs."""
+"""A recent pass of this number of pages, most of them not full, is filtered after paging: it walks through all jobs."""
 
 DISTRUST_SECONDS = 600.0
-"""How long the recent pass is left alone after it was answered badly."""
+"""Suspension of the recent pass after a bad answer."""
 
 STRAGGLER_SECONDS, STRAGGLER_SECONDS_ALONE = 300.0, 60.0
-"""How often a straggler is looked at, with the recent pass working and without."""
+"""Interval between Describe calls for a straggler, with the recent pass working and without."""
 
 PAGES_PER_STRAGGLER = 3
-"""So many pages of each scan a straggler has to save: its changes are noticed later than the others'."""
+"""Minimum number of pages per scan that a straggler saves: its changes are noticed later than those of other jobs."""
 
 NEWBORN_PAGES = 3
-"""So many of the newest pages are read for jobs of which nothing is known yet, not even their age."""
+"""Number of newest pages read for jobs of unknown age."""
 
 ABSENT_SECONDS = 60.0
-"""So long a job may be missing from scans for no reason: it is young, or was made while one went on."""
+"""Time for which a job may be missing from scans: it is new, or was created during a scan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One page to ask for."""
+    """One page to request."""
 
     is_recent: bool
     filters: Mapping[str, Any]
@@ -61,31 +60,31 @@ class _Pass:
     token: str | None = None
     pages: int = 0
     empty: int = 0
-    """The last pages in a row that showed nothing."""
+    """Consecutive empty pages so far."""
     sparse: int = 0
-    """Pages that were not full although there are more."""
+    """Pages not full, with a next token."""
     is_unfiltered: bool = False
-    """Pages have shown jobs that were modified before the time that was asked for."""
+    """Pages contained jobs modified before the requested time."""
     seen_until: datetime | None = None
-    """The newest time that the service had shown when the first page came."""
+    """The newest time shown by the service before the first page."""
     is_open: bool = False
 
 
 @dataclass(slots=True)
 class Sweep:
-    """What is remembered between pages.
+    """State between pages.
 
-    `seconds` is the time from one recent pass to the next; `watermark` the newest modification known of any job, if one
-    is: what came after it is found by the first pages, long before the first scan has ended.
+    `seconds` is the interval between recent passes; `watermark` is the newest known modification of any job, if any:
+    later changes appear on the first pages, long before the end of the first scan.
     """
 
     seconds: float
     watermark: datetime | None = None
     newest: datetime | None = None
-    """The newest time that the service has shown in any way: its clock, as far as it is known."""
+    """The newest time shown by the service: the best known value of its clock."""
     stragglers: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
-    """Live jobs that whole scans have not shown for a while; never an outcome, but a reason to look."""
+    """Live jobs missing from complete scans for a while; never an end state, but a cause for a Describe."""
     _recent: _Pass = field(default_factory=_Pass)
     _scan: _Pass = field(default_factory=_Pass)
     _since: datetime | None = None
@@ -98,7 +97,7 @@ class Sweep:
     _found_on: list[tuple[int, frozenset[str]]] = field(default_factory=list)
 
     def next_request(self, live: Mapping[str, Observation], now: float) -> Request | None:
-        """The page to ask for now; None when none is due yet."""
+        """Return the page to request now; None if none is due yet."""
         if self._recent.is_open or (now >= self._next_recent and self.trusts_recent(now)):
             if not self._recent.is_open:
                 self._recent = _Pass(began=now, is_open=True)
@@ -108,19 +107,19 @@ class Sweep:
             if not self._scan.is_open:
                 self._open_scan(live, now)
             if not self._scan.is_open:
-                return None  # nothing but stragglers: a scan would walk through the whole account
+                return None  # stragglers only: a scan would walk through the whole account
             return Request(False, self._filters(self._scan, CreationTimeAfter=self._since))
         return None
 
     def set_pace(self, seconds: float, now: float) -> None:
-        """Let that time pass between recent passes from now on; a shorter one holds for the next already."""
+        """Set the interval between recent passes; a shorter one applies to the next pass already."""
         if seconds < self.seconds:
             self._next_recent = min(self._next_recent, now + seconds)
             self._next_scan = min(self._next_scan, now + seconds)
         self.seconds = seconds
 
     def pause(self, now: float) -> float:
-        """Seconds until a page is due."""
+        """Return the seconds until a page is due."""
         if self._recent.is_open or self._scan.is_open:
             return 0.0
         due = min(self._next_scan, self._next_recent) if self.trusts_recent(now) else self._next_scan
@@ -137,7 +136,7 @@ class Sweep:
         live: Mapping[str, Observation],
         now: float,
     ) -> dict[str, Observation]:
-        """Take in the answer; the live jobs (by name in lower case) of which it tells something new."""
+        """Process an answer; return the live jobs (by lower-case name) with a change in it."""
         changed: dict[str, Observation] = {}
         shown: set[str] = set()
         modified = []
@@ -168,19 +167,19 @@ class Sweep:
             self._seen |= shown & live.keys()
             self._found_on.append((state.pages, frozenset(shown & live.keys())))
             if self.watermark is None:
-                self.watermark = self.newest  # what changes from now on is the recent pass's, however long the scan
+                self.watermark = self.newest  # the recent pass covers changes from now on
             self._end_scan(state, live, now)
         return changed
 
     def abandon(self, now: float) -> None:
-        """The call failed: begin anew after the pause that the caller makes."""
+        """Restart after a failed call; the caller makes the pause."""
         self._recent.is_open = self._scan.is_open = False
         if self.newest is None:
-            self.watermark = None  # not the service's own word yet, and perhaps what it did not take
+            self.watermark = None  # not confirmed by the service yet, and a possible cause of its refusal
         self._next_recent = self._next_scan = now
 
     def is_straggling_due(self, now: float) -> bool:
-        """Whether it is time to look at the stragglers, and at what the scan has missed; asked once per round."""
+        """Return True if the stragglers and the jobs missing from the scan are due; called once per round."""
         if now < self._next_straggling:
             return False
         self._next_straggling = now + (STRAGGLER_SECONDS if self.trusts_recent(now) else STRAGGLER_SECONDS_ALONE)
@@ -199,15 +198,15 @@ class Sweep:
         self._scan = _Pass(began=now, is_open=bool(live.keys() - self.stragglers))
 
     def _end_recent(self, state: _Pass, now: float) -> None:
-        # Full pages are an honest answer, however many: then that much has changed.
+        # Full pages are correct, in any number: they contain real changes.
         is_filtered_late = state.is_open and SPARSE_PAGES <= state.pages < 2 * state.sparse
         if state.empty >= EMPTY_PAGES or is_filtered_late or state.is_unfiltered:
             self._distrusted_until = now + DISTRUST_SECONDS
             state.is_open = False
             self._next_scan = min(self._next_scan, now + self.seconds)
         if not state.is_open:
-            self.watermark = state.seen_until  # what changed on a page behind the pass is the next one's
-            if now > self._next_scan + SCAN_SECONDS:  # the scan has waited long enough: half of the time is its own
+            self.watermark = state.seen_until  # the next pass covers changes behind this one
+            if now > self._next_scan + SCAN_SECONDS:  # an overdue scan gets half of the time
                 self._next_recent = max(self._next_recent, now + (now - state.began))
 
     def _end_scan(self, state: _Pass, live: Mapping[str, Observation], now: float) -> None:
@@ -233,15 +232,15 @@ class Sweep:
 
 
 def _are_older(modified: Collection[datetime], asked: datetime | None) -> bool:
-    """Whether most of the times precede the one that was asked for: a list may be a little behind its own filter."""
+    """Return True if most of the times precede the requested one: a list may lag slightly behind its own filter."""
     older = sum(asked is not None and moment < asked - OVERLAP for moment in modified)
     return 2 * older > len(modified)
 
 
 def choose_stragglers(found_on: Collection[tuple[int, frozenset[str]]]) -> frozenset[str]:
-    """The jobs that are cheaper to look at one by one, given on which page of a scan (newest first) each was found.
+    """Return the jobs cheaper to describe one by one, from their pages in a scan (newest first).
 
-    Leaving out the oldest jobs saves the pages behind the next oldest one; leaving out all saves the scan.
+    Without the oldest jobs the scan ends at the page of the next oldest one; without any job there is no scan.
     """
     pages = sorted(found_on, key=lambda page: page[0], reverse=True)
     last = pages[0][0] if pages else 0

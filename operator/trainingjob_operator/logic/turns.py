@@ -1,16 +1,16 @@
-"""Who may call CreateTrainingJob next, in one account and region.
+"""Create queues of one account and region: the order of CreateTrainingJob calls.
 
-Objects that were not tried yet come first. The others (retries, and those that wait for a quota) share one turn in
-RETRY_SHARE while first attempts wait. Within each line the namespaces take turns (round_robin.py).
+First attempts have precedence. Retries and objects waiting for a quota share one turn in RETRY_SHARE while first
+attempts wait. Within each queue the turns rotate between namespaces (round_robin.py).
 
-Who was refused for a quota waits in the queue of that quota, and so does everybody else whose job takes of it. The
-one that waits longest is tried again at growing intervals. A job that fits into what was free may pass it; after
-PASSES such jobs the quota is reserved for the one that waits longest, for RESERVED_SECONDS and then twice as long each
-time, so that a large job is served in the end, and smaller ones pass in between.
+An object refused for a quota waits in the queue of that quota, as does every other object whose job requires the quota.
+The longest-waiting object is retried with increasing intervals. A job that fits the free amount may pass it; after
+PASSES such jobs the quota is reserved for the longest-waiting object, for RESERVED_SECONDS and then twice as long each
+time: a large job is served eventually, and smaller jobs pass in between.
 
-A turn costs nothing until it is claimed: an object writes its mark first. One that has not claimed its turn within
-CLAIM_SECONDS holds up nobody, and a namespace has at most UNCLAIMED_TURNS of them: where writes take long, they do not
-take all workers. Time is an argument (monotonic seconds).
+A turn consumes no token until it is claimed: the object first records its intent to create in its metadata. A turn not
+claimed within CLAIM_SECONDS blocks no other object, and a namespace has at most UNCLAIMED_TURNS of them: slow writes of
+one namespace do not occupy all workers. Time is an argument (monotonic seconds).
 """
 
 import heapq
@@ -27,48 +27,48 @@ from trainingjob_operator.logic.round_robin import Rank, RoundRobin
 K = TypeVar("K", bound=Hashable)
 
 PROBE_SECONDS = 60.0
-"""The longest time between two attempts of the one that waits longest for a quota."""
+"""Maximum interval between two attempts of the longest-waiting object of a quota."""
 
 FIRST_PROBE_SECONDS = 5.0
-"""The first one comes sooner: capacity is often back when the next job has ended."""
+"""First interval: capacity often returns with the end of the next job."""
 
 RETRY_SHARE = 5
-"""One turn in so many goes to those that were tried before, while first attempts wait."""
+"""While first attempts wait, one turn in this number goes to retries."""
 
 PASSES = 10
-"""So many smaller jobs may pass the one that waits longest for a quota."""
+"""Number of smaller jobs that may pass the longest-waiting object of a quota."""
 
 RESERVED_SECONDS = 900.0
-"""So long the quota is then reserved for it; twice as long each time."""
+"""Duration of the reservation after PASSES; doubled each time."""
 
 CLAIM_SECONDS = 1.0
-"""An object that has not claimed its turn by then is still writing its mark, and the next one is not kept waiting."""
+"""Time to claim a turn; after it the next object no longer waits for the write."""
 
 UNCLAIMED_TURNS = 3
-"""So many objects of a namespace may write their marks at the same time."""
+"""Maximum number of unclaimed turns of a namespace."""
 
 ROUNDING = 1e-6
-"""Seconds by which a timer may be early."""
+"""Tolerance for early timers in seconds."""
 
 _FIRST, _RETRIES = " first attempts", " retries"
-"""The lines beside the queues, whose names are those of quotas and begin with no blank."""
+"""Names of the queues without a quota; the leading blank keeps them apart from quota names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an object stands: `ahead` others come before it; `capacity` names the quota that is used up."""
+    """Position in a queue: `ahead` objects are served earlier; `capacity` names the exhausted quota."""
 
     ahead: int
     capacity: str | None
     is_passing: bool = False
-    """Smaller jobs may pass those that wait for the quota."""
+    """Smaller jobs may pass the objects in the queue."""
     is_reserved: bool = False
-    """The quota is reserved for the one that waits longest."""
+    """The quota is reserved for the longest-waiting object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What was refused for lack of a quota: its name in `Demand.amounts` (None: the job's kind), and what was free."""
+    """A refusal for a quota: its key in `Demand.amounts` (None: the job's kind), and the free amount."""
 
     quota: str | None
     title: str
@@ -77,7 +77,7 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class Granted(Generic[K]):
-    """The keys whose turn it is now; and the key to ask again with, in so many seconds (None: on a change)."""
+    """Keys with a new turn, and the key to call again with after a time in seconds (None: call on a change)."""
 
     keys: list[K]
     next: tuple[K, float] | None
@@ -90,36 +90,36 @@ class _Member:
     demand: Demand
     retries: bool
     queue: str | None = None
-    """The quota whose queue it waits in; None in the line of first attempts, or of retries."""
+    """The quota of its queue; None in the queue of first attempts or retries."""
     left: set[str] = field(default_factory=set)
-    """The queues that it has left for another one."""
+    """The quota queues left for another one."""
 
 
 @dataclass(slots=True)
 class _Turn:
-    """A turn that was given and is not over."""
+    """A turn in progress."""
 
     member: _Member
     is_oldest: bool = False
-    """It is the one that waits longest for its quota, not one that passes it."""
+    """Granted as the longest-waiting object of its quota, not as a passing one."""
     is_claimed: bool = False
     is_kept: bool = False
-    """A call was not sent: it counts among its namespace's turns that are not claimed until it is over."""
+    """Its call was not sent: it counts as an unclaimed turn of its namespace until it ends."""
 
 
 class _Queue(Generic[K]):
-    """Those that wait for one quota."""
+    """The queue for one quota."""
 
     def __init__(self, title: str, suspended: set[str]) -> None:
         self.title = title
         self.suspended = suspended
         self.waiting: RoundRobin[K] = RoundRobin(suspended)
         self.sizes: dict[float, RoundRobin[K]] = {}
-        self.amounts: list[float] = []  # sorted, those of `sizes`
+        self.amounts: list[float] = []  # sorted keys of `sizes`
         self.held_until = -math.inf
         self.pause = 0.0
         self.probing: K | None = None
-        self.oldest: K | None = None  # keeps its place, although each attempt is a turn of its namespace
+        self.oldest: K | None = None  # keeps its position, although each attempt is a turn of its namespace
         self.free = 0.0
         self.refused = 0.0
         self.passes = 0
@@ -144,7 +144,7 @@ class _Queue(Generic[K]):
         return self.probing is None and not self.waiting
 
     def next(self, now: float) -> K | None:
-        """The one that waits longest when its time has come, else one that may pass it."""
+        """Return the longest-waiting object if its retry is due, otherwise an object that may pass it."""
         if self.held_until > now + ROUNDING:
             return self.passer(now)
         if self.oldest is None or self.oldest not in self.waiting:
@@ -158,7 +158,7 @@ class _Queue(Generic[K]):
         return Place(index + (self.probing is not None), self.title)
 
     def passer(self, now: float) -> K | None:
-        """The smallest that fits into what is free, so far as that is known; None where nothing may pass now."""
+        """Return the smallest object that fits the free amount, if known; None while none may pass."""
         if not self.amounts or self.is_reserved(now):
             return None
         smallest = self.amounts[0]
@@ -168,29 +168,29 @@ class _Queue(Generic[K]):
         return now < self.reserved_until
 
     def due(self, now: float) -> float:
-        """When the next one may go; infinity while nobody may."""
+        """Return the time of the next attempt; infinity while there is none."""
         if self.probing is not None or self.waiting.first() is None:
             return math.inf
         return now if self.passer(now) is not None else self.held_until
 
     def refuse(self, amount: float, free: float | None, now: float, *, is_oldest: bool) -> None:
-        """There was too little for that amount; the service has said what was free, or not (None)."""
+        """Record a refusal for that amount; `free` is the free amount in SageMaker's message, if any."""
         self.free, self.refused = (math.inf if free is None else free), amount
         if is_oldest:
             self.pause = min(PROBE_SECONDS, max(FIRST_PROBE_SECONDS, self.pause * 2))
             self.held_until = now + self.pause
 
     def lapse(self, now: float) -> None:
-        """The one that is tried has not called the service yet: another one may, but not at once.
+        """Continue with another object after an unclaimed turn, with a delay.
 
-        Where writes take long, each object would else be tried within seconds of the one before, and the order of those
-        that wait would depend on the pace of their writes.
+        With slow writes every object would otherwise be tried within seconds of its predecessor, and the order of the
+        queue would depend on the speed of the writes.
         """
         self.held_until = now + FIRST_PROBE_SECONDS
 
     def serve(self, now: float, *, is_oldest: bool) -> None:
-        """A job of this queue was created."""
-        if is_oldest:  # there is more than was known: the next one tries at once, alone
+        """Record the creation of a job of this queue."""
+        if is_oldest:  # more is free than was known: the next object tries at once, alone
             self.pause, self.held_until, self.free = 0.0, -math.inf, 0.0
             self.passes, self.reserved_for, self.reserved_until = 0, 0.0, -math.inf
             return
@@ -202,30 +202,30 @@ class _Queue(Generic[K]):
 
 
 class Turns(Generic[K]):
-    """The lines of one account and region."""
+    """The create queues of one account and region."""
 
     def __init__(self) -> None:
-        self._members: dict[K, _Member] = {}  # who waits
+        self._members: dict[K, _Member] = {}  # waiting objects
         self._suspended: set[str] = set()  # namespaces
         self._first: RoundRobin[K] = RoundRobin(self._suspended)
         self._retries: RoundRobin[K] = RoundRobin(self._suspended)
         self._queues: dict[str, _Queue[K]] = {}
         self._turns: dict[K, _Turn] = {}
-        self._unclaimed: dict[K, float] = {}  # since when, the oldest first, and only those that have not lapsed
-        self._writing: Counter[str] = Counter()  # by namespace, turns that are not claimed
+        self._unclaimed: dict[K, float] = {}  # time of the grant, oldest first; without lapsed turns
+        self._writing: Counter[str] = Counter()  # unclaimed turns by namespace
         self._agenda: list[tuple[float, int, str]] = []  # a heap of (due, entry, queue)
-        self._entries: dict[str, tuple[float, int]] = {}  # the entry that counts for each queue
+        self._entries: dict[str, tuple[float, int]] = {}  # the valid entry of each queue
         self._entry = 0
-        self._firsts = 0  # first attempts since the last other one
+        self._firsts = 0  # first attempts since the last retry
         self._now = -math.inf
         self.created_jobs = 0
-        """How many were created so far."""
+        """Number of jobs created so far."""
 
     def __len__(self) -> int:
         return len(self._members)
 
     def join(self, key: K, *, namespace: str, rank: Rank, demand: Demand, retries: bool = False) -> None:
-        """Stand in line. One that stands there keeps its place, unless its job asks for something else now."""
+        """Join the queue. A waiting object keeps its position unless its job's demand has changed."""
         if key in self._turns:
             return
         known = self._members.get(key)
@@ -238,7 +238,7 @@ class Turns(Generic[K]):
         self._sort(key)
 
     def leave(self, key: K) -> None:
-        """Give up the place or the turn."""
+        """Give up the position or the turn."""
         self._drop(key)
         self._end_turn(key)
 
@@ -249,9 +249,9 @@ class Turns(Generic[K]):
         return key in self._members
 
     def grant(self, now: float, wait_for: Callable[[int], float]) -> Granted[K]:
-        """Give turns for as many calls as the budget allows now.
+        """Grant as many turns as the budget permits now.
 
-        :param wait_for: the seconds until the budget allows so many calls
+        :param wait_for: returns the seconds until the budget permits this number of calls
         """
         self._now = now
         self._lapse()
@@ -265,7 +265,7 @@ class Turns(Generic[K]):
         return Granted(granted, self._next_due())
 
     def claimed(self, key: K) -> None:
-        """The object has its mark and calls the service."""
+        """Record that the object has its intent recorded and calls the service."""
         self._unclaimed.pop(key, None)
         turn = self._turns.get(key)
         if turn is not None and not turn.is_claimed:
@@ -274,7 +274,7 @@ class Turns(Generic[K]):
                 self._count_writing(turn.member.namespace, -1)
 
     def unclaimed(self, key: K, now: float) -> None:
-        """Its call was not sent: the turn is as it was before it was claimed, and lapses like any other."""
+        """Revert claimed() for a call that was not sent; the turn lapses like any other."""
         self._now = now
         turn = self._turns.get(key)
         if turn is not None and turn.is_claimed:
@@ -285,7 +285,7 @@ class Turns(Generic[K]):
                 self._count_writing(turn.member.namespace, 1)
 
     def created(self, key: K, now: float) -> None:
-        """The create was taken: the turn is used."""
+        """End the turn of a created job."""
         self._now = now
         self.created_jobs += 1
         turn = self._turns.get(key)
@@ -298,7 +298,7 @@ class Turns(Generic[K]):
         self._end_turn(key)
 
     def refused_for_capacity(self, key: K, shortage: Lack, now: float) -> None:
-        """There is too little of the quota for this job: it waits for it."""
+        """Move the object to the queue of the exhausted quota."""
         self._now = now
         turn = self._turns.get(key)
         if turn is None:
@@ -309,7 +309,7 @@ class Turns(Generic[K]):
         is_oldest = turn.is_oldest and member.queue == name
         if is_oldest and queue is not None and not self._is_behind(member, queue.oldest):
             queue.oldest = key
-        if queue is None:  # of those that are refused at the same time the order decides, not the first answer
+        if queue is None:  # for simultaneous refusals the order of the queue decides, not the order of the answers
             queue = self._queues[name] = _Queue(shortage.title, self._suspended)
             is_oldest = True
         queue.refuse(member.demand.of(name), shortage.free, now, is_oldest=is_oldest)
@@ -322,12 +322,12 @@ class Turns(Generic[K]):
         self._end_probe(key, before)
 
     def _is_behind(self, member: _Member, key: K | None) -> bool:
-        """Whether an older object of the same namespace waits already: two were tried, as one was slow."""
+        """Return True if an older object of the same namespace is waiting: a slow write caused two attempts."""
         other = None if key is None else self._members.get(key)
         return other is not None and other.namespace == member.namespace and other.rank < member.rank
 
     def place(self, key: K) -> Place | None:
-        """Where it stands; None when it does not wait."""
+        """Return the position of a waiting object, None for others."""
         member = self._members.get(key)
         if member is None:
             return None
@@ -346,7 +346,7 @@ class Turns(Generic[K]):
     # -- whose turn is next -------------------------------------------------------------------------------------------
 
     def _choose(self) -> tuple[str, K] | None:
-        """The line and the key whose turn is next."""
+        """Return the queue and the key of the next turn."""
         for line in (self._first, self._retries):
             while (key := line.first()) is not None and self._sort(key):
                 pass
@@ -358,11 +358,11 @@ class Turns(Generic[K]):
         return other if other is not None or key is None else (_FIRST, key)
 
     def _choose_other(self) -> tuple[str, K] | None:
-        """Of the retries and of all quotas the one that has been due for longest."""
+        """Return the retry or quota queue that has been due for longest."""
         while (entry := self._first_entry()) is not None and entry[0] <= self._now + ROUNDING:
             name = entry[1]
             key = self._retries.first() if name == _RETRIES else self._queues[name].next(self._now)
-            if key is None:  # a job of another line has taken what was free of this quota
+            if key is None:  # a job of another queue has taken the free amount of this quota
                 self._entries.pop(name)
                 self._schedule(name)
                 continue
@@ -381,7 +381,7 @@ class Turns(Generic[K]):
         is_oldest = queue is not None and queue.held_until <= self._now + ROUNDING
         self._firsts = min(self._firsts + 1, RETRY_SHARE - 1) if line == _FIRST else 0
         if line == _RETRIES:
-            self._entries.pop(_RETRIES, None)  # behind all else that is due
+            self._entries.pop(_RETRIES, None)  # behind all other due queues
         if queue is not None:
             queue.probing = key
         self._drop(key, is_turn=True)
@@ -392,7 +392,7 @@ class Turns(Generic[K]):
     # -- lines and queues ---------------------------------------------------------------------------------------------
 
     def _sort(self, key: K) -> bool:
-        """Let it wait for a quota that its job takes of and that is used up; whether there is one."""
+        """Move the object to the queue of an exhausted quota required by its job; return True if there is one."""
         member = self._members[key]
         if member.queue is not None:
             return False
@@ -404,7 +404,7 @@ class Turns(Generic[K]):
         return True
 
     def _queues_of(self, member: _Member) -> list[str]:
-        """The queues of the quotas that its job takes of."""
+        """Return the queues of the quotas required by the job."""
         return [name for name, _ in member.demand.amounts if name in self._queues]
 
     def _enter(self, key: K, member: _Member, name: str) -> None:
@@ -414,7 +414,7 @@ class Turns(Generic[K]):
         self._schedule(name)
 
     def _drop(self, key: K, *, is_turn: bool = False) -> None:
-        """It waits no more; it has its turn now, or has none."""
+        """Remove the object from its queue, with a turn or without."""
         member = self._members.pop(key, None)
         if member is None:
             return
@@ -443,7 +443,7 @@ class Turns(Generic[K]):
             self._tidy(name)
 
     def _tidy(self, name: str) -> None:
-        """A quota that nobody waits for is forgotten."""
+        """Delete the queue of a quota without waiting objects."""
         if self._queues[name].is_over():
             del self._queues[name]
             self._entries.pop(name, None)
@@ -451,7 +451,7 @@ class Turns(Generic[K]):
             self._schedule(name)
 
     def _count_writing(self, namespace: str, more: int) -> None:
-        """Let a namespace have no more turns while it has too many that are not claimed."""
+        """Suspend a namespace while it has too many unclaimed turns."""
         self._writing[namespace] += more
         is_full = self._writing[namespace] >= UNCLAIMED_TURNS
         if not self._writing[namespace]:
@@ -470,7 +470,7 @@ class Turns(Generic[K]):
     # -- time ---------------------------------------------------------------------------------------------------------
 
     def _lapse(self) -> None:
-        """An object that is slow to write its mark holds up nobody: neither those behind it nor those of its quota."""
+        """Let unclaimed turns lapse: a slow write blocks neither later objects nor those of the same quota."""
         for key, since in list(self._unclaimed.items()):
             if since + CLAIM_SECONDS > self._now + ROUNDING:
                 return
@@ -484,7 +484,7 @@ class Turns(Generic[K]):
         return next((since + CLAIM_SECONDS - self._now for since in self._unclaimed.values()), math.inf)
 
     def _schedule(self, name: str) -> None:
-        """Note when the queue is due next."""
+        """Schedule the next due time of the queue."""
         if name == _RETRIES:
             due = math.inf if self._retries.first() is None else self._now
         else:
@@ -506,7 +506,7 @@ class Turns(Generic[K]):
         return None
 
     def _next_due(self) -> tuple[K, float] | None:
-        """Who asks again when nobody can go now."""
+        """Return the key for the next call, and its delay, while no turn can be granted."""
         entry = self._first_entry()
         found: list[tuple[float, K]] = []
         if entry is not None and (key := self._queues[entry[1]].waiting.first()) is not None:

@@ -1,7 +1,8 @@
-"""What of an edited spec the service can be asked to change, now or in a later phase, and what it never can.
+"""Plan for an edited spec: the changes to send now, the changes for a later phase, and the impossible ones.
 
-UpdateTrainingJob takes the profiler, added profiler rules, remote debugging and the keep-alive of the warm pool, each
-in some phases only; AddTags and DeleteTags take tags at any time. When to ask is decision.py's.
+UpdateTrainingJob accepts the profiler, additional profiler rules, remote debugging and the keep-alive period of the
+warm pool, each in some phases only; AddTags and DeleteTags accept tags at any time. Not here: the time of the call
+(decision.py).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +18,7 @@ KEEP_ALIVE = "resourceConfig.keepAlivePeriodInSeconds"
 PROFILER, RULES, REMOTE_DEBUG = "profilerConfig", "profilerRuleConfigurations", "remoteDebugConfig"
 
 TOO_EARLY = frozenset({"Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack"})
-"""Secondary statuses in which the service takes no update yet."""
+"""Secondary statuses in which SageMaker accepts no update yet."""
 
 REMOTE_DEBUG_PHASES = frozenset({"Downloading", "Training"})
 
@@ -26,28 +27,28 @@ _NAMES = {PROFILER: "ProfilerConfig", RULES: "ProfilerRuleConfigurations", REMOT
 
 @dataclass(frozen=True, slots=True)
 class UpdatePlan:
-    """What to do about the differences between an object and its job."""
+    """Actions for the differences between an object and its job."""
 
     members: Mapping[str, Any] = field(default_factory=dict)
-    """Of UpdateTrainingJob, without the job's name; empty when there is nothing to send now."""
+    """Members of UpdateTrainingJob, without the job's name; empty if there is nothing to send now."""
     waiting: Mapping[str, str] = field(default_factory=dict)
-    """Fields below spec that the service takes later, with what they wait for."""
+    """Fields below spec that SageMaker accepts later, with the required phase."""
     impossible: Mapping[str, str] = field(default_factory=dict)
-    """Fields below spec that it never takes, with the reason."""
+    """Fields below spec that SageMaker never accepts, with the reason."""
     pool_seconds: int | None = None
-    """The job's own keep-alive while an edit of it waits: the warm pool lives by it, not by the spec."""
+    """The job's own keep-alive period while an edit of it is pending; it determines the life of the warm pool."""
 
 
 @dataclass(frozen=True, slots=True)
 class TagChange:
-    """What to do about the tags of a job."""
+    """Tags to add to and remove from a job."""
 
     add: Mapping[str, str]
     remove: tuple[str, ...]
 
 
 def applied_fields(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """The updatable parts that a spec sets: remembered, because a part that is gone says nothing by itself."""
+    """Return the updatable parts of a spec, to be recorded: a removed part leaves no trace in the spec."""
     return tuple(part for part in (PROFILER, RULES) if spec.get(part))
 
 
@@ -57,12 +58,12 @@ def plan_update(
     differences: Sequence[str],
     applied: Collection[str],
 ) -> UpdatePlan:
-    """What becomes of an edit.
+    """Return the plan for an edit.
 
     :param request: the spec as CreateTrainingJob's members
     :param answer: DescribeTrainingJob's
-    :param differences: fields below spec that the user set and that differ in the answer
-    :param applied: updatable parts that this operator has put on the job
+    :param differences: fields below spec, set by the user, with another value in the answer
+    :param applied: updatable parts applied to the job by this operator
     """
     phase = Observation.from_describe(answer)
     members: dict[str, Any] = {}
@@ -85,9 +86,9 @@ def plan_update(
 
 
 def _explain_refusal(part: str, phase: Observation, *, is_possible: bool) -> str:
-    """The reason why the service does not take the edit of a part.
+    """Return the reason why SageMaker cannot apply the edit of a part.
 
-    :param is_possible: it takes such an edit in another phase of the job
+    :param is_possible: SageMaker accepts such an edit in another phase of the job
     """
     if part == KEEP_ALIVE:
         if not is_possible:
@@ -103,7 +104,7 @@ def _explain_refusal(part: str, phase: Observation, *, is_possible: bool) -> str
 
 
 def _keep_alive(answer: Mapping[str, Any]) -> int | None:
-    """The job's own KeepAlivePeriodInSeconds."""
+    """Return the job's own KeepAlivePeriodInSeconds."""
     seconds = mapping(answer.get("ResourceConfig")).get("KeepAlivePeriodInSeconds")
     return seconds if isinstance(seconds, int) else None
 
@@ -111,7 +112,7 @@ def _keep_alive(answer: Mapping[str, Any]) -> int | None:
 def plan_tags(
     wanted: Sequence[tuple[str, str]], present: Mapping[str, str], applied: Collection[str]
 ) -> TagChange | None:
-    """How the job's tags become the wanted ones; only keys that this operator put there are ever removed."""
+    """Plan the change to the desired tags; only keys applied by this operator are removed."""
     own = {key: value for key, value in wanted if not key.startswith(TAG_PREFIX)}
     add = {key: value for key, value in own.items() if present.get(key) != value}
     remove = tuple(sorted(key for key in applied if key not in own and key in present and _is_user_key(key)))
@@ -123,7 +124,7 @@ def _is_user_key(key: str) -> bool:
 
 
 def _part(path: str) -> str | None:
-    """The updatable part that a path belongs to."""
+    """Return the updatable part of a path."""
     return next((part for part in UPDATABLE if path == part or path.startswith((f"{part}.", f"{part}["))), None)
 
 
@@ -132,9 +133,9 @@ def _is_profiled(answer: Mapping[str, Any]) -> bool:
 
 
 def _change(part: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The members to send for one part; None when the service can't bring it about."""
+    """Return the members to send for one part; None if SageMaker cannot apply the change."""
     if part == KEEP_ALIVE:
-        if _keep_alive(answer) is None:  # a warm pool exists from the job's creation or never
+        if _keep_alive(answer) is None:  # a warm pool cannot be added after creation
             return None
         return {"ResourceConfig": {"KeepAlivePeriodInSeconds": request["ResourceConfig"]["KeepAlivePeriodInSeconds"]}}
     name = _NAMES[part]
@@ -152,12 +153,12 @@ def _change(part: str, request: Mapping[str, Any], answer: Mapping[str, Any]) ->
 
 
 def _holds(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Whether a rule is still the one that runs, in everything that the user set."""
+    """Return True if the running rule matches all members set by the user."""
     return all(known.get(member, value) == value for member, value in wanted.items())
 
 
 def _waits_for(part: str, phase: Observation) -> str | None:
-    """What the part waits for; empty for nothing, None when its time is over."""
+    """Return the phase required by the part; empty if none is, None if that phase has passed."""
     if not phase.is_ended() and phase.status != "Stopping" and phase.secondary_status in TOO_EARLY:
         return "the job to have started"
     if part == KEEP_ALIVE:

@@ -1,8 +1,8 @@
-"""Errors of a spec that are known before any call to AWS, in the spelling of the spec.
+"""Errors of a spec detectable before any call to AWS, in the spelling of the spec.
 
-The CRD refuses the same at apply. These checks are for objects under ACK's looser CRD and for objects that are older
-than a rule of ours. Not here: the constraints themselves (constraints.py, derived from the API model), the types of
-fields (fields.py), and what only the service can know.
+The CRD enforces the same rules at admission. These checks cover objects under ACK's looser CRD and objects older than a
+rule. Not here: the constraints (constraints.py, derived from the API model), field types (fields.py), and rules known
+to the service only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainingjob_operator.logic.members import Shape
 
 MAX_PROBLEMS = 5
-"""Errors that one message lists; the rest is counted."""
+"""Maximum number of errors in one message; further ones are counted."""
 
 SPOT_WITHOUT_WAIT = "enableManagedSpotTraining requires stoppingCondition.maxWaitTimeInSeconds"
 WAIT_WITHOUT_SPOT = "stoppingCondition.maxWaitTimeInSeconds requires enableManagedSpotTraining: true"
@@ -44,11 +44,11 @@ _CHECKS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
     "maxItems": (lambda value, high: len(value) <= high, "must have at most {} items"),
     "maxProperties": (lambda value, high: len(value) <= high, "must have at most {} entries"),
 }
-"""By keyword: the test of a value against the bound, and the sentence for a value that fails it."""
+"""By keyword: the check of a value against the bound, and the message for a violation."""
 
 
 def find_problem(spec: Mapping[str, Any]) -> str | None:
-    """The sentence for a spec that no valid request can be made of; it names fields, and never quotes a value."""
+    """Return the error message for a spec that makes no valid request; it names fields and never quotes a value."""
     try:
         fields.to_request(spec)
     except fields.InvalidSpec as error:
@@ -61,7 +61,7 @@ def find_problem(spec: Mapping[str, Any]) -> str | None:
 
 
 def _find_violations(path: str, kind: str, shape: Shape, value: Any) -> Iterator[str]:
-    """Violations at and below one field. `path` has indices, `kind` is the path without spec and indices."""
+    """Yield the violations at and below a field. `path` has indices; `kind` is the path without spec and indices."""
     constraint = CONSTRAINTS.get(kind, {})
     yield from _check(path, constraint, value)
     if isinstance(shape, dict):
@@ -83,7 +83,7 @@ def _check(path: str, constraint: Mapping[str, Any], value: Any) -> Iterator[str
         if keyword in _CHECKS and not _CHECKS[keyword][0](value, bound):
             words = ", ".join(bound) if isinstance(bound, tuple) else bound
             yield f"{path} {_CHECKS[keyword][1].format(words)}"
-            return  # a value that is too short matches no pattern either
+            return  # a value below the minimum length also violates the pattern
 
 
 def _find_repeats(path: str, key: str | None, items: list[Any]) -> Iterator[str]:
@@ -94,7 +94,7 @@ def _find_repeats(path: str, key: str | None, items: list[Any]) -> Iterator[str]
 
 
 def _find_conflicts(spec: Mapping[str, Any]) -> Iterator[str]:
-    """What codegen/consistency.py says in CEL."""
+    """Check the rules of codegen/consistency.py (CEL)."""
     stopping, algorithm = mapping(spec.get("stoppingCondition")), mapping(spec.get("algorithmSpecification"))
     resources = mapping(spec.get("resourceConfig"))
     spot, wait = spec.get("enableManagedSpotTraining", False), stopping.get("maxWaitTimeInSeconds")

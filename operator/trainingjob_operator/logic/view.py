@@ -1,4 +1,4 @@
-"""Everything that one decision rests on: the object, what is asked of it, and what is known of its job."""
+"""Input of one decision: the object, its policy, and the known state of its job."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from trainingjob_operator.logic.turns import Place
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything that one decision rests on."""
+    """Input of one decision."""
 
     resource: Resource
     policy: Policy
@@ -37,54 +37,54 @@ class View:
     now: float
     """Monotonic seconds."""
     wall: datetime
-    """Only for what the service's own times are compared with."""
+    """For comparison with the service's times only."""
     partition: str
     own_turn: bool = False
-    """The object has been given its turn to create."""
+    """The object has its turn to create."""
     place: Place | None = None
-    """Where it stands in the line; None while it does not."""
+    """Position in the create queue; None outside it."""
     rival: str | None = None
-    """Another object, `namespace/name`, that claims the job of this name as its owner."""
+    """Another object, `namespace/name`, with an ownership claim on the job of this name."""
     request_problem: Finding | None = None
-    """Why the spec can't be turned into a request."""
+    """The reason why the spec makes no valid request."""
     is_region_known: bool = True
-    """AWS's published data has SageMaker in the job's region."""
+    """AWS's published data list SageMaker in the job's region."""
     overrides_passive: bool = False
-    """The operator was told to act even where another controller does."""
+    """The user requested actions in spite of another controller."""
     no_access: Hindrance | None = None
-    """Why no call can be made in the job's account."""
+    """The reason why no call is possible in the job's account."""
     namespace_unread: Hindrance | None = None
-    """Why the namespace's annotations are unknown; `policy` is then what the object and the flags ask for alone."""
+    """The reason why the namespace's annotations are unknown; `policy` then contains object and flags only."""
 
     @property
     def is_passive(self) -> bool:
-        """Another controller writes the object too."""
+        """Another controller writes the object, too."""
         until = self.memory.passive_until
         return until is not None and self.now < until and not self.overrides_passive
 
     @property
     def is_edited(self) -> bool:
-        """The spec is not the one that was decided on last."""
+        """The spec has changed since the last decision."""
         return self.decided_generation is not None and self.decided_generation != self.resource.generation
 
     @property
     def is_inherited(self) -> bool:
-        """The job runs for the object, and nobody has told whether the spec was edited since: ACK never does."""
+        """The job runs for the object, and edits since are unknown: ACK records no generation."""
         return self.decided_generation is None and self.arn is not None and self.memory.created_at is None
 
     @property
     def decided_generation(self) -> int | None:
-        """The generation that was decided on last; None before the first."""
+        """The generation of the last decision; None before the first."""
         return self.resource.observed_generation or self.memory.decided_generation or None
 
     @property
     def claim(self) -> Verdict | None:
-        """The claim on the job that this process made or the status records."""
+        """The claim on the job made by this process or recorded in the status."""
         return self.memory.claim or read_claim(self.resource, self.policy.namespace_endpoint)
 
     @property
     def verdict(self) -> Verdict:
-        """Whose job it is, by the evidence at hand (ownership.py)."""
+        """The verdict on the job, by the available evidence (ownership.py)."""
         policy, memory, resource = self.policy, self.memory, self.resource
         return judge(
             Evidence(
@@ -103,7 +103,7 @@ class View:
 
     @property
     def is_adopting(self) -> bool:
-        """The job was not made for this object: it is followed, and perhaps stopped, but never changed."""
+        """The job was not created for this object: it is followed, and possibly stopped, but never changed."""
         policy, resource, claim = self.policy, self.resource, self.claim
         if claim is not None and not policy.read_only:
             return claim in (Verdict.ADOPTED, Verdict.OBSERVED)
@@ -114,7 +114,7 @@ class View:
 
     @property
     def arn(self) -> str | None:
-        """The ARN of the job that the object follows as its own."""
+        """The ARN of the object's job."""
         resource, claim = self.resource, self.claim
         if has_recorded_end(resource):
             return resource.arn
@@ -128,18 +128,18 @@ class View:
 
     @property
     def is_owner(self) -> bool:
-        """The object claims the job against other objects."""
+        """The object has a claim on the job against other objects."""
         if self.arn is None or self.policy.read_only:
             return False
         return self.verdict.may_change or self.verdict is Verdict.UNKNOWN
 
     @property
     def is_past(self) -> bool:
-        """The status does not record a claim yet, and the job was not created for this object."""
+        """The status has no claim yet, and the job was not created for this object."""
         return read_record(self.resource) is None and self.verdict is not Verdict.CREATED
 
     def record(self) -> Record | None:
-        """The claim to be recorded in the status; None where there is nothing to claim yet."""
+        """The claim to record in the status; None without one."""
         arn, verdict, claim = self.arn, self.verdict, self.claim
         known = claim if claim is not None and claim.may_change else verdict
         if arn is None or not known.is_recorded:
@@ -147,46 +147,46 @@ class View:
         return Record(known, arn, self.resource.uid, self.policy.namespace_endpoint)
 
     def ownership(self) -> Mapping[str, Any] | None:
-        """The status field that records the claim."""
+        """The status field for the claim."""
         record = self.record()
         if record is None:
             return None
-        if record == read_record(self.resource):  # its evidence may be what an earlier process read
+        if record == read_record(self.resource):  # the evidence may be that of a previous process
             return mapping(self.resource.status.get(RECORD))
         return record.to_status(explain(record.claim, self.memory.proof))
 
     @property
     def observation(self) -> Observation:
-        """The newest of what this process saw, what lists and events have shown since, and what the status tells."""
+        """The newest state: from this process, from lists and events since, or from the status."""
         memory = self.memory
         known = memory.observation
         if known is None:
             known = Observation.from_status(self.resource.status)
-            if memory.disputed:  # only the run that it is about is kept: another run would be another job
+            if memory.disputed:  # only its run is kept: another run would be another job
                 known = Observation({name: known.fields[name] for name in ("creationTime",) if name in known.fields})
         return known if memory.told is None else known.updated_by(memory.told)
 
     def attached(self) -> Identity | None:
-        """The job that is known to be this object's, spelled as the user spells it: an ARN is in lower case."""
+        """The object's job in the user's spelling: an ARN has it in lower case."""
         parsed = parse_arn(self.arn)
         if parsed is None:
             return None
         identity, pending = parsed[1], self.resource.pending
-        recorded = self.resource.recorded_job_name  # spec may name another once the job has ended
+        recorded = self.resource.recorded_job_name  # spec may name another job after the end
         for spelled in (self.policy.job_name, None if pending is None else pending.job_name, recorded):
             if spelled is not None and spelled.lower() == identity.job_name.lower():
                 return Identity(identity.account, identity.region, spelled)
         return identity
 
     def concerned(self) -> Identity | None:
-        """The job that the next call is about."""
+        """The job for the next call."""
         policy = self.policy
         resource = self.resource
         recorded = None if policy.observes_only or policy.adoption is not None else resource.recorded or resource.ran
         return self.attached() or self.resource.pending or recorded or self.wanted()
 
     def wanted(self) -> Identity | None:
-        """The job that spec and annotations name."""
+        """The job named by spec and annotations."""
         policy = self.policy
         name = policy.job_name
         return None if name is None or not is_job_name(name) else Identity(policy.account, policy.region, name)
