@@ -286,7 +286,7 @@ def test_each_quota_has_a_queue_of_its_own() -> None:
         stage.api.apply(job_object("other", 11, **resources(2)))
         await await_created(stage, "spot", "other", within=SECONDS)
         message = stage.condition("Ready", ("ml", "waits-3"))[2]
-        assert message == f"Waiting for the quota '{P3} for training job usage': 2 come before it."
+        assert message == f"Waiting for the quota '{P3} for training job usage': 2 objects ahead of it in the queue."
         assert stage.count(CREATE) <= tries + 4, "those that wait are not sent"
 
     played(scene, quotas={f"{P3} for training job usage": 2}, seconds=1000.0)
@@ -331,7 +331,7 @@ def test_a_large_job_that_never_fits_does_not_keep_small_ones_out() -> None:
         await await_created(stage, "small-0", "small-1", within=SECONDS)
         await stage.wait(300.0)
         assert stage.condition("Ready", ("ml", "large"))[2].endswith(
-            "it is next; what becomes free is reserved for the one that waits longest."
+            "it is next in the queue; freed capacity is reserved for the longest-waiting object."
         )
         await await_created(stage, *small, within=3600.0)
         assert "large" not in created(stage)

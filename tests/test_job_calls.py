@@ -87,7 +87,7 @@ def test_a_keep_alive_of_zero_does_not_stay_pending_where_no_warm_pool_shows(*, 
         await stage.wait(1200.0)
         reason, message = stage.condition("ACK.Advisory")[1:]
         assert reason == "EditNotPossible"
-        assert "spec.resourceConfig.keepAlivePeriodInSeconds waited for its warm pool to be shown" in message
+        assert "spec.resourceConfig.keepAlivePeriodInSeconds required its warm pool" in message
         assert stage.count("UpdateTrainingJob") == 0
         calls = len(stage.service.calls)
         await stage.start()
@@ -188,7 +188,7 @@ def test_tags_of_a_job_that_somebody_else_made_are_left_which_is_told_and_outliv
         for _ in range(2):
             status, reason, message = stage.condition("ACK.Advisory")
             assert (status, reason) == ("True", "EditNotPossible")
-            assert message.endswith("spec.tags is not applied, which differs in team.")
+            assert message.endswith("spec.tags is not applied and differs in team.")
             await stage.start()
             await stage.wait(30.0)
         assert job.tags["team"] == "old"
@@ -279,7 +279,7 @@ def test_an_error_is_one_line_in_the_log_however_often_it_is_met(caplog: pytest.
             await stage.wait(1000.0)
         assert stage.count("CreateTrainingJob") > 6
         told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-        words = "CreateTrainingJob was answered with AccessDeniedException: role {} may not"
+        words = "CreateTrainingJob failed with AccessDeniedException: role {} may not"
         assert told == [words.format(role) for role in "xyx"]
 
     played(scene)

@@ -940,7 +940,7 @@ def test_a_recorded_job_of_another_account_is_out_of_reach_while_other_accounts_
         await stage.wait(30.0)
         status, reason, message = stage.condition("ACK.Recoverable")
         assert (status, reason) == ("True", "RoleUnavailable")
-        assert "--enable-carm is off" in message
+        assert "--enable-carm is false" in message
         assert stage.service.calls == []
         stage.api.annotate(KEY, **{DELETION_POLICY: "retain"})
         stage.api.delete(KEY)
@@ -1308,7 +1308,7 @@ def test_a_defect_is_logged_tried_again_and_keeps_nobody_else_waiting(caplog: py
         ({name: value for name, value in SPEC.items() if name != "trainingJobName"}, "trainingJobName is missing"),
         (
             {**SPEC, "tags": [{"key": TAG_UID, "value": "forged"}]},
-            f"prove the ownership of the job, or under aws:, which AWS reserves: {TAG_UID}",
+            f"(reserved for the ownership of the job) or aws: (reserved by AWS): {TAG_UID}",
         ),
         ({**SPEC, "stoppingCondition": "soon"}, "stoppingCondition must be an object"),
     ],

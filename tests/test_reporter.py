@@ -58,7 +58,7 @@ def test_what_was_refused_for_good_is_one_line_in_the_log(caplog: pytest.LogCapt
         (line,) = [record for record in caplog.records if "no good" in record.getMessage()]
         assert (line.levelname, line.getMessage()) == (
             "WARNING",
-            "Refused: CreateTrainingJob was answered with X: no good",
+            "Refused: CreateTrainingJob failed with X: no good",
         )
         assert vars(line)["k8s_ref"] == {"namespace": "team-a", "name": "churn"}
 

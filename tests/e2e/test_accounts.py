@@ -88,8 +88,8 @@ def test_an_object_of_another_account_waits_for_its_role_and_every_edit_of_the_m
     assert jobs.condition("theirs", "Ready")["reason"] == "RoleUnavailable"
     for roles, texts in (
         ({}, ("No role is known",)),
-        ({OTHER: "sagemaker"}, ("'sagemaker'", "no role of it")),
-        ({OTHER: role_of(THIRD)}, (THIRD, "no role of it")),
+        ({OTHER: "sagemaker"}, ("'sagemaker'", "not to a role")),
+        ({OTHER: role_of(THIRD)}, (THIRD, "not to a role")),
         ({f"sagemaker.{OTHER}": role_of(OTHER)}, (f"sagemaker.{OTHER}", "not supported")),
     ):
         map_accounts(jobs, roles)

@@ -97,7 +97,7 @@ def test_on_a_running_job_a_bad_value_is_an_advice_and_the_status_goes_on(shared
     shared.jobs.wait("advised", "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
     for pair, texts in {
         f"{ACK}region=mars": ("'mars'",),
-        f"{ACK}region=eu-central-1": ("us-east-1", "eu-central-1", "stays there"),
+        f"{ACK}region=eu-central-1": ("us-east-1", "eu-central-1", "an existing job cannot move"),
         f"{ACK}adoption-policy=": ("adopt or adopt-or-create",),
     }.items():
         shared.jobs.kubectl("annotate", "trainingjob", "advised", "--overwrite", pair)

@@ -118,7 +118,7 @@ def test_jobs_that_somebody_else_made_are_not_tagged(shared: Shared) -> None:
     assert tags_of(shared.sagemaker, "adopted") == {}
     assert calls(shared.sagemaker, "adopted") == []
     told = shared.jobs.condition("adopted", "ACK.Advisory")["message"]
-    assert "spec.tags is not applied, which differs in team" in told
+    assert "spec.tags is not applied and differs in team" in told
 
 
 def test_default_tags_are_as_the_flag_says_with_acks_formats(

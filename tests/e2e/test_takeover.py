@@ -18,7 +18,6 @@ from tests.e2e.objects import Jobs
 from tests.e2e.operator_process import await_true
 from tests.e2e.recorded import PHASES, read_object
 from tests.sagemaker.stand_in import StandIn
-from trainingjob_operator.logic.decision import TAGS_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,7 +313,9 @@ def test_an_edit_of_a_job_that_ack_made_is_sent_but_never_its_tags(world: World)
         world.jobs.kubectl("patch", "trainingjob", name, "--type=merge", "-p", patch)
         await_true(f"{name} is updated", lambda name=name: world.sagemaker.calls("UpdateTrainingJob", job=name))  # type: ignore[misc]
     time.sleep(1)
-    kept = f"{TAGS_KEPT}: spec.tags is not applied, which differs in new."
+    kept = (
+        "The job keeps its tags, because this operator did not create it: spec.tags is not applied and differs in new."
+    )
     for name, told in (("warm-pool", None), ("retain", kept)):
         made = calls_about(world.sagemaker, name, 0)
         assert made.count("UpdateTrainingJob") == 1

@@ -89,7 +89,7 @@ def test_the_keep_alive_waits_for_the_end_and_is_sent_then(shared: Shared) -> No
 def test_an_edit_that_comes_too_early_waits_and_is_sent_once(shared: Shared) -> None:
     start(shared, "early", "Starting:inf")
     edit(shared.jobs, "early", profilerConfig=PROFILER)
-    wait_advised(shared.jobs, "early", "EditPending", "profilerConfig", "to have started")
+    wait_advised(shared.jobs, "early", "EditPending", "profilerConfig", "the start of the job")
     shared.sagemaker.enter("early", "Training")
     wait_sent(shared, "early", {"ProfilerConfig": SENT_PROFILER})
 

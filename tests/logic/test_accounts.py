@@ -33,9 +33,9 @@ def test_the_role_of_the_account_is_taken_from_the_map(role: str) -> None:
         ({}, "No role is known"),
         ({"444455556666": ROLE}, "No role is known"),
         ({ACCOUNT: ""}, "No role is known"),
-        ({ACCOUNT: "sagemaker"}, "no role of it"),
-        ({ACCOUNT: "arn:aws:iam::444455556666:role/sagemaker"}, "no role of it"),
-        ({ACCOUNT: f"arn:aws:iam::{ACCOUNT}:user/sagemaker"}, "no role of it"),
+        ({ACCOUNT: "sagemaker"}, "not to a role"),
+        ({ACCOUNT: "arn:aws:iam::444455556666:role/sagemaker"}, "not to a role"),
+        ({ACCOUNT: f"arn:aws:iam::{ACCOUNT}:user/sagemaker"}, "not to a role"),
         ({f"sagemaker.{ACCOUNT}": ROLE}, "for one service only"),
         ({ACCOUNT: ROLE, f"sagemaker.{ACCOUNT}": ROLE}, "for one service only"),
     ],
@@ -51,7 +51,7 @@ def test_an_account_without_a_usable_role_is_told_with_what_to_add(roles: dict[s
 def test_an_account_that_may_not_be_served_is_told_with_what_to_turn_on() -> None:
     forbidden = forbid_account(ACCOUNT)
     assert (forbidden.reason, forbidden.waiting) == (ROLE_UNAVAILABLE, False)
-    for words in (ACCOUNT, "--enable-carm is off", "ack-role-account-map"):
+    for words in (ACCOUNT, "--enable-carm is false", "ack-role-account-map"):
         assert words in forbidden.message
 
 

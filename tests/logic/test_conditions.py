@@ -366,7 +366,7 @@ def test_an_object_being_deleted_says_so() -> None:
     running = told(build(report(observed("Stopping", "Stopping"), deleting=True)))
     assert running["Ready"] == ("Deleting", "TrainingJob is in Stopping status.")
     unsure = told(build(report(deleting=True, **NO_JOB)))
-    assert unsure["Ready"] == ("Deleting", "The object goes once it is certain that no training job of it runs.")
+    assert unsure["Ready"] == ("Deleting", "The operator is verifying that no training job of this object is running.")
 
 
 def test_a_time_moves_only_when_the_status_flips() -> None:

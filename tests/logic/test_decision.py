@@ -54,7 +54,7 @@ from trainingjob_operator.logic.view import View
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NO_NAME = "spec.trainingJobName is missing or no job's name. Give one of up to 63 letters, digits and inner '-'."
+NO_NAME = "spec.trainingJobName is missing or invalid. Use 1 to 63 letters, digits and inner hyphens."
 NOW = 1000.0
 WALL = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DEFAULTS = Defaults(ACCOUNT, REGION)
@@ -78,17 +78,17 @@ NAMELESS = {name: value for name, value in SPEC.items() if name != "trainingJobN
 
 MEMBERS = {"ProfilerConfig": {"DisableProfiler": True}}
 TO_SEND = UpdatePlan(members=MEMBERS)
-TO_WAIT = UpdatePlan(waiting={"profilerConfig": "the job to have started"})
+TO_WAIT = UpdatePlan(waiting={"profilerConfig": "the start of the job"})
 NEVER = UpdatePlan(
     impossible={"stoppingCondition.maxRuntimeInSeconds": "is fixed at creation", "roleARN": "is fixed at creation"}
 )
-TO_SHOW = UpdatePlan(waiting={KEEP_ALIVE: "its warm pool to be shown"}, pool_seconds=600)
+TO_SHOW = UpdatePlan(waiting={KEEP_ALIVE: "its warm pool"}, pool_seconds=600)
 SPOT = {**SPEC, "enableManagedSpotTraining": True}
 RULED = [{"ruleConfigurationName": "loss", "ruleEvaluationStatus": "NoIssuesFound"}]
 NO_ACCESS = Hindrance("RoleUnavailable", "There is no role.")
 NO_NAMESPACE = Hindrance("NamespaceUnreadable", "It can't be read.")
 BAD_SPEC = Finding("InvalidSpec", "spec.tags is odd.")
-REFUSED = Finding("Refused", "CreateTrainingJob was answered with no.")
+REFUSED = Finding("Refused", "CreateTrainingJob failed with X.")
 CLASH = Finding("NameClash", "It is there.")
 
 
@@ -218,7 +218,7 @@ COMPARED: dict[str, Any] = {"observation": RUNS, "looked_at": NOW, "compared_gen
 PROVEN = {**COMPARED, "proof": TagProof.SAME_OBJECT}
 UNREAD = {**COMPARED, "tags_generation": None}
 TAGGED: dict[str, Any] = {"spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]}}
-TAGS_TOLD = condition("ACK.Advisory", "EditNotPossible", f"{decision.TAGS_KEPT}: spec.tags is not applied.")
+TAGS_TOLD = condition("ACK.Advisory", "EditNotPossible", "spec.tags is not applied.")
 
 PASSIVITY = [
     when(
@@ -266,37 +266,37 @@ BIRTH = [
     when("nor half a second later", Wait(0.55), known={"waiting_since": NOW - 0.5}, place=Place(3, None)),
     when(
         "after that its place is told",
-        says(waiting="Waiting", place="3 come before it", again=60.0),
+        says(waiting="Waiting", place="3 objects ahead of it in the queue", again=60.0),
         known={"waiting_since": NOW - 2},
         place=Place(3, None),
     ),
     when(
         "the first in line is told so",
-        says(waiting="Waiting", place="it is next", again=60.0),
+        says(waiting="Waiting", place="it is next in the queue", again=60.0),
         known={"waiting_since": NOW - 2},
         place=Place(0, "ml.p4d.24xlarge"),
     ),
     when(
         "a place is rewritten once a minute at most",
-        says(waiting="Waiting", place="9 come before it", again=60.0),
-        known={"waiting_since": NOW - 90, "place_shown": ("9 come before it", NOW - 59)},
+        says(waiting="Waiting", place="9 objects ahead of it in the queue", again=60.0),
+        known={"waiting_since": NOW - 90, "place_shown": ("9 objects ahead of it in the queue", NOW - 59)},
         place=Place(3, None),
     ),
     when(
         "after a minute it is",
-        says(waiting="Waiting", place="3 come before it", again=60.0),
-        known={"waiting_since": NOW - 90, "place_shown": ("9 come before it", NOW - 60)},
+        says(waiting="Waiting", place="3 objects ahead of it in the queue", again=60.0),
+        known={"waiting_since": NOW - 90, "place_shown": ("9 objects ahead of it in the queue", NOW - 60)},
         place=Place(3, None),
     ),
     when(
         "what waits for capacity says so in the service's words",
-        says(hindrance="Code", place="it is next", again=60.0),
+        says(hindrance="Code", place="it is next in the queue", again=60.0),
         known={"tried": 1, "troubles": trouble(CREATE, ErrorClass.WAITING)},
         place=Place(0, "ml.p4d.24xlarge"),
     ),
     when(
         "what was refused and stands in line again says why it was refused",
-        says(hindrance="AccessDenied", place="2 come before it", again=60.0),
+        says(hindrance="AccessDenied", place="2 objects ahead of it in the queue", again=60.0),
         known={"tried": 1, "troubles": trouble(CREATE, ErrorClass.DENIED, again=0.0)},
         place=Place(2, None),
     ),
@@ -707,7 +707,7 @@ ADOPTION = [
         Unmark(
             Finding(
                 "JobNotFound",
-                f"There is no job {WANTED} to be adopted. Correct its name, region or account, or create it.",
+                f"There is no training job {WANTED} to adopt. Correct its name, region or account, or create it.",
             )
         ),
         {**ADOPT, "held": True},
@@ -940,9 +940,21 @@ EDITS = [
         {**COMPARED, "tags": {}, "proof": TagProof.SAME_OBJECT},
     ),
     when(
-        "what an earlier life of the process told of tags is looked into",
+        "a difference reported by a previous process may be one of tags",
         ReadTags(WANTED, ARN),
+        {"held": True, **TAGGED, "status": {**own(conditions=[TAGS_TOLD]), "ownership": claimed(claim="TakenOver")}},
+        {**UNREAD, "compared_generation": 1},
+    ),
+    when(
+        "but not of a job created by this operator",
+        says(),
         {"held": True, **TAGGED, "status": own(conditions=[TAGS_TOLD])},
+        {**UNREAD, "compared_generation": 1},
+    ),
+    when(
+        "nor without tags in the spec",
+        says(),
+        {"held": True, "status": {**own(conditions=[TAGS_TOLD]), "ownership": claimed(claim="TakenOver")}},
         {**UNREAD, "compared_generation": 1},
     ),
     when(
@@ -1322,15 +1334,21 @@ def test_what_people_must_act_on_is_told_at_once_and_what_passes_when_it_lasts(
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (Place(3, None), "Waiting for its turn to be created: 3 come before it."),
-        (Place(0, "capacity of ml.p5.48xlarge"), "Waiting for capacity of ml.p5.48xlarge: it is next."),
+        (Place(3, None), "Waiting for its turn to create the training job: 3 objects ahead of it in the queue."),
+        (
+            Place(1, "capacity of ml.p5.48xlarge"),
+            "Waiting for capacity of ml.p5.48xlarge: 1 object ahead of it in the queue.",
+        ),
         (
             Place(2, "the quota 'x'", is_passing=True),
-            "Waiting for the quota 'x': 2 come before it; smaller jobs may pass while they fit.",
+            "Waiting for the quota 'x': 2 objects ahead of it in the queue; smaller jobs may pass if they fit.",
         ),
         (
             Place(0, "the quota 'x'", is_reserved=True),
-            "Waiting for the quota 'x': it is next; what becomes free is reserved for the one that waits longest.",
+            (
+                "Waiting for the quota 'x': it is next in the queue; freed capacity is reserved for the "
+                "longest-waiting object."
+            ),
         ),
     ],
 )
@@ -1373,7 +1391,7 @@ def test_an_edit_that_is_not_possible_names_each_reason_and_the_next_step() -> N
     for words in (
         "spec.roleARN is fixed at creation; spec.stoppingCondition.maxRuntimeInSeconds is fixed at creation.",
         "another spec.trainingJobName",
-        "set the fields back",
+        "revert the fields",
     ):
         assert words in told.message
 
@@ -1382,7 +1400,7 @@ def test_an_edit_that_waits_says_for_what() -> None:
     step = decide(look_at(EDITED, {**COMPARED, "plan": TO_WAIT}, {}, {}))
     assert isinstance(step, Say)
     assert step.pending_edit is not None
-    assert "spec.profilerConfig waits for the job to have started" in step.pending_edit.message
+    assert "spec.profilerConfig waits for the start of the job" in step.pending_edit.message
 
 
 def test_a_job_that_does_not_stop_says_how_to_let_the_object_go() -> None:

@@ -329,7 +329,7 @@ def test_an_error_reads_as_code_and_message(message: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("answered", "definite", "sentence"),
     [
-        (True, True, "CreateTrainingJob was answered with X: No."),
+        (True, True, "CreateTrainingJob failed with X: No."),
         (False, True, "CreateTrainingJob was not sent (X): No."),
         (False, False, "CreateTrainingJob got no answer (X): No."),
     ],

@@ -155,16 +155,13 @@ MISTAKES: list[tuple[str, Any, str]] = [
     (
         "inputDataConfig[0].secret",
         "x",
-        (
-            "spec.inputDataConfig[0] has fields that CreateTrainingJob does not take: secret; "
-            "correct their names or remove them"
-        ),
+        ("spec.inputDataConfig[0] has fields unknown to CreateTrainingJob: secret; correct their names or remove them"),
     ),
     (
         "resourceConfig.selectedInstanceType",
         "ml.m5.large",
         (
-            "spec.resourceConfig has fields that CreateTrainingJob does not take: selectedInstanceType; "
+            "spec.resourceConfig has fields unknown to CreateTrainingJob: selectedInstanceType; "
             "correct their names or remove them"
         ),
     ),

@@ -18,7 +18,7 @@ from trainingjob_operator.logic.updates import (
     plan_update,
 )
 
-STARTED, COMPLETED = "the job to have started", "the job to be Completed"
+STARTED, COMPLETED = "the start of the job", "the status Completed"
 SENT, NEVER = "sent", "never"
 
 RULE = {"RuleConfigurationName": "cpu", "RuleEvaluatorImage": "image"}
@@ -81,7 +81,7 @@ def fate(plan: UpdatePlan, part: str) -> str:
         ("InProgress", "SomethingNew", COMPLETED, SENT, NEVER),
         ("Stopping", "Stopping", NEVER, NEVER, NEVER),
         ("Stopping", "Starting", NEVER, NEVER, NEVER),
-        ("Completed", "Completed", "its warm pool to be shown", NEVER, NEVER),
+        ("Completed", "Completed", "its warm pool", NEVER, NEVER),
         ("Failed", "Failed", NEVER, NEVER, NEVER),
         ("Stopped", "MaxRuntimeExceeded", NEVER, NEVER, NEVER),
     ],
@@ -136,7 +136,7 @@ def test_rules_can_only_be_added(
     shown = answer("InProgress", "Training", ProfilerRuleConfigurations=runs)
     plan = plan_update({"ProfilerRuleConfigurations": wanted}, shown, [RULES], ())
     if sent is None:
-        assert plan == UpdatePlan(impossible={RULES: "can only get more rules"})
+        assert plan == UpdatePlan(impossible={RULES: "accepts additional rules only"})
     else:
         assert plan == UpdatePlan(members={"ProfilerRuleConfigurations": sent})
 
@@ -181,13 +181,13 @@ def test_several_edits_go_together_and_the_others_are_told() -> None:
     [
         (KEEP_ALIVE, answer("InProgress", "Training", ResourceConfig={}), "was created without one"),
         (KEEP_ALIVE, answer("Completed", "Completed", ResourceConfig={}), "was created without one"),
-        (KEEP_ALIVE, answer("Completed", "Completed", pool="Terminated"), "the job's is Terminated"),
-        (KEEP_ALIVE, answer("Completed", "Completed", pool="Reused"), "the job's is Reused"),
-        (KEEP_ALIVE, answer("Failed", "Failed"), "needs the warm pool of a Completed job"),
-        (KEEP_ALIVE, answer("Stopping", "Stopping"), "needs the warm pool of a Completed job"),
+        (KEEP_ALIVE, answer("Completed", "Completed", pool="Terminated"), "the job's pool is Terminated"),
+        (KEEP_ALIVE, answer("Completed", "Completed", pool="Reused"), "the job's pool is Reused"),
+        (KEEP_ALIVE, answer("Failed", "Failed"), "requires the warm pool of a Completed job"),
+        (KEEP_ALIVE, answer("Stopping", "Stopping"), "requires the warm pool of a Completed job"),
         (REMOTE_DEBUG, answer("InProgress", "Uploading"), "only while the job is Downloading or Training"),
         (REMOTE_DEBUG, answer("Completed", "Completed"), "only while the job is Downloading or Training"),
-        (RULES, answer("InProgress", "Training", ProfilerRuleConfigurations=[RULE, SECOND]), "only get more rules"),
+        (RULES, answer("InProgress", "Training", ProfilerRuleConfigurations=[RULE, SECOND]), "additional rules only"),
         (RULES, answer("Failed", "Failed"), "once the job is Failed"),
         (PROFILER, answer("Stopping", "Stopping"), "once the job is Stopping"),
     ],

@@ -30,8 +30,8 @@ def find_role(account: str, roles: Mapping[str, str] | None) -> str | Hindrance:
     service_key = f"sagemaker.{account}"
     if service_key in roles:
         return _refuse(
-            f'The key "{service_key}" of the ConfigMap {ACCOUNT_MAP} is for one service only, which is not supported '
-            f"here. {_advise(account)}"
+            f'The key "{service_key}" of the ConfigMap {ACCOUNT_MAP} is for one service only; such keys are not '
+            f"supported. {_advise(account)}"
         )
     role = roles.get(account)
     if not role:
@@ -39,7 +39,7 @@ def find_role(account: str, roles: Mapping[str, str] | None) -> str | Hindrance:
     match = _ROLE.fullmatch(role)
     if match is None or match["account"] != account:
         return _refuse(
-            f"The ConfigMap {ACCOUNT_MAP} gives {role[:200]!r} for account {account}, which is no role of it. "
+            f"The ConfigMap {ACCOUNT_MAP} maps account {account} to {role[:200]!r}, not to a role of that account. "
             f"{_advise(account)}"
         )
     return role
@@ -49,8 +49,8 @@ def forbid_account(account: str) -> Hindrance:
     """Return the hindrance for a job in another account while cross-account access is disabled."""
     return Hindrance(
         ROLE_UNAVAILABLE,
-        f"The job is in account {account}, and other accounts than the operator's own are not served, because "
-        f'--enable-carm is off. Turn it on, with a role for "{account}" in the ConfigMap {ACCOUNT_MAP}.',
+        f"The job is in account {account}, but the operator serves its own account only, because --enable-carm is "
+        f'false. Enable it, with a role for "{account}" in the ConfigMap {ACCOUNT_MAP}.',
     )
 
 
@@ -58,8 +58,9 @@ def await_namespace(namespace: str, error: str) -> Hindrance:
     """Return the hindrance for an object in an unreadable namespace; `error` is the API server's."""
     return Hindrance(
         NAMESPACE_UNREADABLE,
-        f"The annotations of namespace {namespace} can't be read: {error}. They may name the region, the account, the "
-        "allowed roles and the deletion policy, so nothing is done until the operator may get namespaces (deploy/).",
+        f"The operator cannot read the annotations of namespace {namespace}: {error}. They may set the region, the "
+        "account, the allowed roles and the deletion policy; the operator waits for permission to get namespaces "
+        "(deploy/).",
     )
 
 
@@ -74,8 +75,8 @@ def find_selector(
         if _selects(spec, resource, namespace_labels):
             return Hindrance(
                 ROLE_SELECTED,
-                f"The IAMRoleSelector {name} matches this object, and role selectors are not supported here. Restrict "
-                "it to other kinds (resourceTypeSelector), and give the namespace the annotation "
+                f"The IAMRoleSelector {name} matches this object, but role selectors are not supported. Restrict it "
+                "to other kinds (resourceTypeSelector), and give the namespace the annotation "
                 f"services.k8s.aws/owner-account-id with a role in the ConfigMap {ACCOUNT_MAP}.",
             )
     return None

@@ -132,7 +132,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
     region = reader.read(REGION, DEFAULT_REGION, _parse_region) or defaults.region
     account = reader.read(None, OWNER_ACCOUNT, _parse_account) or defaults.account
     if account != defaults.account and not defaults.carm_enabled:
-        reader.refuse(OWNER_ACCOUNT, "needs --enable-carm, which is off. Remove the annotation or turn it on.")
+        reader.refuse(OWNER_ACCOUNT, "requires --enable-carm. Remove the annotation or set the flag.")
     endpoint = reader.read(None, ENDPOINT_URL, _endpoint_parser(defaults))
     deletion = reader.read(DELETION_POLICY, NAMESPACE_DELETION_POLICY, _choice(Deletion))
     adoption = reader.read(ADOPTION_POLICY, None, _choice(Adoption))
@@ -143,7 +143,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
     if TEAM in namespace:
         reader.refuse(
             TEAM,
-            "is not supported here. Use services.k8s.aws/owner-account-id with a role in ack-role-account-map.",
+            "is not supported. Use services.k8s.aws/owner-account-id with a role in ack-role-account-map.",
         )
     written = string(resource.spec.get("trainingJobName"))
     if fields is not None and written is not None and fields != written:
@@ -154,7 +154,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
             reader.refuse(key, refusal)
     allowed_roles = _split(namespace.get(ALLOWED_ROLES, ""))
     if ALLOWED_ROLES in namespace and not allowed_roles:
-        reader.refuse(ALLOWED_ROLES, "of the namespace names no role. Give ARNs, with * for any text, or remove it.")
+        reader.refuse(ALLOWED_ROLES, "of the namespace contains no role. Use role ARNs, * as wildcard, or remove it.")
     return Policy(
         account=account,
         region=region,
@@ -190,7 +190,7 @@ def _refuse_adoption(
     if any(fnmatch.fnmatchcase(name, glob.lower()) for glob in names):
         return None
     allowed = ", ".join(names) or "none"
-    return f"is not permitted for this job. Names that annotation {ADOPTABLE_JOBS} of the namespace permits: {allowed}."
+    return f"is not permitted for this job. Annotation {ADOPTABLE_JOBS} of the namespace permits: {allowed}."
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -227,13 +227,13 @@ class _Reader:
 
 def _parse_region(value: str) -> str:
     if not is_region(value):
-        raise ValueError(f"is {_shorten(value)}, which is no AWS region. Give one such as us-west-2.")
+        raise ValueError(f"is {_shorten(value)}, not an AWS region. Use a region such as us-west-2.")
     return value
 
 
 def _parse_account(value: str) -> str:
     if not _ACCOUNT.fullmatch(value):
-        raise ValueError(f"is {_shorten(value)}. Give an AWS account id of 12 digits.")
+        raise ValueError(f"is {_shorten(value)}. Use an AWS account ID of 12 digits.")
     return value
 
 
@@ -243,10 +243,10 @@ def _endpoint_parser(defaults: Defaults) -> Callable[[str], str]:
         unsafe = defaults.allow_unsafe_endpoints
         if not match or not (unsafe or match["scheme"] == "https"):
             allowed = "http:// or https://" if unsafe else "https:// (or run with --allow-unsafe-aws-endpoint-urls)"
-            raise ValueError(f"is {_shorten(value)}. Give a URL that begins with {allowed}.")
+            raise ValueError(f"is {_shorten(value)}. Use a URL with the prefix {allowed}.")
         if not any(_is_endpoint_of(value, pattern) for pattern in defaults.allowed_endpoints):
             raise ValueError(
-                f"is {_shorten(value)}, which --allowed-endpoint-urls does not list. Ask the operator's administrator."
+                f"is {_shorten(value)}, not permitted by --allowed-endpoint-urls. Ask the operator's administrator."
             )
         return value
 

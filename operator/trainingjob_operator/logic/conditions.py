@@ -140,7 +140,7 @@ def decide_cells(report: Report, observation: Observation) -> dict[str, Cell]:
     if advisories:
         cells[ADVISORY] = Cell("True", advisories[0].reason, _join(advisories))
     if report.observed:
-        cells[OBSERVED] = Cell("True", "ReadOnly", "The object reads the training job only.")
+        cells[OBSERVED] = Cell("True", "ReadOnly", "Read-only: the operator never changes the training job.")
     if report.adopted:
         cells[ADOPTED] = Cell("True", "Adopted", "The training job existed before this object.")
     return cells
@@ -169,7 +169,7 @@ def _progress(report: Report, observation: Observation) -> Finding:
         reason = DELETING if report.deleting else observation.secondary_status or observation.status
         return Finding(reason, _in_status(observation))
     if report.deleting:
-        return Finding(DELETING, "The object goes once it is certain that no training job of it runs.")
+        return Finding(DELETING, "The operator is verifying that no training job of this object is running.")
     if report.arn:
         return Finding(CREATED, "SageMaker accepted the training job; its status has not been read yet.")
     if report.waiting:

@@ -128,9 +128,6 @@ QUOTA_TOO_SMALL = "QuotaTooSmall"
 METADATA_NOT_WRITTEN = "MetadataNotWritten"
 PASSIVE = "Passive"
 
-TAGS_KEPT = "The job keeps its tags, because this operator did not create it"
-"""The words by which a later life of the process knows that it told so."""
-
 CREATE, DESCRIBE, STOP, UPDATE = "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "UpdateTrainingJob"
 LIST_TAGS, ADD_TAGS, DELETE_TAGS = "ListTags", "AddTags", "DeleteTags"
 
@@ -183,12 +180,12 @@ def _stay_passive(view: View) -> Step:
     if memory.passive_shown:
         return Wait(quiet_in)
     if memory.foreign_writer == ACK_MANAGER:
-        rival = f'The field manager "{ACK_MANAGER}", which is that of ACK\'s controllers, writes'
+        rival = f'The field manager "{ACK_MANAGER}" of ACK\'s controllers writes'
     else:
-        rival = f'The field manager "{memory.foreign_writer}" writes, again and again,'
+        rival = f'The field manager "{memory.foreign_writer}" repeatedly writes'
     message = (
-        f"{rival} the status of this object. The operator leaves the object alone until other field managers have not "
-        f"written its status for {PASSIVE_SECONDS / 60:.0f} minutes; only a deletion is carried out. Run one "
+        f"{rival} the status of this object. The operator pauses for this object until no other field manager has "
+        f"written its status for {PASSIVE_SECONDS / 60:.0f} minutes; only a deletion is still carried out. Run one "
         "controller for the object, or separate the controllers with --watch-selectors."
     )
     kept = told_difference(view.resource)  # the condition is its only record
@@ -207,9 +204,7 @@ def _decide_birth(view: View) -> Step:
     if policy.problems:
         return _refuse(view, Finding(INVALID_ANNOTATION, " ".join(problem.message for problem in policy.problems)))
     if wanted is None:
-        message = (
-            "spec.trainingJobName is missing or no job's name. Give one of up to 63 letters, digits and inner '-'."
-        )
+        message = "spec.trainingJobName is missing or invalid. Use 1 to 63 letters, digits and inner hyphens."
         return _refuse(view, Finding(INVALID_SPEC, message))
     if view.no_access is not None:
         return Say(hindrance=view.no_access, again=RETRY_SECONDS)
@@ -266,8 +261,8 @@ def _wait_to_mark(view: View) -> Say | None:
     if unmarked is None or unmarked.state != view.resource.writable_state or unmarked.retry_at <= view.now:
         return None
     message = (
-        f"The API server did not accept the finalizer and the annotation {CREATE_PENDING}, which the operator writes "
-        f"before it calls CreateTrainingJob: {unmarked.words}"
+        f"The API server refused the write of the finalizer and the annotation {CREATE_PENDING}, required before "
+        f"CreateTrainingJob: {unmarked.words}"
     )
     return Say(hindrance=Hindrance(METADATA_NOT_WRITTEN, message), again=unmarked.retry_at - view.now)
 
@@ -295,18 +290,19 @@ def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
         return replace(_explain(trouble, view), place=text, again=PLACE_SECONDS)
     if trouble is not None:
         # The service's message names the limit.
-        message = f"{trouble.error.sentence} Waiting for {place.capacity or 'its turn to try again'}: {text}."
+        message = f"{trouble.error.sentence} Waiting for {place.capacity or 'its turn to retry'}: {text}."
         hindrance = Hindrance(trouble.error.code, message, waiting=True)
         return Say(hindrance=hindrance, place=text, again=PLACE_SECONDS)
-    aim = place.capacity or "its turn to be created"
+    aim = place.capacity or "its turn to create the training job"
     return Say(waiting=Finding(WAITING, f"Waiting for {aim}: {text}."), place=text, again=PLACE_SECONDS)
 
 
 def _describe_place(place: Place) -> str:
-    text = f"{place.ahead} come before it" if place.ahead else "it is next"
+    objects = "1 object" if place.ahead == 1 else f"{place.ahead} objects"
+    text = f"{objects} ahead of it in the queue" if place.ahead else "it is next in the queue"
     if place.is_reserved:
-        return f"{text}; what becomes free is reserved for the one that waits longest"
-    return f"{text}; smaller jobs may pass while they fit" if place.is_passing else text
+        return f"{text}; freed capacity is reserved for the longest-waiting object"
+    return f"{text}; smaller jobs may pass if they fit" if place.is_passing else text
 
 
 def _prove_recorded(view: View, recorded: Identity) -> Step:
@@ -324,8 +320,8 @@ def _prove_recorded(view: View, recorded: Identity) -> Step:
 
 def _ran(identity: Identity) -> Finding:
     message = (
-        f"Annotation {JOB_ARN} records that this object has run as {identity}, and SageMaker has no such job any more. "
-        "It is not created again: to run it once more, remove the annotation."
+        f"Annotation {JOB_ARN} records the run {identity} of this object, but SageMaker no longer has that job. The "
+        "operator does not create it again: to run it once more, remove the annotation."
     )
     return Finding(JOB_NOT_FOUND, message)
 
@@ -442,8 +438,8 @@ def _decide_adoption(view: View, wanted: Identity) -> Step | None:
     if memory.absent:
         if not policy.observes_only:
             return None
-        role = "read-only" if policy.read_only else "adopted"
-        message = f"There is no job {wanted} to be {role}. Correct its name, region or account, or create it."
+        verb = "read" if policy.read_only else "adopt"
+        message = f"There is no training job {wanted} to {verb}. Correct its name, region or account, or create it."
         again_at = memory.looked_at + ABSENT_SECONDS
         if view.now >= again_at:
             return Look(wanted)
@@ -474,9 +470,9 @@ def _await_name(view: View, wanted: Identity, looked_at: float) -> Step:
     if again <= 0:
         return Look(wanted)
     message = (
-        f'CreateTrainingJob answers that the name "{wanted.job_name}" is in use, and DescribeTrainingJob finds no such '
-        f"job in account {wanted.account}, region {wanted.region}. A job whose name differs only in upper and lower "
-        "case may hold it. Use another spec.trainingJobName."
+        f'CreateTrainingJob reports the name "{wanted.job_name}" as in use, but DescribeTrainingJob finds no such job '
+        f"in account {wanted.account}, region {wanted.region}. A job with the same name in another upper and lower "
+        "case may exist. Use another spec.trainingJobName."
     )
     return Say(hindrance=Hindrance(NAME_IN_USE, message), again=again)
 
@@ -538,14 +534,14 @@ def _clash(view: View, identity: Identity) -> Finding:
             cluster = tags[TAG_CLUSTER]
             why = f"was created for the object {named} of the cluster with ID {cluster}"
             advice = (
-                f"{rename}, or {adopt} and {ADOPT_FROM_CLUSTER}: {cluster}. Where this cluster replaces that one, run "
+                f"{rename}, or {adopt} and {ADOPT_FROM_CLUSTER}: {cluster}. If this cluster replaces that one, run "
                 f"the operator with --cluster-id={cluster} instead."
             )
         case TagProof.ACK:
-            why = "was created by ACK's controller, and nothing proves for which object"
+            why = "was created by ACK's controller for an unknown object"
             advice = f"{rename}, or {adopt}."
         case TagProof.SAME_NAME:
-            why = f"is an earlier run of this object, which {_differs_from_earlier_run(view)}"
+            why = f"is an earlier run of this object and {_differs_from_earlier_run(view)}"
             advice = f"{rename} to run the object, or {adopt}."
         case _:
             why, advice = "was not created for this object", f"{rename}, or {adopt}."
@@ -686,7 +682,9 @@ def _must_know_tags(view: View) -> bool:
     told = told_difference(view.resource)
     if view.is_edited:
         return bool(view.resource.user_tags()) or not view.is_adopting
-    return told is not None and TAGS_KEPT in told.message and not view.observation.is_ended()
+    may_be_kept = view.claim not in (Verdict.CREATED, Verdict.INHERITED) and bool(view.resource.user_tags())
+    is_reported = told is not None and told.reason in (ADOPTED_SPEC_DIFFERS, EDIT_NOT_POSSIBLE)
+    return may_be_kept and is_reported and not view.observation.is_ended()
 
 
 def _sets_tags(view: View) -> bool:
@@ -711,7 +709,9 @@ def _name_kept_tags(view: View) -> Finding | None:
     if change is None:
         return None
     return Finding(
-        EDIT_NOT_POSSIBLE, f"{TAGS_KEPT}: spec.tags is not applied, which differs in {', '.join(change.add)}."
+        EDIT_NOT_POSSIBLE,
+        "The job keeps its tags, because this operator did not create it: spec.tags is not applied and differs in "
+        f"{', '.join(change.add)}.",
     )
 
 
@@ -724,7 +724,7 @@ def _name_pending(view: View) -> Finding | None:
     if plan is None or not plan.waiting or _is_overdue(view):
         return None
     told = ", ".join(f"spec.{path} waits for {what}" for path, what in sorted(plan.waiting.items()))
-    return Finding(EDIT_PENDING, f"An edit is accepted and not applied yet: {told}.")
+    return Finding(EDIT_PENDING, f"The edit is valid, but SageMaker cannot apply it yet: {told}.")
 
 
 def _is_overdue(view: View) -> bool:
@@ -737,14 +737,14 @@ def _name_impossible(view: View) -> Finding | None:
     plan = view.memory.plan
     if plan is None:
         return None
-    overdue = {path: f"waited for {what}, which did not come" for path, what in plan.waiting.items()}
+    overdue = {path: f"required {what}, but the job ended without it" for path, what in plan.waiting.items()}
     reasons = {**plan.impossible, **(overdue if _is_overdue(view) else {})}
     if not reasons:
         return None
     told = "; ".join(f"spec.{path} {reason}" for path, reason in sorted(reasons.items()))
     message = (
-        f"UpdateTrainingJob cannot apply this edit to the job: {told}. To run the edited spec, apply it as another "
-        "object with another spec.trainingJobName; to end this message, set the fields back."
+        f"SageMaker cannot apply this edit, and the job keeps its values: {told}. To run the edited spec, apply it as "
+        "another object with another spec.trainingJobName; to remove this message, revert the fields."
     )
     return Finding(EDIT_NOT_POSSIBLE, message)
 
@@ -779,10 +779,10 @@ def is_newborn(view: View) -> bool:
 
 
 def _vanished(view: View, identity: Identity) -> Finding:
-    cause = "another run has its name now. " if view.memory.is_replaced else ""
+    cause = "; another run has its name now" if view.memory.is_replaced else ""
     message = (
-        f"The job {identity.job_name} no longer exists in account {identity.account}, region {identity.region}"
-        f"{': ' + cause if cause else '. '}It is not created again: apply a new object to run it once more."
+        f"The training job {identity.job_name} no longer exists in account {identity.account}, region "
+        f"{identity.region}{cause}. The operator does not create it again: to run it once more, apply a new object."
     )
     return Finding(JOB_NOT_FOUND, message)
 
@@ -794,13 +794,13 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
     moved = (policy.account, policy.region) != (identity.account, identity.region)
     if moved and not policy.problems and not view.observation.is_ended():
         message = (
-            f"The job belongs to account {identity.account}, region {identity.region}, and stays there, although "
-            f"account {policy.account}, region {policy.region} is asked for now."
+            f"The job stays in account {identity.account}, region {identity.region}: an existing job cannot move to "
+            f"account {policy.account}, region {policy.region}, the current setting of this object."
         )
         found.append(Finding(IDENTITY_DIFFERS, message))
     if view.is_adopting and memory.differences:
         fields = ", ".join(f"spec.{path}" for path in memory.differences)
-        found.append(Finding(ADOPTED_SPEC_DIFFERS, f"The job that runs differs from the object in {fields}."))
+        found.append(Finding(ADOPTED_SPEC_DIFFERS, f"The training job differs from the object in {fields}."))
     elif (impossible := _name_impossible(view)) is not None:
         found.append(impossible)
     if memory.edit_refused is not None and memory.edit_refused[0] == view.resource.generation:
@@ -885,7 +885,7 @@ def _stop(view: View, identity: Identity) -> Step:
 def _inherited(view: View) -> Finding:
     created = view.observation.fields.get("creationTime", "unknown time")
     message = (
-        f"This is an earlier run, created at {created}, of an object of this name; the operator created no training "
+        f"This is an earlier run, created at {created}, of an object with this name; the operator created no training "
         "job for this object. To run it again, delete the object and apply it with another spec.trainingJobName."
     )
     return Finding(EARLIER_RUN, message)
@@ -893,8 +893,8 @@ def _inherited(view: View) -> Finding:
 
 def _unproven(identity: Identity) -> Finding:
     message = (
-        f"Nothing proves that the training job {identity.job_name} was created for this object. The operator follows "
-        "it, and neither changes it nor stops it on deletion. To permit that, annotate the object with "
+        f"No tag or record proves that the training job {identity.job_name} was created for this object. The operator "
+        "follows it, but neither changes it nor stops it on deletion. To permit both, annotate the object with "
         f"{ADOPTION_POLICY}: adopt."
     )
     return Finding(OWNERSHIP_UNPROVEN, message)
@@ -905,8 +905,8 @@ def _note_stuck(view: View) -> tuple[Finding, ...]:
     if since is None or view.now - since < STUCK_SECONDS:
         return ()
     message = (
-        f"The job has not stopped in {STUCK_SECONDS / 60:.0f} minutes. To let the object go without waiting for it, "
-        f"annotate it with {DELETION_POLICY}: retain."
+        f"The job has not stopped in {STUCK_SECONDS / 60:.0f} minutes. To remove the object without waiting for "
+        f"the job, annotate the object with {DELETION_POLICY}: retain."
     )
     return (Finding(STOP_STUCK, message),)
 
@@ -914,8 +914,8 @@ def _note_stuck(view: View) -> tuple[Finding, ...]:
 def explain_unreleased(words: str) -> Hindrance:
     """Return the hindrance for a finalizer that the API server refuses to remove; `words` is its error."""
     message = (
-        f"The API server refused the removal of the finalizer {FINALIZER}, which the operator no longer needs: "
-        f"{words.rstrip('.')}. Correct the policy, webhook or role that refuses it; the operator tries again."
+        f"The API server refused the removal of the finalizer {FINALIZER}, no longer needed by the operator: "
+        f"{words.rstrip('.')}. Correct the policy, webhook or role behind the refusal; the operator retries."
     )
     return Hindrance(FINALIZER_NOT_REMOVED, message)
 

@@ -73,7 +73,7 @@ class AwsError(Exception):
     def sentence(self) -> str:
         """The sentence for conditions and Events."""
         if self.answered:
-            return f"{self.operation} was answered with {self.code}: {self.message}"
+            return f"{self.operation} failed with {self.code}: {self.message}"
         return f"{self.operation} {'was not sent' if self.definite else 'got no answer'} ({self.code}): {self.message}"
 
 

@@ -96,7 +96,7 @@ def _request(path: str, shape: Shape, value: Any) -> Any:
         _expect(path, value, Mapping, "an object")
         if unknown := sorted(map(str, value.keys() - shape.keys())):
             raise InvalidSpec(
-                f"{path} has fields that CreateTrainingJob does not take: {', '.join(unknown)}; "
+                f"{path} has fields unknown to CreateTrainingJob: {', '.join(unknown)}; "
                 "correct their names or remove them"
             )
         return {shape[name][0]: _request(f"{path}.{name}", shape[name][1], part) for name, part in value.items()}

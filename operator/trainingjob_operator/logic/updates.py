@@ -92,15 +92,15 @@ def _explain_refusal(part: str, phase: Observation, *, is_possible: bool) -> str
     """
     if part == KEEP_ALIVE:
         if not is_possible:
-            return "needs a warm pool, and the job was created without one"
+            return "requires a warm pool, but the job was created without one"
         if phase.warm_pool:
-            return f"needs a warm pool, and the job's is {phase.warm_pool}"
-        return "needs the warm pool of a Completed job"
+            return f"requires a warm pool, but the job's pool is {phase.warm_pool}"
+        return "requires the warm pool of a Completed job"
     if part == RULES and not is_possible:
-        return "can only get more rules"
+        return "accepts additional rules only"
     if part == REMOTE_DEBUG:
-        return f"changes only while the job is {' or '.join(sorted(REMOTE_DEBUG_PHASES))}"
-    return f"does not change once the job is {phase.status}"
+        return f"can change only while the job is {' or '.join(sorted(REMOTE_DEBUG_PHASES))}"
+    return f"cannot change once the job is {phase.status}"
 
 
 def _keep_alive(answer: Mapping[str, Any]) -> int | None:
@@ -160,15 +160,15 @@ def _holds(wanted: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
 def _waits_for(part: str, phase: Observation) -> str | None:
     """Return the phase required by the part; empty if none is, None if that phase has passed."""
     if not phase.is_ended() and phase.status != "Stopping" and phase.secondary_status in TOO_EARLY:
-        return "the job to have started"
+        return "the start of the job"
     if part == KEEP_ALIVE:
         if not phase.is_ended():
-            return None if phase.status == "Stopping" else "the job to be Completed"
+            return None if phase.status == "Stopping" else "the status Completed"
         if phase.status != "Completed":
             return None
         pool = phase.warm_pool
         if not pool:
-            return "its warm pool to be shown"
+            return "its warm pool"
         return "" if pool in ("Available", "InUse") else None
     if phase.is_ended() or phase.status == "Stopping":
         return None

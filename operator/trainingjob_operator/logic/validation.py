@@ -118,6 +118,6 @@ def _find_reserved_tags(spec: Mapping[str, Any]) -> Iterator[str]:
     reserved = [key for key in keys if key.startswith(TAG_PREFIX) or key.lower().startswith("aws:")]
     if reserved:
         yield (
-            f"spec.tags must not use keys under {TAG_PREFIX}, which prove the ownership of the job, "
-            f"or under aws:, which AWS reserves: {', '.join(reserved)}"
+            f"spec.tags must not use keys under {TAG_PREFIX} (reserved for the ownership of the job) or aws: "
+            f"(reserved by AWS): {', '.join(reserved)}"
         )
