@@ -94,6 +94,7 @@ async def sweep_beside_events() -> World:
     jobs, service, flow = TrackedJobs("us"), Service(), EventFlow()
     job = jobs.see({"metadata": {"namespace": "n", "name": "job", "uid": "1", "resourceVersion": "1"}}, now())
     assert job is not None
+    jobs.claim(job, SLOT, is_owner=True)
     jobs.watch(job, Live(TARGET, Identity(*SLOT), Observation.from_summary(summary("Starting"))))
     queue: WorkQueue[Key] = WorkQueue(jitter=random.Random(1))
     sweeper = Sweeper(

@@ -304,7 +304,7 @@ async def test_a_role_is_assumed_once_for_all_its_regions(sagemaker: StandIn, be
     gateways = bench.gateways()
     for region in (REGION, "eu-west-1"):
         gateway = gateways.get(Target(OTHER, region, role_arn=ROLE))
-        await asyncio.gather(*(gateway.list_page() for _ in range(3)))
+        await asyncio.gather(gateway.list_page(), gateway.list_page())
     assert len(sagemaker.calls("sts:AssumeRole")) == 1
     assert {(call["account"], call["region"]) for call in sagemaker.calls("ListTrainingJobs")} == {
         (OTHER, REGION),

@@ -1370,7 +1370,7 @@ def test_a_job_that_the_annotation_records_and_that_is_gone_is_not_created_again
 def test_a_finalizer_that_stays_is_reported_in_the_words_of_the_api_server() -> None:
     hindrance = decision.explain_unreleased("denied by a policy.")
     assert hindrance.reason == "FinalizerNotRemoved"
-    for words in (FINALIZER, ": denied by a policy. ", "tries again"):
+    for words in (FINALIZER, ": denied by a policy. ", "the operator retries"):
         assert words in hindrance.message
 
 
