@@ -72,7 +72,7 @@ def test_a_namespace_that_does_not_exist_is_named_and_watched_all_the_same(caplo
         discovery = FakeDiscovery()
         coverage = make_coverage(discovery, "a", "b", readiness=readiness, registry=registry)
         await coverage.survey()
-        discovery.absent.add("b")
+        discovery.not_found.add("b")
         state = coverage.state
         await coverage.survey()
         assert coverage.state == state, "no reason to begin anew"
@@ -81,7 +81,7 @@ def test_a_namespace_that_does_not_exist_is_named_and_watched_all_the_same(caplo
         ]
         assert "Namespace b" in readiness.notes()[0]
         assert registry.get_sample_value("trainingjob_namespace_served", {"namespace": "b"}) == 0.0
-        discovery.absent.clear()
+        discovery.not_found.clear()
         await coverage.survey()
         assert readiness.notes() == []
         assert registry.get_sample_value("trainingjob_namespace_served", {"namespace": "b"}) == 1.0

@@ -28,7 +28,7 @@ from trainingjob_operator.logic.job_events import DETAIL_TYPE, SOURCE
 from trainingjob_operator.logic.naming import Identity, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
+from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -107,14 +107,14 @@ class Follower(AlwaysLeading):
 class World:
     """A listener with all that it works on."""
 
-    jobs: TrackedJobs = field(default_factory=lambda: TrackedJobs("us"))
+    jobs: ObjectStore = field(default_factory=lambda: ObjectStore("us"))
     queue: WorkQueue[Key] = field(default_factory=lambda: WorkQueue(jitter=random.Random(1)))
     flow: EventFlow = field(default_factory=EventFlow)
     events: Queue = field(default_factory=Queue)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     ticks: int = 0
 
-    def track(self, name: str, secondary: str | None) -> Tracked:
+    def track(self, name: str, secondary: str | None) -> StoredObject:
         """An object whose job is followed and was last seen so, or is not followed."""
         body = {"metadata": {"namespace": "n", "name": name, "uid": name, "resourceVersion": "1"}}
         tracked = self.jobs.see(body, 0)
@@ -124,7 +124,7 @@ class World:
             self.follow(tracked, secondary)
         return tracked
 
-    def follow(self, tracked: Tracked, secondary: str) -> None:
+    def follow(self, tracked: StoredObject, secondary: str) -> None:
         identity = Identity(*PLACE, tracked.key[1])
         self.jobs.watch(tracked, Live(Target(*PLACE), identity, seen(secondary).summary()))
 
@@ -188,7 +188,7 @@ async def test_an_event_wakes_its_job_and_is_deleted(world: World) -> None:
     async with world.listening():
         world.events.bring([message])
         await settle()
-    assert (job.memory.look, other.memory.look) == (True, False)
+    assert (job.memory.needs_describe, other.memory.needs_describe) == (True, False)
     assert job.memory.told is not None
     assert job.memory.told.secondary_status == "Training"
     assert await world.woken() == "Job"
@@ -211,7 +211,7 @@ async def test_what_is_no_news_wakes_nobody_and_is_deleted(world: World, message
     async with world.listening():
         world.events.bring([message, message])
         await settle()
-    assert not job.memory.look
+    assert not job.memory.needs_describe
     assert await world.woken() is None
     assert world.events.deleted == [message, message]
     assert world.count(outcome) == 2
@@ -239,7 +239,7 @@ async def test_an_event_before_its_job_is_followed_waits_for_it(world: World) ->
         world.follow(job, "Starting")
         await asyncio.sleep(PATIENCE[0] + TICK_SECONDS)
     assert await world.woken() == "job"
-    assert job.memory.look
+    assert job.memory.needs_describe
 
 
 @in_virtual_time
@@ -307,7 +307,7 @@ async def test_messages_that_can_t_be_deleted_are_an_error_too_which_no_idle_pol
         await settle()
         world.events.bring([])
         await asyncio.sleep(1.1)
-    assert job.memory.look
+    assert job.memory.needs_describe
     assert not world.flow.is_flowing(PLACE, now())
     assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
 

@@ -20,8 +20,8 @@ from trainingjob_operator.logic.event_flow import DISTRUST_SECONDS, GRACE_SECOND
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 from trainingjob_operator.sweeper import EVENTFUL_SECONDS, IDLE_SECONDS, Sweeper
-from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def now() -> float:
 class World:
     service: Service
     flow: EventFlow
-    job: Tracked
+    job: StoredObject
     sweeping: asyncio.Task[None]
 
     def tell(self, secondary: str) -> None:
@@ -91,7 +91,7 @@ class World:
 
 async def sweep_beside_events() -> World:
     """A sweep of one followed job, under way."""
-    jobs, service, flow = TrackedJobs("us"), Service(), EventFlow()
+    jobs, service, flow = ObjectStore("us"), Service(), EventFlow()
     job = jobs.see({"metadata": {"namespace": "n", "name": "job", "uid": "1", "resourceVersion": "1"}}, now())
     assert job is not None
     jobs.claim(job, SLOT, is_owner=True)
@@ -154,7 +154,7 @@ def test_one_missing_event_brings_the_sweep_back_to_its_pace_for_a_while() -> No
         world.service.secondary = "Training"  # and no event says so
         missed = now()
         await asyncio.sleep(EVENTFUL_SECONDS + SECONDS + 1)
-        assert world.job.memory.look, "the sweep has found it"
+        assert world.job.memory.needs_describe, "the sweep has found it"
         world.look()
         await asyncio.sleep(GRACE_SECONDS + SECONDS)
         began = now()

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import failed
 from tests.fakes.stage import KEY, Stage, played
-from tests.fakes.world import STANDING, FakeLeadership, FakeSurroundings
+from tests.fakes.world import CONTEXT, FakeClusterState, FakeLeadership
 from tests.logic.objects import ACCOUNT, ARN, JOB, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
 from trainingjob_operator.kube.errors import Conflict, Forbidden, NotFound, Unavailable
 from trainingjob_operator.leadership import NotLeading
@@ -102,20 +102,20 @@ def test_a_retained_job_goes_on_when_its_object_goes(annotations: dict[str, str]
 
 def test_nothing_is_done_in_a_namespace_that_may_not_be_read() -> None:
     async def scene(stage: Stage) -> None:
-        stage.surroundings.forbidden = True
+        stage.cluster_state.forbidden = True
         stage.api.apply(body())
         await stage.wait(60.0)
         assert stage.service.calls == []
         assert stage.condition("Ready")[:2] == ("False", "NamespaceUnreadable")
         assert 'cannot get resource "namespaces"' in stage.condition("ACK.Recoverable")[2]
-        stage.surroundings.forbidden = False
+        stage.cluster_state.forbidden = False
         await stage.wait(60.0)
         assert stage.condition("Ready")[1] == "Training"
-        stage.surroundings.forbidden = True
+        stage.cluster_state.forbidden = True
         stage.api.delete(KEY)
         await stage.wait(60.0)
         assert stage.count("StopTrainingJob") == 0, "the namespace may ask to retain it"
-        stage.surroundings.forbidden = False
+        stage.cluster_state.forbidden = False
         await stage.wait(60.0)
         assert stage.gone
         assert stage.count("StopTrainingJob") == 1
@@ -569,14 +569,14 @@ def test_an_object_that_is_deleted_while_it_is_looked_at_leaves_neither_claim_no
         line = stage.life.line
         apply_in_order(stage, 1)
         await stage.wait(2.0)
-        stage.surroundings.pauses = {NAMESPACE: 1.0, "selectors": 1.0}
+        stage.cluster_state.pauses = {NAMESPACE: 1.0, "selectors": 1.0}
         stage.api.apply(body())
         await stage.wait(after)
         stage.api.delete(KEY)
         await stage.wait(10.0)
         assert len(line) <= 1, "nobody but the other waits"
         stage.service.lacking.clear()
-        stage.surroundings.pauses.clear()
+        stage.cluster_state.pauses.clear()
         stage.api.apply(body(name="other", uid="other"))
         await stage.wait(90.0)
         assert created(stage) == ["job-0", JOB]
@@ -886,7 +886,7 @@ def test_an_edited_region_leaves_the_job_where_it_is() -> None:
 
 def test_a_recorded_job_is_looked_for_where_its_arn_says() -> None:
     async def scene(stage: Stage) -> None:
-        stage.surroundings.namespaces[NAMESPACE] = {DEFAULT_REGION: "eu-central-1"}
+        stage.cluster_state.namespaces[NAMESPACE] = {DEFAULT_REGION: "eu-central-1"}
         stage.service.put(WANTED, {"TrainingJobName": JOB}, OWNER.tags())
         stage.api.apply(body(status=recorded(trainingJobStatus="InProgress")))
         await stage.wait(60.0)
@@ -899,7 +899,7 @@ def test_a_recorded_job_is_looked_for_where_its_arn_says() -> None:
 
 def test_a_region_that_is_not_known_is_a_warning_and_no_bound() -> None:
     async def scene(stage: Stage) -> None:
-        await stage.start(standing=replace(STANDING, knows_region=lambda region: region == REGION))
+        await stage.start(context=replace(CONTEXT, knows_region=lambda region: region == REGION))
         stage.service.refusals["CreateTrainingJob"] = failed(
             "CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED
         )
@@ -918,12 +918,12 @@ def test_a_region_that_is_not_known_is_a_warning_and_no_bound() -> None:
 
 def test_an_account_without_a_role_is_told_and_heals() -> None:
     async def scene(stage: Stage) -> None:
-        stage.surroundings.namespaces[NAMESPACE] = {OWNER_ACCOUNT: "999999999999"}
+        stage.cluster_state.namespaces[NAMESPACE] = {OWNER_ACCOUNT: "999999999999"}
         stage.api.apply(body())
         await stage.wait(10.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "RoleUnavailable")
         assert stage.service.calls == []
-        stage.surroundings.roles = {"999999999999": "arn:aws:iam::999999999999:role/x"}
+        stage.cluster_state.roles = {"999999999999": "arn:aws:iam::999999999999:role/x"}
         await stage.wait(60.0)
         assert stage.object["status"]["ackResourceMetadata"]["ownerAccountID"] == "999999999999"
 
@@ -933,8 +933,8 @@ def test_an_account_without_a_role_is_told_and_heals() -> None:
 def test_a_recorded_job_of_another_account_is_out_of_reach_while_other_accounts_are_switched_off() -> None:
     async def scene(stage: Stage) -> None:
         elsewhere = "999999999999"
-        stage.surroundings.roles = {elsewhere: f"arn:aws:iam::{elsewhere}:role/x"}
-        await stage.start(standing=replace(STANDING, defaults=replace(STANDING.defaults, carm_enabled=False)))
+        stage.cluster_state.roles = {elsewhere: f"arn:aws:iam::{elsewhere}:role/x"}
+        await stage.start(context=replace(CONTEXT, defaults=replace(CONTEXT.defaults, carm_enabled=False)))
         arn = build_arn("aws", Identity(elsewhere, REGION, JOB))
         stage.api.apply(body(held=True, status=recorded(arn, trainingJobStatus="InProgress")))
         await stage.wait(30.0)
@@ -953,7 +953,7 @@ def test_a_recorded_job_of_another_account_is_out_of_reach_while_other_accounts_
 def test_an_attempt_in_an_account_that_lost_its_role_is_told_not_forgotten() -> None:
     async def scene(stage: Stage) -> None:
         elsewhere = Identity("999999999999", REGION, JOB)
-        stage.surroundings.namespaces[NAMESPACE] = {OWNER_ACCOUNT: elsewhere.account}
+        stage.cluster_state.namespaces[NAMESPACE] = {OWNER_ACCOUNT: elsewhere.account}
         stage.api.apply(body(held=True, pending=elsewhere))
         await stage.wait(10.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "RoleUnavailable")
@@ -966,7 +966,7 @@ def test_an_attempt_in_an_account_that_lost_its_role_is_told_not_forgotten() -> 
 def test_a_forged_mark_makes_no_call_in_an_account_that_the_namespace_does_not_map() -> None:
     async def scene(stage: Stage) -> None:
         elsewhere = Identity("999999999999", REGION, JOB)
-        stage.surroundings.roles = {elsewhere.account: "arn:aws:iam::999999999999:role/sagemaker"}
+        stage.cluster_state.roles = {elsewhere.account: "arn:aws:iam::999999999999:role/sagemaker"}
         stage.api.apply(body(held=True, pending=elsewhere))
         await stage.wait(10.0)
         status, reason, message = stage.condition("ACK.Recoverable")
@@ -1248,8 +1248,8 @@ def test_a_controller_that_writes_the_object_of_an_ended_job_again_and_again_is_
 def test_what_one_region_or_endpoint_answered_does_not_hold_for_another(namespace: dict[str, str], region: str) -> None:
     async def scene(stage: Stage) -> None:
         there = Identity(ACCOUNT, region, JOB)
-        defaults = replace(STANDING.defaults, allowed_endpoints=("https://sagemaker.example.org",))
-        await stage.start(standing=replace(STANDING, defaults=defaults))
+        defaults = replace(CONTEXT.defaults, allowed_endpoints=("https://sagemaker.example.org",))
+        await stage.start(context=replace(CONTEXT, defaults=defaults))
         stage.service.put(there, {"TrainingJobName": JOB}, {})
         stage.service.refusals["DescribeTrainingJob"] = failed(
             "DescribeTrainingJob", "AccessDeniedException", ErrorClass.DENIED
@@ -1258,7 +1258,7 @@ def test_what_one_region_or_endpoint_answered_does_not_hold_for_another(namespac
         await stage.wait(600.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "AccessDenied")
         del stage.service.refusals["DescribeTrainingJob"]
-        stage.surroundings.namespaces[NAMESPACE] = namespace
+        stage.cluster_state.namespaces[NAMESPACE] = namespace
         stage.api.annotate(KEY, somebody="looks")
         await stage.wait(2.0)
         assert stage.condition("ACK.Recoverable")[0] == ""
@@ -1273,8 +1273,8 @@ def test_a_restart_under_another_default_region_says_nothing_of_jobs_that_have_e
         await stage.wait(100.0)
         assert stage.condition("Complete")[0] == "True"
         writes, calls = len(stage.api.writes), len(stage.service.calls)
-        moved = replace(STANDING, defaults=replace(STANDING.defaults, region="eu-central-1"))
-        life = await stage.start(standing=moved)
+        moved = replace(CONTEXT, defaults=replace(CONTEXT.defaults, region="eu-central-1"))
+        life = await stage.start(context=moved)
         await stage.wait(100.0)
         assert (len(stage.api.writes), len(stage.service.calls)) == (writes, calls)
         assert life.recorder.events == []
@@ -1283,19 +1283,19 @@ def test_a_restart_under_another_default_region_says_nothing_of_jobs_that_have_e
 
 
 def test_a_defect_is_logged_tried_again_and_keeps_nobody_else_waiting(caplog: pytest.LogCaptureFixture) -> None:
-    class Odd(FakeSurroundings):
+    class Odd(FakeClusterState):
         async def account_roles(self) -> Mapping[str, str] | None:
             raise ValueError("odd")
 
     async def scene(stage: Stage) -> None:
-        stage.surroundings = Odd({NAMESPACE: {OWNER_ACCOUNT: ACCOUNT}})
+        stage.cluster_state = Odd({NAMESPACE: {OWNER_ACCOUNT: ACCOUNT}})
         life = await stage.start()
         stage.api.apply(body())
         await asyncio.sleep(60.0)
         told = [record for record in caplog.records if "Unexpected error" in record.message]
         assert 2 <= len(told) <= 10
         assert life.registry.get_sample_value("trainingjob_reconcile_seconds_count", {"outcome": "error"}) == len(told)
-        life.surroundings.namespaces.clear()
+        life.cluster_state.namespaces.clear()
         await asyncio.sleep(300.0)
         assert len(stage.service.created) == 1
 
@@ -1327,12 +1327,12 @@ def test_a_spec_that_makes_no_request_is_refused_without_a_call(spec: dict[str, 
 
 def test_an_object_that_a_role_selector_matches_is_not_served_by_another_role() -> None:
     async def scene(stage: Stage) -> None:
-        stage.surroundings.selectors = {"gpu": {"namespaceSelector": {"names": [NAMESPACE]}}}
+        stage.cluster_state.selectors = {"gpu": {"namespaceSelector": {"names": [NAMESPACE]}}}
         stage.api.apply(body())
         await stage.wait(5.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "RoleSelectorNotSupported")
         assert stage.service.calls == []
-        stage.surroundings.selectors = {"gpu": {"namespaceSelector": {"names": ["other"]}}}
+        stage.cluster_state.selectors = {"gpu": {"namespaceSelector": {"names": ["other"]}}}
         await stage.wait(40.0)
         assert len(stage.service.created) == 1
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeService, failed
 from tests.fakes.virtual_time import run
-from tests.fakes.world import FakeSurroundings, Life
+from tests.fakes.world import FakeClusterState, Life
 from tests.logic.objects import JOB, NAME, NAMESPACE, WANTED, body
 from trainingjob_operator.logic.annotations import ADOPTION_POLICY, DELETION_POLICY, READ_ONLY, REGION
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
@@ -36,7 +36,7 @@ class Trials:
     def __init__(self, *, kill_at: int | None = None, **service: Any) -> None:
         self.api = FakeApiServer()
         self.service = FakeService(**service)
-        self.surroundings = FakeSurroundings()
+        self.cluster_state = FakeClusterState()
         self.points: list[str] = []
         self.deletions: list[float] = []
         self._kill_at = kill_at
@@ -56,7 +56,7 @@ class Trials:
             self.fault(what, before)
 
     async def play(self, script: Callable[[int], None], *, steps: int, pause: float, dead_seconds: float = 3.0) -> None:
-        life = Life(self.api, self.service, surroundings=self.surroundings)
+        life = Life(self.api, self.service, cluster_state=self.cluster_state)
         for step in range(steps):
             script(step)
             try:
@@ -67,7 +67,7 @@ class Trials:
             await asyncio.sleep(dead_seconds)
             self._dead.clear()
             self._kill_at = None
-            life = Life(self.api, self.service, surroundings=self.surroundings, seed=step)
+            life = Life(self.api, self.service, cluster_state=self.cluster_state, seed=step)
         self._kill_at = None
         await asyncio.sleep(LONG)
         await life.settle(0.1)
@@ -239,7 +239,7 @@ def test_a_retained_job_outlives_its_object_through_any_death() -> None:
             trials = Trials(kill_at=kill_at, seconds=5000.0)
             trials.may_outlive = True
             script = _apply(trials)
-            trials.surroundings.namespaces[NAMESPACE] = {f"sagemaker.{DELETION_POLICY}": "retain"}
+            trials.cluster_state.namespaces[NAMESPACE] = {f"sagemaker.{DELETION_POLICY}": "retain"}
             await trials.play(script, steps=20, pause=1.0)
             assert trials.service.stopped == []
             assert len(trials.service.created) == 1

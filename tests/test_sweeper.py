@@ -170,7 +170,7 @@ def test_no_sweep_begins_until_every_object_was_looked_at_or_that_takes_too_long
             other["metadata"]["namespace"] = "slow"
             stage.api.apply(other)
         await stage.wait(20.0)
-        stage.surroundings.pauses["slow"] = intake
+        stage.cluster_state.pauses["slow"] = intake
         listed = stage.count("ListTrainingJobs")
         life = await stage.start(workers=1)
         await stage.wait(begin - 1.0)

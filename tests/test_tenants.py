@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.service import FakeService, failed
 from tests.fakes.stage import KEY, Stage, played
-from tests.fakes.world import STANDING
+from tests.fakes.world import CONTEXT
 from tests.logic.objects import (
     ACCOUNT,
     CLUSTER,
@@ -45,7 +45,7 @@ LONG: dict[str, Any] = {"seconds": 100_000.0}
 THIEF = ("team-b", "thief")
 CHANGES = ("StopTrainingJob", "UpdateTrainingJob", "AddTags", "DeleteTags")
 ACKS_TAGS = {"services.k8s.aws/controller-version": "sagemaker-v1.9.1", "services.k8s.aws/namespace": THIEF[0]}
-ANY_ENDPOINT = replace(STANDING, defaults=replace(STANDING.defaults, allowed_endpoints=("*",)))
+ANY_ENDPOINT = replace(CONTEXT, defaults=replace(CONTEXT.defaults, allowed_endpoints=("*",)))
 ADOPT, READ = {ADOPTION_POLICY: "adopt"}, {READ_ONLY: "true"}
 
 MADE_BY: dict[str, dict[str, str]] = {
@@ -279,9 +279,9 @@ def test_what_an_endpoint_of_a_namespace_answered_proves_nothing_elsewhere(made_
         await make_victim(stage, made_by)
         fake = "https://fake.example"
         real, owned = dict(stage.service.jobs), Owner(CLUSTER, *THIEF, "thief")
-        stage.surroundings.namespaces[THIEF[0]] = {ENDPOINT_URL: fake}
+        stage.cluster_state.namespaces[THIEF[0]] = {ENDPOINT_URL: fake}
         stage.service.elsewhere[fake] = FakeService(**LONG)
-        await stage.start(standing=ANY_ENDPOINT)
+        await stage.start(context=ANY_ENDPOINT)
         stage.api.apply(neighbours())
         await stage.wait(30.0)
         if made_by == "a live object":
@@ -291,7 +291,7 @@ def test_what_an_endpoint_of_a_namespace_answered_proves_nothing_elsewhere(made_
             assert (ownership["claim"], ownership["endpointURL"]) == ("Created", fake)
             assert stage.service.elsewhere[fake].jobs[WANTED.slot].tags.items() >= owned.tags().items()
         assert stage.service.jobs == real
-        del stage.surroundings.namespaces[THIEF[0]]
+        del stage.cluster_state.namespaces[THIEF[0]]
         stage.api.annotate(THIEF)
         await stage.wait(10.0)
         stage.api.delete(THIEF)
@@ -304,7 +304,7 @@ def test_what_an_endpoint_of_a_namespace_answered_proves_nothing_elsewhere(made_
 def test_an_endpoint_that_is_not_allowed_any_more_stops_every_call_instead_of_moving_it() -> None:
     async def scene(stage: Stage) -> None:
         stage.api.apply(body(held=True, status=recorded(trainingJobStatus="InProgress", ownership=claimed())))
-        stage.surroundings.namespaces[NAMESPACE] = {ENDPOINT_URL: "https://private.example"}
+        stage.cluster_state.namespaces[NAMESPACE] = {ENDPOINT_URL: "https://private.example"}
         await stage.start()
         await stage.wait(120.0)
         assert stage.condition("ACK.Recoverable")[:2] == ("True", "InvalidAnnotation")
@@ -367,7 +367,7 @@ def test_what_another_leader_has_done_outweighs_what_this_process_remembers() ->
 def test_who_leads_no_more_releases_no_object() -> None:
     async def scene(stage: Stage) -> None:
         assert stage.life is not None
-        stage.surroundings.pauses[NAMESPACE] = 2.0
+        stage.cluster_state.pauses[NAMESPACE] = 2.0
         ended = recorded(trainingJobStatus="Completed", ownership=claimed())
         stage.api.apply(body(held=True, deleting=True, status=ended))
         await stage.wait(1.0)
@@ -435,7 +435,7 @@ def test_a_job_that_ran_and_was_deleted_runs_again_only_once_the_annotation_is_g
 def test_a_record_of_a_run_in_another_account_makes_no_call_there() -> None:
     async def scene(stage: Stage) -> None:
         elsewhere = Identity("999999999999", REGION, JOB)
-        stage.surroundings.roles = {elsewhere.account: "arn:aws:iam::999999999999:role/sagemaker"}
+        stage.cluster_state.roles = {elsewhere.account: "arn:aws:iam::999999999999:role/sagemaker"}
         stage.api.apply(body(annotations={JOB_ARN: build_arn("aws", elsewhere)}))
         await stage.wait(30.0)
         assert stage.condition("ACK.Recoverable")[1] == "InvalidAnnotation"

@@ -11,18 +11,18 @@ from tests.logic.objects import ACCOUNT, ARN, NAME, NAMESPACE, REGION, UID, WANT
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
+from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 
 OWN = "trainingjob-operator"
 KEY = (NAMESPACE, NAME)
 HERE, THERE = Target(ACCOUNT, REGION), Target(ACCOUNT, "eu-central-1")
 
 
-def jobs() -> TrackedJobs:
-    return TrackedJobs(OWN)
+def jobs() -> ObjectStore:
+    return ObjectStore(OWN)
 
 
-def seen(tracked: TrackedJobs, **members: Any) -> Tracked:
+def seen(tracked: ObjectStore, **members: Any) -> StoredObject:
     found = tracked.see(body(**members), 1.0)
     assert found is not None
     return found

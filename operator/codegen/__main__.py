@@ -38,7 +38,7 @@ def generate() -> dict[str, str]:
     return {
         CRD: render_yaml(training_job_definition(model)),
         "crds/kustomization.yaml": NOTICE + KUSTOMIZATION,
-        "operator/trainingjob_operator/logic/members.py": render_table(model),
+        "operator/trainingjob_operator/logic/field_table.py": render_table(model),
         "operator/trainingjob_operator/logic/constraints.py": render_constraints(model),
         "operator/trainingjob_operator/aws/models/sagemaker/2017-07-24/service-2.json": render_service_model(),
         "tests/data/ack-crd.yaml": render_yaml(ack_definition(ACK_LISTING.read_text())),

@@ -22,11 +22,12 @@ from trainingjob_operator.aws.gateway import CallTimeouts, Gateways
 from trainingjob_operator.aws.identities import CallerIdentity
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import Coverage
-from trainingjob_operator.create_line import CreateLine
+from trainingjob_operator.create_queue import CreateQueue
 from trainingjob_operator.event_listener import EventListener
 from trainingjob_operator.health import Heartbeat, Heartbeats, Readiness, serve_health, serve_metrics
-from trainingjob_operator.job_calls import JobCalls, Standing
+from trainingjob_operator.job_calls import JobCalls, OperatorContext
 from trainingjob_operator.kube.client import ApiServer, Login
+from trainingjob_operator.kube.cluster_state import MAX_SILENCE, ClusterState
 from trainingjob_operator.kube.discovery import (
     Discovery,
     Right,
@@ -37,12 +38,12 @@ from trainingjob_operator.kube.discovery import (
 from trainingjob_operator.kube.events import EventRecorder
 from trainingjob_operator.kube.leader import Elector
 from trainingjob_operator.kube.objects import FIELD_MANAGER, TrainingJobObjects
-from trainingjob_operator.kube.surroundings import MAX_SILENCE, Surroundings
 from trainingjob_operator.leadership import AlwaysLeading, Leadership
 from trainingjob_operator.logic.annotations import Defaults, Deletion
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.reconciler import Reconciler
 from trainingjob_operator.reporter import Reporter
 from trainingjob_operator.settings import Settings, show_given
@@ -58,7 +59,6 @@ from trainingjob_operator.start_up import (
     read_cluster_id,
 )
 from trainingjob_operator.sweeper import Sweeper
-from trainingjob_operator.tracked_jobs import TrackedJobs
 from trainingjob_operator.watcher import BACKOFF, Watcher
 from trainingjob_operator.work_queue import WorkQueue
 
@@ -114,7 +114,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
     login = Login(os.environ)
     api = ApiServer(login)
     queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
-    jobs = TrackedJobs(FIELD_MANAGER)
+    jobs = ObjectStore(FIELD_MANAGER)
     budgets = Budgets(
         clocks.monotonic,
         create_tps=settings.create_tps,
@@ -127,7 +127,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
             if namespace is None or tracked.key[0] == namespace:
                 queue.add(tracked.key)
 
-    surroundings = Surroundings(
+    cluster_state = ClusterState(
         api,
         system_namespace=settings.system_namespace,
         changed=look_again,
@@ -138,7 +138,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
         namespaces=settings.watch_namespace,
         beside=_rights_beside(settings),
         discovery=Discovery(api),
-        exists=surroundings.exists,
+        exists=cluster_state.exists,
         readiness=readiness,
         metrics=metrics,
         clock=clocks.monotonic,
@@ -179,7 +179,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
 
         await await_coverage(coverage, lambda: api.url, readiness, clocks)
         cluster_id = await persist(
-            CLUSTER, lambda: read_cluster_id(settings.cluster_id, surroundings.cluster_id), readiness, clocks
+            CLUSTER, lambda: read_cluster_id(settings.cluster_id, cluster_state.cluster_id), readiness, clocks
         )
         sts = name_sts(settings, os.environ)
         caller = await persist(AWS, lambda: identify(gateways, sts), readiness, clocks)
@@ -188,10 +188,10 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
 
         objects = TrainingJobObjects(api)
         reporter = Reporter(objects=objects, jobs=jobs, recorder=recorder, leadership=leadership, metrics=metrics)
-        standing = replace(_standing(settings, caller, cluster_id, version), knows_region=gateways.knows_region)
-        line = CreateLine(budgets=budgets, queue=queue, clocks=clocks)
+        context = replace(_context(settings, caller, cluster_id, version), knows_region=gateways.knows_region)
+        line = CreateQueue(budgets=budgets, queue=queue, clocks=clocks)
         calls = JobCalls(
-            standing=standing,
+            context=context,
             jobs=jobs,
             accounts=gateways,
             budgets=budgets,
@@ -201,13 +201,13 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
             clocks=clocks,
         )
         reconciler = Reconciler(
-            standing=standing,
+            context=context,
             jobs=jobs,
             queue=queue,
             objects=objects,
             calls=calls,
             line=line,
-            surroundings=surroundings,
+            cluster_state=cluster_state,
             reporter=reporter,
             leadership=leadership,
             metrics=metrics,
@@ -241,8 +241,8 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
             tick=sweep_beat.tick,
         )
 
-        heartbeats.follow("surroundings", MAX_SILENCE, lambda: surroundings.heartbeat)
-        loops.start("surroundings", surroundings.run())
+        heartbeats.follow("surroundings", MAX_SILENCE, lambda: cluster_state.heartbeat)
+        loops.start("surroundings", cluster_state.run())
         loops.start("events", recorder.run())
         loops.start("survey", coverage.run(heartbeats.expect("survey", SURVEY_MAX_SECONDS).tick))
         await persist(FIRST_LIST, lambda: list_first(watcher.list_all, settings.watch_selectors), readiness, clocks)
@@ -325,8 +325,8 @@ def _rights_beside(settings: Settings) -> tuple[Right, ...]:
     )
 
 
-def _standing(settings: Settings, caller: CallerIdentity, cluster_id: str, version: str) -> Standing:
-    return Standing(
+def _context(settings: Settings, caller: CallerIdentity, cluster_id: str, version: str) -> OperatorContext:
+    return OperatorContext(
         defaults=Defaults(
             account=caller.account,
             region=settings.aws_region,
@@ -366,9 +366,9 @@ def _elector(settings: Settings, api: ApiServer, clocks: Clocks, may_lead: Calla
 
 
 async def _show_gauges(
-    jobs: TrackedJobs,
+    jobs: ObjectStore,
     queue: WorkQueue[Key],
-    line: CreateLine,
+    line: CreateQueue,
     leadership: Leadership,
     reconciler: Reconciler,
     metrics: Metrics,

@@ -21,7 +21,7 @@ from trainingjob_operator.logic.naming import Slot
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.tracked_jobs import TrackedJobs
+from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class EventListener:
         self,
         *,
         events: Queue,
-        jobs: TrackedJobs,
+        jobs: ObjectStore,
         queue: WorkQueue[Key],
         flow: EventFlow,
         leadership: Leadership,

@@ -14,7 +14,7 @@ from trainingjob_operator.aws.budget import Budget, Budgets, OperationBudgets
 from trainingjob_operator.aws.gateway import Accounts, Target
 from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.create_line import CreateLine
+from trainingjob_operator.create_queue import CreateQueue
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import decision, fields
@@ -30,7 +30,7 @@ from trainingjob_operator.logic.resource import Key, Resource
 from trainingjob_operator.logic.updates import TagChange, UpdatePlan, applied_fields, plan_update
 from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.tracked_jobs import Tracked, TrackedJobs
+from trainingjob_operator.object_store import ObjectStore, StoredObject
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _READING = (decision.DESCRIBE, decision.LIST_TAGS)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OperatorContext:
     """What holds for all objects: who the operator is, and what it was told."""
 
     defaults: Defaults
@@ -66,7 +66,7 @@ class Access:
 class Work:
     """What one step is carried out on."""
 
-    tracked: Tracked
+    tracked: StoredObject
     view: View
     access: Access
 
@@ -97,16 +97,16 @@ class JobCalls:
     def __init__(
         self,
         *,
-        standing: Standing,
-        jobs: TrackedJobs,
+        context: OperatorContext,
+        jobs: ObjectStore,
         accounts: Accounts,
         budgets: Budgets,
-        line: CreateLine,
+        line: CreateQueue,
         queue: WorkQueue[Key],
         metrics: Metrics,
         clocks: Clocks,
     ) -> None:
-        self._standing = standing
+        self._context = context
         self._jobs = jobs
         self._accounts = accounts
         self._budgets = budgets
@@ -120,7 +120,7 @@ class JobCalls:
         It exists, and has no entry of another account or region.
         """
 
-    async def look(self, identity: Identity, work: Work) -> float:
+    async def describe(self, identity: Identity, work: Work) -> float:
         memory, view = work.view.memory, work.view
         if seconds := self._must_wait(lambda budgets: budgets.describe, identity, work):
             return seconds
@@ -130,7 +130,7 @@ class JobCalls:
             if error.kind is ErrorClass.NOT_FOUND:
                 if not await self._is_confirmed(work):
                     return 0.0
-                memory.note_absent(self._clocks.monotonic())
+                memory.note_not_found(self._clocks.monotonic())
                 self._note_success(decision.DESCRIBE, work)
             else:
                 self._note(error, work, decision.DESCRIBE)
@@ -141,7 +141,7 @@ class JobCalls:
             memory.note_found((memory.observation or Observation()).updated_by(seen), now)
         elif _is_another_run(seen, view.observation, identity):
             if await self._is_confirmed(work):
-                memory.note_absent(now, is_replaced=True)
+                memory.note_not_found(now, is_replaced=True)
             return 0.0
         else:
             memory.note_found(view.observation.updated_by(seen), now)
@@ -152,7 +152,7 @@ class JobCalls:
 
     async def _is_confirmed(self, work: Work) -> bool:
         """Whether a second answer without the job, which is believed, is of the right account."""
-        if work.view.memory.absent_since is None or work.view.arn is None:
+        if work.view.memory.not_found_since is None or work.view.arn is None:
             return True
         try:
             await self._accounts.confirm(work.target)
@@ -189,7 +189,7 @@ class JobCalls:
             tags = await self._accounts.get(work.target).list_tags(arn)
         except AwsError as error:
             if error.kind is ErrorClass.NOT_FOUND:
-                memory.note_absent(self._clocks.monotonic())
+                memory.note_not_found(self._clocks.monotonic())
             else:
                 self._note(error, work, decision.LIST_TAGS)
             return False
@@ -230,10 +230,10 @@ class JobCalls:
             self._line.give_back(work.key, identity)
             raise
         memory.attempted_at = memory.created_at = self._clocks.monotonic()
-        memory.arn, memory.look = arn, True
+        memory.arn, memory.needs_describe = arn, True
         memory.applied_tag_keys = tuple(key for key, _ in resource.user_tags())
         memory.applied_fields = applied_fields(resource.spec)
-        memory.unsettled = memory.in_use = False
+        memory.unsettled = memory.name_taken = False
         memory.observation = memory.doubtful_since = None
         self._note_success(decision.CREATE, work)
         self._line.succeed(work.key, identity)
@@ -263,9 +263,9 @@ class JobCalls:
             case ErrorClass.DOUBTFUL | ErrorClass.REFUSED | ErrorClass.NOT_FOUND if is_not_offered(error.message):
                 memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
             case ErrorClass.IN_USE:
-                memory.in_use, memory.look = True, False
-                memory.observation = memory.proof = memory.looked_at = memory.absent_since = None
-                memory.absent = False
+                memory.name_taken, memory.needs_describe = True, False
+                memory.observation = memory.proof = memory.looked_at = memory.not_found_since = None
+                memory.not_found = False
             case ErrorClass.REFUSED if error.operation == decision.CREATE:  # and not the role on the way to it
                 memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
             case ErrorClass.DOUBTFUL if now - (memory.doubtful_since or now) >= decision.DOUBTFUL_SECONDS:
@@ -307,15 +307,15 @@ class JobCalls:
             now = self._clocks.monotonic()
             memory.stopping_since = memory.stopping_since or now
             if error.kind is ErrorClass.NOT_FOUND:
-                memory.note_absent(now)
+                memory.note_not_found(now)
                 return False
             if error.kind is ErrorClass.CONFLICT:  # it has ended, or is about to: its status tells
-                memory.look = True
+                memory.needs_describe = True
             self._note(error, work, decision.STOP)
             return False
         self._note_success(decision.STOP, work)
         memory.stop_sent_at = memory.stopping_since = self._clocks.monotonic()
-        memory.look = True
+        memory.needs_describe = True
         log.info("Told SageMaker to stop the training job %s", identity.job_name, extra=work.named)
         return False
 
@@ -331,7 +331,7 @@ class JobCalls:
         self._note_success(decision.UPDATE, work)
         memory.updated = (members, self._clocks.monotonic())
         memory.applied_fields = applied_fields(resource.spec)
-        memory.look = True
+        memory.needs_describe = True
         log.info("Updated %s of the training job %s", ", ".join(members), identity.job_name, extra=work.named)
         return False
 
@@ -365,7 +365,7 @@ class JobCalls:
             memory.edit_refused = (work.view.resource.generation, finding)
             return
         if error.kind is ErrorClass.CONFLICT:  # not in this phase: what the phase is now tells what can be done
-            memory.look = True
+            memory.needs_describe = True
         self._note(error, work, operation)
 
     def _note(self, error: AwsError, work: Work, operation: str, finding: Finding | None = None) -> None:
@@ -427,19 +427,19 @@ class JobCalls:
         return seconds
 
     def _owner(self, resource: Resource) -> Owner:
-        return Owner(self._standing.cluster_id, resource.namespace, resource.name, resource.uid)
+        return Owner(self._context.cluster_id, resource.namespace, resource.name, resource.uid)
 
     def _tags(self, resource: Resource) -> list[dict[str, str]]:
         substitutions = {
             "CONTROLLER_SERVICE": "sagemaker",
-            "CONTROLLER_VERSION": self._standing.version,
+            "CONTROLLER_VERSION": self._context.version,
             "K8S_NAMESPACE": resource.namespace,
             "K8S_RESOURCE_NAME": resource.name,
             "K8S_RESOURCE_KIND": "TrainingJob",
             "MANAGED_BY": resource.labels.get("app.kubernetes.io/managed-by", ""),
             "KRO_VERSION": resource.labels.get("kro.run/kro-version", ""),
         }
-        defaults = {k: expand_tag_format(v, substitutions) for k, v in self._standing.default_tags.items()}
+        defaults = {k: expand_tag_format(v, substitutions) for k, v in self._context.default_tags.items()}
         return list(compose_tags(resource.user_tags(), defaults, self._owner(resource)))
 
 
@@ -471,7 +471,7 @@ def _is_worth_comparing(view: View) -> bool:
         policy.adoption is not None
         or policy.observes_only
         or view.arn is None
-        or memory.in_use
+        or memory.name_taken
         or memory.unsettled
         or view.is_edited
         or view.is_inherited

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.create_line import CreateLine
-from trainingjob_operator.job_calls import Access, JobCalls, Standing, Work, refuse
+from trainingjob_operator.create_queue import CreateQueue
+from trainingjob_operator.job_calls import Access, JobCalls, OperatorContext, Work, refuse
 from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
@@ -29,28 +29,28 @@ from trainingjob_operator.logic.ownership import TagProof
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Key, Resource
 from trainingjob_operator.logic.steps import (
+    ClearIntent,
     Create,
+    Describe,
     FindOwner,
-    Look,
-    Mark,
+    Idle,
+    JoinQueue,
     ReadTags,
-    Release,
-    Rest,
-    Say,
+    RecordIntent,
+    RemoveFinalizer,
+    Requeue,
     SetTags,
     Step,
     Stop,
-    TakeOver,
-    TakeTurn,
-    Unmark,
+    TakeOwnership,
     Update,
-    Wait,
+    WriteStatus,
 )
 from trainingjob_operator.logic.updates import applied_fields
 from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 from trainingjob_operator.reporter import Reporter
-from trainingjob_operator.tracked_jobs import Live, Tracked, TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -79,8 +79,8 @@ class Objects(Protocol):
     ) -> dict[str, Any]: ...
 
 
-class Surroundings(Protocol):
-    """State of the cluster besides the objects (kube/surroundings.py)."""
+class ClusterState(Protocol):
+    """State of the cluster besides the objects (kube/cluster_state.py)."""
 
     async def annotations(self, namespace: str) -> Mapping[str, str]: ...
 
@@ -97,25 +97,25 @@ class Reconciler:
     def __init__(
         self,
         *,
-        standing: Standing,
-        jobs: TrackedJobs,
+        context: OperatorContext,
+        jobs: ObjectStore,
         queue: WorkQueue[Key],
         objects: Objects,
         calls: JobCalls,
-        line: CreateLine,
-        surroundings: Surroundings,
+        line: CreateQueue,
+        cluster_state: ClusterState,
         reporter: Reporter,
         leadership: Leadership,
         metrics: Metrics,
         clocks: Clocks,
     ) -> None:
-        self._standing = standing
+        self._context = context
         self._jobs = jobs
         self._queue = queue
         self._objects = objects
         self._calls = calls
         self._line = line
-        self._surroundings = surroundings
+        self._cluster_state = cluster_state
         self._reporter = reporter
         self._leadership = leadership
         self._metrics = metrics
@@ -176,7 +176,7 @@ class Reconciler:
         count, self._taken_over = self._taken_over, 0
         return count
 
-    def forget(self, tracked: Tracked) -> None:
+    def forget(self, tracked: StoredObject) -> None:
         """Remove a deleted object from the work queue and the create queue."""
         self._queue.discard(tracked.key)
         self._line.forget(tracked.key)
@@ -205,14 +205,14 @@ class Reconciler:
         message = f"Reconcile exceeded {MAX_STEPS} steps; last step: {type(step).__name__}"
         raise RuntimeError(message)
 
-    async def _observe(self, tracked: Tracked, resource: Resource) -> "tuple[View, Access]":
+    async def _observe(self, tracked: StoredObject, resource: Resource) -> "tuple[View, Access]":
         now = self._clocks.monotonic()
         if tracked.memory.term != self._leadership.term:
             tracked.memory = Memory(first_seen=now, term=self._leadership.term)
         memory = tracked.memory
         namespace, unread = await self._read_namespace(resource.namespace)
         self._still_there(tracked)
-        policy = resolve(resource, namespace, self._standing.defaults)
+        policy = resolve(resource, namespace, self._context.defaults)
         if (request := read_request(resource.annotations)) is not None:
             handled = (memory.handled_request, resource.status.get("lastHandledReconcileAt"))
             if request not in handled:
@@ -223,9 +223,9 @@ class Reconciler:
             memory=memory,
             now=now,
             wall=self._clocks.wall(),
-            partition=resource.partition or self._standing.partition,
-            is_region_known=self._standing.knows_region(policy.region),
-            overrides_passive=self._standing.overrides_passive,
+            partition=resource.partition or self._context.partition,
+            is_region_known=self._context.knows_region(policy.region),
+            overrides_passive=self._context.overrides_passive,
             namespace_unread=unread,
         )
         if unread is not None:
@@ -266,11 +266,11 @@ class Reconciler:
     async def _read_namespace(self, namespace: str) -> tuple[Mapping[str, str], Hindrance | None]:
         """Return the namespace's annotations, or a hindrance if they are unreadable."""
         try:
-            return await self._surroundings.annotations(namespace), None
+            return await self._cluster_state.annotations(namespace), None
         except Forbidden as error:
             return {}, await_namespace(namespace, str(error))
 
-    def _still_there(self, tracked: Tracked) -> None:
+    def _still_there(self, tracked: StoredObject) -> None:
         """Raise NotFound after a concurrent deletion; the object must not claim a job or a turn any more."""
         if self._jobs.get(tracked.key) is not tracked:
             raise NotFound("the object was deleted during its reconcile")
@@ -280,17 +280,17 @@ class Reconciler:
         resource, policy = view.resource, view.policy
         if (problem := _find_wrong_target(view)) is not None:
             return Access(None, problem)
-        selectors = await self._surroundings.role_selectors()
+        selectors = await self._cluster_state.role_selectors()
         if selectors:
-            labels = await self._surroundings.labels(resource.namespace)
+            labels = await self._cluster_state.labels(resource.namespace)
             if (selected := find_selector(selectors, resource, labels)) is not None:
                 return Access(None, selected)
         role = None
-        is_own = identity.account == self._standing.defaults.account
-        if not is_own and not self._standing.defaults.carm_enabled:
+        is_own = identity.account == self._context.defaults.account
+        if not is_own and not self._context.defaults.carm_enabled:
             return Access(None, forbid_account(identity.account))
         if not is_own or (policy.names_account and policy.account == identity.account):
-            found = find_role(identity.account, await self._surroundings.account_roles())
+            found = find_role(identity.account, await self._cluster_state.account_roles())
             if isinstance(found, Hindrance):
                 return Access(None, found)
             role = found
@@ -299,7 +299,7 @@ class Reconciler:
             region=identity.region,
             role_arn=role,
             endpoint_url=policy.endpoint_url,
-            external_id=None if role is None else self._standing.external_id,
+            external_id=None if role is None else self._context.external_id,
             namespace=None if role is None else resource.namespace,
         )
         return Access(target, None)
@@ -307,15 +307,15 @@ class Reconciler:
     async def _carry_out(self, step: Step, work: Work) -> bool:  # noqa: C901, PLR0912  one arm per step
         """Execute one step; True if it ends the reconcile."""
         match step:
-            case Rest(refused):
+            case Idle(refused):
                 if refused is not None:
                     work.view.memory.refused = refuse(work, refused)
                 return True
-            case Wait(seconds):
+            case Requeue(seconds):
                 self._queue.add(work.key, seconds)
                 return True
-            case Look(identity):
-                seconds = await self._calls.look(identity, work)
+            case Describe(identity):
+                seconds = await self._calls.describe(identity, work)
                 if seconds > 0:
                     await self._report_meanwhile(seconds, work)
                 return seconds > 0
@@ -323,32 +323,32 @@ class Reconciler:
                 if not await self._calls.read_tags(arn, work):
                     return False
                 if work.view.arn is not None and not work.view.resource.deleting:
-                    await self._report(Say(unfinished=True), work)
+                    await self._report(WriteStatus(unfinished=True), work)
                 return True
             case FindOwner(key):
                 work.view.memory.named_owner = (await self._exists(key), self._clocks.monotonic())
-            case TakeTurn(identity):
+            case JoinQueue(identity):
                 if work.view.memory.waiting_since is None:
                     work.view.memory.waiting_since = work.view.now
                 self._line.join(work.view.resource, identity, retries=decision.was_tried(work.view))
-            case Mark(identity):
-                await self._mark(identity, work)
+            case RecordIntent(identity):
+                await self._record_intent(identity, work)
             case Create(identity):
                 return await self._calls.create(identity, work)
-            case TakeOver():
-                await self._take_over(step, work)
+            case TakeOwnership():
+                await self._take_ownership(step, work)
             case Stop(identity):
                 return await self._calls.stop(identity, work)
             case Update(identity, members):
                 return await self._calls.update(identity, members, work)
             case SetTags(arn, change):
                 return await self._calls.set_tags(arn, change, work)
-            case Unmark(refusal):
-                await self._unmark(work, refusal)
-            case Release():
-                await self._release(work.view, Say(), work)
+            case ClearIntent(refusal):
+                await self._clear_intent(work, refusal)
+            case RemoveFinalizer():
+                await self._remove_finalizer(work.view, WriteStatus(), work)
                 return True
-            case Say():
+            case WriteStatus():
                 await self._report(step, work)
                 if step.again is not None:
                     self._queue.add(work.key, step.again)
@@ -367,7 +367,7 @@ class Reconciler:
             return True
         return True
 
-    async def _take_over(self, step: TakeOver, work: Work) -> None:
+    async def _take_ownership(self, step: TakeOwnership, work: Work) -> None:
         memory = work.view.memory
         if step.finalizer and not work.view.resource.holds_finalizer:
             await self._patch_finalizer(work.view.resource, hold=True)
@@ -378,14 +378,14 @@ class Reconciler:
             memory.applied_tag_keys = tuple(key for key in memory.tags if key in own)
         if memory.proof is TagProof.SAME_OBJECT and work.view.resource.arn is None:  # a Create without a response
             memory.applied_fields = applied_fields(work.view.resource.spec)
-        memory.in_use = memory.unsettled = False
+        memory.name_taken = memory.unsettled = False
         memory.refused = None
         self._line.leave(work.key, work.identity)
         if not work.view.policy.read_only:
             self._taken_over += 1
             log.debug("Took ownership of training job %s", step.arn, extra=work.named)
 
-    async def _mark(self, identity: Identity, work: Work) -> None:
+    async def _record_intent(self, identity: Identity, work: Work) -> None:
         """Add the finalizer and record the pending Create; on failure, release the object's turn."""
         memory, resource = work.view.memory, work.view.resource
         memory.marked = identity
@@ -402,13 +402,13 @@ class Reconciler:
         else:
             memory.unmarked = None
 
-    async def _unmark(self, work: Work, refusal: Finding | None) -> None:
-        await self._release(work.view, Say(terminal=refusal), work)
+    async def _clear_intent(self, work: Work, refusal: Finding | None) -> None:
+        await self._remove_finalizer(work.view, WriteStatus(terminal=refusal), work)
         if refusal is not None and work.view.memory.refused is None:
             work.view.memory.refused = refuse(work, refusal)
         work.view.memory.forget_attempt()
 
-    async def _release(self, view: View, say: Say, work: Work) -> None:
+    async def _remove_finalizer(self, view: View, say: WriteStatus, work: Work) -> None:
         """Remove the finalizer. A persistent rejection by the API server is reported in the status, along with `say`.
 
         Raises the API server's error, for a retry with back-off.
@@ -453,7 +453,7 @@ class Reconciler:
         )
         self._jobs.see_answer(body, self._clocks.monotonic())
 
-    async def _report(self, say: Say, work: Work) -> None:
+    async def _report(self, say: WriteStatus, work: Work) -> None:
         """Write the status; release an object after the end of its job."""
         view, memory = work.view, work.view.memory
         if say.place is not None and (memory.place_shown is None or memory.place_shown[0] != say.place):
@@ -473,8 +473,8 @@ class Reconciler:
             memory.arn = memory.claim = None  # observing a job proves no ownership of it
         tracked = self._jobs.get(work.key)
         if say.release and tracked is not None and tracked.uid == work.tracked.uid:
-            await self._release(replace(view, resource=tracked.resource()), say, work)
-        if say.again is None and not memory.look and Observation(wanted).is_ended():
+            await self._remove_finalizer(replace(view, resource=tracked.resource()), say, work)
+        if say.again is None and not memory.needs_describe and Observation(wanted).is_ended():
             # The status holds the rest; most objects of a cluster are finished, so this bounds memory.
             work.tracked.memory = Memory(
                 first_seen=memory.first_seen,
@@ -491,9 +491,9 @@ class Reconciler:
         """Report the known state while DescribeTrainingJob waits `seconds` for the budget."""
         view, memory = work.view, work.view.memory
         if memory.arn is not None and view.resource.arn is None:
-            await self._report(Say(), work)
+            await self._report(WriteStatus(), work)
         elif view.is_inherited and work.tracked.live is None:
-            await self._report(Say(unfinished=True), work)
+            await self._report(WriteStatus(unfinished=True), work)
         elif memory.told is not None and seconds >= decision.WAITING_SHOWN_SECONDS and (identity := view.attached()):
             await self._report(decision.report_meanwhile(view, identity), work)
 
@@ -525,7 +525,7 @@ def _gives_up_turn(step: Step, view: View) -> bool:
     """Check if an object must leave the create queue after a reconcile that ends with this step."""
     if isinstance(step, Create):
         return False  # its intent is recorded; it waits for the budget
-    is_waiting = isinstance(step, Wait) or (isinstance(step, Say) and step.place is not None)
+    is_waiting = isinstance(step, Requeue) or (isinstance(step, WriteStatus) and step.place is not None)
     return view.own_turn or (view.place is not None and not is_waiting)
 
 

@@ -15,10 +15,10 @@ from trainingjob_operator.logic import decision, events, status
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Report
 from trainingjob_operator.logic.resource import Resource, mapping
-from trainingjob_operator.logic.steps import Say
+from trainingjob_operator.logic.steps import WriteStatus
 from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.tracked_jobs import TrackedJobs
+from trainingjob_operator.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Reporter:
         self,
         *,
         objects: StatusWriter,
-        jobs: TrackedJobs,
+        jobs: ObjectStore,
         recorder: Recorder,
         leadership: Leadership,
         metrics: Metrics,
@@ -62,7 +62,7 @@ class Reporter:
         """Forget the fields that the CRD prunes, since the CRD may have changed."""
         self._pruned = frozenset()
 
-    async def report(self, view: View, say: Say) -> Mapping[str, Any]:
+    async def report(self, view: View, say: WriteStatus) -> Mapping[str, Any]:
         """Patch the status unless it is up to date; returns the desired status.
 
         Raises KubeError for a failed write, NotLeading without leadership.
@@ -79,7 +79,7 @@ class Reporter:
             self._pruned |= status.pruned_paths(sent, mapping(body.get("status")))
             self._tell(view, wanted, report)
         view.memory.decided_generation = report.generation
-        view.memory.disputed = view.memory.disputed and (say.passive or view.memory.look)
+        view.memory.disputed = view.memory.disputed and (say.passive or view.memory.needs_describe)
         return wanted
 
     async def _write(self, resource: Resource, patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Reporter:
         return max(0.0, float(wanted.get(name, 0)) - known)
 
 
-def _compose(view: View, say: Say) -> Report:
+def _compose(view: View, say: WriteStatus) -> Report:
     memory, policy, identity = view.memory, view.policy, view.attached()
     doubt = decision.doubt_region(view)
     is_unseen = memory.observation is None and memory.told is None
@@ -142,7 +142,7 @@ def _compose(view: View, say: Say) -> Report:
         arn=view.arn,
         job_name=None if identity is None else identity.job_name,
         instance_type=view.resource.instance_type,
-        is_found=memory.looked_at is not None and not memory.absent,
+        is_found=memory.looked_at is not None and not memory.not_found,
         observation=observation,
         overrules=memory.disputed and observation is not None,
         terminal=say.terminal,
@@ -164,7 +164,7 @@ def _compose(view: View, say: Say) -> Report:
     )
 
 
-def _decided_generation(view: View, say: Say) -> int:
+def _decided_generation(view: View, say: WriteStatus) -> int:
     """Generation for observedGeneration; stays old while an edit is pending, so that a later reconcile finds it."""
     memory, generation = view.memory, view.resource.generation
     is_attempt_older = memory.unsettled and view.arn is None and memory.open_generation != generation

@@ -21,7 +21,7 @@ from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.logic.sweep import Sweep
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.tracked_jobs import Tracked, TrackedJobs
+from trainingjob_operator.object_store import ObjectStore, StoredObject
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Sweeper:
         *,
         seconds: float,
         call_seconds: float,
-        jobs: TrackedJobs,
+        jobs: ObjectStore,
         queue: WorkQueue[Key],
         accounts: Accounts,
         budgets: Budgets,
@@ -194,7 +194,7 @@ class Sweeper:
             for key in live.get(name, ()):
                 tracked = self._jobs.get(key)
                 if tracked is not None:
-                    tracked.memory.look = True
+                    tracked.memory.needs_describe = True
                     self._queue.add(key)
 
     def _forgive(self, target: Target) -> None:
@@ -227,7 +227,7 @@ class Sweeper:
         await asyncio.sleep(BACKOFF.after(failures) * self._clocks.jitter.uniform(0.5, 1.0))
 
 
-def _is_found_first(tracked: Tracked, told: Observation) -> bool:
+def _is_found_first(tracked: StoredObject, told: Observation) -> bool:
     """True if the job's state changed and neither an event nor an earlier page reported the change."""
     known, before = tracked.seen, tracked.memory.told
     is_change = known is not None and told.has_other_phase_than(known)

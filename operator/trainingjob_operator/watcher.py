@@ -25,9 +25,9 @@ from trainingjob_operator.kube.errors import KubeError, NotFound
 from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.resource import Key, mapping
 from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.reconciler import Reconciler
 from trainingjob_operator.reporter import Reporter
-from trainingjob_operator.tracked_jobs import TrackedJobs
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Watcher:
         lists: Lists,
         coverage: Coverage,
         label_selector: str,
-        jobs: TrackedJobs,
+        jobs: ObjectStore,
         queue: WorkQueue[Key],
         reconciler: Reconciler,
         reporter: Reporter,

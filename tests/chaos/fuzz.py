@@ -25,7 +25,7 @@ from tests.e2e.zygote import ROOT, bare_environment
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeGateway, FakeService, Job, failed
 from tests.fakes.virtual_time import run as run_virtually
-from tests.fakes.world import FakeSurroundings, Life
+from tests.fakes.world import FakeClusterState, Life
 from tests.logic.objects import ACCOUNT, CLUSTER, NAMESPACE, REGION, SPEC, body
 from tests.sagemaker.shapes import WrongTypeError, model_shapes
 from trainingjob_operator.aws.gateway import Target
@@ -195,22 +195,22 @@ class BadGateway(FakeGateway):
 def play(seed: str, count: int) -> list[str]:
     """One world of bad objects in virtual time; what does not hold."""
     chance = random.Random(seed)
-    api, service, surroundings = (
+    api, service, cluster_state = (
         FakeApiServer(),
         BadService(chance=random.Random(f"{seed}/service")),
-        FakeSurroundings(),
+        FakeClusterState(),
     )
     for namespace in NAMESPACES[1:]:
         asked = {chance.choice(ANNOTATIONS): chance.choice(VALUES) for _ in range(chance.choice([0, 0, 1]))}
-        surroundings.namespaces[namespace] = asked
+        cluster_state.namespaces[namespace] = asked
 
     async def scene() -> None:
         foreign = {job.identity.job_name: job for job in put_foreign_jobs(service, chance)}
-        life = Life(api, service, surroundings=surroundings)
+        life = Life(api, service, cluster_state=cluster_state)
         api.apply(body(name=GOOD, uid=GOOD, spec=SPEC | {"trainingJobName": GOOD}))
         for number in range(count):
             made = bad_object(f"bad-{number}", chance, chance.choice(NAMESPACES))
-            if _is_adopting(made, surroundings.namespaces.get(made["metadata"]["namespace"], {})):
+            if _is_adopting(made, cluster_state.namespaces.get(made["metadata"]["namespace"], {})):
                 foreign.pop(f"bad-{number}", None)
             api.apply(made)
         await _interrupt_the_watch(life, api, chance)

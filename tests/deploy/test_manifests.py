@@ -82,7 +82,7 @@ CALLS = {
     "events": {"POST"},
     "leader": {"GET", "POST", "PUT"},
     "objects": {"GET", "PATCH"},
-    "surroundings": {"GET", "watch"},
+    "cluster_state": {"GET", "watch"},
 }
 CLUSTER_RULES: set[Rule] = {
     ("sagemaker.services.k8s.aws", "trainingjobs", (), frozenset({"get", "list", "watch", "patch"})),

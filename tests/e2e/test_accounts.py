@@ -11,7 +11,7 @@ import pytest
 from tests.crds.installation import is_established
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import await_true
-from tests.kube.test_surroundings import SELECTOR_CRD
+from tests.kube.test_cluster_state import SELECTOR_CRD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,7 @@ class FakeDiscovery:
     """Everything is served and allowed until told otherwise."""
 
     schema: str | None = "1"
-    absent: set[str] = field(default_factory=set)
+    not_found: set[str] = field(default_factory=set)
     """Namespaces that do not exist."""
     denied: Callable[[Right], bool] = lambda _: False
     error: KubeError | None = None
@@ -46,7 +46,7 @@ class FakeDiscovery:
     async def exists(self, namespace: str) -> bool:
         for right in [right for right in _reads(namespace) if self.denied(right)]:
             raise Forbidden(f"cannot get {right.resource} {right.name}")
-        return namespace not in self.absent
+        return namespace not in self.not_found
 
 
 def _reads(namespace: str) -> list[Right]:

@@ -6,7 +6,7 @@ from typing import Any
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeService
 from tests.fakes.virtual_time import run
-from tests.fakes.world import FakeSurroundings, Life
+from tests.fakes.world import FakeClusterState, Life
 from tests.logic.objects import NAME, NAMESPACE
 
 KEY = (NAMESPACE, NAME)
@@ -19,13 +19,13 @@ class Stage:
     def __init__(self, *, keeps: frozenset[str] | None = None, **service: Any) -> None:
         self.api = FakeApiServer(keeps=keeps)
         self.service = FakeService(**service)
-        self.surroundings = FakeSurroundings()
+        self.cluster_state = FakeClusterState()
         self.life: Life | None = None
 
     async def start(self, **options: Any) -> Life:
         if self.life is not None:
             await self.life.end()
-        self.life = Life(self.api, self.service, surroundings=self.surroundings, **options)
+        self.life = Life(self.api, self.service, cluster_state=self.cluster_state, **options)
         return self.life
 
     async def wait(self, seconds: float) -> None:

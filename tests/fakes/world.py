@@ -16,8 +16,8 @@ from tests.logic.objects import ACCOUNT, CLUSTER, REGION
 from trainingjob_operator.aws.budget import Budgets, OperationBudgets
 from trainingjob_operator.aws.gateway import Accounts, Gateway, Target
 from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.create_line import CreateLine
-from trainingjob_operator.job_calls import JobCalls, Standing
+from trainingjob_operator.create_queue import CreateQueue
+from trainingjob_operator.job_calls import JobCalls, OperatorContext
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import Forbidden
 from trainingjob_operator.kube.events import Subject
@@ -27,17 +27,17 @@ from trainingjob_operator.logic.annotations import Defaults
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.reconciler import Reconciler
 from trainingjob_operator.reporter import Reporter
 from trainingjob_operator.sweeper import Sweeper
-from trainingjob_operator.tracked_jobs import TrackedJobs
 from trainingjob_operator.watcher import Watcher
 from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
     from trainingjob_operator.logic.resource import Key
 
-STANDING = Standing(
+CONTEXT = OperatorContext(
     defaults=Defaults(account=ACCOUNT, region=REGION),
     partition="aws",
     cluster_id=CLUSTER,
@@ -73,7 +73,7 @@ class FakeLeadership:
 
 
 @dataclass(slots=True)
-class FakeSurroundings:
+class FakeClusterState:
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     """Annotations of each namespace that has some."""
     roles: dict[str, str] | None = None
@@ -161,8 +161,8 @@ class Life:
         api: FakeApiServer,
         service: FakeService,
         *,
-        surroundings: FakeSurroundings | None = None,
-        standing: Standing = STANDING,
+        cluster_state: FakeClusterState | None = None,
+        context: OperatorContext = CONTEXT,
         leadership: FakeLeadership | None = None,
         workers: int = 3,
         create_tps: float = 50.0,
@@ -176,23 +176,23 @@ class Life:
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry, "0.0.1", loop.time)
         self.recorder = FakeRecorder()
-        self.surroundings = surroundings or FakeSurroundings()
+        self.cluster_state = cluster_state or FakeClusterState()
         self.leadership = leadership or FakeLeadership()
-        self.jobs = TrackedJobs(FIELD_MANAGER)
+        self.jobs = ObjectStore(FIELD_MANAGER)
         self.queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
         self.budgets = Budgets(loop.time, create_tps=create_tps, list_tps=10.0, describe_tps=describe_tps)
         accounts: Accounts = LearningAccounts(service, self.budgets) if learns else service
-        self.line = CreateLine(budgets=self.budgets, queue=self.queue, clocks=clocks)
+        self.line = CreateQueue(budgets=self.budgets, queue=self.queue, clocks=clocks)
         self.reporter = Reporter(
             objects=api, jobs=self.jobs, recorder=self.recorder, leadership=self.leadership, metrics=metrics
         )
         self.reconciler = Reconciler(
-            standing=standing,
+            context=context,
             jobs=self.jobs,
             queue=self.queue,
             objects=api,
             calls=JobCalls(
-                standing=standing,
+                context=context,
                 jobs=self.jobs,
                 accounts=accounts,
                 budgets=self.budgets,
@@ -202,7 +202,7 @@ class Life:
                 clocks=clocks,
             ),
             line=self.line,
-            surroundings=self.surroundings,
+            cluster_state=self.cluster_state,
             reporter=self.reporter,
             leadership=self.leadership,
             metrics=metrics,

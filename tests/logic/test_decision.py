@@ -22,6 +22,7 @@ from trainingjob_operator.logic.annotations import (
     resolve,
 )
 from trainingjob_operator.logic.annotations import REGION as REGION_KEY
+from trainingjob_operator.logic.create_order import Place
 from trainingjob_operator.logic.decision import ADD_TAGS, CREATE, DESCRIBE, LIST_TAGS, STOP, UPDATE, decide
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import ACK_MANAGER, Memory, Refusal, Trouble, Unmarked
@@ -30,24 +31,23 @@ from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import TagProof, Verdict
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.steps import (
+    ClearIntent,
     Create,
+    Describe,
     FindOwner,
-    Look,
-    Mark,
+    Idle,
+    JoinQueue,
     ReadTags,
-    Release,
-    Rest,
-    Say,
+    RecordIntent,
+    RemoveFinalizer,
+    Requeue,
     SetTags,
     Step,
     Stop,
-    TakeOver,
-    TakeTurn,
-    Unmark,
+    TakeOwnership,
     Update,
-    Wait,
+    WriteStatus,
 )
-from trainingjob_operator.logic.turns import Place
 from trainingjob_operator.logic.updates import KEEP_ALIVE, TagChange, UpdatePlan
 from trainingjob_operator.logic.view import View
 
@@ -141,10 +141,10 @@ def _remember(name: str, value: Any, policy: Policy) -> Any:
 
 def shown(step: Step) -> Step | dict[str, Any]:
     """A step as it is; of what is said the reasons, and what else is not as usual."""
-    if not isinstance(step, Say):
+    if not isinstance(step, WriteStatus):
         return step
-    said = {field.name: getattr(step, field.name) for field in fields(Say)}
-    usual = {field.name: field.default for field in fields(Say)}
+    said = {field.name: getattr(step, field.name) for field in fields(WriteStatus)}
+    usual = {field.name: field.default for field in fields(WriteStatus)}
     return {name: _reasons(value) for name, value in said.items() if value != usual[name]}
 
 
@@ -194,12 +194,12 @@ DELETED = {**OWNED, "deleting": True}
 DELETED_EARLY = {**MARKED, "deleting": True}
 
 
-def absent(since: float, looked_at: float) -> dict[str, Any]:
+def not_found(since: float, looked_at: float) -> dict[str, Any]:
     """Describe has found no job, the first time and the last time so many seconds ago."""
-    return {"absent": True, "absent_since": NOW - since, "looked_at": NOW - looked_at}
+    return {"not_found": True, "not_found_since": NOW - since, "looked_at": NOW - looked_at}
 
 
-FOUND_ABSENT = {"absent": True, "absent_since": NOW - 60, "looked_at": NOW - 10}
+FOUND_ABSENT = {"not_found": True, "not_found_since": NOW - 60, "looked_at": NOW - 10}
 FOUND_FOREIGN = {"observation": RUNS, "looked_at": NOW, "proof": TagProof.NONE}
 FOUND_OURS = {"observation": RUNS, "looked_at": NOW, "proof": TagProof.SAME_OBJECT}
 FOUND_EDITED = {**FOUND_OURS, "differences": ("roleARN",)}
@@ -232,11 +232,11 @@ PASSIVITY = [
         {**EDITED, "status": own(conditions=[condition("ACK.Advisory", "EditPending")])},
         {"passive_until": NOW + 50, "foreign_writer": ACK_MANAGER},
     ),
-    when("it was reported", Wait(50.0), known={"passive_until": NOW + 50, "passive_shown": True}),
-    when("the other one has been quiet for long enough", TakeTurn(WANTED), known={"passive_until": NOW}),
+    when("it was reported", Requeue(50.0), known={"passive_until": NOW + 50, "passive_shown": True}),
+    when("the other one has been quiet for long enough", JoinQueue(WANTED), known={"passive_until": NOW}),
     when(
         "the operator was told to act all the same",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         known={"passive_until": NOW + 50},
         overrides_passive=True,
     ),
@@ -248,22 +248,22 @@ PASSIVITY = [
     ),
     when(
         "an object that was told to retain its job goes all the same",
-        Release(),
+        RemoveFinalizer(),
         {"held": True, "deleting": True, "status": own(), "annotations": of(deletion="retain")},
         {"passive_until": NOW + 50},
     ),
     when(
         "what another field manager has written of the job is not believed",
-        Look(WANTED),
+        Describe(WANTED),
         {"held": True, "deleting": True, "status": own(ENDED)},
-        {"disputed": True, "look": True},
+        {"disputed": True, "needs_describe": True},
     ),
 ]
 
 BIRTH = [
-    when("a new object stands in line", TakeTurn(WANTED)),
-    when("a turn that may come within a second is no news", Wait(1.05), place=Place(3, None)),
-    when("nor half a second later", Wait(0.55), known={"waiting_since": NOW - 0.5}, place=Place(3, None)),
+    when("a new object stands in line", JoinQueue(WANTED)),
+    when("a turn that may come within a second is no news", Requeue(1.05), place=Place(3, None)),
+    when("nor half a second later", Requeue(0.55), known={"waiting_since": NOW - 0.5}, place=Place(3, None)),
     when(
         "after that its place is told",
         says(waiting="Waiting", place="3 objects ahead of it in the queue", again=60.0),
@@ -312,42 +312,42 @@ BIRTH = [
     ),
     when(
         "until its time has come",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         known={"unmarked": Unmarked(resource().writable_state, "words", 3, NOW)},
     ),
     when(
         "or the object has changed",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         {"annotations": {"note": "short"}},
         {"unmarked": Unmarked(resource().writable_state, "words", 3, NOW + 20)},
     ),
-    when("its turn has come: mark it before anything is sent", Mark(WANTED), own_turn=True),
-    when("a mark without the finalizer is none", Mark(WANTED), {"pending": WANTED}, own_turn=True),
-    when("a finalizer without the mark is none", Mark(WANTED), {"held": True}, own_turn=True),
+    when("its turn has come: mark it before anything is sent", RecordIntent(WANTED), own_turn=True),
+    when("a mark without the finalizer is none", RecordIntent(WANTED), {"pending": WANTED}, own_turn=True),
+    when("a finalizer without the mark is none", RecordIntent(WANTED), {"held": True}, own_turn=True),
     when("it is marked", Create(WANTED), MARKED, own_turn=True),
     when(
         "a mark of an earlier life of the process stands in line like all",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         MARKED,
         {"unsettled": True},
     ),
     when("an unusable annotation", says(terminal="InvalidAnnotation", disowned=True), NOWHERE),
     when(
         "an unusable annotation on a marked object that was refused: let go first",
-        Unmark(Finding("InvalidAnnotation", look_at(NOWHERE, {}, {}, {}).policy.problems[0].message)),
+        ClearIntent(Finding("InvalidAnnotation", look_at(NOWHERE, {}, {}, {}).policy.problems[0].message)),
         {**MARKED, **NOWHERE},
         {"attempted_at": NOW - 1},
     ),
     when(
         "an unusable annotation while an attempt is open: settle it first",
-        Look(WANTED),
+        Describe(WANTED),
         {**MARKED, **NOWHERE},
         {"unsettled": True},
     ),
     when("no name", says(terminal="InvalidSpec", disowned=True), {"spec": NAMELESS}),
     when(
         "no name, and a finalizer",
-        Unmark(Finding("InvalidSpec", NO_NAME)),
+        ClearIntent(Finding("InvalidSpec", NO_NAME)),
         {"spec": NAMELESS, "held": True},
     ),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), no_access=NO_ACCESS),
@@ -372,17 +372,17 @@ REFUSALS = [
         says(terminal="Refused", disowned=True, again=60.0),
         known={"refused": (1, REFUSED, NOW + 60)},
     ),
-    when("its time has come", TakeTurn(WANTED), known={"refused": (1, REFUSED, NOW)}),
-    when("it was edited", TakeTurn(WANTED), {"generation": 2}, {"refused": (1, REFUSED, None)}),
+    when("its time has come", JoinQueue(WANTED), known={"refused": (1, REFUSED, NOW)}),
+    when("it was edited", JoinQueue(WANTED), {"generation": 2}, {"refused": (1, REFUSED, None)}),
     when(
         "a refused object is let go, so that it can be deleted at any time",
-        Unmark(REFUSED),
+        ClearIntent(REFUSED),
         MARKED,
         {"refused": (1, REFUSED, NOW + 60), "attempted_at": NOW - 1},
     ),
     when(
         "refused in an earlier life of the process",
-        Rest(Finding("Refused", "Words.")),
+        Idle(Finding("Refused", "Words.")),
         {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
     ),
     when(
@@ -397,18 +397,18 @@ REFUSALS = [
     ),
     when(
         "there too, an edit may have healed it",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         {"generation": 2, "status": {"conditions": [condition("ACK.Terminal", "NameClash", f"{ARN} exists.")]}},
         {"decided_generation": 1},
     ),
     when(
         "a refused spec under such a CRD may have been edited meanwhile",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         {"status": {"conditions": [condition("ACK.Terminal", "Refused")]}},
     ),
     when(
         "the name was taken in another region, which an annotation has left meanwhile",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         {
             "status": {
                 "observedGeneration": 1,
@@ -418,12 +418,12 @@ REFUSALS = [
     ),
     when(
         "refused in an earlier life, and edited since",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         {"generation": 2, "status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
     ),
     when(
         "refused in an earlier life, and somebody asks",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
         {"asked": True},
     ),
@@ -451,13 +451,13 @@ CREATE_FAILS = [
     ),
     when(
         "what the spec before the edit met is no reason to wait",
-        TakeTurn(WANTED),
+        JoinQueue(WANTED),
         {"generation": 2},
         {"tried": 1, "troubles": trouble(CREATE, ErrorClass.DENIED)},
     ),
     when(
         "a denied object is let go, so that it can be deleted at any time",
-        Unmark(),
+        ClearIntent(),
         MARKED,
         {"tried": 1, "attempted_at": NOW - 1, "troubles": trouble(CREATE, ErrorClass.DENIED)},
     ),
@@ -468,7 +468,7 @@ CREATE_FAILS = [
     ),
     when(
         "an object that waits for capacity is let go too",
-        Unmark(),
+        ClearIntent(),
         MARKED,
         {"tried": 1, "attempted_at": NOW - 1, "troubles": trouble(CREATE, ErrorClass.WAITING)},
     ),
@@ -482,50 +482,59 @@ CREATE_FAILS = [
 ]
 
 IN_USE = [
-    when("somebody has the name: who?", Look(WANTED), MARKED, {"in_use": True}),
+    when("somebody has the name: who?", Describe(WANTED), MARKED, {"name_taken": True}),
     when(
         "a job is there: whose?",
         ReadTags(WANTED, ARN),
         MARKED,
-        {"in_use": True, "observation": RUNS},
+        {"name_taken": True, "observation": RUNS},
     ),
     when(
         "the tags can't be read now",
         says(hindrance="AccessDenied", again=10.0),
         MARKED,
-        {"in_use": True, "observation": RUNS, "troubles": trouble(LIST_TAGS, ErrorClass.DENIED)},
+        {"name_taken": True, "observation": RUNS, "troubles": trouble(LIST_TAGS, ErrorClass.DENIED)},
     ),
-    when("taken and not shown: wait", Wait(1.0), MARKED, {"in_use": True, "absent": True, "looked_at": NOW - 1}),
-    when("taken and not shown: again", Look(WANTED), MARKED, {"in_use": True, "absent": True, "looked_at": NOW - 2}),
-    when("taken and not found for 29 s: again", Look(WANTED), MARKED, {"in_use": True, **absent(31, 2)}),
+    when(
+        "taken and not shown: wait", Requeue(1.0), MARKED, {"name_taken": True, "not_found": True, "looked_at": NOW - 1}
+    ),
+    when(
+        "taken and not shown: again",
+        Describe(WANTED),
+        MARKED,
+        {"name_taken": True, "not_found": True, "looked_at": NOW - 2},
+    ),
+    when("taken and not found for 29 s: again", Describe(WANTED), MARKED, {"name_taken": True, **not_found(31, 2)}),
     when(
         "taken and not found for 30 s",
         says(hindrance="NameInUse", again=5.5),
         MARKED,
-        {"in_use": True, **absent(32, 2)},
+        {"name_taken": True, **not_found(32, 2)},
     ),
-    when("taken and not found for a minute: again", Look(WANTED), MARKED, {"in_use": True, **absent(75, 15)}),
+    when(
+        "taken and not found for a minute: again", Describe(WANTED), MARKED, {"name_taken": True, **not_found(75, 15)}
+    ),
     when(
         "taken and not found for an hour",
         says(hindrance="NameInUse", again=290.0),
         MARKED,
-        {"in_use": True, **absent(3600, 10)},
+        {"name_taken": True, **not_found(3600, 10)},
     ),
     when(
         "this object's own lost attempt",
-        TakeOver(ARN, finalizer=True, claim=Verdict.CREATED),
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED),
         MARKED,
-        {"in_use": True, **FOUND_OURS},
+        {"name_taken": True, **FOUND_OURS},
     ),
     when(
         "its own lost attempt with the spec before an edit",
-        TakeOver(ARN, finalizer=True, claim=Verdict.CREATED),
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED),
         MARKED,
-        {"in_use": True, **FOUND_OURS, "differences": ("roleARN",)},
+        {"name_taken": True, **FOUND_OURS, "differences": ("roleARN",)},
     ),
     when(
         "somebody else's: what it holds is let go first",
-        Unmark(
+        ClearIntent(
             Finding(
                 "NameClash",
                 f"The training job {ARN} exists already and was not created for this object. Use another "
@@ -533,35 +542,35 @@ IN_USE = [
             )
         ),
         MARKED,
-        {"in_use": True, **FOUND_FOREIGN},
+        {"name_taken": True, **FOUND_FOREIGN},
     ),
-    when("somebody else's", says(terminal="NameClash", disowned=True), known={"in_use": True, **FOUND_FOREIGN}),
+    when("somebody else's", says(terminal="NameClash", disowned=True), known={"name_taken": True, **FOUND_FOREIGN}),
     when(
         "of an earlier life, and the fields that are set equal it",
-        TakeOver(ARN, finalizer=True, claim=Verdict.INHERITED),
-        known={"in_use": True, **FOUND_FORMER},
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.INHERITED),
+        known={"name_taken": True, **FOUND_FORMER},
     ),
     when(
         "ACK's tags name the namespace: that proves neither cluster nor object",
         says(terminal="NameClash", disowned=True),
-        known={"in_use": True, **FOUND_OURS, "proof": TagProof.ACK},
+        known={"name_taken": True, **FOUND_OURS, "proof": TagProof.ACK},
     ),
     when(
         "its tags name another object, and no adoption is asked for",
         says(terminal="NameClash", disowned=True),
-        known={"in_use": True, **FOUND_OTHERS},
+        known={"name_taken": True, **FOUND_OTHERS},
     ),
     when(
         "of an earlier life, without a tag that the spec asks for",
         says(terminal="NameClash", disowned=True),
         TAGGED,
-        {"in_use": True, **FOUND_FORMER, "tags": {"team": "old"}},
+        {"name_taken": True, **FOUND_FORMER, "tags": {"team": "old"}},
     ),
     when(
         "of an earlier life, with that tag and others",
-        TakeOver(ARN, finalizer=True, claim=Verdict.INHERITED),
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.INHERITED),
         TAGGED,
-        {"in_use": True, **FOUND_FORMER, "tags": {"team": "new", "cost": "1"}},
+        {"name_taken": True, **FOUND_FORMER, "tags": {"team": "new", "cost": "1"}},
     ),
     when(
         "a run of an earlier object stays told as such",
@@ -571,25 +580,25 @@ IN_USE = [
     when(
         "of an earlier life, with another spec",
         says(terminal="NameClash", disowned=True),
-        known={"in_use": True, **FOUND_OURS, "proof": TagProof.SAME_NAME, "differences": ("roleARN",)},
+        known={"name_taken": True, **FOUND_OURS, "proof": TagProof.SAME_NAME, "differences": ("roleARN",)},
     ),
     *(
         when(
             f"of an earlier life, and {observed.status}",
             says(terminal="NameClash", disowned=True),
-            known={"in_use": True, **FOUND_OURS, "proof": TagProof.SAME_NAME, "observation": observed},
+            known={"name_taken": True, **FOUND_OURS, "proof": TagProof.SAME_NAME, "observation": observed},
         )
         for observed in (STOPPING, STOPPED)
     ),
 ]
 
 ATTEMPTS = [
-    when("an attempt elsewhere is settled first", Look(ELSEWHERE), MARKED_ELSEWHERE),
-    when("one of an object that only adopts by now too", Look(WANTED), {**MARKED, **ADOPT}),
-    when("it was definitely refused", Unmark(), MARKED_ELSEWHERE, {"attempted_at": NOW - 5}),
+    when("an attempt elsewhere is settled first", Describe(ELSEWHERE), MARKED_ELSEWHERE),
+    when("one of an object that only adopts by now too", Describe(WANTED), {**MARKED, **ADOPT}),
+    when("it was definitely refused", ClearIntent(), MARKED_ELSEWHERE, {"attempted_at": NOW - 5}),
     when("it has made a job: whose?", ReadTags(ELSEWHERE, ARN_ELSEWHERE), MARKED_ELSEWHERE, {"observation": RUNS}),
-    when("ours", TakeOver(ARN_ELSEWHERE, finalizer=True, claim=Verdict.CREATED), MARKED_ELSEWHERE, FOUND_OURS),
-    when("not ours", Unmark(), MARKED_ELSEWHERE, FOUND_FOREIGN),
+    when("ours", TakeOwnership(ARN_ELSEWHERE, finalizer=True, claim=Verdict.CREATED), MARKED_ELSEWHERE, FOUND_OURS),
+    when("not ours", ClearIntent(), MARKED_ELSEWHERE, FOUND_FOREIGN),
     when("it can't be reached", says(hindrance="RoleUnavailable", again=30.0), MARKED_ELSEWHERE, no_access=NO_ACCESS),
     when(
         "Describe does not answer",
@@ -599,48 +608,51 @@ ATTEMPTS = [
     ),
     when(
         "NotFound soon after the last attempt means nothing",
-        Wait(20.1),
+        Requeue(20.1),
         MARKED_ELSEWHERE,
-        {"unsettled": True, "attempted_at": NOW - 10, "absent": True, "looked_at": NOW - 1},
+        {"unsettled": True, "attempted_at": NOW - 10, "not_found": True, "looked_at": NOW - 1},
     ),
     when(
         "so look again when it does",
-        Look(ELSEWHERE),
+        Describe(ELSEWHERE),
         MARKED_ELSEWHERE,
-        {"unsettled": True, "attempted_at": NOW - 31, "absent": True, "looked_at": NOW - 5},
+        {"unsettled": True, "attempted_at": NOW - 31, "not_found": True, "looked_at": NOW - 5},
     ),
     when(
         "then it is believed",
-        Unmark(),
+        ClearIntent(),
         MARKED_ELSEWHERE,
-        {"unsettled": True, "attempted_at": NOW - 40, "absent": True, "looked_at": NOW - 10},
+        {"unsettled": True, "attempted_at": NOW - 40, "not_found": True, "looked_at": NOW - 10},
     ),
     when(
         "an attempt of an earlier life of the process may be as young as this one",
-        Wait(25.1),
+        Requeue(25.1),
         MARKED_ELSEWHERE,
-        {"first_seen": NOW - 5, "unsettled": True, "absent": True, "looked_at": NOW - 1},
+        {"first_seen": NOW - 5, "unsettled": True, "not_found": True, "looked_at": NOW - 1},
     ),
 ]
 
 ADOPTION = [
-    when("a job to be adopted is looked for", Look(WANTED), ADOPT),
-    when("and again when something says so", Look(WANTED), ADOPT, {**FOUND_FOREIGN, "look": True}),
+    when("a job to be adopted is looked for", Describe(WANTED), ADOPT),
+    when("and again when something says so", Describe(WANTED), ADOPT, {**FOUND_FOREIGN, "needs_describe": True}),
     when(
         "Describe is denied",
         says(hindrance="AccessDenied", again=10.0),
         ADOPT,
         {"troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
     ),
-    when("it runs", TakeOver(ARN, finalizer=True, claim=Verdict.ADOPTED), ADOPT, FOUND_FOREIGN),
+    when("it runs", TakeOwnership(ARN, finalizer=True, claim=Verdict.ADOPTED), ADOPT, FOUND_FOREIGN),
     when(
         "it has ended: there is nothing to stop",
-        TakeOver(ARN, finalizer=False, claim=Verdict.CREATED),
+        TakeOwnership(ARN, finalizer=False, claim=Verdict.CREATED),
         ADOPT,
         {**FOUND_OURS, "observation": ENDED},
     ),
     when(
-        "a read-only object holds nothing", TakeOver(ARN, finalizer=False, claim=Verdict.OBSERVED), READS, FOUND_FOREIGN
+        "a read-only object holds nothing",
+        TakeOwnership(ARN, finalizer=False, claim=Verdict.OBSERVED),
+        READS,
+        FOUND_FOREIGN,
     ),
     when("whose is it?", ReadTags(WANTED, ARN), ADOPT, {"observation": RUNS, "looked_at": NOW}),
     when(
@@ -670,7 +682,7 @@ ADOPTION = [
     ),
     when(
         "it does not",
-        TakeOver(ARN, finalizer=True, claim=Verdict.ADOPTED),
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.ADOPTED),
         ADOPT,
         {**FOUND_OTHERS, "named_owner": (False, NOW)},
     ),
@@ -682,7 +694,7 @@ ADOPTION = [
     ),
     when(
         "and so does an annotation",
-        TakeOver(ARN, finalizer=True, claim=Verdict.ADOPTED),
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.ADOPTED),
         {"annotations": {**of(adoption="adopt"), ADOPT_FROM_CLUSTER: "other"}},
         FOUND_ELSEWHERES,
     ),
@@ -694,17 +706,17 @@ ADOPTION = [
     ),
     when(
         "and may be read all the same",
-        TakeOver(ARN, finalizer=False, claim=Verdict.OBSERVED),
+        TakeOwnership(ARN, finalizer=False, claim=Verdict.OBSERVED),
         READS,
         FOUND_FOREIGN,
         rival=RIVAL,
     ),
     when("it is not there", says(terminal="JobNotFound", disowned=True, again=50.0), ADOPT, FOUND_ABSENT),
     when("it is not there to be read", says(terminal="JobNotFound", disowned=True, again=50.0), READS, FOUND_ABSENT),
-    when("it is looked for once a minute", Look(WANTED), ADOPT, {**FOUND_ABSENT, "looked_at": NOW - 60}),
+    when("it is looked for once a minute", Describe(WANTED), ADOPT, {**FOUND_ABSENT, "looked_at": NOW - 60}),
     when(
         "it is not there, and the object holds a finalizer",
-        Unmark(
+        ClearIntent(
             Finding(
                 "JobNotFound",
                 f"There is no training job {WANTED} to adopt. Correct its name, region or account, or create it.",
@@ -713,25 +725,27 @@ ADOPTION = [
         {**ADOPT, "held": True},
         FOUND_ABSENT,
     ),
-    when("it is not there, and may be created", TakeTurn(WANTED), ADOPT_OR_CREATE, FOUND_ABSENT),
+    when("it is not there, and may be created", JoinQueue(WANTED), ADOPT_OR_CREATE, FOUND_ABSENT),
     when(
         "it is there after an attempt whose answer was lost: whose?",
         ReadTags(WANTED, ARN),
         {**MARKED, **ADOPT_OR_CREATE},
         {"observation": RUNS, "looked_at": NOW},
     ),
-    when("its own", TakeOver(ARN, finalizer=True, claim=Verdict.CREATED), {**MARKED, **ADOPT_OR_CREATE}, FOUND_OURS),
+    when(
+        "its own", TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED), {**MARKED, **ADOPT_OR_CREATE}, FOUND_OURS
+    ),
     when(
         "somebody else's, to be adopted",
-        TakeOver(ARN, finalizer=True, claim=Verdict.ADOPTED),
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.ADOPTED),
         {**MARKED, **ADOPT_OR_CREATE},
         FOUND_FOREIGN,
     ),
 ]
 
 RECORDED_WITHOUT_FINALIZER = [
-    when("an ARN alone proves nothing, and is no reason to create", Look(WANTED), RECORDED),
-    when("it is looked for where the ARN says", Look(ELSEWHERE), {"status": recorded(ARN_ELSEWHERE)}),
+    when("an ARN alone proves nothing, and is no reason to create", Describe(WANTED), RECORDED),
+    when("it is looked for where the ARN says", Describe(ELSEWHERE), {"status": recorded(ARN_ELSEWHERE)}),
     when("whose is it?", ReadTags(WANTED, ARN), RECORDED, {"observation": RUNS}),
     when(
         "somebody else's, as ACK records it on a clash",
@@ -742,7 +756,7 @@ RECORDED_WITHOUT_FINALIZER = [
     when(
         "still so when the ARN is gone from the status", says(terminal="NameClash", disowned=True), known=FOUND_FOREIGN
     ),
-    when("until somebody asks", TakeTurn(WANTED), known={**FOUND_FOREIGN, "asked": True}),
+    when("until somebody asks", JoinQueue(WANTED), known={**FOUND_FOREIGN, "asked": True}),
     when(
         "another object claims it, and the tags prove nothing",
         says(terminal="NameClash", disowned=True),
@@ -752,15 +766,15 @@ RECORDED_WITHOUT_FINALIZER = [
     ),
     when(
         "no claim of another object outweighs the tags",
-        TakeOver(ARN, finalizer=True, claim=Verdict.CREATED),
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED),
         RECORDED,
         FOUND_OURS,
         rival=RIVAL,
     ),
-    when("ours", TakeOver(ARN, finalizer=True, claim=Verdict.CREATED), RECORDED, FOUND_OURS),
+    when("ours", TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED), RECORDED, FOUND_OURS),
     when(
         "ours, and over",
-        TakeOver(ARN, finalizer=False, claim=Verdict.CREATED),
+        TakeOwnership(ARN, finalizer=False, claim=Verdict.CREATED),
         RECORDED,
         {**FOUND_OURS, "observation": ENDED},
     ),
@@ -769,23 +783,23 @@ RECORDED_WITHOUT_FINALIZER = [
         "it is gone, and is not made again",
         says(vanished="JobNotFound"),
         RECORDED,
-        {"absent": True, "absent_since": NOW - 30, "looked_at": NOW},
+        {"not_found": True, "not_found_since": NOW - 30, "looked_at": NOW},
     ),
 ]
 
 LIFE = [
-    when("a job of which nothing is known yet", Look(WANTED), {"held": True, "status": own(None)}),
-    when("a job that this process has just created", Look(WANTED), MARKED, {"arn": ARN, "look": True}),
+    when("a job of which nothing is known yet", Describe(WANTED), {"held": True, "status": own(None)}),
+    when("a job that this process has just created", Describe(WANTED), MARKED, {"arn": ARN, "needs_describe": True}),
     when("nothing new: nothing to do", says(), OWNED),
-    when("something has changed", Look(WANTED), OWNED, {"look": True}),
+    when("something has changed", Describe(WANTED), OWNED, {"needs_describe": True}),
     when(
         "a job that ACK followed: was the spec edited since?",
-        Look(WANTED),
+        Describe(WANTED),
         {"held": True, "status": recorded(**RUNS.fields)},
     ),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), OWNED, no_access=NO_ACCESS),
     when("a namespace that may not be read", AWAITS, OWNED, namespace_unread=NO_NAMESPACE),
-    when("it, and the job has ended", Rest(), {**OWNED, "status": own(ENDED)}, namespace_unread=NO_NAMESPACE),
+    when("it, and the job has ended", Idle(), {**OWNED, "status": own(ENDED)}, namespace_unread=NO_NAMESPACE),
     when(
         "what is told of an edit is kept while the account can't be reached",
         says(hindrance="RoleUnavailable", advisories=("EditPending",), again=30.0, unfinished=True),
@@ -796,7 +810,7 @@ LIFE = [
         "Describe is denied, and an annotation is wrong",
         says(hindrance="AccessDenied", advisories=("InvalidAnnotation",), again=10.0),
         {**OWNED, **NOWHERE},
-        {"look": True, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+        {"needs_describe": True, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
     ),
     when(
         "another region is asked for: it stays where it is",
@@ -808,7 +822,7 @@ LIFE = [
         says(release=True),
         {"held": True, "status": own(ENDED), "annotations": of(region="eu-central-1")},
     ),
-    when("the finalizer was taken away by hand", TakeOver(ARN, finalizer=True), {"status": own()}, {"arn": ARN}),
+    when("the finalizer was taken away by hand", TakeOwnership(ARN, finalizer=True), {"status": own()}, {"arn": ARN}),
     when("a read-only object needs none", says(), {"status": own(), **READS}),
     when("it has ended: report it, and let the object go", says(release=True), {"held": True, "status": own(ENDED)}),
     when(
@@ -820,12 +834,12 @@ LIFE = [
         "an end is an end, whatever can't be reached or found now",
         says(release=True),
         {"held": True, "status": own(ENDED)},
-        {"absent": True, "looked_at": NOW, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+        {"not_found": True, "looked_at": NOW, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
         no_access=NO_ACCESS,
     ),
     when(
         "an end that only a list has told is looked at",
-        Look(WANTED),
+        Describe(WANTED),
         OWNED,
         {"observation": HEARSAY},
     ),
@@ -837,7 +851,7 @@ LIFE = [
     ),
     when(
         "a warm pool is looked at",
-        Look(WANTED),
+        Describe(WANTED),
         {"held": True, "spec": POOLED, "status": own(job("Completed", **POOL))},
     ),
     when(
@@ -853,51 +867,51 @@ ABSENCE = [
         "NotFound once is not believed",
         says(again=25.1),
         OWNED,
-        {"absent": True, "absent_since": NOW - 5, "looked_at": NOW - 5},
+        {"not_found": True, "not_found_since": NOW - 5, "looked_at": NOW - 5},
     ),
     when(
         "and an edit meanwhile is not done",
         says(again=25.1, unfinished=True),
         EDITED,
-        {"absent": True, "absent_since": NOW - 5, "looked_at": NOW - 5},
+        {"not_found": True, "not_found_since": NOW - 5, "looked_at": NOW - 5},
     ),
     when(
         "nor while it can't be looked for",
         says(again=10.0, unfinished=True),
         EDITED,
-        {"absent": True, "absent_since": NOW - 5, "troubles": trouble(DESCRIBE, ErrorClass.RETRY)},
+        {"not_found": True, "not_found_since": NOW - 5, "troubles": trouble(DESCRIBE, ErrorClass.RETRY)},
     ),
     when(
         "it is looked for again",
-        Look(WANTED),
+        Describe(WANTED),
         OWNED,
-        {"absent": True, "absent_since": NOW - 30, "looked_at": NOW - 30},
+        {"not_found": True, "not_found_since": NOW - 30, "looked_at": NOW - 30},
     ),
     when(
         "twice, well apart, is",
         says(vanished="JobNotFound", release=True),
         OWNED,
-        {"absent": True, "absent_since": NOW - 30, "looked_at": NOW},
+        {"not_found": True, "not_found_since": NOW - 30, "looked_at": NOW},
     ),
     when(
         "NotFound for what was just created means nothing",
         says(again=1.1),
         MARKED,
-        {"arn": ARN, "created_at": NOW - 10, "absent": True, "absent_since": NOW - 9, "looked_at": NOW - 1},
+        {"arn": ARN, "created_at": NOW - 10, "not_found": True, "not_found_since": NOW - 9, "looked_at": NOW - 1},
     ),
     when(
         "so it is looked for at once",
-        Look(WANTED),
+        Describe(WANTED),
         MARKED,
-        {"arn": ARN, "created_at": NOW - 10, "absent": True, "absent_since": NOW - 9, "looked_at": NOW - 2},
+        {"arn": ARN, "created_at": NOW - 10, "not_found": True, "not_found_since": NOW - 9, "looked_at": NOW - 2},
     ),
     when(
         "the second look fails",
         says(again=10.0),
         OWNED,
         {
-            "absent": True,
-            "absent_since": NOW - 30,
+            "not_found": True,
+            "not_found_since": NOW - 30,
             "looked_at": NOW - 30,
             "troubles": trouble(DESCRIBE, ErrorClass.RETRY),
         },
@@ -910,7 +924,7 @@ ABSENCE = [
 ]
 
 EDITS = [
-    when("an edit is compared with what runs", Look(WANTED), EDITED),
+    when("an edit is compared with what runs", Describe(WANTED), EDITED),
     when("and the tags", ReadTags(WANTED, ARN), EDITED, {**COMPARED, "tags_generation": 1}),
     when(
         "tags are set",
@@ -1015,12 +1029,12 @@ EDITS = [
         )
         for sentence, spec, changed, told, since, looked, step, access in (
             ("with spot", SPOT, FRESH, {}, 40, 40, says(again=20.0), None),
-            ("with spot a minute ago", SPOT, FRESH, {}, 60, 60, Look(WANTED), None),
+            ("with spot a minute ago", SPOT, FRESH, {}, 60, 60, Describe(WANTED), None),
             ("with spot, described since", SPOT, FRESH, {}, 70, 10, says(), None),
             ("with spot long ago", SPOT, STALE, {}, 60, 60, says(), None),
             ("with spot and no time", SPOT, "soon", {}, 60, 60, says(), None),
             ("with spot and no access", SPOT, FRESH, {}, 60, 60, says(), NO_ACCESS),
-            ("with rules", SPEC, FRESH, {"debugRuleEvaluationStatuses": RULED}, 60, 60, Look(WANTED), None),
+            ("with rules", SPEC, FRESH, {"debugRuleEvaluationStatuses": RULED}, 60, 60, Describe(WANTED), None),
             (
                 "with a rule that ended later",
                 SPEC,
@@ -1028,7 +1042,7 @@ EDITS = [
                 {"profilerRuleEvaluationStatuses": [{**RULED[0], "lastModifiedTime": FRESH}]},
                 60,
                 60,
-                Look(WANTED),
+                Describe(WANTED),
                 None,
             ),
             ("without either", SPEC, FRESH, {}, 60, 60, says(), None),
@@ -1070,7 +1084,7 @@ EDITS = [
     ),
     when(
         "what an earlier life of the process told of an edit is looked into",
-        Look(WANTED),
+        Describe(WANTED),
         {"held": True, "status": own(conditions=[condition("ACK.Advisory", "EditNotPossible")])},
     ),
     when(
@@ -1096,7 +1110,7 @@ EDITS = [
     ),
     when(
         "after the end one that waited for it is",
-        Look(WANTED),
+        Describe(WANTED),
         {
             "status": own(
                 ENDED, conditions=[condition("Complete", "Completed"), condition("ACK.Advisory", "EditPending")]
@@ -1113,14 +1127,14 @@ EDITS = [
         "after the end, too, nothing is called without a way to the account",
         says(again=30.0, unfinished=True),
         {"generation": 2, "status": own(ENDED, conditions=[condition("Complete", "Completed")])},
-        {"look": True},
+        {"needs_describe": True},
         no_access=NO_ACCESS,
     ),
     when(
         "ListTags found no job whose pool may live: nothing is read again and again",
         says(again=30.0, release=True),
         {"spec": POOLED, "held": True, "status": recorded(**ENDED.fields, **POOL)},
-        {"looked_at": NOW, "absent": True, "absent_since": NOW},
+        {"looked_at": NOW, "not_found": True, "not_found_since": NOW},
     ),
     when(
         "nor whose job it is, while its warm pool lives",
@@ -1138,9 +1152,9 @@ EDITS = [
 ]
 
 DELETION = [
-    when("nothing is held", Rest(), {"deleting": True, "status": own()}),
-    when("the job is looked at before it is stopped", Look(WANTED), DELETED),
-    when("an old answer may be about another run", Look(WANTED), DELETED, {**PROVEN, "looked_at": NOW - 60}),
+    when("nothing is held", Idle(), {"deleting": True, "status": own()}),
+    when("the job is looked at before it is stopped", Describe(WANTED), DELETED),
+    when("an old answer may be about another run", Describe(WANTED), DELETED, {**PROVEN, "looked_at": NOW - 60}),
     when("whose job is it that is to be stopped?", ReadTags(WANTED, ARN), DELETED, COMPARED),
     when("the job is stopped", Stop(WANTED), DELETED, PROVEN),
     when(
@@ -1153,7 +1167,7 @@ DELETION = [
         "nor a right to describe",
         Stop(WANTED),
         DELETED,
-        {"arn": ARN, "created_at": NOW - 100, "look": True, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+        {"arn": ARN, "created_at": NOW - 100, "needs_describe": True, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
     ),
     when("tags that name nobody leave the record in force", Stop(WANTED), DELETED, {**PROVEN, "proof": TagProof.NONE}),
     when(
@@ -1170,7 +1184,7 @@ DELETION = [
     ),
     when(
         "tags that name another object outweigh the record",
-        Release(),
+        RemoveFinalizer(),
         DELETED,
         {**PROVEN, "proof": TagProof.OTHER_OBJECT},
     ),
@@ -1182,19 +1196,19 @@ DELETION = [
     ),
     when(
         "a record from an endpoint that a namespace named is none elsewhere",
-        Release(),
+        RemoveFinalizer(),
         {**DELETED, "status": {**own(), "ownership": claimed(endpointURL="https://fake")}},
         {**PROVEN, "proof": TagProof.NONE},
     ),
     when(
         "a finalizer added by hand to what was read only proves nothing",
-        Release(),
+        RemoveFinalizer(),
         {**DELETED, "status": {**own(), "ownership": claimed(claim="Observed")}},
         {**PROVEN, "proof": TagProof.NONE},
     ),
     when(
         "nor one on a clash that ACK recorded",
-        Release(),
+        RemoveFinalizer(),
         {
             **DELETED,
             "status": recorded(
@@ -1203,9 +1217,11 @@ DELETION = [
         },
         {**PROVEN, "proof": TagProof.ACK},
     ),
-    when("it is to be retained", Release(), {**DELETED, "annotations": of(deletion="retain")}),
-    when("the namespace wants it retained", Release(), DELETED, namespace={NAMESPACE_DELETION_POLICY: "retain"}),
-    when("it is only read", Release(), {**DELETED, **READS}),
+    when("it is to be retained", RemoveFinalizer(), {**DELETED, "annotations": of(deletion="retain")}),
+    when(
+        "the namespace wants it retained", RemoveFinalizer(), DELETED, namespace={NAMESPACE_DELETION_POLICY: "retain"}
+    ),
+    when("it is only read", RemoveFinalizer(), {**DELETED, **READS}),
     *(
         when(
             f"a {name} that can't be understood never stops a job",
@@ -1215,45 +1231,54 @@ DELETION = [
         for name in ("deletion", "read_only")
     ),
     when("another unusable annotation does not save it", Stop(WANTED), {**DELETED, **NOWHERE}, PROVEN),
-    when("it has ended and that was told", Release(), {**DELETED, "status": own(ENDED)}),
+    when("it has ended and that was told", RemoveFinalizer(), {**DELETED, "status": own(ENDED)}),
     when("it has ended: tell it first", says(release=True), DELETED, {"observation": ENDED}),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), DELETED, no_access=NO_ACCESS),
     when("a namespace that may not be read may ask to retain the job", AWAITS, DELETED, namespace_unread=NO_NAMESPACE),
-    when("it, and the job has ended", Release(), {**DELETED, "status": own(ENDED)}, namespace_unread=NO_NAMESPACE),
-    when("it, and nothing is held", Rest(), {**DELETED, "held": False}, namespace_unread=NO_NAMESPACE),
+    when(
+        "it, and the job has ended", RemoveFinalizer(), {**DELETED, "status": own(ENDED)}, namespace_unread=NO_NAMESPACE
+    ),
+    when("it, and nothing is held", Idle(), {**DELETED, "held": False}, namespace_unread=NO_NAMESPACE),
     when(
         "it, and the object itself asks to retain the job",
-        Release(),
+        RemoveFinalizer(),
         {**DELETED, "annotations": {DELETION_POLICY: "retain"}},
         namespace_unread=NO_NAMESPACE,
     ),
-    when("an attempt may have made a job", Look(WANTED), DELETED_EARLY),
-    when("one elsewhere may", Look(ELSEWHERE), {**DELETED_EARLY, **MARKED_ELSEWHERE}),
-    when("a finalizer without ARN and mark: look", Look(WANTED), {"held": True, "deleting": True}),
-    when("nobody knows what to look for", Release(), {"held": True, "deleting": True, **NOWHERE}),
-    when("the attempt was definitely refused", Release(), DELETED_EARLY, {"attempted_at": NOW - 1}),
-    when("the attempt has made none", Release(), DELETED_EARLY, FOUND_ABSENT),
-    when("the job of that name is not ours", Release(), DELETED_EARLY, FOUND_FOREIGN),
-    when("it is ours", TakeOver(ARN, finalizer=True, claim=Verdict.CREATED), DELETED_EARLY, FOUND_OURS),
+    when("an attempt may have made a job", Describe(WANTED), DELETED_EARLY),
+    when("one elsewhere may", Describe(ELSEWHERE), {**DELETED_EARLY, **MARKED_ELSEWHERE}),
+    when("a finalizer without ARN and mark: look", Describe(WANTED), {"held": True, "deleting": True}),
+    when("nobody knows what to look for", RemoveFinalizer(), {"held": True, "deleting": True, **NOWHERE}),
+    when("the attempt was definitely refused", RemoveFinalizer(), DELETED_EARLY, {"attempted_at": NOW - 1}),
+    when("the attempt has made none", RemoveFinalizer(), DELETED_EARLY, FOUND_ABSENT),
+    when("the job of that name is not ours", RemoveFinalizer(), DELETED_EARLY, FOUND_FOREIGN),
+    when("it is ours", TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED), DELETED_EARLY, FOUND_OURS),
     when(
         "it is ours, of this attempt and another spec",
-        TakeOver(ARN, finalizer=True, claim=Verdict.CREATED),
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED),
         DELETED_EARLY,
         FOUND_EDITED,
     ),
     when(
         "it is of an earlier life, as a backup tells it",
-        TakeOver(ARN, finalizer=True, claim=Verdict.INHERITED),
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.INHERITED),
         DELETED_EARLY,
         FOUND_FORMER,
     ),
-    when("it is of an earlier life with another spec", Release(), DELETED_EARLY, {**FOUND_EDITED, **FOUND_FORMER}),
-    when("whether it has ended is looked at first when something says so", Look(WANTED), DELETED, {"look": True}),
+    when(
+        "it is of an earlier life with another spec", RemoveFinalizer(), DELETED_EARLY, {**FOUND_EDITED, **FOUND_FORMER}
+    ),
+    when(
+        "whether it has ended is looked at first when something says so",
+        Describe(WANTED),
+        DELETED,
+        {"needs_describe": True},
+    ),
     when(
         "the job is gone already: it is looked for twice",
-        Look(WANTED),
+        Describe(WANTED),
         DELETED,
-        {"absent": True, "absent_since": NOW - 30, "looked_at": NOW - 30},
+        {"not_found": True, "not_found_since": NOW - 30, "looked_at": NOW - 30},
     ),
     when("somebody else stops it already", says(again=900.0), {**DELETED, "status": own(STOPPING)}),
     when(
@@ -1354,13 +1379,13 @@ def test_what_people_must_act_on_is_told_at_once_and_what_passes_when_it_lasts(
 )
 def test_a_place_is_told_with_what_is_waited_for(place: Place, words: str) -> None:
     step = decide(look_at({}, {"waiting_since": NOW - 5}, {}, {"place": place}))
-    assert isinstance(step, Say)
+    assert isinstance(step, WriteStatus)
     assert step.waiting == Finding(decision.WAITING, words)
 
 
 def test_a_job_that_the_annotation_records_and_that_is_gone_is_not_created_again() -> None:
-    step = decide(look_at({"annotations": {JOB_ARN: ARN}}, {**FOUND_ABSENT, "absent_since": NOW - 600}, {}, {}))
-    assert isinstance(step, Say)
+    step = decide(look_at({"annotations": {JOB_ARN: ARN}}, {**FOUND_ABSENT, "not_found_since": NOW - 600}, {}, {}))
+    assert isinstance(step, WriteStatus)
     assert step.terminal is not None
     assert step.terminal.reason == "JobNotFound"
     for words in (JOB_ARN, str(WANTED), "remove the annotation"):
@@ -1376,9 +1401,9 @@ def test_a_finalizer_that_stays_is_reported_in_the_words_of_the_api_server() -> 
 
 def test_a_clash_names_the_job_and_what_to_do() -> None:
     step = decide(
-        look_at({}, {"in_use": True, **FOUND_OURS, "proof": TagProof.SAME_NAME, "differences": ("a", "b")}, {}, {})
+        look_at({}, {"name_taken": True, **FOUND_OURS, "proof": TagProof.SAME_NAME, "differences": ("a", "b")}, {}, {})
     )
-    assert isinstance(step, Say)
+    assert isinstance(step, WriteStatus)
     assert step.terminal is not None
     for words in (ARN, "differs in spec.a, spec.b", "another spec.trainingJobName", f"{ADOPTION_POLICY}: adopt"):
         assert words in step.terminal.message
@@ -1386,7 +1411,7 @@ def test_a_clash_names_the_job_and_what_to_do() -> None:
 
 def test_an_edit_that_is_not_possible_names_each_reason_and_the_next_step() -> None:
     step = decide(look_at(EDITED, {**COMPARED, "plan": NEVER}, {}, {}))
-    assert isinstance(step, Say)
+    assert isinstance(step, WriteStatus)
     (told,) = step.advisories
     for words in (
         "spec.roleARN is fixed at creation; spec.stoppingCondition.maxRuntimeInSeconds is fixed at creation.",
@@ -1398,14 +1423,14 @@ def test_an_edit_that_is_not_possible_names_each_reason_and_the_next_step() -> N
 
 def test_an_edit_that_waits_says_for_what() -> None:
     step = decide(look_at(EDITED, {**COMPARED, "plan": TO_WAIT}, {}, {}))
-    assert isinstance(step, Say)
+    assert isinstance(step, WriteStatus)
     assert step.pending_edit is not None
     assert "spec.profilerConfig waits for the start of the job" in step.pending_edit.message
 
 
 def test_a_job_that_does_not_stop_says_how_to_let_the_object_go() -> None:
     step = decide(look_at(DELETED, {"stop_sent_at": NOW - 900, "stopping_since": NOW - 900}, {}, {}))
-    assert isinstance(step, Say)
+    assert isinstance(step, WriteStatus)
     assert f"{DELETION_POLICY}: retain" in step.advisories[0].message
 
 

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from tests.crds.conftest import EVERY_FIELD
 from tests.crds.installation import OURS, REPOSITORY
 from tests.crds.paths import put, take_out
+from trainingjob_operator.logic.field_table import SPEC
 from trainingjob_operator.logic.fields import (
     UPDATABLE,
     InvalidSpec,
     differences,
     to_request,
 )
-from trainingjob_operator.logic.members import SPEC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -36,12 +36,17 @@ def error(kind: ErrorClass = ErrorClass.RETRY) -> AwsError:
 
 
 def test_the_first_not_found_is_remembered_until_the_job_is_found() -> None:
-    memory = Memory(first_seen=0.0, look=True)
-    memory.note_absent(10.0)
-    memory.note_absent(40.0)
-    assert (memory.absent, memory.absent_since, memory.looked_at, memory.look) == (True, 10.0, 40.0, False)
+    memory = Memory(first_seen=0.0, needs_describe=True)
+    memory.note_not_found(10.0)
+    memory.note_not_found(40.0)
+    assert (memory.not_found, memory.not_found_since, memory.looked_at, memory.needs_describe) == (
+        True,
+        10.0,
+        40.0,
+        False,
+    )
     memory.note_found(RUNS, 50.0)
-    assert (memory.absent, memory.absent_since, memory.looked_at, memory.observation) == (False, None, 50.0, RUNS)
+    assert (memory.not_found, memory.not_found_since, memory.looked_at, memory.observation) == (False, None, 50.0, RUNS)
 
 
 @pytest.mark.parametrize(
@@ -111,24 +116,24 @@ def test_the_existence_of_another_object_is_relied_on_for_a_minute() -> None:
 
 
 def test_a_request_ends_every_delay_but_not_the_doubt_about_an_attempt() -> None:
-    memory = Memory(first_seen=0.0, in_use=True, unsettled=True, doubtful_since=3.0, doubtful_rounds=2)
+    memory = Memory(first_seen=0.0, name_taken=True, unsettled=True, doubtful_since=3.0, doubtful_rounds=2)
     memory.note_trouble("Op", error(), 0.0, 1.0)
     memory.note_request("now")
     assert memory.handled_request == "now"
-    assert memory.look
+    assert memory.needs_describe
     assert memory.asked
     assert memory.troubles == {}
-    assert memory.in_use, "who has the name is still unknown"
+    assert memory.name_taken, "who has the name is still unknown"
     assert (memory.doubtful_since, memory.doubtful_rounds) == (None, 0)
-    settled = Memory(first_seen=0.0, in_use=True)
+    settled = Memory(first_seen=0.0, name_taken=True)
     settled.note_request("now")
-    assert not settled.in_use, "the name may be free by now"
+    assert not settled.name_taken, "the name may be free by now"
 
 
 def test_an_attempt_that_is_over_leaves_nothing_behind() -> None:
-    memory = Memory(first_seen=0.0, in_use=True, unsettled=True)
+    memory = Memory(first_seen=0.0, name_taken=True, unsettled=True)
     memory.note_found(RUNS, 1.0)
-    memory.note_absent(2.0)
+    memory.note_not_found(2.0)
     memory.proof = TagProof.NONE
     memory.forget_attempt()
     assert memory == Memory(first_seen=0.0)
@@ -140,7 +145,7 @@ def test_a_single_write_by_others_is_no_other_controller(manager: str) -> None:
     for number in range(10):
         memory.note_foreign_write(manager, number * RIVAL_SECONDS / (RIVAL_WRITES - 1))
         assert memory.passive_until is None
-        assert (memory.disputed, memory.look) == (True, True), "what it has written is overwritten"
+        assert (memory.disputed, memory.needs_describe) == (True, True), "what it has written is overwritten"
 
 
 @pytest.mark.parametrize(("manager", "writes"), [(ACK_MANAGER, 1), ("dashboard", RIVAL_WRITES)])
@@ -165,7 +170,7 @@ def test_another_controller_is_left_alone_for_ten_minutes_after_its_last_write_a
 def test_news_of_a_job_is_a_reason_to_look() -> None:
     memory = Memory(first_seen=0.0)
     memory.note_told(RUNS)
-    assert memory.look
+    assert memory.needs_describe
     assert memory.told is RUNS
 
 

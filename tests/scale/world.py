@@ -154,7 +154,7 @@ def _check(name: str, code: int | None, log: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class RecordIntent:
     """Counters at a time; two of them tell what lay between."""
 
     at: float
@@ -165,16 +165,16 @@ class Mark:
     calls: dict[str, int]
     writes: int
 
-    def calls_since(self, earlier: Mark) -> dict[str, int]:
+    def calls_since(self, earlier: RecordIntent) -> dict[str, int]:
         """SageMaker's operations alone."""
         counts = {name: count - earlier.calls.get(name, 0) for name, count in self.calls.items()}
         return {name: count for name, count in counts.items() if count and ":" not in name}
 
-    def cpu_since(self, earlier: Mark) -> float:
+    def cpu_since(self, earlier: RecordIntent) -> float:
         """The controller's."""
         return self.usage.cpu - earlier.usage.cpu
 
-    def others_since(self, earlier: Mark) -> dict[str, float]:
+    def others_since(self, earlier: RecordIntent) -> dict[str, float]:
         """CPU seconds of every part but the controller."""
         return {part: self.cpu[part] - cpu for part, cpu in earlier.cpu.items() if part != CONTROLLER}
 
@@ -225,10 +225,10 @@ class World:
 
     # -- measuring ----------------------------------------------------------------------------------------------------
 
-    async def mark(self) -> Mark:
+    async def mark(self) -> RecordIntent:
         counts = await asyncio.to_thread(self.sagemaker.counts)
         usage = read_usage(self.controller.pid)
-        return Mark(time.time(), usage, self._read_cpu(), counts, self.follower.writes)
+        return RecordIntent(time.time(), usage, self._read_cpu(), counts, self.follower.writes)
 
     async def sample(self) -> None:
         """Keep `peak`, `shares` and `busiest` up to date until cancelled."""

@@ -1,17 +1,19 @@
 """Next step for one object: a pure function from its known state to one step.
 
-The reconciler executes the step, records the outcome in `Memory` and calls decide() again until it returns `Say` or
-`Rest`. Not here: the execution of a step (reconciler) and the conversion of `Say` to conditions (status.py).
+The reconciler executes the step, records the outcome in `Memory` and calls decide() again until it returns
+`WriteStatus` or `Idle`. Not here: the execution of a step (reconciler) and the conversion of `WriteStatus` to
+conditions (status.py).
 
-    deleting ── finalizer? ── retain / ended / not ours ──► Release
+    deleting ── finalizer? ── retain / ended / not ours ──► RemoveFinalizer
        │            └─ a running job ──► Stop once, keep the finalizer until the job has ended
        │
-    no ARN of ours yet ── invalid annotation, invalid spec ──► Say (Terminal)
-       │            ├─ adopt, read-only ──► Look ──► TakeOver
-       │            ├─ an unsettled attempt elsewhere ──► Look ──► TakeOver or Unmark
-       │            └─ TakeTurn ──► Mark ──► Create ──► name in use? Look, ReadTags ──► TakeOver or Say (Terminal)
+    no ARN of ours yet ── invalid annotation, invalid spec ──► WriteStatus (Terminal)
+       │            ├─ adopt, read-only ──► Describe ──► TakeOwnership
+       │            ├─ an unsettled attempt elsewhere ──► Describe ──► TakeOwnership or ClearIntent
+       │            └─ JoinQueue ──► RecordIntent ──► Create
+       │                  └─ name in use? Describe, ReadTags ──► TakeOwnership or WriteStatus (Terminal)
        │
-    an ARN of ours ── something changed ──► Look ──► Say; ended ──► Release
+    an ARN of ours ── something changed ──► Describe ──► WriteStatus; ended ──► RemoveFinalizer
 """
 
 from collections.abc import Mapping
@@ -28,6 +30,7 @@ from trainingjob_operator.logic.annotations import (
     Deletion,
 )
 from trainingjob_operator.logic.conditions import ADVISORY, RECOVERABLE, TERMINAL, recorded_vanishing
+from trainingjob_operator.logic.create_order import Place
 from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.memory import (
     ACK_MANAGER,
@@ -43,24 +46,23 @@ from trainingjob_operator.logic.ownership import TagProof, Verdict, read_named_o
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Resource, mapping
 from trainingjob_operator.logic.steps import (
+    ClearIntent,
     Create,
+    Describe,
     FindOwner,
-    Look,
-    Mark,
+    Idle,
+    JoinQueue,
     ReadTags,
-    Release,
-    Rest,
-    Say,
+    RecordIntent,
+    RemoveFinalizer,
+    Requeue,
     SetTags,
     Step,
     Stop,
-    TakeOver,
-    TakeTurn,
-    Unmark,
+    TakeOwnership,
     Update,
-    Wait,
+    WriteStatus,
 )
-from trainingjob_operator.logic.turns import Place
 from trainingjob_operator.logic.updates import TagChange, plan_tags
 from trainingjob_operator.logic.view import View
 
@@ -167,10 +169,10 @@ def _await_namespace(view: View, unread: Hindrance) -> Step:
     ended = Observation.from_status(resource.status).is_ended()
     retained = view.policy.deletion is Deletion.RETAIN and DELETION_POLICY in resource.annotations
     if resource.deleting and resource.holds_finalizer and (ended or retained):
-        return Release()
+        return RemoveFinalizer()
     if ended or (resource.deleting and not resource.holds_finalizer):
-        return Rest()
-    return Say(hindrance=unread, again=RETRY_SECONDS, unfinished=True)
+        return Idle()
+    return WriteStatus(hindrance=unread, again=RETRY_SECONDS, unfinished=True)
 
 
 def _stay_passive(view: View) -> Step:
@@ -178,7 +180,7 @@ def _stay_passive(view: View) -> Step:
     memory = view.memory
     quiet_in = (memory.passive_until or view.now) - view.now
     if memory.passive_shown:
-        return Wait(quiet_in)
+        return Requeue(quiet_in)
     if memory.foreign_writer == ACK_MANAGER:
         rival = f'The field manager "{ACK_MANAGER}" of ACK\'s controllers writes'
     else:
@@ -190,7 +192,7 @@ def _stay_passive(view: View) -> Step:
     )
     kept = told_difference(view.resource)  # the condition is its only record
     advisories = (Finding(PASSIVE, message), *(() if kept is None else (kept,)))
-    return Say(advisories=advisories, passive=True, again=quiet_in, unfinished=True)
+    return WriteStatus(advisories=advisories, passive=True, again=quiet_in, unfinished=True)
 
 
 # -- before there is a job --------------------------------------------------------------------------------------------
@@ -207,7 +209,7 @@ def _decide_birth(view: View) -> Step:
         message = "spec.trainingJobName is missing or invalid. Use 1 to 63 letters, digits and inner hyphens."
         return _refuse(view, Finding(INVALID_SPEC, message))
     if view.no_access is not None:
-        return Say(hindrance=view.no_access, again=RETRY_SECONDS)
+        return WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
     if policy.observes_only or policy.adoption is not None:
         step = _decide_adoption(view, wanted)
         if step is not None:
@@ -222,7 +224,7 @@ def _decide_birth(view: View) -> Step:
 def _is_known_foreign(view: View) -> bool:
     """Return True for a name known to belong to another object's job; the status no longer has its ARN."""
     memory = view.memory
-    return view.verdict is Verdict.FOREIGN and not (memory.in_use or memory.absent or memory.asked)
+    return view.verdict is Verdict.FOREIGN and not (memory.name_taken or memory.not_found or memory.asked)
 
 
 def _decide_creation(view: View, wanted: Identity) -> Step:
@@ -237,7 +239,7 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
         return _refuse(view, Finding(ROLE_NOT_ALLOWED, message))
     if view.rival is not None:
         return _refuse(view, _clash(view, wanted))
-    if memory.in_use:
+    if memory.name_taken:
         return _decide_in_use(view, wanted)
     trouble = memory.troubles.get(CREATE) if memory.tried == (resource.generation, policy) else None
     if trouble is not None:
@@ -251,11 +253,11 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
     if not is_marked and (unmarked := _wait_to_mark(view)) is not None:
         return unmarked
     if not view.own_turn:
-        return TakeTurn(wanted) if view.place is None else _wait_in_line(view, view.place, trouble)
-    return Create(wanted) if is_marked else Mark(wanted)
+        return JoinQueue(wanted) if view.place is None else _wait_in_line(view, view.place, trouble)
+    return Create(wanted) if is_marked else RecordIntent(wanted)
 
 
-def _wait_to_mark(view: View) -> Say | None:
+def _wait_to_mark(view: View) -> WriteStatus | None:
     """Return the wait after a refused write of the intent: no AWS call and no turn until the next try."""
     unmarked = view.memory.unmarked
     if unmarked is None or unmarked.state != view.resource.writable_state or unmarked.retry_at <= view.now:
@@ -264,7 +266,7 @@ def _wait_to_mark(view: View) -> Say | None:
         f"The API server refused the write of the finalizer and the annotation {CREATE_PENDING}, required before "
         f"CreateTrainingJob: {unmarked.words}"
     )
-    return Say(hindrance=Hindrance(METADATA_NOT_WRITTEN, message), again=unmarked.retry_at - view.now)
+    return WriteStatus(hindrance=Hindrance(METADATA_NOT_WRITTEN, message), again=unmarked.retry_at - view.now)
 
 
 def was_tried(view: View) -> bool:
@@ -282,7 +284,7 @@ def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
     memory, now = view.memory, view.now
     since = now if memory.waiting_since is None else memory.waiting_since
     if now - since < WAITING_SHOWN_SECONDS and trouble is None:
-        return Wait(WAITING_SHOWN_SECONDS - (now - since) + 0.05)
+        return Requeue(WAITING_SHOWN_SECONDS - (now - since) + 0.05)
     text = _describe_place(place)
     if memory.place_shown is not None and now - memory.place_shown[1] < PLACE_SECONDS:
         text = memory.place_shown[0]
@@ -292,9 +294,9 @@ def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
         # The service's message names the limit.
         message = f"{trouble.error.sentence} Waiting for {place.capacity or 'its turn to retry'}: {text}."
         hindrance = Hindrance(trouble.error.code, message, waiting=True)
-        return Say(hindrance=hindrance, place=text, again=PLACE_SECONDS)
+        return WriteStatus(hindrance=hindrance, place=text, again=PLACE_SECONDS)
     aim = place.capacity or "its turn to create the training job"
-    return Say(waiting=Finding(WAITING, f"Waiting for {aim}: {text}."), place=text, again=PLACE_SECONDS)
+    return WriteStatus(waiting=Finding(WAITING, f"Waiting for {aim}: {text}."), place=text, again=PLACE_SECONDS)
 
 
 def _describe_place(place: Place) -> str:
@@ -311,10 +313,10 @@ def _prove_recorded(view: View, recorded: Identity) -> Step:
     The operator never creates such a job: the recorded job may have run.
     """
     memory = view.memory
-    if not memory.absent:
+    if not memory.not_found:
         return _examine(view, recorded) or _claim_found(view, recorded)
     step = _decide_absence(view, recorded)
-    is_gone = isinstance(step, Say) and step.vanished is not None
+    is_gone = isinstance(step, WriteStatus) and step.vanished is not None
     return _refuse(view, _ran(recorded)) if is_gone and view.resource.arn is None else step
 
 
@@ -332,14 +334,14 @@ def _examine(view: View, identity: Identity) -> Step | None:
     waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
-    if memory.look or (memory.observation is None and not memory.absent):
-        return Look(identity)
-    return None if memory.absent else _collect_evidence(view, identity)
+    if memory.needs_describe or (memory.observation is None and not memory.not_found):
+        return Describe(identity)
+    return None if memory.not_found else _collect_evidence(view, identity)
 
 
 def _collect_evidence(view: View, identity: Identity) -> Step | None:
     """Return the next read call required for the verdict; None with a verdict, or without a job."""
-    if view.verdict is not Verdict.UNKNOWN or view.memory.absent:
+    if view.verdict is not Verdict.UNKNOWN or view.memory.not_found:
         return None
     named = read_named_owner(view.memory.tags or {})
     return ReadTags(identity, build_arn(view.partition, identity)) if named is None else FindOwner(named)
@@ -351,12 +353,14 @@ def _claim_found(view: View, identity: Identity) -> Step:
     arn = build_arn(view.partition, identity)
     is_ended = memory.observation is not None and memory.observation.is_ended()
     if verdict.is_recorded:
-        return TakeOver(arn, finalizer=verdict.may_change and not is_ended, claim=verdict)
+        return TakeOwnership(arn, finalizer=verdict.may_change and not is_ended, claim=verdict)
     if verdict is not Verdict.EARLIER_RUN or _differs_from_earlier_run(view) is not None:
         step = _refuse(view, _clash(view, identity))
         # The deletion of the other object makes an adoption possible.
-        return replace(step, again=ABSENT_SECONDS) if isinstance(step, Say) and view.policy.asks_adoption else step
-    return TakeOver(arn, finalizer=not is_ended, claim=Verdict.INHERITED)
+        return (
+            replace(step, again=ABSENT_SECONDS) if isinstance(step, WriteStatus) and view.policy.asks_adoption else step
+        )
+    return TakeOwnership(arn, finalizer=not is_ended, claim=Verdict.INHERITED)
 
 
 def _differs_from_earlier_run(view: View) -> str | None:
@@ -378,34 +382,34 @@ def _settle_attempt(view: View, pending: Identity) -> Step:
     """Settle an attempt under an identity that spec and annotations no longer name."""
     memory = view.memory
     if _is_known_unborn(memory):
-        return Unmark()
+        return ClearIntent()
     found = _find_attempt(view, pending)
     if found is not None:
         return found
-    if memory.absent:
-        return Unmark()
+    if memory.not_found:
+        return ClearIntent()
     if memory.proof is TagProof.SAME_OBJECT:
-        return TakeOver(build_arn(view.partition, pending), finalizer=True, claim=Verdict.CREATED)
+        return TakeOwnership(build_arn(view.partition, pending), finalizer=True, claim=Verdict.CREATED)
     # An object restored from a backup without status has a job under the recorded identity.
     is_run = view.verdict is Verdict.EARLIER_RUN and _differs_from_earlier_run(view) is None
-    return _claim_found(view, pending) if is_run else Unmark()
+    return _claim_found(view, pending) if is_run else ClearIntent()
 
 
 def _find_attempt(view: View, identity: Identity) -> Step | None:
     """Return the next step towards the outcome of an attempt; None once `absent` or `proof` determines it."""
     memory, now = view.memory, view.now
     if view.no_access is not None:
-        return Say(hindrance=view.no_access, again=RETRY_SECONDS)
+        return WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
     waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
-    if memory.absent:
+    if memory.not_found:
         certain_at = UNCERTAIN_SECONDS + (memory.first_seen if memory.attempted_at is None else memory.attempted_at)
         if memory.looked_at is not None and memory.looked_at >= certain_at:
             return None
-        return Look(identity) if now >= certain_at else Wait(certain_at - now + 0.1)
+        return Describe(identity) if now >= certain_at else Requeue(certain_at - now + 0.1)
     if memory.observation is None:
-        return Look(identity)
+        return Describe(identity)
     if memory.proof is None:
         return ReadTags(identity, build_arn(view.partition, identity))
     return None
@@ -424,7 +428,7 @@ def doubt_region(view: View) -> Finding | None:
 
 def _is_known_unborn(memory: Memory) -> bool:
     """Return True if every attempt since the intent was recorded was definitely refused."""
-    return memory.attempted_at is not None and not memory.unsettled and not memory.in_use
+    return memory.attempted_at is not None and not memory.unsettled and not memory.name_taken
 
 
 def _decide_adoption(view: View, wanted: Identity) -> Step | None:
@@ -433,18 +437,18 @@ def _decide_adoption(view: View, wanted: Identity) -> Step | None:
     waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
-    if memory.looked_at is None or memory.look:
-        return Look(wanted)
-    if memory.absent:
+    if memory.looked_at is None or memory.needs_describe:
+        return Describe(wanted)
+    if memory.not_found:
         if not policy.observes_only:
             return None
         verb = "read" if policy.read_only else "adopt"
         message = f"There is no training job {wanted} to {verb}. Correct its name, region or account, or create it."
         again_at = memory.looked_at + ABSENT_SECONDS
         if view.now >= again_at:
-            return Look(wanted)
+            return Describe(wanted)
         step = _refuse(view, Finding(JOB_NOT_FOUND, message))
-        return replace(step, again=again_at - view.now) if isinstance(step, Say) else step
+        return replace(step, again=again_at - view.now) if isinstance(step, WriteStatus) else step
     return _examine(view, wanted) or _claim_found(view, wanted)
 
 
@@ -454,27 +458,27 @@ def _decide_in_use(view: View, wanted: Identity) -> Step:
     waited = _wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
-    if memory.absent and memory.looked_at is not None:
+    if memory.not_found and memory.looked_at is not None:
         return _await_name(view, wanted, memory.looked_at)
     return _examine(view, wanted) or _claim_found(view, wanted)
 
 
 def _await_name(view: View, wanted: Identity, looked_at: float) -> Step:
     """Wait for a name in use according to Create but unknown to Describe; a single answer may be stale."""
-    since = looked_at if view.memory.absent_since is None else view.memory.absent_since
+    since = looked_at if view.memory.not_found_since is None else view.memory.not_found_since
     lasted = looked_at - since
     if lasted < UNCERTAIN_SECONDS:
         again = looked_at + NAME_RETRY_FIRST - view.now
-        return Wait(again) if again > 0 else Look(wanted)
+        return Requeue(again) if again > 0 else Describe(wanted)
     again = looked_at + min(NAME_RETRY_SECONDS, lasted / 4) - view.now
     if again <= 0:
-        return Look(wanted)
+        return Describe(wanted)
     message = (
         f'CreateTrainingJob reports the name "{wanted.job_name}" as in use, but DescribeTrainingJob finds no such job '
         f"in account {wanted.account}, region {wanted.region}. A job with the same name in another upper and lower "
         "case may exist. Use another spec.trainingJobName."
     )
-    return Say(hindrance=Hindrance(NAME_IN_USE, message), again=again)
+    return WriteStatus(hindrance=Hindrance(NAME_IN_USE, message), again=again)
 
 
 def _standing_refusal(view: View, wanted: Identity) -> Step | None:
@@ -487,7 +491,7 @@ def _standing_refusal(view: View, wanted: Identity) -> Step | None:
         if refusal.retry_at is not None and view.now >= refusal.retry_at:
             return None
         step = _refuse(view, refusal.finding)
-        if isinstance(step, Say) and refusal.retry_at is not None:
+        if isinstance(step, WriteStatus) and refusal.retry_at is not None:
             return replace(step, again=refusal.retry_at - view.now)
         return step
     if memory.asked or memory.attempted_at is not None or resource.pending is not None:
@@ -501,19 +505,19 @@ def _standing_refusal(view: View, wanted: Identity) -> Step | None:
     is_same_clash = reason == NAME_CLASH and build_arn(view.partition, wanted) in message
     if is_same_clash and decided in (None, resource.generation):  # None: pruned by ACK's CRD
         return _refuse(view, Finding(NAME_CLASH, message))
-    return Rest(Finding(REFUSED, message)) if reason == REFUSED and decided == resource.generation else None
+    return Idle(Finding(REFUSED, message)) if reason == REFUSED and decided == resource.generation else None
 
 
 def _refuse(view: View, finding: Finding) -> Step:
     """Report the refusal until an edit. The finalizer is released first: the object must stay deletable at any time."""
     resource = view.resource
     if not resource.holds_finalizer:
-        return Say(terminal=finding, disowned=True)
+        return WriteStatus(terminal=finding, disowned=True)
     attempt = resource.pending or view.wanted()
     if attempt is None:
-        return Unmark(finding)
+        return ClearIntent(finding)
     step = _settle_attempt(view, attempt)
-    return Unmark(finding) if isinstance(step, Unmark) else step
+    return ClearIntent(finding) if isinstance(step, ClearIntent) else step
 
 
 def _clash(view: View, identity: Identity) -> Finding:
@@ -555,16 +559,16 @@ def _decide_life(view: View, identity: Identity) -> Step:
     resource, memory, known = view.resource, view.memory, view.observation
     ended = known.is_ended()
     gone = recorded_vanishing(resource.status.get("conditions"))
-    if gone is not None and not memory.look and (memory.absent or memory.observation is None):
-        return Say(vanished=gone, release=resource.holds_finalizer)
+    if gone is not None and not memory.needs_describe and (memory.not_found or memory.observation is None):
+        return WriteStatus(vanished=gone, release=resource.holds_finalizer)
     uncompared = memory.compared_generation != resource.generation and _may_differ(view, ended=ended)
-    unseen = uncompared and not memory.absent
+    unseen = uncompared and not memory.not_found
     if not ended and view.no_access is not None:
         advisories = _advise(view, identity)
-        return Say(hindrance=view.no_access, advisories=advisories, again=RETRY_SECONDS, unfinished=unseen)
-    if not ended and memory.absent:
+        return WriteStatus(hindrance=view.no_access, advisories=advisories, again=RETRY_SECONDS, unfinished=unseen)
+    if not ended and memory.not_found:
         return _decide_absence(view, identity, unfinished=uncompared)
-    unreachable = None if view.no_access is None else Say(again=RETRY_SECONDS)
+    unreachable = None if view.no_access is None else WriteStatus(again=RETRY_SECONDS)
     waited = unreachable or _wait_out(view, DESCRIBE)
     if waited is not None and not ended:
         return replace(waited, advisories=_advise(view, identity), unfinished=unseen)
@@ -573,18 +577,18 @@ def _decide_life(view: View, identity: Identity) -> Step:
     due = following and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
     untold = ended and known.is_hearsay() and memory.looked_at is None
     unknown = not known.status and memory.observation is None
-    if waited is None and (memory.look or unknown or unseen or due or untold or late_in == 0.0):
-        return Look(identity)
+    if waited is None and (memory.needs_describe or unknown or unseen or due or untold or late_in == 0.0):
+        return Describe(identity)
     evidence = None if (ended and not following) or view.claim is not None else _collect_evidence(view, identity)
     unread = None if evidence is None else unreachable or _wait_out(view, LIST_TAGS)
     if evidence is not None and unread is None:
         return evidence
     if view.is_owner and not (ended or resource.holds_finalizer):
-        return TakeOver(view.arn or "", finalizer=True)  # removed by a user
+        return TakeOwnership(view.arn or "", finalizer=True)  # removed by a user
     edit = unread or _decide_edit(view, identity)
-    if edit is not None and not isinstance(edit, Say):
+    if edit is not None and not isinstance(edit, WriteStatus):
         return edit
-    said = edit or Say()
+    said = edit or WriteStatus()
     return replace(
         said,
         advisories=_advise(view, identity),
@@ -618,9 +622,9 @@ def _await_late_news(view: View) -> float | None:
     return max(0.0, due_at - view.now)
 
 
-def report_meanwhile(view: View, identity: Identity) -> Say:
+def report_meanwhile(view: View, identity: Identity) -> WriteStatus:
     """Report the known state of the object's job while its Describe has to wait."""
-    return Say(
+    return WriteStatus(
         advisories=_note_stuck(view) if view.resource.deleting else _advise(view, identity),
         pending_edit=_name_pending(view),
         release=view.observation.is_ended() and view.resource.holds_finalizer,
@@ -628,9 +632,9 @@ def report_meanwhile(view: View, identity: Identity) -> Say:
     )
 
 
-def _look_later(view: View, waited: Say | None, *, untold: bool) -> float | None:
+def _look_later(view: View, waited: WriteStatus | None, *, untold: bool) -> float | None:
     """Return the delay of an overdue Describe: for an end known from a list only, or for an edit of an ended job."""
-    return waited.again if waited is not None and (view.memory.look or untold) else None
+    return waited.again if waited is not None and (view.memory.needs_describe or untold) else None
 
 
 def told_difference(resource: Resource) -> Finding | None:
@@ -655,11 +659,11 @@ def _decide_edit(view: View, identity: Identity) -> Step | None:
     resource, memory = view.resource, view.memory
     refused = memory.edit_refused is not None and memory.edit_refused[0] == resource.generation
     tags_unread = _must_know_tags(view) and memory.tags_generation != resource.generation
-    if view.policy.read_only or refused or memory.absent or not (view.is_edited or memory.plan or tags_unread):
+    if view.policy.read_only or refused or memory.not_found or not (view.is_edited or memory.plan or tags_unread):
         return None
     waited = _wait_out(view, UPDATE, LIST_TAGS, ADD_TAGS, DELETE_TAGS)
     if view.no_access is not None or waited is not None:
-        return replace(waited or Say(again=RETRY_SECONDS), unfinished=True)
+        return replace(waited or WriteStatus(again=RETRY_SECONDS), unfinished=True)
     arn = view.arn or ""
     if tags_unread:
         return ReadTags(identity, arn)
@@ -761,15 +765,15 @@ def _decide_absence(view: View, identity: Identity, *, unfinished: bool = False)
     waited = _wait_out(view, DESCRIBE)
     if waited is not None:
         return replace(waited, advisories=_advise(view, identity), unfinished=unfinished)
-    since = now if memory.absent_since is None else memory.absent_since
+    since = now if memory.not_found_since is None else memory.not_found_since
     looked_at = now if memory.looked_at is None else memory.looked_at
     newborn = is_newborn(view)
     if looked_at - since >= UNCERTAIN_SECONDS and not newborn:
-        return Say(vanished=_vanished(view, identity), release=view.resource.holds_finalizer)
+        return WriteStatus(vanished=_vanished(view, identity), release=view.resource.holds_finalizer)
     retry_at = looked_at + 2.0 if newborn else since + UNCERTAIN_SECONDS
     if now >= retry_at:
-        return Look(identity)
-    return Say(advisories=_advise(view, identity), again=retry_at - now + 0.1, unfinished=unfinished)
+        return Describe(identity)
+    return WriteStatus(advisories=_advise(view, identity), again=retry_at - now + 0.1, unfinished=unfinished)
 
 
 def is_newborn(view: View) -> bool:
@@ -824,18 +828,18 @@ def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
 def _decide_deletion(view: View) -> Step:
     resource, policy = view.resource, view.policy
     if not resource.holds_finalizer:
-        return Rest()
+        return Idle()
     unclear = tuple(Finding(INVALID_ANNOTATION, p.message) for p in policy.problems if p.annotation in SPARING_KEYS)
     if unclear:  # an invalid value never stops a job; the operator reports it
-        return Say(advisories=unclear, release=True)
+        return WriteStatus(advisories=unclear, release=True)
     if policy.deletion is Deletion.RETAIN or policy.read_only:
-        return Release()
+        return RemoveFinalizer()
     identity = view.attached()
     if identity is not None and view.observation.is_ended():
         told = Observation.from_status(resource.status).is_ended()
-        return Release() if told else Say(release=True)
+        return RemoveFinalizer() if told else WriteStatus(release=True)
     if view.no_access is not None:
-        return Say(hindrance=view.no_access, again=RETRY_SECONDS)
+        return WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
     return _delete_attempt(view) if identity is None else _stop(view, identity)
 
 
@@ -844,41 +848,41 @@ def _delete_attempt(view: View) -> Step:
     memory = view.memory
     identity = view.resource.pending or (None if view.policy.problems else view.wanted())
     if identity is None or _is_known_unborn(memory):
-        return Release()
+        return RemoveFinalizer()
     found = _find_attempt(view, identity)
     if found is not None:
         return found
-    if memory.absent or memory.proof not in (TagProof.SAME_OBJECT, TagProof.SAME_NAME):
-        return Release()
+    if memory.not_found or memory.proof not in (TagProof.SAME_OBJECT, TagProof.SAME_NAME):
+        return RemoveFinalizer()
     if memory.proof is TagProof.SAME_NAME and memory.differences:
-        return Release()  # a run of an earlier object with this name, perhaps left running on purpose
+        return RemoveFinalizer()  # a run of an earlier object with this name, perhaps left running on purpose
     claim = Verdict.CREATED if memory.proof is TagProof.SAME_OBJECT else Verdict.INHERITED
-    return TakeOver(build_arn(view.partition, identity), finalizer=True, claim=claim)
+    return TakeOwnership(build_arn(view.partition, identity), finalizer=True, claim=claim)
 
 
 def _stop(view: View, identity: Identity) -> Step:
     memory, now = view.memory, view.now
     stuck = _note_stuck(view)
-    if memory.absent:
+    if memory.not_found:
         return _decide_absence(view, identity)
     # The object's own job may be stopped without Describe: a missing permission must not keep it running.
     is_blind = view.verdict is Verdict.CREATED and memory.is_denied(DESCRIBE)
     waited = _wait_out(view, STOP, LIST_TAGS, *(() if is_blind else (DESCRIBE,)))
     if waited is not None:
         return replace(waited, advisories=stuck)
-    if memory.look and not is_blind:
-        return Look(identity)
+    if memory.needs_describe and not is_blind:
+        return Describe(identity)
     if view.observation.status in ("Stopping", "Deleting") or memory.stop_sent_at is not None:
         since = now if memory.stopping_since is None else memory.stopping_since
-        return Say(advisories=stuck, again=None if stuck else max(1.0, since + STUCK_SECONDS - now))
+        return WriteStatus(advisories=stuck, again=None if stuck else max(1.0, since + STUCK_SECONDS - now))
     is_fresh = memory.looked_at is not None and now < memory.looked_at + FRESH_SECONDS
     if not (is_fresh or is_blind):
-        return Look(identity)
+        return Describe(identity)
     evidence = _collect_evidence(view, identity)
     if evidence is not None:
         return evidence
     if not view.verdict.may_change:
-        return Say(advisories=(_unproven(identity),), release=True)
+        return WriteStatus(advisories=(_unproven(identity),), release=True)
     return Stop(identity)
 
 
@@ -923,7 +927,7 @@ def explain_unreleased(words: str) -> Hindrance:
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
-def _wait_out(view: View, *operations: str) -> Say | None:
+def _wait_out(view: View, *operations: str) -> WriteStatus | None:
     """Return the wait for the back-off of these operations; None once a retry is due."""
     for operation in operations:
         trouble = view.memory.troubles.get(operation)
@@ -932,10 +936,10 @@ def _wait_out(view: View, *operations: str) -> Say | None:
     return None
 
 
-def _explain(trouble: Trouble, view: View) -> Say:
+def _explain(trouble: Trouble, view: View) -> WriteStatus:
     """Report an error at once if it needs an action by the user; a transient one only if it persists."""
     error, again = trouble.error, trouble.retry_at - view.now
     if error.kind in _SHOWN_LATE and view.now - trouble.since < LASTING_SECONDS:
-        return Say(again=again)
+        return WriteStatus(again=again)
     found = trouble.finding or Finding(_REASONS.get(error.kind, error.code), error.sentence)
-    return Say(hindrance=Hindrance(found.reason, found.message, trouble.waits_for_capacity), again=again)
+    return WriteStatus(hindrance=Hindrance(found.reason, found.message, trouble.waits_for_capacity), again=again)

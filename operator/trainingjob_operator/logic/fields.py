@@ -1,6 +1,6 @@
 """Conversion of a spec to CreateTrainingJob, and the differences between a spec and the job that Describe returns.
 
-Both walk the field table (members.py, derived from the API model).
+Both walk the field table (field_table.py, derived from the API model).
 Not here: tags beyond those of spec, the conversion of Describe to status (observation.py), the reaction to a
 difference.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trainingjob_operator.logic.members import SPEC, UNDESCRIBED
+from trainingjob_operator.logic.field_table import SPEC, UNDESCRIBED
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.members import Shape
+    from trainingjob_operator.logic.field_table import Shape
 
 UPDATABLE = frozenset(
     {

@@ -125,7 +125,7 @@ class JobMemory:
     """The generation whose tags were compared with the job's."""
     applied_tag_keys: tuple[str, ...] | None = None
     applied_fields: tuple[str, ...] | None = None
-    look: bool = False
+    needs_describe: bool = False
     """A sign of a change of the job: a Describe is due."""
     told: Observation | None = None
     """State from a list or an event since the last Describe, reported while Describe has to wait."""
@@ -134,9 +134,9 @@ class JobMemory:
     """Time when this process first knew the end of the job and its rules."""
     counted: Mapping[str, Any] | None = None
     """The status with its end counted in the metrics."""
-    absent_since: float | None = None
+    not_found_since: float | None = None
     """Time of the first NotFound."""
-    absent: bool = False
+    not_found: bool = False
     """The last Describe returned NotFound."""
     is_replaced: bool = False
     """The last Describe returned another run with this name: this object's job no longer exists."""
@@ -146,7 +146,7 @@ class JobMemory:
     """Existence of the object named by the tags, and the time of the check."""
     claim: Verdict | None = None
     """The claim of this process, before the status records it."""
-    in_use: bool = False
+    name_taken: bool = False
     """Create returned ResourceInUse: the name is taken."""
     attempted_at: float | None = None
     tried: tuple[int, Policy] | None = None
@@ -212,22 +212,22 @@ class Memory(JobMemory):
 
     def note_told(self, told: Observation) -> None:
         """Record a change found by a list or an event; a Describe becomes due."""
-        self.look, self.told = True, told
+        self.needs_describe, self.told = True, told
 
     def note_found(self, observation: Observation, now: float) -> None:
         self.observation, self.told = observation, None
-        self.look = False
+        self.needs_describe = False
         self.looked_at = now
-        self.absent = self.is_replaced = False
-        self.absent_since = None
+        self.not_found = self.is_replaced = False
+        self.not_found_since = None
 
-    def note_absent(self, now: float, *, is_replaced: bool = False) -> None:
+    def note_not_found(self, now: float, *, is_replaced: bool = False) -> None:
         """:param is_replaced: the name belongs to another run"""
-        self.look = False
+        self.needs_describe = False
         self.is_replaced = is_replaced
         self.looked_at = now
-        self.absent = True
-        self.absent_since = now if self.absent_since is None else self.absent_since
+        self.not_found = True
+        self.not_found_since = now if self.not_found_since is None else self.not_found_since
 
     def owner_exists(self, now: float) -> bool | None:
         """Return the existence of the object named by the job's tags; None if it must be read (again)."""
@@ -330,19 +330,19 @@ class Memory(JobMemory):
         self.foreign_writer = manager
         recent = [at for at in self.foreign_writes if now - at < RIVAL_SECONDS]
         self.foreign_writes = (*recent, now)[-RIVAL_WRITES:]
-        self.disputed = self.look = True
+        self.disputed = self.needs_describe = True
         if was_passive or manager == ACK_MANAGER or len(self.foreign_writes) == RIVAL_WRITES:
             self.passive_until = now + PASSIVE_SECONDS
 
     def note_request(self, request: str) -> None:
         """Handle a reconcile request: all postponed actions become due."""
         self.handled_request = request
-        self.asked = self.look = True
-        self.absent, self.absent_since = False, None
+        self.asked = self.needs_describe = True
+        self.not_found, self.not_found_since = False, None
         self.refused = None
         self.doubtful_since, self.doubtful_rounds = None, 0
         self.outdone = 0
-        self.in_use = self.in_use and self.unsettled
+        self.name_taken = self.name_taken and self.unsettled
         self.troubles.clear()
         if self.unmarked is not None:
             self.unmarked = replace(self.unmarked, retry_at=0.0)
@@ -355,6 +355,6 @@ class Memory(JobMemory):
 
     def forget_attempt(self) -> None:
         """Forget the attempt after it is settled."""
-        self.in_use = self.unsettled = self.absent = False
+        self.name_taken = self.unsettled = self.not_found = False
         self.proof = self.named_owner = self.observation = self.tags = None
-        self.absent_since = self.looked_at = None
+        self.not_found_since = self.looked_at = None

@@ -14,11 +14,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from trainingjob_operator.logic.failure_reason import hide_commands
-from trainingjob_operator.logic.members import STATUS
+from trainingjob_operator.logic.field_table import STATUS
 from trainingjob_operator.logic.timestamps import normalize_time, parse_time
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.members import Members, Shape
+    from trainingjob_operator.logic.field_table import Members, Shape
 
 COMPLETED = "Completed"
 FAILED = "Failed"

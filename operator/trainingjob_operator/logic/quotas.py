@@ -1,7 +1,7 @@
 """Quotas of SageMaker: the quota named in an error message, and the demand of a job for each quota.
 
 tests/logic/test_quotas.py lists the observed messages. Wordings vary, so each part of a message is optional. Not here:
-the queue for a quota (turns.py).
+the queue for a quota (create_order.py).
 """
 
 import re

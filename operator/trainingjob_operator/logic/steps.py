@@ -12,7 +12,7 @@ from trainingjob_operator.logic.updates import TagChange
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Idle:
     """No action and no report until a change."""
 
     refused: Finding | None = None
@@ -20,14 +20,14 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Requeue:
     """No report; decide again after this number of seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Describe:
     """DescribeTrainingJob."""
 
     identity: Identity
@@ -49,21 +49,21 @@ class FindOwner:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeTurn:
+class JoinQueue:
     """Join the create queue."""
 
     identity: Identity
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class RecordIntent:
     """Add finalizer and create-pending in one patch."""
 
     identity: Identity
 
 
 @dataclass(frozen=True, slots=True)
-class Unmark:
+class ClearIntent:
     """Remove finalizer and create-pending: the attempt ended without a job."""
 
     refusal: Finding | None = None
@@ -76,7 +76,7 @@ class Create:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeOver:
+class TakeOwnership:
     """Record the job with that ARN as this object's."""
 
     arn: str
@@ -107,12 +107,12 @@ class SetTags:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class RemoveFinalizer:
     """Remove finalizer and create-pending: nothing is left to stop."""
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class WriteStatus:
     """Report, and decide again after this number of seconds (None: on a change)."""
 
     terminal: Finding | None = None
@@ -135,19 +135,19 @@ class Say:
 
 
 Step = (
-    Rest
-    | Wait
-    | Look
+    Idle
+    | Requeue
+    | Describe
     | ReadTags
     | FindOwner
-    | TakeTurn
-    | Mark
-    | Unmark
+    | JoinQueue
+    | RecordIntent
+    | ClearIntent
     | Create
-    | TakeOver
+    | TakeOwnership
     | Stop
     | Update
     | SetTags
-    | Release
-    | Say
+    | RemoveFinalizer
+    | WriteStatus
 )

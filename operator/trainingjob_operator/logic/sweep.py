@@ -215,8 +215,8 @@ class Sweep:
         if state.is_open and goes_on:
             return
         state.is_open = False
-        absent = live.keys() - self._seen - self.stragglers
-        self._absent_since = {name: self._absent_since.get(name, now) for name in absent}
+        not_found = live.keys() - self._seen - self.stragglers
+        self._absent_since = {name: self._absent_since.get(name, now) for name in not_found}
         self.missing = frozenset(name for name, since in self._absent_since.items() if now - since >= ABSENT_SECONDS)
         self.stragglers |= choose_stragglers(self._found_on)
 

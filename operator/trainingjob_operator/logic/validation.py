@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from trainingjob_operator.logic import fields
 from trainingjob_operator.logic.constraints import CONSTRAINTS
-from trainingjob_operator.logic.members import SPEC
+from trainingjob_operator.logic.field_table import SPEC
 from trainingjob_operator.logic.naming import TAG_PREFIX
 from trainingjob_operator.logic.resource import mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trainingjob_operator.logic.members import Shape
+    from trainingjob_operator.logic.field_table import Shape
 
 MAX_PROBLEMS = 5
 """Maximum number of errors in one message; further ones are counted."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
 from trainingjob_operator.logic.conditions import ADOPTED
+from trainingjob_operator.logic.create_order import Place
 from trainingjob_operator.logic.memory import Memory
 from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, is_job_name, parse_arn
 from trainingjob_operator.logic.observation import Observation
@@ -24,7 +25,6 @@ from trainingjob_operator.logic.ownership import (
 )
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Resource, mapping
-from trainingjob_operator.logic.turns import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,7 +250,7 @@ class _Selectors:
         return found
 
 
-class Surroundings:
+class ClusterState:
     """Namespaces, the account map and the role selectors; `run` keeps them up to date.
 
     `changed` is called with the name of a namespace after a change of its annotations or labels, and with None after a

@@ -4,21 +4,21 @@ from collections import Counter
 
 from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.logic.create_order import CreateOrder, Lack, Place
 from trainingjob_operator.logic.naming import Identity, Location
 from trainingjob_operator.logic.quotas import Shortage, read_demand
 from trainingjob_operator.logic.resource import Key, Resource
-from trainingjob_operator.logic.turns import Lack, Place, Turns
 from trainingjob_operator.work_queue import WorkQueue
 
 
-class CreateLine:
-    """Who may create next (logic/turns.py), and who is to be woken for it."""
+class CreateQueue:
+    """Who may create next (logic/create_order.py), and who is to be woken for it."""
 
     def __init__(self, *, budgets: Budgets, queue: WorkQueue[Key], clocks: Clocks) -> None:
         self._budgets = budgets
         self._queue = queue
         self._clocks = clocks
-        self._turns: dict[Location, Turns[Key]] = {}
+        self._turns: dict[Location, CreateOrder[Key]] = {}
         self._places: dict[Key, Location] = {}
         """The line that each object has joined: it may come back to it until its job is created, or it is forgotten."""
         self._users: Counter[Location] = Counter()
@@ -53,7 +53,7 @@ class CreateLine:
             self.forget(resource.key)
             self._places[resource.key] = line
             self._users[line] += 1
-        turns = self._turns.setdefault(line, Turns())
+        turns = self._turns.setdefault(line, CreateOrder())
         turns.join(
             resource.key,
             namespace=resource.namespace,
@@ -118,12 +118,12 @@ class CreateLine:
         if not self._users[line]:
             del self._users[line], self._turns[line]
 
-    def _leave(self, key: Key, line: Location, turns: Turns[Key]) -> None:
+    def _leave(self, key: Key, line: Location, turns: CreateOrder[Key]) -> None:
         turns.leave(key)
         self._budgets.of(*line).create.withdraw(key)
         self._serve(line, turns)
 
-    def _serve(self, line: Location, turns: Turns[Key], *, caller: Key | None = None) -> None:
+    def _serve(self, line: Location, turns: CreateOrder[Key], *, caller: Key | None = None) -> None:
         """Give turns while the budget lasts, and see to it that the next ones are not forgotten.
 
         :param caller: it is not woken, because an entry in the queue would undo the back-off of a pass that fails

@@ -31,7 +31,7 @@ class Live:
 
 
 @dataclass(slots=True)
-class Tracked:
+class StoredObject:
     """One object: its newest known state and what this process remembers of it."""
 
     key: Key
@@ -59,13 +59,13 @@ class Tracked:
         return Resource.from_body(json.loads(zlib.decompress(self.packed)))
 
 
-class TrackedJobs:
+class ObjectStore:
     """All objects by key, the claims on each job, and the jobs that are live."""
 
     def __init__(self, own_manager: str) -> None:
         """:param own_manager: this operator's name in metadata.managedFields"""
         self._own_manager = own_manager
-        self._objects: dict[Key, Tracked] = {}
+        self._objects: dict[Key, StoredObject] = {}
         self._claims: dict[Location, dict[str, set[Key]]] = {}
         """The objects that name a job, by its account and region, then by its name."""
         self._live: dict[Target, dict[str, set[Key]]] = {}
@@ -73,17 +73,17 @@ class TrackedJobs:
     def __len__(self) -> int:
         return len(self._objects)
 
-    def __iter__(self) -> Iterator[Tracked]:
+    def __iter__(self) -> Iterator[StoredObject]:
         return iter(self._objects.values())
 
-    def get(self, key: Key) -> Tracked | None:
+    def get(self, key: Key) -> StoredObject | None:
         return self._objects.get(key)
 
     def versions(self) -> dict[Key, int]:
         """What is known of each object: a read that is sent from now on shows nothing older."""
         return {tracked.key: tracked.version for tracked in self}
 
-    def see(self, body: Mapping[str, Any], now: float, *, known_before: int = 0) -> Tracked | None:
+    def see(self, body: Mapping[str, Any], now: float, *, known_before: int = 0) -> StoredObject | None:
         """Take note of an object as the API server gave it; None when a newer state of it is known already.
 
         :param known_before: the version that was known when this answer was asked for. An older one tells that the
@@ -102,7 +102,7 @@ class TrackedJobs:
         if tracked is None or tracked.uid != metadata["uid"] or is_restored:
             if tracked is not None:
                 self.forget(key, tracked.uid)
-            tracked = Tracked(key, metadata["uid"], version, packed, Memory(first_seen=now))
+            tracked = StoredObject(key, metadata["uid"], version, packed, Memory(first_seen=now))
             self._objects[key] = tracked
         else:
             tracked.version, tracked.packed = version, packed
@@ -119,7 +119,7 @@ class TrackedJobs:
         if (body["metadata"]["namespace"], body["metadata"]["name"]) in self._objects:
             self.see(body, now, known_before=known_before)
 
-    def _presume(self, tracked: Tracked, resource: Resource) -> None:
+    def _presume(self, tracked: StoredObject, resource: Resource) -> None:
         """Set the claim by the object's status: an adoption must find the owner that no reconcile has reached yet."""
         slot, is_owner = read_standing(resource)
         self._set_claim(tracked, slot, is_owner=is_owner)
@@ -141,12 +141,12 @@ class TrackedJobs:
         del self._objects[key]
         return True
 
-    def claim(self, tracked: Tracked, slot: Slot | None, *, is_owner: bool) -> None:
+    def claim(self, tracked: StoredObject, slot: Slot | None, *, is_owner: bool) -> None:
         """Set the job that the object names, as a reconcile has judged it."""
         tracked.is_judged = True
         self._set_claim(tracked, slot, is_owner=is_owner)
 
-    def _set_claim(self, tracked: Tracked, slot: Slot | None, *, is_owner: bool) -> None:
+    def _set_claim(self, tracked: StoredObject, slot: Slot | None, *, is_owner: bool) -> None:
         if tracked.slot is not None and tracked.slot != slot:
             place, name = tracked.slot[:2], tracked.slot[2]
             names = self._claims[place]
@@ -163,7 +163,7 @@ class TrackedJobs:
         """Another object that claims that job as its owner."""
         return next((rival.key for rival in self.claimants(slot) if rival.is_owner and rival.key != key), None)
 
-    def claimants(self, slot: Slot) -> list[Tracked]:
+    def claimants(self, slot: Slot) -> list[StoredObject]:
         """The objects that name that job."""
         return [self._objects[key] for key in self._claims.get(slot[:2], {}).get(slot[2], ())]
 
@@ -176,12 +176,12 @@ class TrackedJobs:
         shown = (tracked.modified for tracked in self.in_region(account, region))
         return max((modified for modified in shown if modified is not None), default=None)
 
-    def in_region(self, account: str, region: str) -> Iterator[Tracked]:
+    def in_region(self, account: str, region: str) -> Iterator[StoredObject]:
         """The objects whose job is there, or is to be."""
         names = self._claims.get((account, region), {})
         return (self._objects[key] for keys in names.values() for key in keys)
 
-    def watch(self, tracked: Tracked, live: Live | None) -> None:
+    def watch(self, tracked: StoredObject, live: Live | None) -> None:
         """Let the sweep watch the object's job, or no longer."""
         old = tracked.live
         if old is not None and (live is None or (old.target, old.identity) != (live.target, live.identity)):
@@ -210,7 +210,7 @@ class TrackedJobs:
 class _LastSeen(Mapping[str, Observation]):
     """A view: thousands of jobs are live, and a page of a list asks for a hundred."""
 
-    def __init__(self, jobs: TrackedJobs, target: Target) -> None:
+    def __init__(self, jobs: ObjectStore, target: Target) -> None:
         self._jobs = jobs
         self._target = target
 

@@ -15,8 +15,8 @@ from tests.e2e.operator_process import await_true
 from tests.kube.proxy import Relay
 from tests.kube.test_client import through
 from trainingjob_operator.kube.client import ApiServer, Login
+from trainingjob_operator.kube.cluster_state import ClusterState
 from trainingjob_operator.kube.errors import Forbidden, Unavailable
-from trainingjob_operator.kube.surroundings import Surroundings
 from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 
 if TYPE_CHECKING:
@@ -53,15 +53,15 @@ def changes() -> Changes:
 
 
 @contextlib.asynccontextmanager
-async def following(api: ApiServer, namespace: str, changes: Changes, **limits: Any) -> AsyncIterator[Surroundings]:
-    """Surroundings with `namespace` as the system's, looked at until the mirror stands."""
-    surroundings = Surroundings(
+async def following(api: ApiServer, namespace: str, changes: Changes, **limits: Any) -> AsyncIterator[ClusterState]:
+    """Cluster state with `namespace` as the system's, looked at until the mirror stands."""
+    cluster_state = ClusterState(
         api, system_namespace=namespace, changed=changes, clock=time.monotonic, jitter=random.Random(1), **limits
     )
-    task = asyncio.create_task(surroundings.run())
+    task = asyncio.create_task(cluster_state.run())
     try:
         await asyncio.sleep(0.5)
-        yield surroundings
+        yield cluster_state
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -80,39 +80,39 @@ async def test_only_annotations_of_the_two_prefixes_are_given(
     wanted = {REGION: "eu-west-1", POLICY: "retain"}
     pairs = [f"{key}={value}" for key, value in {**wanted, "example.com/x": "y", "xservices.k8s.aws/z": "z"}.items()]
     await asyncio.to_thread(kubectl, "annotate", "namespace", namespace, *pairs)
-    async with following(api, namespace, changes) as surroundings:
-        assert await surroundings.annotations(namespace) == wanted
-        assert await surroundings.annotations("default") == {}
+    async with following(api, namespace, changes) as cluster_state:
+        assert await cluster_state.annotations(namespace) == wanted
+        assert await cluster_state.annotations("default") == {}
 
 
 async def test_an_edit_is_reported_to_those_who_asked_and_only_then(
     api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
 ) -> None:
-    async with following(api, namespace, changes) as surroundings:
+    async with following(api, namespace, changes) as cluster_state:
         await annotate(api, namespace, region="eu-west-1")
         assert await changes.are_none()  # nobody has gone by it yet
-        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+        assert await cluster_state.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
         await asyncio.to_thread(kubectl, "annotate", "namespace", namespace, "example.com/x=y")
         assert await changes.are_none()  # the same as far as it matters
         await asyncio.to_thread(kubectl, "label", "namespace", namespace, "team=a")
         assert await changes.next() == namespace
-        assert (await surroundings.labels(namespace))["team"] == "a"
-        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+        assert (await cluster_state.labels(namespace))["team"] == "a"
+        assert await cluster_state.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
         await annotate(api, namespace, region="eu-west-2")
         assert await changes.next() == namespace
-        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-2"}
+        assert await cluster_state.annotations(namespace) == {"services.k8s.aws/region": "eu-west-2"}
         await annotate(api, namespace, region=None)
         assert await changes.next() == namespace
-        assert await surroundings.annotations(namespace) == {}
+        assert await cluster_state.annotations(namespace) == {}
 
 
 async def test_a_namespace_of_this_moment_is_known(api: ApiServer, namespace: str, changes: Changes) -> None:
-    async with following(api, namespace, changes) as surroundings:
+    async with following(api, namespace, changes) as cluster_state:
         for number in range(5):
             name = f"{namespace}-{number}"
             metadata = {"name": name, "annotations": {REGION: f"eu-west-{number}"}}
             await api.call("POST", "/api/v1/namespaces", seconds=10, body={"metadata": metadata})
-            assert await surroundings.annotations(name) == {REGION: f"eu-west-{number}"}
+            assert await cluster_state.annotations(name) == {REGION: f"eu-west-{number}"}
             await api.call("DELETE", f"/api/v1/namespaces/{name}", seconds=10)
 
 
@@ -120,28 +120,28 @@ async def test_the_account_map_is_followed_from_absent_to_absent(
     api: ApiServer, namespace: str, changes: Changes
 ) -> None:
     path = f"/api/v1/namespaces/{namespace}/configmaps"
-    async with following(api, namespace, changes) as surroundings:
-        assert await surroundings.account_roles() is None
+    async with following(api, namespace, changes) as cluster_state:
+        assert await cluster_state.account_roles() is None
         body: dict[str, Any] = {"metadata": {"name": ACCOUNT_MAP}, "data": {"111122223333": "arn:one"}}
         await api.call("POST", path, seconds=10, body=body)
         assert await changes.next() is None
-        assert await surroundings.account_roles() == {"111122223333": "arn:one"}
+        assert await cluster_state.account_roles() == {"111122223333": "arn:one"}
         await api.call("POST", path, seconds=10, body={"metadata": {"name": "another"}, "data": {"x": "y"}})
         assert await changes.are_none()
         await api.call("PUT", f"{path}/{ACCOUNT_MAP}", seconds=10, body={**body, "data": {"111122223333": "arn:two"}})
         assert await changes.next() is None
-        assert await surroundings.account_roles() == {"111122223333": "arn:two"}
+        assert await cluster_state.account_roles() == {"111122223333": "arn:two"}
         await api.call("DELETE", f"{path}/{ACCOUNT_MAP}", seconds=10)
         assert await changes.next() is None
-        assert await surroundings.account_roles() is None
+        assert await cluster_state.account_roles() is None
 
 
 async def test_the_cluster_is_known_by_the_uid_of_kube_system(
     api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
 ) -> None:
     uid = await asyncio.to_thread(kubectl, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
-    async with following(api, namespace, changes) as surroundings:
-        assert await surroundings.cluster_id() == uid
+    async with following(api, namespace, changes) as cluster_state:
+        assert await cluster_state.cluster_id() == uid
 
 
 async def test_what_changed_unseen_is_noticed_when_a_silent_watch_is_given_up(
@@ -149,23 +149,23 @@ async def test_what_changed_unseen_is_noticed_when_a_silent_watch_is_given_up(
 ) -> None:
     async with Relay(control_plane.url) as relay:
         far_api = ApiServer(Login({"KUBECONFIG": str(through(relay, control_plane, tmp_path))}))
-        async with following(far_api, namespace, changes, watch_seconds=2.0) as surroundings:
-            assert await surroundings.annotations(namespace) == {}
+        async with following(far_api, namespace, changes, watch_seconds=2.0) as cluster_state:
+            assert await cluster_state.annotations(namespace) == {}
             relay.stall()
             await annotate(api, namespace, region="eu-west-1")
             await asyncio.sleep(3.0)
             relay.cut()
             relay.resume()
             assert await changes.next() == namespace
-            assert time.monotonic() - surroundings.heartbeat < 10.0
+            assert time.monotonic() - cluster_state.heartbeat < 10.0
         await far_api.close()
 
 
 async def test_a_watch_that_the_api_server_ends_is_opened_again(
     api: ApiServer, namespace: str, changes: Changes
 ) -> None:
-    async with following(api, namespace, changes, watch_seconds=1.0) as surroundings:
-        assert await surroundings.annotations(namespace) == {}
+    async with following(api, namespace, changes, watch_seconds=1.0) as cluster_state:
+        assert await cluster_state.annotations(namespace) == {}
         await asyncio.sleep(2.5)
         await annotate(api, namespace, region="eu-west-1")
         assert await changes.next() == namespace
@@ -174,25 +174,25 @@ async def test_a_watch_that_the_api_server_ends_is_opened_again(
 async def test_it_survives_an_api_server_that_restarts_without_its_history(
     own_control_plane: ControlPlane, api: ApiServer, namespace: str, changes: Changes
 ) -> None:
-    async with following(api, namespace, changes) as surroundings:
-        assert await surroundings.annotations(namespace) == {}
+    async with following(api, namespace, changes) as cluster_state:
+        assert await cluster_state.annotations(namespace) == {}
         await asyncio.to_thread(own_control_plane.kill_apiserver)
         try:
-            await until_unknown(surroundings, namespace)
+            await until_unknown(cluster_state, namespace)
             await asyncio.to_thread(own_control_plane.compact)
         finally:
             await asyncio.to_thread(own_control_plane.restart_apiserver)
         await annotate(api, namespace, region="eu-west-1")
         assert await changes.next() == namespace
-        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+        assert await cluster_state.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
 
 
-async def until_unknown(surroundings: Surroundings, namespace: str) -> None:
+async def until_unknown(cluster_state: ClusterState, namespace: str) -> None:
     """Wait until the end of the watch was noticed, and the annotations have to be read."""
     async with asyncio.timeout(30):
         while True:
             try:
-                await surroundings.annotations(namespace)
+                await cluster_state.annotations(namespace)
             except Unavailable:
                 return
             await asyncio.sleep(0.05)
@@ -216,15 +216,15 @@ async def test_where_watching_is_forbidden_what_was_asked_for_is_read_again(
     bind = ("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={namespace}:limited")
     await asyncio.to_thread(kubectl, *bind)
     await asyncio.to_thread(kubectl, "create", "configmap", ACCOUNT_MAP, "--from-literal=111122223333=arn:one")
-    async with following(limited, namespace, changes, poll_seconds=0.5) as surroundings:
-        assert await surroundings.annotations(namespace) == {}
-        assert await surroundings.account_roles() == {"111122223333": "arn:one"}
+    async with following(limited, namespace, changes, poll_seconds=0.5) as cluster_state:
+        assert await cluster_state.annotations(namespace) == {}
+        assert await cluster_state.account_roles() == {"111122223333": "arn:one"}
         await annotate(api, namespace, region="eu-west-1")
         assert await changes.next() == namespace
-        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+        assert await cluster_state.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
         await asyncio.to_thread(kubectl, "delete", "configmap", ACCOUNT_MAP)
         assert await changes.next() is None
-        assert await surroundings.account_roles() is None
+        assert await cluster_state.account_roles() is None
 
 
 async def test_what_could_be_read_once_is_not_taken_for_absent_when_it_is_forbidden(
@@ -235,14 +235,14 @@ async def test_what_could_be_read_once_is_not_taken_for_absent_when_it_is_forbid
     await asyncio.to_thread(kubectl, *bind)
     await asyncio.to_thread(kubectl, "create", "configmap", ACCOUNT_MAP, "--from-literal=111122223333=arn:one")
     await annotate(api, namespace, region="eu-west-1")
-    async with following(limited, namespace, changes, poll_seconds=0.2) as surroundings:
-        assert await surroundings.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
-        assert await surroundings.account_roles() == {"111122223333": "arn:one"}
+    async with following(limited, namespace, changes, poll_seconds=0.2) as cluster_state:
+        assert await cluster_state.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
+        assert await cluster_state.account_roles() == {"111122223333": "arn:one"}
         await asyncio.to_thread(kubectl, "delete", "rolebinding", "reader")
         denied: set[str] = set()
         async with asyncio.timeout(20):
             while len(denied) < 2:  # meanwhile it is known, or nobody knows, but never absent
-                for read in (surroundings.annotations(namespace), surroundings.account_roles()):
+                for read in (cluster_state.annotations(namespace), cluster_state.account_roles()):
                     try:
                         assert await read
                     except Forbidden as error:
@@ -254,13 +254,13 @@ async def test_a_namespace_that_may_not_be_read_is_unknown_and_an_account_map_ab
     limited: ApiServer, api: ApiServer, namespace: str, changes: Changes, caplog: pytest.LogCaptureFixture
 ) -> None:
     await annotate(api, namespace, region="eu-west-1")
-    async with following(limited, namespace, changes, poll_seconds=0.2) as surroundings:
+    async with following(limited, namespace, changes, poll_seconds=0.2) as cluster_state:
         for _ in range(3):
-            for ask in (surroundings.annotations, surroundings.labels, surroundings.exists):
+            for ask in (cluster_state.annotations, cluster_state.labels, cluster_state.exists):
                 with pytest.raises(Forbidden, match=f'namespaces "{namespace}" is forbidden'):
                     await ask(namespace)
-            assert await surroundings.account_roles() is None
-            assert await surroundings.cluster_id() is None
+            assert await cluster_state.account_roles() is None
+            assert await cluster_state.cluster_id() is None
             await asyncio.sleep(0.2)
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [message.partition(":")[0] for message in warnings] == [
@@ -298,16 +298,16 @@ async def test_role_selectors_are_found_again_and_again_and_none_without_their_k
     def is_served() -> bool:
         return is_established(control_plane, "iamroleselectors.services.k8s.aws")
 
-    async with following(api, namespace, changes, selector_seconds=0.2) as surroundings:
-        assert await surroundings.role_selectors() == {}
+    async with following(api, namespace, changes, selector_seconds=0.2) as cluster_state:
+        assert await cluster_state.role_selectors() == {}
         await asyncio.to_thread(kubectl, "apply", "-f", "-", input=SELECTOR_CRD)
         try:
             await asyncio.to_thread(await_true, "its CRD", is_served)
             await asyncio.to_thread(kubectl, "apply", "-f", "-", input=SELECTOR)
             assert await changes.next() is None
-            assert await surroundings.role_selectors() == {"gold": {"arn": "arn:aws:iam::111122223333:role/gold"}}
+            assert await cluster_state.role_selectors() == {"gold": {"arn": "arn:aws:iam::111122223333:role/gold"}}
             await asyncio.to_thread(kubectl, "delete", "iamroleselector", "gold")
             assert await changes.next() is None
-            assert await surroundings.role_selectors() == {}
+            assert await cluster_state.role_selectors() == {}
         finally:
             await asyncio.to_thread(kubectl, "delete", "crd", "iamroleselectors.services.k8s.aws")

@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from trainingjob_operator.logic.quotas import Demand, read_demand
-from trainingjob_operator.logic.turns import (
+from trainingjob_operator.logic.create_order import (
     CLAIM_SECONDS,
     FIRST_PROBE_SECONDS,
     PASSES,
     PROBE_SECONDS,
     RESERVED_SECONDS,
     UNCLAIMED_TURNS,
+    CreateOrder,
     Lack,
     Place,
-    Turns,
 )
+from trainingjob_operator.logic.quotas import Demand, read_demand
 
 SMALL, LARGE = "ml.m5.large", "ml.p5.48xlarge"
 QUOTA = f"training/{SMALL}"
@@ -41,19 +41,19 @@ def tokens(count: float) -> Any:
     return lambda calls: max(0.0, calls - count)
 
 
-def join(turns: Turns[str], *names: str, kind: str = SMALL, count: int = 1, **more: Any) -> None:
+def join(turns: CreateOrder[str], *names: str, kind: str = SMALL, count: int = 1, **more: Any) -> None:
     """Objects created in the order of their names, each in the namespace of its first letter."""
     for name in names:
         turns.join(name, namespace=name[0], rank=(name, name), demand=demand_of(kind, count), **more)
 
 
-def line(*names: str, **more: Any) -> Turns[str]:
-    turns: Turns[str] = Turns()
+def line(*names: str, **more: Any) -> CreateOrder[str]:
+    turns: CreateOrder[str] = CreateOrder()
     join(turns, *names, **more)
     return turns
 
 
-def grant(turns: Turns[str], now: float = 0.0, calls: float = math.inf) -> list[str]:
+def grant(turns: CreateOrder[str], now: float = 0.0, calls: float = math.inf) -> list[str]:
     """Give turns, each of which is claimed at once."""
     granted: list[str] = []
     while len(granted) < calls and (keys := turns.grant(now, tokens(1)).keys):
@@ -62,7 +62,7 @@ def grant(turns: Turns[str], now: float = 0.0, calls: float = math.inf) -> list[
     return granted
 
 
-def refuse(turns: Turns[str], name: str, now: float, lack: Lack = NONE_FREE) -> None:
+def refuse(turns: CreateOrder[str], name: str, now: float, lack: Lack = NONE_FREE) -> None:
     assert turns.is_granted(name)
     turns.refused_for_capacity(name, lack, now)
     assert turns.is_waiting(name)
@@ -90,7 +90,7 @@ def test_an_empty_line_asks_no_budget() -> None:
     def wait_for(_calls: int) -> float:
         raise AssertionError("nobody is there to use it")
 
-    turns: Turns[str] = Turns()
+    turns: CreateOrder[str] = CreateOrder()
     assert turns.grant(0.0, wait_for).keys == []
     assert turns.grant(0.0, wait_for).next is None
 
@@ -401,7 +401,7 @@ def test_what_fits_into_what_is_free_passes_the_one_that_waits_longest() -> None
 
 
 def test_what_was_free_may_be_taken_by_a_job_that_did_not_wait_for_it() -> None:
-    turns: Turns[str] = Turns()
+    turns: CreateOrder[str] = CreateOrder()
     join(turns, "a1", count=4)
     join(turns, "b1")
     assert grant(turns) == ["a1", "b1"]
@@ -476,7 +476,7 @@ def test_jobs_of_all_sizes_are_created_and_small_ones_never_starve_a_large_one(
     limit: int, wanted: list[int], seconds: float, is_told: bool, taken: int
 ) -> None:
     """Small ones keep coming for as long as the others wait; somebody else may hold `taken` instances at first."""
-    service, turns = Service(limit), Turns[str]()
+    service, turns = Service(limit), CreateOrder[str]()
     service.running = [(5000.0, taken)]
     demands: dict[str, int] = {}
 
@@ -534,7 +534,7 @@ class Crowd(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.turns: Turns[str] = Turns()
+        self.turns: CreateOrder[str] = CreateOrder()
         self.now = 0.0
         self.there: set[str] = set()
 

@@ -201,7 +201,7 @@ class _Queue(Generic[K]):
             self.reserved_until = now + self.reserved_for
 
 
-class Turns(Generic[K]):
+class CreateOrder(Generic[K]):
     """The create queues of one account and region."""
 
     def __init__(self) -> None:
