@@ -57,7 +57,7 @@ def test_a_job_elsewhere_is_created_followed_and_stopped_while_regions_go_dark(d
     async def scene() -> None:
         it = Scene()
         regions = [f"eu-dark-{number + 1}" for number in range(dark)]
-        names = [f"job-{number}" for number in range(120)]
+        names = [f"job-{number}" for number in range(60)]
         for number, name in enumerate(names):
             it.apply(name, regions[number % dark])
         it.apply("neighbour", "us-east-1")

@@ -39,10 +39,8 @@ def test_a_region_that_is_not_enabled_is_named_and_holds_up_nobody_until_it_is_c
         jobs.wait_status("near", "InProgress")
         jobs.wait("far", "its region is named", lambda _: jobs.condition("far", "ACK.Recoverable"))
         message = jobs.condition("far", "ACK.Recoverable")["message"]
-        assert (
-            f"Region af-south-1 does not accept credentials that STS accepts: it is not enabled for account {OWN}"
-            in (message.replace("CreateTrainingJob was answered with RegionNotEnabled: ", ""))
-        )
+        assert "Region af-south-1 does not accept credentials that STS accepts" in message
+        assert f"not enabled for account {OWN}" in message
         jobs.kubectl("annotate", "trainingjob", "far", "--overwrite", f"{REGION}={sagemaker.region}")
         jobs.wait_status("far", "InProgress")
         assert jobs.condition("far", "ACK.Recoverable") == {}
