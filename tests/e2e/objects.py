@@ -81,7 +81,7 @@ class Jobs:
         ]
         return items
 
-    def wait(self, name: str, what: str, question: Callable[[Body], Any], seconds: float = 20.0) -> Body:
+    def wait(self, name: str, what: str, question: Callable[[Body], Any], seconds: float = 60.0) -> Body:
         """The object, as soon as the answer is true for it."""
 
         def ask() -> Body | None:
@@ -94,16 +94,16 @@ class Jobs:
             error.add_note(json.dumps(self.get(name), indent=1))
             raise
 
-    def wait_status(self, name: str, status: str, seconds: float = 20.0) -> Body:
+    def wait_status(self, name: str, status: str, seconds: float = 60.0) -> Body:
         """Until trainingJobStatus is so."""
         return self.wait(name, status, lambda body: body.get("status", {}).get("trainingJobStatus") == status, seconds)
 
-    def wait_condition(self, name: str, kind: str, status: str = "True", seconds: float = 20.0) -> Body:
+    def wait_condition(self, name: str, kind: str, status: str = "True", seconds: float = 60.0) -> Body:
         """Until the condition is so; returns the condition."""
         self.wait(name, f"{kind}={status}", lambda _: self.condition(name, kind).get("status") == status, seconds)
         return self.condition(name, kind)
 
-    def wait_gone(self, name: str, seconds: float = 20.0) -> None:
+    def wait_gone(self, name: str, seconds: float = 60.0) -> None:
         await_true(f"{name} is gone", lambda: self.get(name) is None, seconds)
 
 

@@ -30,7 +30,7 @@ _FORKER = ThreadPoolExecutor(1, thread_name_prefix="operators")
 """A parent-death signal is bound to the thread that forked, so one thread forks every operator."""
 
 
-def await_true(what: str, question: Callable[[], Any], seconds: float = 20.0, pause: float = 0.1) -> Any:
+def await_true(what: str, question: Callable[[], Any], seconds: float = 60.0, pause: float = 0.1) -> Any:
     """The first true answer; TimeoutError says what did not come true, with the last answer."""
     deadline = time.monotonic() + seconds
     while True:

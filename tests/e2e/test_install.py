@@ -71,7 +71,7 @@ def test_the_service_account_can_do_all_that_a_life_takes(
     with ExitStack() as replicas:
         first, second = (replicas.enter_context(make(environment=variables)) for _ in range(2))
         jobs.apply(training_job("whole-life"), training_job("cut-short"))
-        jobs.wait_status("whole-life", "Completed", 40)
+        jobs.wait_status("whole-life", "Completed", 120)
         jobs.wait("cut-short", "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
         jobs.delete("cut-short")
         jobs.wait_gone("cut-short")

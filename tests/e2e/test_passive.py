@@ -42,7 +42,7 @@ def test_an_object_that_another_controller_writes_is_left_to_it_and_everybody_is
         write_as_ack(jobs, name, "as ACK sees it")
         told = jobs.wait_condition(name, "ACK.Advisory")
         assert told["reason"] == "Passive"
-        assert f'The field manager "{ACK}", which is that of ACK\'s controllers,' in told["message"]
+        assert f'The field manager "{ACK}" of ACK\'s controllers writes the status' in told["message"]
         await_true(
             "an Event",
             lambda name=name: [e for e in jobs.events(name) if e["reason"] == "Passive" and e["type"] == "Warning"],  # type: ignore[misc]
