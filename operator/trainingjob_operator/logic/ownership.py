@@ -95,6 +95,7 @@ class Verdict(enum.Enum):
 
 
 _CHANGEABLE = frozenset({Verdict.CREATED, Verdict.TAKEN_OVER, Verdict.INHERITED, Verdict.ADOPTED})
+_RECORDED = {verdict.value: verdict for verdict in Verdict if verdict.is_recorded}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ class Record:
 def read_record(resource: Resource) -> Record | None:
     """Return the record in the object's status; None if there is none, or none in this operator's format."""
     record = mapping(resource.status.get(RECORD))
-    claim = next((one for one in Verdict if one.is_recorded and one.value == record.get("claim")), None)
+    claim = _RECORDED.get(string(record.get("claim")) or "")
     arn, uid = string(record.get("jobARN")), string(record.get("objectUID"))
     if claim is None or arn is None or uid is None:
         return None
