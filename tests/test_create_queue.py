@@ -424,7 +424,7 @@ def test_objects_whose_metadata_cannot_be_written_use_no_turn_and_say_why(cause:
         assert stage.condition("Ready", key)[:2] == ("False", "MetadataNotWritten")
         assert stage.life is not None
         assert ("Warning", "MetadataNotWritten", message) in stage.life.recorder.events
-        assert len(stage.life.line) == 0, "nobody waits for a turn that it can't use"
+        assert len(stage.life.create_queue) == 0, "nobody waits for a turn that it can't use"
         end()
         await await_created(stage, *(f"stuck-{number}" for number in range(40)), within=450.0)
 

@@ -42,7 +42,7 @@ def sizes(life: Life) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     seen: set[int] = set()
-    parts = {"jobs": life.jobs, "line": life.line, "budgets": life.budgets, "queue": life.queue}
+    parts = {"jobs": life.jobs, "create_queue": life.create_queue, "budgets": life.budgets, "queue": life.queue}
     waiting = deque[tuple[str, object]]({**parts, "sweeper": life.sweeper, "reconciler": life.reconciler}.items())
     while waiting:
         path, value = waiting.popleft()

@@ -566,7 +566,7 @@ def test_an_object_that_is_deleted_while_it_is_looked_at_leaves_neither_claim_no
     async def scene(stage: Stage) -> None:
         stage.service.lacking = {(REGION, SPEC["resourceConfig"]["instanceType"])}
         assert stage.life is not None
-        line = stage.life.line
+        create_queue = stage.life.create_queue
         apply_in_order(stage, 1)
         await stage.wait(2.0)
         stage.cluster_state.pauses = {NAMESPACE: 1.0, "selectors": 1.0}
@@ -574,7 +574,7 @@ def test_an_object_that_is_deleted_while_it_is_looked_at_leaves_neither_claim_no
         await stage.wait(after)
         stage.api.delete(KEY)
         await stage.wait(10.0)
-        assert len(line) <= 1, "nobody but the other waits"
+        assert len(create_queue) <= 1, "nobody but the other waits"
         stage.service.lacking.clear()
         stage.cluster_state.pauses.clear()
         stage.api.apply(body(name="other", uid="other"))

@@ -189,13 +189,13 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
         objects = TrainingJobObjects(api)
         reporter = Reporter(objects=objects, jobs=jobs, recorder=recorder, leadership=leadership, metrics=metrics)
         context = replace(_context(settings, caller, cluster_id, version), knows_region=gateways.knows_region)
-        line = CreateQueue(budgets=budgets, queue=queue, clocks=clocks)
+        create_queue = CreateQueue(budgets=budgets, queue=queue, clocks=clocks)
         calls = JobCalls(
             context=context,
             jobs=jobs,
             accounts=gateways,
             budgets=budgets,
-            line=line,
+            create_queue=create_queue,
             queue=queue,
             metrics=metrics,
             clocks=clocks,
@@ -206,7 +206,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
             queue=queue,
             objects=objects,
             calls=calls,
-            line=line,
+            create_queue=create_queue,
             cluster_state=cluster_state,
             reporter=reporter,
             leadership=leadership,
@@ -279,7 +279,7 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
                 url=settings.event_queue_url,
             )
             loops.start("event queue", listener.run())
-        loops.start("gauges", _show_gauges(jobs, queue, line, leadership, reconciler, metrics, beat.tick))
+        loops.start("gauges", _show_gauges(jobs, queue, create_queue, leadership, reconciler, metrics, beat.tick))
         loops.start("account", _show_account(gateways, readiness))
         try:
             await loops.until_one_ends()
@@ -368,7 +368,7 @@ def _elector(settings: Settings, api: ApiServer, clocks: Clocks, may_lead: Calla
 async def _show_gauges(
     jobs: ObjectStore,
     queue: WorkQueue[Key],
-    line: CreateQueue,
+    create_queue: CreateQueue,
     leadership: Leadership,
     reconciler: Reconciler,
     metrics: Metrics,
@@ -387,7 +387,7 @@ async def _show_gauges(
         if taken_over := reconciler.count_taken_over():
             log.info("Took ownership of %d training jobs", taken_over)
         metrics.jobs_are(counts)
-        metrics.jobs_wait(len(line))
+        metrics.jobs_wait(len(create_queue))
         metrics.objects_are_passive(reconciler.passive())
         metrics.queue_is(queue.depth)
         metrics.leading(leadership.is_leading())

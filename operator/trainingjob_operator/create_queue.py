@@ -1,4 +1,4 @@
-"""The lines of those that want to create: one per account and region, served as their budgets allow."""
+"""Queues of the objects that wait to call CreateTrainingJob, one per account and region, within their budgets."""
 
 from collections import Counter
 
@@ -12,124 +12,124 @@ from trainingjob_operator.work_queue import WorkQueue
 
 
 class CreateQueue:
-    """Who may create next (logic/create_order.py), and who is to be woken for it."""
+    """Grants turns to create in the order of logic/create_order.py, and requeues the objects that have one."""
 
     def __init__(self, *, budgets: Budgets, queue: WorkQueue[Key], clocks: Clocks) -> None:
         self._budgets = budgets
         self._queue = queue
         self._clocks = clocks
-        self._turns: dict[Location, CreateOrder[Key]] = {}
-        self._places: dict[Key, Location] = {}
-        """The line that each object has joined: it may come back to it until its job is created, or it is forgotten."""
+        self._orders: dict[Location, CreateOrder[Key]] = {}
+        self._locations: dict[Key, Location] = {}
+        """The location of each object that joined: it may join again until its job is created or it is forgotten."""
         self._users: Counter[Location] = Counter()
-        """How many objects those are in each line; a line without any is deleted."""
+        """Number of these objects per location; the order of a location without any is deleted."""
 
     def __len__(self) -> int:
-        """How many objects wait."""
-        return sum(len(turns) for turns in self._turns.values())
+        """Number of waiting objects."""
+        return sum(len(order) for order in self._orders.values())
 
     def look_up(self, resource: Resource, identity: Identity) -> tuple[bool, Place | None]:
-        """Whether it is the object's turn, and else where it stands; None when it does not wait.
+        """Return whether the object has its turn, and its position; None if it does not wait.
 
-        An object that was edited since gives up its place in another line or queue: nobody else would go on behind it.
+        An object that an edit moved to another location loses its position in the first: it would block the others.
         """
-        key, here = resource.key, _line_of(identity)
-        if self._places.get(key, here) != here:
+        key, here = resource.key, _locate(identity)
+        if self._locations.get(key, here) != here:
             self.forget(key)
-        turns = self._turns.get(here)
-        if turns is None:
+        order = self._orders.get(here)
+        if order is None:
             return False, None
-        if turns.is_waiting(key):
+        if order.is_waiting(key):
             self.join(resource, identity)
-        return turns.is_granted(key), turns.place(key)
+        return order.is_granted(key), order.place(key)
 
     def join(self, resource: Resource, identity: Identity, *, retries: bool = False) -> None:
-        """Stand in line, and be served at once if possible: the caller's pass goes on with it.
+        """Add the object, and grant its turn at once if possible: the caller's reconcile continues with it.
 
-        :param retries: the object was tried before, as it is now
+        :param retries: SageMaker refused this version of the object before
         """
-        line = _line_of(identity)
-        if self._places.get(resource.key) != line:
+        location = _locate(identity)
+        if self._locations.get(resource.key) != location:
             self.forget(resource.key)
-            self._places[resource.key] = line
-            self._users[line] += 1
-        turns = self._turns.setdefault(line, CreateOrder())
-        turns.join(
+            self._locations[resource.key] = location
+            self._users[location] += 1
+        order = self._orders.setdefault(location, CreateOrder())
+        order.join(
             resource.key,
             namespace=resource.namespace,
             rank=(resource.created, resource.uid),
             demand=read_demand(resource.spec),
             retries=retries,
         )
-        self._serve(line, turns, caller=resource.key)
+        self._serve(location, order, caller=resource.key)
 
     def claim(self, key: Key, identity: Identity) -> float:
-        """Use the turn: 0.0 allows one call; otherwise the seconds after which to ask again."""
-        wait = self._budgets.of(*_line_of(identity)).create.claim(key)
-        if wait <= 0 and (turns := self._turns.get(_line_of(identity))) is not None:
-            turns.claimed(key)
-            self._serve(_line_of(identity), turns)
+        """Use the turn: 0.0 allows one call; otherwise the seconds until the next claim."""
+        wait = self._budgets.of(*_locate(identity)).create.claim(key)
+        if wait <= 0 and (order := self._orders.get(_locate(identity))) is not None:
+            order.claimed(key)
+            self._serve(_locate(identity), order)
         return wait
 
     def give_back(self, key: Key, identity: Identity) -> None:
-        """The call of a claimed turn was not sent: the object keeps the turn, and claims it again for the next try."""
-        if (turns := self._turns.get(_line_of(identity))) is not None:
-            self._budgets.of(*_line_of(identity)).create.give_back()
-            turns.unclaimed(key, self._clocks.monotonic())
-            self._serve(_line_of(identity), turns)
+        """Return a claimed turn without a call: the object keeps the turn, and claims it again for the next try."""
+        if (order := self._orders.get(_locate(identity))) is not None:
+            self._budgets.of(*_locate(identity)).create.give_back()
+            order.unclaimed(key, self._clocks.monotonic())
+            self._serve(_locate(identity), order)
 
     def leave(self, key: Key, identity: Identity) -> None:
-        """Give up the turn: the next attempt needs a new one."""
-        if (turns := self._turns.get(_line_of(identity))) is not None:
-            self._leave(key, _line_of(identity), turns)
+        """Release the turn: the next attempt needs a new one."""
+        if (order := self._orders.get(_locate(identity))) is not None:
+            self._leave(key, _locate(identity), order)
 
     def succeed(self, key: Key, identity: Identity) -> None:
-        """The create was taken: there is capacity, so the next may go."""
-        if (turns := self._turns.get(_line_of(identity))) is not None:
-            turns.created(key, self._clocks.monotonic())
+        """Record a created job: there is capacity, so the next object may try."""
+        if (order := self._orders.get(_locate(identity))) is not None:
+            order.created(key, self._clocks.monotonic())
             self.forget(key)
 
     def created_jobs(self, identity: Identity) -> int:
-        """How many jobs were created in that account and region since somebody has been using the line.
+        """Number of jobs created at the location since the first of its present objects joined.
 
-        An object whose Create fails again and again compares two of these numbers. It leaves the line between its
-        attempts, but uses it on, so the line and the number last at least as long as the comparison.
+        An object whose Create fails repeatedly compares two of these numbers. It waits for no turn between its
+        attempts, but keeps its location, so the number lasts as long as the comparison.
         """
-        turns = self._turns.get(_line_of(identity))
-        return 0 if turns is None else turns.created_jobs
+        order = self._orders.get(_locate(identity))
+        return 0 if order is None else order.created_jobs
 
     def lack_capacity(self, resource: Resource, identity: Identity, shortage: Shortage) -> None:
-        """The create was refused because a quota or the capacity of the instance type is used up: wait for it."""
-        if (turns := self._turns.get(_line_of(identity))) is None:
-            return  # the object was deleted during the call, and nobody else waits there
+        """Record a refusal for lack of quota or capacity: the object waits for it."""
+        if (order := self._orders.get(_locate(identity))) is None:
+            return  # the object was deleted during the call, and no other object waits there
         kind = read_demand(resource.spec).kind
         title = f"the quota '{shortage.name}'" if shortage.name else f"capacity of {kind}"
         lack = Lack(shortage.quota or shortage.name or None, title, shortage.free)
-        turns.refused_for_capacity(resource.key, lack, self._clocks.monotonic())
-        self._serve(_line_of(identity), turns)
+        order.refused_for_capacity(resource.key, lack, self._clocks.monotonic())
+        self._serve(_locate(identity), order)
 
     def forget(self, key: Key) -> None:
-        """The object uses its line no longer: nobody waits behind it, and the last one takes the line along."""
-        line = self._places.pop(key, None)
-        if line is None:
+        """Remove the object; the last one of a location removes the location, too."""
+        location = self._locations.pop(key, None)
+        if location is None:
             return
-        self._leave(key, line, self._turns[line])
-        self._users[line] -= 1
-        if not self._users[line]:
-            del self._users[line], self._turns[line]
+        self._leave(key, location, self._orders[location])
+        self._users[location] -= 1
+        if not self._users[location]:
+            del self._users[location], self._orders[location]
 
-    def _leave(self, key: Key, line: Location, turns: CreateOrder[Key]) -> None:
-        turns.leave(key)
-        self._budgets.of(*line).create.withdraw(key)
-        self._serve(line, turns)
+    def _leave(self, key: Key, location: Location, order: CreateOrder[Key]) -> None:
+        order.leave(key)
+        self._budgets.of(*location).create.withdraw(key)
+        self._serve(location, order)
 
-    def _serve(self, line: Location, turns: CreateOrder[Key], *, caller: Key | None = None) -> None:
-        """Give turns while the budget lasts, and see to it that the next ones are not forgotten.
+    def _serve(self, location: Location, order: CreateOrder[Key], *, caller: Key | None = None) -> None:
+        """Grant turns within the budget, and requeue a key for the next ones.
 
-        :param caller: it is not woken, because an entry in the queue would undo the back-off of a pass that fails
+        :param caller: not requeued, because that would undo the back-off of a failed reconcile
         """
-        budget = self._budgets.of(*line).create
-        granted = turns.grant(self._clocks.monotonic(), budget.wait_for)
+        budget = self._budgets.of(*location).create
+        granted = order.grant(self._clocks.monotonic(), budget.wait_for)
         for key in granted.keys:
             if key != caller:
                 self._queue.add(key)
@@ -137,5 +137,5 @@ class CreateQueue:
             self._queue.add(*granted.next)
 
 
-def _line_of(identity: Identity) -> Location:
+def _locate(identity: Identity) -> Location:
     return identity.account, identity.region

@@ -101,7 +101,7 @@ class JobCalls:
         jobs: ObjectStore,
         accounts: Accounts,
         budgets: Budgets,
-        line: CreateQueue,
+        create_queue: CreateQueue,
         queue: WorkQueue[Key],
         metrics: Metrics,
         clocks: Clocks,
@@ -110,7 +110,7 @@ class JobCalls:
         self._jobs = jobs
         self._accounts = accounts
         self._budgets = budgets
-        self._line = line
+        self._create_queue = create_queue
         self._queue = queue
         self._metrics = metrics
         self._clocks = clocks
@@ -202,7 +202,7 @@ class JobCalls:
 
     async def create(self, identity: Identity, work: Work) -> bool:
         memory, resource = work.view.memory, work.view.resource
-        seconds = self._line.claim(work.key, identity)
+        seconds = self._create_queue.claim(work.key, identity)
         if seconds > 0:
             self._queue.add(work.key, seconds)
             return True
@@ -220,14 +220,14 @@ class JobCalls:
             if error.kind is ErrorClass.WAITING:
                 self._note_shortage(error, identity, work)
             else:
-                self._line.leave(work.key, identity)
+                self._create_queue.leave(work.key, identity)
                 self._note_refusal(error, identity, work)
             return False
         except NotLeading:
-            self._line.leave(work.key, identity)
+            self._create_queue.leave(work.key, identity)
             raise
         except Busy:
-            self._line.give_back(work.key, identity)
+            self._create_queue.give_back(work.key, identity)
             raise
         memory.attempted_at = memory.created_at = self._clocks.monotonic()
         memory.arn, memory.needs_describe = arn, True
@@ -236,7 +236,7 @@ class JobCalls:
         memory.unsettled = memory.name_taken = False
         memory.observation = memory.doubtful_since = None
         self._note_success(decision.CREATE, work)
-        self._line.succeed(work.key, identity)
+        self._create_queue.succeed(work.key, identity)
         self._metrics.job_waited(_age(resource, self._clocks.wall()))
         log.info("Created the training job %s", identity.job_name, extra=work.named)
         return False
@@ -246,10 +246,10 @@ class JobCalls:
         resource = work.view.resource
         shortage = read_shortage(error.message, read_demand(resource.spec))
         if not (is_not_offered(error.message) or shortage.is_hopeless):
-            self._line.lack_capacity(resource, identity, shortage)
+            self._create_queue.lack_capacity(resource, identity, shortage)
             self._note(error, work, decision.CREATE)
             return
-        self._line.leave(work.key, identity)
+        self._create_queue.leave(work.key, identity)
         if is_not_offered(error.message):
             work.view.memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
         else:
@@ -288,7 +288,7 @@ class JobCalls:
 
     def _is_outdone(self, error: AwsError, identity: Identity, memory: Memory) -> bool:
         """Whether the service fails with this spec alone: for long, and while it goes on creating others."""
-        failures = memory.note_outdone(self._line.created_jobs(identity))
+        failures = memory.note_outdone(self._create_queue.created_jobs(identity))
         trouble = memory.troubles.get(decision.CREATE)
         return (
             error.operation == decision.CREATE

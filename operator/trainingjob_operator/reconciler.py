@@ -102,7 +102,7 @@ class Reconciler:
         queue: WorkQueue[Key],
         objects: Objects,
         calls: JobCalls,
-        line: CreateQueue,
+        create_queue: CreateQueue,
         cluster_state: ClusterState,
         reporter: Reporter,
         leadership: Leadership,
@@ -114,7 +114,7 @@ class Reconciler:
         self._queue = queue
         self._objects = objects
         self._calls = calls
-        self._line = line
+        self._create_queue = create_queue
         self._cluster_state = cluster_state
         self._reporter = reporter
         self._leadership = leadership
@@ -149,19 +149,19 @@ class Reconciler:
         except NotFound:
             outcome = "gone"
             if self._jobs.get(key) is not None:  # a single NotFound may be transient; the watch reports deletions
-                self._line.forget(key)
+                self._create_queue.forget(key)
                 await self._refresh(key)
         except Conflict:
             outcome = "conflict"
             await self._refresh(key)
         except KubeError as error:
             outcome = "kubernetes_error"
-            self._line.forget(key)  # the error may persist for this object only and must not block others
+            self._create_queue.forget(key)  # the error may persist for this object only and must not block others
             delay = self._queue.retry(key, RETRY_SECONDS)
             log.warning("API server request failed: %s; retrying in %.1f s", error, delay, extra=name_in_log(*key))
         except Exception:
             outcome = "error"
-            self._line.forget(key)
+            self._create_queue.forget(key)
             delay = self._queue.retry(key, 10 * RETRY_SECONDS)
             log.exception("Unexpected error in reconcile; retrying in %.1f s", delay, extra=name_in_log(*key))
         self._metrics.reconciled(outcome, self._clocks.monotonic() - began)
@@ -179,7 +179,7 @@ class Reconciler:
     def forget(self, tracked: StoredObject) -> None:
         """Remove a deleted object from the work queue and the create queue."""
         self._queue.discard(tracked.key)
-        self._line.forget(tracked.key)
+        self._create_queue.forget(tracked.key)
         self._calls.forget(tracked.key)
 
     # -- one pass -----------------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class Reconciler:
             step = decision.decide(view)
             if await self._carry_out(step, Work(tracked, view, access)):
                 if _gives_up_turn(step, view):
-                    self._line.forget(key)
+                    self._create_queue.forget(key)
                 return
         # the type only: a step may contain a request with environment and hyperparameters
         message = f"Reconcile exceeded {MAX_STEPS} steps; last step: {type(step).__name__}"
@@ -252,7 +252,7 @@ class Reconciler:
             memory.reach_by(access.target)
         self._still_there(tracked)
         rival = self._jobs.find_rival(tracked.key, identity.slot)
-        own_turn, place = self._line.look_up(resource, identity)
+        own_turn, place = self._create_queue.look_up(resource, identity)
         view = replace(
             bare,
             own_turn=own_turn,
@@ -330,7 +330,7 @@ class Reconciler:
             case JoinQueue(identity):
                 if work.view.memory.waiting_since is None:
                     work.view.memory.waiting_since = work.view.now
-                self._line.join(work.view.resource, identity, retries=decision.was_tried(work.view))
+                self._create_queue.join(work.view.resource, identity, retries=decision.was_tried(work.view))
             case RecordIntent(identity):
                 await self._record_intent(identity, work)
             case Create(identity):
@@ -380,7 +380,7 @@ class Reconciler:
             memory.applied_fields = applied_fields(work.view.resource.spec)
         memory.name_taken = memory.unsettled = False
         memory.refused = None
-        self._line.leave(work.key, work.identity)
+        self._create_queue.leave(work.key, work.identity)
         if not work.view.policy.read_only:
             self._taken_over += 1
             log.debug("Took ownership of training job %s", step.arn, extra=work.named)
@@ -397,7 +397,7 @@ class Reconciler:
             spread = self._clocks.jitter.uniform(0.5, 1.0)
             words, now = readable(str(error)), self._clocks.monotonic()
             delay = memory.note_unmarked(resource.writable_state, words, now, spread)
-            self._line.leave(work.key, identity)
+            self._create_queue.leave(work.key, identity)
             log.warning("The API server rejected the finalizer: %s; retrying in %.1f s", words, delay, extra=work.named)
         else:
             memory.unmarked = None

@@ -182,7 +182,7 @@ class Life:
         self.queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
         self.budgets = Budgets(loop.time, create_tps=create_tps, list_tps=10.0, describe_tps=describe_tps)
         accounts: Accounts = LearningAccounts(service, self.budgets) if learns else service
-        self.line = CreateQueue(budgets=self.budgets, queue=self.queue, clocks=clocks)
+        self.create_queue = CreateQueue(budgets=self.budgets, queue=self.queue, clocks=clocks)
         self.reporter = Reporter(
             objects=api, jobs=self.jobs, recorder=self.recorder, leadership=self.leadership, metrics=metrics
         )
@@ -196,12 +196,12 @@ class Life:
                 jobs=self.jobs,
                 accounts=accounts,
                 budgets=self.budgets,
-                line=self.line,
+                create_queue=self.create_queue,
                 queue=self.queue,
                 metrics=metrics,
                 clocks=clocks,
             ),
-            line=self.line,
+            create_queue=self.create_queue,
             cluster_state=self.cluster_state,
             reporter=self.reporter,
             leadership=self.leadership,
