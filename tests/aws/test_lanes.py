@@ -20,6 +20,7 @@ from trainingjob_operator.aws.lanes import (
     SWEEPS,
     THREADS_LEFT,
     THREADS_OF_ONE,
+    WAIT_SECONDS,
     Busy,
     Lane,
     Lanes,
@@ -48,11 +49,18 @@ class Bench:
     def lane(self, region: str) -> Lane:
         return self.lanes.of(Place("123456789012", region, None))
 
-    def trusted(self, region: str) -> Lane:
+    async def trusted(self, region: str) -> Lane:
         lane = self.lane(region)
-        with lane.entered(STOP, asyncio.timeout(None)):
-            pass
+        past = 2 * WAIT_SECONDS
+        self.clock.now -= past
+        await self.answer(lane)
+        self.clock.now += past
         return lane
+
+    async def answer(self, lane: Lane, seconds: float = 0.0) -> None:
+        """A call that is answered after that time."""
+        async with lane.entered(STOP, asyncio.timeout(None)):
+            self.clock.now += seconds
 
     async def begin(self, lane: Lane, operation: str = STOP) -> asyncio.Task[None]:
         """A call that gets no answer; Busy, or AwsError, where it is not made."""
@@ -60,7 +68,7 @@ class Bench:
 
         async def call() -> None:
             limit = asyncio.timeout(None)
-            with lane.entered(operation, limit):
+            async with lane.entered(operation, limit):
                 await lane.acquire()
                 try:
                     async with limit:
@@ -93,9 +101,10 @@ class Bench:
             await asyncio.sleep(0)
         return [call for call in self.calls if call.done()]
 
-    def fail(self, lane: Lane) -> None:
-        with contextlib.suppress(AwsError), lane.entered(STOP, asyncio.timeout(None)):
-            raise no_answer()
+    async def fail(self, lane: Lane) -> None:
+        with contextlib.suppress(AwsError):
+            async with lane.entered(STOP, asyncio.timeout(None)):
+                raise no_answer()
 
     async def aclose(self) -> None:
         for call in self.calls:
@@ -111,7 +120,7 @@ async def bench() -> AsyncIterator[Bench]:
 
 
 async def test_a_place_gets_as_many_calls_as_it_leaves_free(bench: Bench) -> None:
-    regions = [bench.trusted(str(number)) for number in range(ROOM + 1)]
+    regions = [await bench.trusted(str(number)) for number in range(ROOM + 1)]
     assert await bench.fill(regions[0]) == ROOM // 2
     assert [await bench.fill(region) for region in regions[1:5]] == [4, 2, 1, 1]
     assert len(bench.calls) == ROOM
@@ -120,28 +129,28 @@ async def test_a_place_gets_as_many_calls_as_it_leaves_free(bench: Bench) -> Non
 @pytest.mark.parametrize(("workers", "most"), [(1, 1), (2, 1), (5, 2), (10, 4), (100, 8)])
 async def test_few_workers_are_shared_as_many_are(workers: int, most: int) -> None:
     bench = Bench(workers)
-    assert await bench.fill(bench.trusted("one")) == most
+    assert await bench.fill(await bench.trusted("one")) == most
     if workers > 2:
-        await bench.begin(bench.trusted("other"))
+        await bench.begin(await bench.trusted("other"))
     await bench.aclose()
 
 
 async def test_places_that_have_not_answered_get_six_calls_together_and_one_gets_three(bench: Bench) -> None:
-    trusted = bench.trusted("d")
+    trusted = await bench.trusted("d")
     assert [await bench.fill(bench.lane(region)) for region in ("a", "b", "c")] == [3, 3, 0]
     await bench.begin(trusted)
 
 
 async def test_a_place_that_failed_to_answer_counts_as_one_that_never_has(bench: Bench) -> None:
-    region = bench.trusted("a")
-    bench.fail(region)
+    region = await bench.trusted("a")
+    await bench.fail(region)
     assert await bench.fill(region) == 3
 
 
 async def test_a_full_room_is_opened_by_the_longest_call_of_the_place_with_most(bench: Bench) -> None:
-    many, newcomer = bench.trusted("many"), bench.trusted("newcomer")
+    many, newcomer = await bench.trusted("many"), await bench.trusted("newcomer")
     for number in range(ROOM):
-        await bench.begin(many if number in (1, 2) else bench.trusted(str(number)))
+        await bench.begin(many if number in (1, 2) else await bench.trusted(str(number)))
         bench.clock.now += 0.01
     with pytest.raises(Busy) as busy:
         await bench.begin(newcomer)
@@ -155,7 +164,7 @@ async def test_a_full_room_is_opened_by_the_longest_call_of_the_place_with_most(
 
 
 async def test_a_call_to_a_place_without_trust_ends_first(bench: Bench) -> None:
-    regions = [bench.trusted(str(number)) for number in range(ROOM - 1)]
+    regions = [await bench.trusted(str(number)) for number in range(ROOM - 1)]
     for region in regions:
         await bench.begin(region)
     await bench.begin(bench.lane("new"))
@@ -165,9 +174,9 @@ async def test_a_call_to_a_place_without_trust_ends_first(bench: Bench) -> None:
 
 
 async def test_a_place_that_fails_to_answer_ends_no_call_of_one_that_answers(bench: Bench) -> None:
-    regions = [bench.trusted(str(number)) for number in range(ROOM)]
+    regions = [await bench.trusted(str(number)) for number in range(ROOM)]
     suspect = bench.lane("suspect")
-    bench.fail(suspect)
+    await bench.fail(suspect)
     for region in regions:
         await bench.begin(region)
     bench.clock.now += LONG_SECONDS
@@ -179,7 +188,7 @@ async def test_a_place_that_fails_to_answer_ends_no_call_of_one_that_answers(ben
 
 async def test_places_without_an_answer_take_turns(bench: Bench) -> None:
     suspect = bench.lane("suspect")
-    bench.fail(suspect)
+    await bench.fail(suspect)
     for region in ("a", "b"):
         assert await bench.fill(bench.lane(region)) == 3
     with pytest.raises(Busy):
@@ -191,7 +200,7 @@ async def test_places_without_an_answer_take_turns(bench: Bench) -> None:
 
 async def test_a_call_at_its_deadline_can_still_be_chosen(bench: Bench) -> None:
     limit = asyncio.timeout(None)
-    with bench.lane("a").entered(STOP, limit):  # never entered: as little to be moved as one that has expired
+    async with bench.lane("a").entered(STOP, limit):  # never entered: as little to be moved as one that has expired
         for number in range(5):
             await bench.begin(bench.lane("b" if number < 3 else "a"))
             bench.clock.now += 0.01
@@ -201,9 +210,9 @@ async def test_a_call_at_its_deadline_can_still_be_chosen(bench: Bench) -> None:
 
 
 async def test_a_dark_place_gets_one_call_when_its_pause_is_over(bench: Bench) -> None:
-    dark = bench.trusted("dark")
+    dark = await bench.trusted("dark")
     for _ in range(DARK_AFTER):
-        bench.fail(dark)
+        await bench.fail(dark)
     with pytest.raises(AwsError, match="has not answered for 0 s"):
         await bench.begin(dark)
     bench.clock.now += PROBE_FIRST
@@ -215,7 +224,7 @@ async def test_a_dark_place_gets_one_call_when_its_pause_is_over(bench: Bench) -
 
 
 async def test_sweeps_have_room_of_their_own(bench: Bench) -> None:
-    regions = [bench.trusted(str(number)) for number in range(SWEEPS + 1)]
+    regions = [await bench.trusted(str(number)) for number in range(SWEEPS + 1)]
     for region in regions[:SWEEPS]:
         await bench.begin(region, LIST)
     await bench.begin(regions[0])
@@ -227,7 +236,7 @@ async def test_sweeps_have_room_of_their_own(bench: Bench) -> None:
 
 
 async def test_threads_that_outlast_their_calls_are_not_left_behind_without_end(bench: Bench) -> None:
-    stuck, well = bench.lane("stuck"), bench.trusted("well")
+    stuck, well = bench.lane("stuck"), await bench.trusted("well")
     for _ in range(THREADS_OF_ONE):
         await stuck.acquire()
     with pytest.raises(Busy):
@@ -251,3 +260,80 @@ async def test_a_place_whose_threads_are_held_is_not_forgotten(bench: Bench) -> 
     assert bench.lane("held") is held
     assert bench.lane("idle") is not idle
     assert len(bench.lanes) <= PLACES + 1
+
+
+# -- room at a place with frequent answers ----------------------------------------------------------------------------
+
+
+async def full(bench: Bench, seconds: float) -> Lane:
+    """A place without room whose last call was answered just now, after that time."""
+    lane = await bench.trusted("quick")
+    await bench.answer(lane, seconds)
+    for _ in range(ROOM // 2):
+        await bench.begin(lane)
+    return lane
+
+
+async def test_a_call_waits_for_room_where_answers_are_frequent(bench: Bench) -> None:
+    lane = await full(bench, 0.1)
+    order: list[int] = []
+
+    async def call(number: int) -> None:
+        async with lane.entered(STOP, asyncio.timeout(None)):
+            order.append(number)
+
+    waiting = [asyncio.create_task(call(number)) for number in range(3)]
+    await bench.settle()
+    assert order == []
+    waiting[0].cancel()
+    await bench.settle()
+    bench.calls[0].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert order == [1, 2]
+    assert bench.lanes.count(lane) == ROOM // 2 - 1
+
+
+async def test_a_wait_without_an_answer_ends(bench: Bench) -> None:
+    lane = await full(bench, 0.1)
+    with pytest.raises(Busy):
+        await bench.begin(lane)
+    for call in bench.calls:
+        call.cancel()
+    await bench.settle()
+    assert bench.lanes.count(lane) == 0, "nobody took the room"
+
+
+async def test_a_call_that_is_cancelled_when_it_gets_room_leaves_it(bench: Bench) -> None:
+    lane = await full(bench, 0.1)
+    waiting = asyncio.create_task(bench.begin(lane))
+    await bench.settle()
+    bench.lanes.leave(bench.lanes._calls[0])
+    lane._admit_waiting()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await bench.settle()
+    for call in asyncio.all_tasks() - {asyncio.current_task()}:
+        call.cancel()
+    await bench.settle()
+    assert bench.lanes.count(lane) == 0
+
+
+@pytest.mark.parametrize("case", ["slow answers", "an answer long ago", "a sweep", "many wait"])
+async def test_a_call_without_the_prospect_of_room_holds_no_worker(bench: Bench, case: str) -> None:
+    lane = await full(bench, 10.0 if case == "slow answers" else 0.4)
+    if case == "an answer long ago":
+        bench.clock.now += WAIT_SECONDS + 0.1
+    if case == "a sweep":
+        assert await bench.fill(lane, LIST) == SWEEPS // 2
+        return
+    waiting = [asyncio.create_task(bench.begin(lane)) for _ in range(12 if case == "many wait" else 0)]
+    await bench.settle()
+    refused = [task for task in waiting if task.done()]
+    assert len(refused) == (2 if case == "many wait" else 0)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Busy):
+        await bench.begin(lane)
+    assert asyncio.get_running_loop().time() - began < WAIT_SECONDS
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

@@ -168,7 +168,7 @@ class FakeGateway:
             return await self._answer(operation, name)
         lane = self.service.lanes.of(Place(self.target.account, self.target.region, self.target.endpoint_url))
         limit = asyncio.timeout(sum(MUTATING_TIMEOUTS if operation in MUTATING else READING_TIMEOUTS))
-        with lane.entered(operation, limit):
+        async with lane.entered(operation, limit):
             await lane.acquire()
             try:
                 async with limit:

@@ -298,7 +298,7 @@ class BotoGateway:
     ) -> T:
         limit = asyncio.timeout(self._timeouts.patience)
         try:
-            with self._lane.entered(operation, limit):
+            async with self._lane.entered(operation, limit):
                 answer = await self._caller.call(
                     operation,
                     lambda: read(self._send(operation, request)),

@@ -1,13 +1,16 @@
-"""How many calls may be under way to one place, so that places that do not answer leave threads and workers to the
-others. A place is an account, a region and an endpoint; it is trusted while its last call was answered.
+"""Limits of concurrent calls per place: places without answers leave threads and workers to the others.
 
-Belongs to the event loop's thread; the calls are gateway.py's.
+A place is an account, a region and an endpoint. It is trusted while its last call was answered. A call without room
+raises Busy, except at a place with frequent answers: there it waits for the next one. Belongs to the event loop's
+thread; gateway.py sends the calls.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections import Counter
+import math
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,8 +18,7 @@ from trainingjob_operator.aws.recent import Recent
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
 ROOM: Final = 16
 """Calls of the workers under way to all places together, at most; one worker in five stays free.
@@ -27,6 +29,8 @@ SWEEPS: Final = 12
 """Calls of ListTrainingJobs under way to all places together, at most; no worker waits for them."""
 LONG_SECONDS: Final = 3.0
 """A call that has lasted so long may be ended where a place without a call finds no room."""
+WAIT_SECONDS: Final = 0.5
+"""Maximum wait of a call for room, with its worker; only at a place with an answer within this time."""
 PAUSE: Final = 1.0
 LONG_PAUSE: Final = 5.0
 """The longest pause of a call that found no room, to a place with trust and to another, in seconds."""
@@ -62,9 +66,9 @@ class Place(NamedTuple):
     endpoint_url: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class UnderWay:
-    """A call that its caller waits for."""
+    """A call that its caller waits for; `since` is the time of its admission."""
 
     lane: Lane
     since: float
@@ -86,6 +90,11 @@ class Lane:
         self._clock = clock
         self.threads = 0
         """A call may hold its thread longer than its caller waits."""
+        self._waiting: deque[tuple[UnderWay, asyncio.Future[None]]] = deque()
+        """Calls that wait for room; the future of an admitted one has its result."""
+        self._answer_seconds = math.inf
+        """Duration of the last answered call."""
+        self._answered_at = -math.inf
         self._has_answered = False
         self._silent = 0
         self._silent_since = 0.0
@@ -113,8 +122,8 @@ class Lane:
         """The thread is free again."""
         self.threads -= 1
 
-    @contextlib.contextmanager
-    def entered(self, operation: str, limit: asyncio.Timeout) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def entered(self, operation: str, limit: asyncio.Timeout) -> AsyncIterator[None]:
         """A call under way; raises Busy, or AwsError where the place is dark. Raise in it what the call ends with.
 
         :param limit: ends the call; made to expire early where another place needs the room
@@ -124,22 +133,58 @@ class Lane:
         if not (is_due and self._lanes.admit(call)):
             if self.is_dark:
                 raise self._explain(operation, call.since)
-            raise Busy(PAUSE if self.is_trusted else LONG_PAUSE)
+            if not await self._wait(call):
+                raise Busy(PAUSE if self.is_trusted else LONG_PAUSE)
         try:
             yield
         except AwsError as error:
             if error.operation == operation:
-                self._note(error)
+                self._note(error, call)
             raise
         else:
-            self._note(None)
+            self._note(None, call)
         finally:
             self._lanes.leave(call)
+            self._admit_waiting()
 
-    def _note(self, error: AwsError | None) -> None:
+    async def _wait(self, call: UnderWay) -> bool:
+        """Wait for room if an answer is expected to make some in time; returns True for an admitted call."""
+        now = self._clock()
+        ahead = self._answer_seconds * (len(self._waiting) + 1) / max(1, self._lanes.count(self))
+        if call.is_sweep or not self.is_trusted or now - self._answered_at > WAIT_SECONDS or ahead > WAIT_SECONDS:
+            return False
+        admitted = asyncio.get_running_loop().create_future()
+        self._waiting.append((call, admitted))
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await admitted
+        except TimeoutError:
+            return admitted.done() and not admitted.cancelled()
+        except asyncio.CancelledError:
+            if admitted.done() and not admitted.cancelled():
+                self._lanes.leave(call)
+            raise
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove((call, admitted))
+        return True
+
+    def _admit_waiting(self) -> None:
+        while self._waiting:
+            call, admitted = self._waiting[0]
+            call.since = self._clock()
+            if not admitted.cancelled() and not self._lanes.admit(call):
+                return
+            self._waiting.popleft()
+            if not admitted.cancelled():
+                admitted.set_result(None)
+
+    def _note(self, error: AwsError | None, call: UnderWay) -> None:
         if error is None or error.answered:
             self._has_answered = True
             self._silent = 0
+            self._answered_at = self._clock()
+            self._answer_seconds = self._answered_at - call.since
             return
         if error.code not in _SILENCE:
             return
@@ -191,6 +236,10 @@ class Lanes:
         if admitted:
             self._calls.append(call)
         return admitted
+
+    def count(self, lane: Lane) -> int:
+        """Number of calls under way to that place."""
+        return sum(one.lane is lane for one in self._calls)
 
     def leave(self, call: UnderWay) -> None:
         """The call is over."""
