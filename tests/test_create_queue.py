@@ -364,6 +364,20 @@ def test_where_writes_are_slow_one_at_a_time_is_tried_and_in_the_same_order() ->
     played(scene, quotas={QUOTA: 2}, seconds=100.0)
 
 
+def test_a_busy_api_server_does_not_leave_workers_idle() -> None:
+    """One namespace, a large budget, and writes of half a second: each worker creates a job in about a second."""
+
+    async def scene(stage: Stage) -> None:
+        slow_down(stage, 0.5)
+        await stage.start(create_tps=1000.0, workers=20)
+        names = [f"job-{number}" for number in range(200)]
+        for number, name in enumerate(names):
+            stage.api.apply(job_object(name, number))
+        await await_created(stage, *names, within=10.0)
+
+    played(scene, seconds=1e9)
+
+
 def slow_down(stage: Stage, seconds: float) -> None:
     """Let each write of metadata take so long."""
     taken = stage.api.patch_metadata

@@ -189,7 +189,9 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
         objects = TrainingJobObjects(api)
         reporter = Reporter(objects=objects, jobs=jobs, recorder=recorder, leadership=leadership, metrics=metrics)
         context = replace(_context(settings, caller, cluster_id, version), knows_region=gateways.knows_region)
-        create_queue = CreateQueue(budgets=budgets, queue=queue, clocks=clocks)
+        create_queue = CreateQueue(
+            budgets=budgets, queue=queue, clocks=clocks, workers=settings.max_concurrent_reconciles
+        )
         calls = JobCalls(
             context=context,
             jobs=jobs,

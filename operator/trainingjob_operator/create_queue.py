@@ -14,7 +14,9 @@ from trainingjob_operator.work_queue import WorkQueue
 class CreateQueue:
     """Grants turns to create in the order of logic/create_order.py, and requeues the objects that have one."""
 
-    def __init__(self, *, budgets: Budgets, queue: WorkQueue[Key], clocks: Clocks) -> None:
+    def __init__(self, *, budgets: Budgets, queue: WorkQueue[Key], clocks: Clocks, workers: int) -> None:
+        self._turns = workers * 3 // 4
+        """Maximum number of unclaimed turns of a namespace: each may occupy a worker."""
         self._budgets = budgets
         self._queue = queue
         self._clocks = clocks
@@ -53,7 +55,7 @@ class CreateQueue:
             self.forget(resource.key)
             self._locations[resource.key] = location
             self._users[location] += 1
-        order = self._orders.setdefault(location, CreateOrder())
+        order = self._orders.setdefault(location, CreateOrder(turns=self._turns))
         order.join(
             resource.key,
             namespace=resource.namespace,
@@ -132,7 +134,7 @@ class CreateQueue:
         granted = order.grant(self._clocks.monotonic(), budget.wait_for)
         for key in granted.keys:
             if key != caller:
-                self._queue.add(key)
+                self._queue.add(key, urgent=True)  # until it is claimed, the turn counts against others
         if granted.next is not None:
             self._queue.add(*granted.next)
 

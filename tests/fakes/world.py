@@ -182,7 +182,7 @@ class Life:
         self.queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
         self.budgets = Budgets(loop.time, create_tps=create_tps, list_tps=10.0, describe_tps=describe_tps)
         accounts: Accounts = LearningAccounts(service, self.budgets) if learns else service
-        self.create_queue = CreateQueue(budgets=self.budgets, queue=self.queue, clocks=clocks)
+        self.create_queue = CreateQueue(budgets=self.budgets, queue=self.queue, clocks=clocks, workers=workers)
         self.reporter = Reporter(
             objects=api, jobs=self.jobs, recorder=self.recorder, leadership=self.leadership, metrics=metrics
         )

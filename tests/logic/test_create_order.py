@@ -16,7 +16,7 @@ from trainingjob_operator.logic.create_order import (
     PASSES,
     PROBE_SECONDS,
     RESERVED_SECONDS,
-    UNCLAIMED_TURNS,
+    SLOW_TURNS,
     CreateOrder,
     Lack,
     Place,
@@ -47,8 +47,8 @@ def join(turns: CreateOrder[str], *names: str, kind: str = SMALL, count: int = 1
         turns.join(name, namespace=name[0], rank=(name, name), demand=demand_of(kind, count), **more)
 
 
-def line(*names: str, **more: Any) -> CreateOrder[str]:
-    turns: CreateOrder[str] = CreateOrder()
+def line(*names: str, limit: int = 0, **more: Any) -> CreateOrder[str]:
+    turns: CreateOrder[str] = CreateOrder(turns=limit)
     join(turns, *names, **more)
     return turns
 
@@ -164,17 +164,29 @@ def test_an_object_that_is_slow_to_claim_its_turn_delays_the_next_by_a_second() 
     turns.created("a1", 2.0)
 
 
+def test_a_namespace_has_a_share_of_the_workers_for_its_unclaimed_turns() -> None:
+    turns = line(*(f"a{number}" for number in range(9)), "b1", "b2", limit=5)
+    assert turns.grant(0.0, at_once).keys == ["a0", "b1", "a1", "b2", "a2", "a3", "a4"]
+    assert turns.grant(0.0, at_once).keys == []
+    turns.claimed("a1")
+    assert turns.grant(0.0, at_once).keys == ["a5"]
+
+
 def test_a_namespace_whose_objects_are_slow_has_a_few_turns_at_a_time() -> None:
-    turns = line(*(f"a{number}" for number in range(9)), "b1", "b2")
+    turns = line(*(f"a{number}" for number in range(9)), "b1", limit=4)
+    assert turns.grant(0.0, at_once).keys == ["a0", "b1", "a1", "a2", "a3"]
+    turns.claimed("b1")
     join(turns, "a9", kind=LARGE)
-    granted = turns.grant(0.0, at_once).keys
-    assert granted == ["a0", "b1", "a1", "b2", "a2"]
-    assert turns.grant(60.0, at_once).keys == []
+    join(turns, "b2")
+    assert turns.grant(60.0, at_once).keys == ["b2"]
     turns.leave("a0")
-    assert turns.grant(60.0, at_once).keys == ["a3"]
-    for name in ("a1", "a2", "a3"):
-        turns.claimed(name)
-    assert len(turns.grant(60.0, at_once).keys) == UNCLAIMED_TURNS
+    assert turns.grant(60.0, at_once).keys == [], "it is slow, and has three"
+    turns.claimed("a1")
+    turns.claimed("a2")
+    turns.claimed("a3")
+    assert len(turns.grant(60.0, at_once).keys) == SLOW_TURNS, "claimed late"
+    turns.claimed("a4")
+    assert turns.grant(60.0, at_once).keys == ["a7", "a8"], "claimed in time: it is slow no more"
 
 
 def test_an_object_that_is_slow_does_not_hold_the_queue_of_its_quota() -> None:
@@ -255,7 +267,7 @@ def test_a_namespace_whose_calls_are_not_sent_has_a_few_turns_at_a_time() -> Non
     turns.leave("a2")
     turns.leave("a3")
     assert len(turns.grant(60.0, at_once).keys) == 1
-    assert turns._writing == {"a": 1}
+    assert turns._namespaces["a"].unclaimed == 1
 
 
 def test_a_quota_that_is_used_up_holds_those_that_need_it_and_nobody_else() -> None:
@@ -606,7 +618,8 @@ class Crowd(RuleBasedStateMachine):
                 self.turns.created(name, self.now)
         assert len(self.turns) == 0, "somebody was lost"
         assert not self.turns._queues
-        assert not self.turns._writing
+        assert not self.turns._namespaces
+        assert not self.turns._suspended
 
 
 Crowd.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

@@ -9,16 +9,19 @@ PASSES such jobs the quota is reserved for the longest-waiting object, for RESER
 time: a large job is served eventually, and smaller jobs pass in between.
 
 A turn consumes no token until it is claimed: the object first records its intent to create in its metadata. A turn not
-claimed within CLAIM_SECONDS blocks no other object, and a namespace has at most UNCLAIMED_TURNS of them: slow writes of
-one namespace do not occupy all workers. Time is an argument (monotonic seconds).
+claimed within CLAIM_SECONDS blocks no other object. A turn not claimed within SLOW_SECONDS, or whose call is not sent,
+makes its namespace slow until another one is claimed in time. A slow namespace has at most SLOW_TURNS unclaimed turns,
+any other one a share of the workers: the writes of one namespace do not occupy all of them. Time is an argument
+(monotonic seconds).
 """
 
 import heapq
 import math
 from bisect import bisect_left, insort
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from trainingjob_operator.logic.quotas import Demand
@@ -44,8 +47,12 @@ RESERVED_SECONDS = 900.0
 CLAIM_SECONDS = 1.0
 """Time to claim a turn; after it the next object no longer waits for the write."""
 
-UNCLAIMED_TURNS = 3
-"""Maximum number of unclaimed turns of a namespace."""
+SLOW_SECONDS = 5.0
+"""Time to claim a turn before its namespace counts as slow: a busy API server answers within it, a hung webhook does
+not."""
+
+SLOW_TURNS = 3
+"""Maximum number of unclaimed turns of a slow namespace."""
 
 ROUNDING = 1e-6
 """Tolerance for early timers in seconds."""
@@ -102,9 +109,17 @@ class _Turn:
     member: _Member
     is_oldest: bool = False
     """Granted as the longest-waiting object of its quota, not as a passing one."""
-    is_claimed: bool = False
+    is_unclaimed: bool = True
     is_kept: bool = False
-    """Its call was not sent: it counts as an unclaimed turn of its namespace until it ends."""
+    """Its call was not sent: the turn counts as unclaimed until it ends."""
+
+
+@dataclass(slots=True)
+class _Namespace:
+    objects: int = 0
+    """Number of objects that wait or have a turn."""
+    unclaimed: int = 0
+    is_slow: bool = False
 
 
 class _Queue(Generic[K]):
@@ -204,7 +219,9 @@ class _Queue(Generic[K]):
 class CreateOrder(Generic[K]):
     """The create queues of one account and region."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, turns: int = SLOW_TURNS) -> None:
+        """:param turns: maximum number of unclaimed turns of a namespace"""
+        self._limit = max(turns, SLOW_TURNS)
         self._members: dict[K, _Member] = {}  # waiting objects
         self._suspended: set[str] = set()  # namespaces
         self._first: RoundRobin[K] = RoundRobin(self._suspended)
@@ -212,7 +229,8 @@ class CreateOrder(Generic[K]):
         self._queues: dict[str, _Queue[K]] = {}
         self._turns: dict[K, _Turn] = {}
         self._unclaimed: dict[K, float] = {}  # time of the grant, oldest first; without lapsed turns
-        self._writing: Counter[str] = Counter()  # unclaimed turns by namespace
+        self._lapsed: dict[K, float] = {}  # likewise; without slow turns
+        self._namespaces: defaultdict[str, _Namespace] = defaultdict(_Namespace)
         self._agenda: list[tuple[float, int, str]] = []  # a heap of (due, entry, queue)
         self._entries: dict[str, tuple[float, int]] = {}  # the valid entry of each queue
         self._entry = 0
@@ -229,6 +247,8 @@ class CreateOrder(Generic[K]):
         if key in self._turns:
             return
         known = self._members.get(key)
+        if known is None:
+            self._namespaces[namespace].objects += 1
         if known is None or known.demand != demand:
             self._drop(key)
             retries = retries if known is None else known.retries
@@ -239,7 +259,9 @@ class CreateOrder(Generic[K]):
 
     def leave(self, key: K) -> None:
         """Give up the position or the turn."""
-        self._drop(key)
+        if (member := self._members.get(key)) is not None:
+            self._drop(key)
+            self._count_out(member.namespace)
         self._end_turn(key)
 
     def is_granted(self, key: K) -> bool:
@@ -266,23 +288,23 @@ class CreateOrder(Generic[K]):
 
     def claimed(self, key: K) -> None:
         """Record that the object has its intent recorded and calls the service."""
-        self._unclaimed.pop(key, None)
+        is_in_time = key in self._unclaimed or key in self._lapsed
+        self._forget_grant(key)
         turn = self._turns.get(key)
-        if turn is not None and not turn.is_claimed:
-            turn.is_claimed = True
-            if not turn.is_kept:
-                self._count_writing(turn.member.namespace, -1)
+        if turn is not None and not turn.is_kept:
+            self._namespaces[turn.member.namespace].is_slow &= not is_in_time
+            self._set_claimed(turn)
 
     def unclaimed(self, key: K, now: float) -> None:
-        """Revert claimed() for a call that was not sent; the turn lapses like any other."""
+        """Revert claimed() for a call that was not sent; the turn lapses like any other, and is counted throughout."""
         self._now = now
         turn = self._turns.get(key)
-        if turn is not None and turn.is_claimed:
-            turn.is_claimed = False
+        if turn is not None:
             self._unclaimed[key] = now
-            if not turn.is_kept:
-                turn.is_kept = True
-                self._count_writing(turn.member.namespace, 1)
+            there = self._namespaces[turn.member.namespace]
+            there.unclaimed += not turn.is_unclaimed
+            turn.is_unclaimed = turn.is_kept = True
+            self._slow_down(turn.member.namespace)
 
     def created(self, key: K, now: float) -> None:
         """End the turn of a created job."""
@@ -316,8 +338,8 @@ class CreateOrder(Generic[K]):
         before = member.queue
         if before is not None and before != name:
             member.left.add(before)
-        self.claimed(key)
-        self._uncount(self._turns.pop(key))
+        self._forget_grant(key)
+        self._set_claimed(self._turns.pop(key))
         self._enter(key, member, name)
         self._end_probe(key, before)
 
@@ -387,7 +409,8 @@ class CreateOrder(Generic[K]):
         self._drop(key, is_turn=True)
         self._turns[key] = _Turn(member, is_oldest)
         self._unclaimed[key] = self._now
-        self._count_writing(member.namespace, 1)
+        self._namespaces[member.namespace].unclaimed += 1
+        self._limit_turns(member.namespace)
 
     # -- lines and queues ---------------------------------------------------------------------------------------------
 
@@ -426,15 +449,12 @@ class CreateOrder(Generic[K]):
         self._schedule(_RETRIES)
 
     def _end_turn(self, key: K) -> None:
-        self.claimed(key)
+        self._forget_grant(key)
         turn = self._turns.pop(key, None)
         if turn is not None:
-            self._uncount(turn)
+            self._set_claimed(turn)
+            self._count_out(turn.member.namespace)
             self._end_probe(key, turn.member.queue)
-
-    def _uncount(self, turn: _Turn) -> None:
-        if turn.is_kept:
-            self._count_writing(turn.member.namespace, -1)
 
     def _end_probe(self, key: K, name: str | None) -> None:
         if name is not None and name in self._queues:
@@ -450,12 +470,30 @@ class CreateOrder(Generic[K]):
         else:
             self._schedule(name)
 
-    def _count_writing(self, namespace: str, more: int) -> None:
+    def _forget_grant(self, key: K) -> None:
+        self._unclaimed.pop(key, None)
+        self._lapsed.pop(key, None)
+
+    def _count_out(self, namespace: str) -> None:
+        """Count an object that neither waits nor has a turn any more."""
+        self._namespaces[namespace].objects -= 1
+        if not self._namespaces[namespace].objects:
+            del self._namespaces[namespace]
+
+    def _set_claimed(self, turn: _Turn) -> None:
+        """Count the turn as unclaimed no more."""
+        self._namespaces[turn.member.namespace].unclaimed -= turn.is_unclaimed
+        turn.is_unclaimed = False
+        self._limit_turns(turn.member.namespace)
+
+    def _slow_down(self, namespace: str) -> None:
+        self._namespaces[namespace].is_slow = True
+        self._limit_turns(namespace)
+
+    def _limit_turns(self, namespace: str) -> None:
         """Suspend a namespace while it has too many unclaimed turns."""
-        self._writing[namespace] += more
-        is_full = self._writing[namespace] >= UNCLAIMED_TURNS
-        if not self._writing[namespace]:
-            del self._writing[namespace]
+        there = self._namespaces[namespace]
+        is_full = there.unclaimed >= (SLOW_TURNS if there.is_slow else self._limit)
         if is_full == (namespace in self._suspended):
             return
         (self._suspended.add if is_full else self._suspended.remove)(namespace)
@@ -471,14 +509,22 @@ class CreateOrder(Generic[K]):
 
     def _lapse(self) -> None:
         """Let unclaimed turns lapse: a slow write blocks neither later objects nor those of the same quota."""
-        for key, since in list(self._unclaimed.items()):
-            if since + CLAIM_SECONDS > self._now + ROUNDING:
-                return
-            del self._unclaimed[key]
+        for key, since in self._pop_older(self._unclaimed, CLAIM_SECONDS):
+            self._lapsed[key] = since
             name = self._turns[key].member.queue
             if name in self._queues and self._queues[name].probing == key:
                 self._queues[name].lapse(self._now)
             self._end_probe(key, name)
+        for key, _ in self._pop_older(self._lapsed, SLOW_SECONDS):
+            self._slow_down(self._turns[key].member.namespace)
+
+    def _pop_older(self, grants: dict[K, float], seconds: float) -> list[tuple[K, float]]:
+        """Remove the grants from so long ago; returns them."""
+        since = self._now + ROUNDING - seconds
+        older = list(takewhile(lambda grant: grant[1] <= since, grants.items()))
+        for key, _ in older:
+            del grants[key]
+        return older
 
     def _next_lapse(self) -> float:
         return next((since + CLAIM_SECONDS - self._now for since in self._unclaimed.values()), math.inf)
