@@ -14,6 +14,7 @@ from tests.scale.figures import Figure, percentile
 from tests.scale.follower import count_missing
 from tests.scale.quirks import filter_after_paging, filter_before_paging
 from tests.scale.world import STAND_IN, STRANGERS, OwnOperator, World, probe
+from trainingjob_operator.logic.conditions import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +30,8 @@ SETTLING = 5.0
 """Seconds without a new Event after which all counts as told."""
 REST = 10.0
 """Seconds of watching that nothing happens any more."""
-EVENTS_PER_JOB = 8
-"""Created, one for each of six transitions, and the end."""
+EVENTS_PER_JOB = 7
+"""Created, one for each of five transitions, and the end; besides, some report that they wait for their turn."""
 SIZES = (100, 300, 1000, 3000, 10_000)
 """Live jobs at which the cost of more is looked at."""
 REST_WINDOWS = 11
@@ -366,8 +367,15 @@ def read_lags(seen: Mapping[str, Sight], lives: Mapping[str, Sequence[Moment]], 
 
 
 async def count_events(world: World, expected: int) -> list[Figure]:
-    count = await world.count_events()
-    return [Figure("Events posted", count), Figure("  missing", expected - count, "", 0), *count_dropped(world)]
+    reasons = await world.count_reasons()
+    waiting = reasons.pop(WAITING, 0)
+    count = reasons.total()
+    return [
+        Figure("Events posted", count + waiting),
+        Figure(f"  of reason {WAITING}", waiting),
+        Figure("  missing", expected - count, "", 0),
+        *count_dropped(world),
+    ]
 
 
 def count_dropped(world: World) -> list[Figure]:

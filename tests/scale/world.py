@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -154,7 +155,7 @@ def _check(name: str, code: int | None, log: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordIntent:
+class Mark:
     """Counters at a time; two of them tell what lay between."""
 
     at: float
@@ -165,16 +166,16 @@ class RecordIntent:
     calls: dict[str, int]
     writes: int
 
-    def calls_since(self, earlier: RecordIntent) -> dict[str, int]:
+    def calls_since(self, earlier: Mark) -> dict[str, int]:
         """SageMaker's operations alone."""
         counts = {name: count - earlier.calls.get(name, 0) for name, count in self.calls.items()}
         return {name: count for name, count in counts.items() if count and ":" not in name}
 
-    def cpu_since(self, earlier: RecordIntent) -> float:
+    def cpu_since(self, earlier: Mark) -> float:
         """The controller's."""
         return self.usage.cpu - earlier.usage.cpu
 
-    def others_since(self, earlier: RecordIntent) -> dict[str, float]:
+    def others_since(self, earlier: Mark) -> dict[str, float]:
         """CPU seconds of every part but the controller."""
         return {part: self.cpu[part] - cpu for part, cpu in earlier.cpu.items() if part != CONTROLLER}
 
@@ -225,10 +226,10 @@ class World:
 
     # -- measuring ----------------------------------------------------------------------------------------------------
 
-    async def mark(self) -> RecordIntent:
+    async def mark(self) -> Mark:
         counts = await asyncio.to_thread(self.sagemaker.counts)
         usage = read_usage(self.controller.pid)
-        return RecordIntent(time.time(), usage, self._read_cpu(), counts, self.follower.writes)
+        return Mark(time.time(), usage, self._read_cpu(), counts, self.follower.writes)
 
     async def sample(self) -> None:
         """Keep `peak`, `shares` and `busiest` up to date until cancelled."""
@@ -279,8 +280,13 @@ class World:
         """Events of TrainingJobs: etcd is asked where it can be, for the API server is busy enough."""
         if self.control_plane is not None:
             return (await asyncio.to_thread(self.control_plane.stored_bytes, f"events/{NAMESPACE}", 1))[0]
+        return (await self.count_reasons()).total()
+
+    async def count_reasons(self) -> Counter[str]:
+        """Events of TrainingJobs by reason."""
         path, query = f"/api/v1/namespaces/{NAMESPACE}/events", {"fieldSelector": "involvedObject.kind=TrainingJob"}
-        return sum([len(page["items"]) async for page in self._api.pages(path, query=query, size=500)])
+        pages = self._api.pages(path, query=query, size=500)
+        return Counter([event["reason"] async for page in pages for event in page["items"]])
 
     # -- objects ------------------------------------------------------------------------------------------------------
 
