@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.virtual_time import run
-from trainingjob_operator.work_queue import BACKOFF_FIRST, HEAD_START, WorkQueue
+from trainingjob_operator.work_queue import BACKOFF_FIRST, URGENT_RUN, WorkQueue
 
 
 def queue() -> WorkQueue[str]:
@@ -87,18 +87,34 @@ def test_a_key_that_becomes_urgent_while_it_is_worked_on_is_urgent_after_that() 
     run(main())
 
 
-def test_urgent_keys_do_not_keep_the_others_waiting_for_ever() -> None:
-    async def main() -> int:
+def test_urgent_keys_leave_the_others_one_turn_in_a_few() -> None:
+    async def main() -> list[str]:
         work = queue()
-        work.add("patient")
-        for taken in range(2 * HEAD_START):
-            work.add(f"urgent {taken}", urgent=True)
-            work.add(f"urgent, too {taken}", urgent=True)
-            if await work.take() == "patient":
-                return taken
-        return 2 * HEAD_START
+        for number in range(9):
+            work.add(f"urgent {number}", urgent=True)
+        for key in ("a", "b", "c"):
+            work.add(key)
+        return [await work.take() for _ in range(12)]
 
-    assert run(main()) <= HEAD_START
+    order = run(main())
+    assert [index for index, key in enumerate(order) if key in "abc"] == [2, 5, 8]
+    assert [key for key in order if key not in "abc"] == [f"urgent {number}" for number in range(9)]
+    assert URGENT_RUN == 2
+
+
+def test_a_discarded_key_holds_up_no_other() -> None:
+    async def main() -> list[str]:
+        work = queue()
+        work.add("a", urgent=True)
+        work.add("b")
+        work.discard("a")
+        work.add("c")
+        taken = [await work.take(), await work.take()]
+        assert work.depth == 0
+        assert await taken_within(work, 60.0) is None
+        return taken
+
+    assert run(main()) == ["b", "c"]
 
 
 def test_a_key_that_is_worked_on_is_never_handed_to_another_worker_but_comes_again_after() -> None:

@@ -5,8 +5,8 @@ Delays are seconds of the event loop's monotonic clock.
 
 import asyncio
 import random
+from collections import OrderedDict
 from collections.abc import Hashable
-from itertools import count
 from typing import Generic, TypeVar
 
 from trainingjob_operator.logic.backoff import Backoff
@@ -16,8 +16,8 @@ K = TypeVar("K", bound=Hashable)
 BACKOFF_FIRST = 0.5
 """Seconds before the first retry of a failed key; doubled with each failure, up to the caller's limit."""
 
-HEAD_START = 2000
-"""Maximum number of waiting keys overtaken by one urgent key; without a limit, urgent keys could starve the rest."""
+URGENT_RUN = 2
+"""Number of urgent keys handed out before one other key that waits: urgent keys never starve the rest."""
 
 
 class WorkQueue(Generic[K]):
@@ -29,10 +29,11 @@ class WorkQueue(Generic[K]):
 
     def __init__(self, *, jitter: random.Random) -> None:
         self._jitter = jitter
-        self._line: asyncio.PriorityQueue[tuple[int, int, K]] = asyncio.PriorityQueue()
-        self._arrivals = count()
-        self._ready: dict[K, int] = {}
-        """Position of each waiting key; entries of `_line` at other positions are stale."""
+        self._urgent: OrderedDict[K, None] = OrderedDict()
+        self._other: OrderedDict[K, None] = OrderedDict()
+        self._urgent_run = 0
+        self._arrivals: asyncio.Queue[None] = asyncio.Queue()
+        """At least one entry for each due key without a worker; a discarded key leaves one too many."""
         self._later: dict[K, asyncio.TimerHandle] = {}
         self._working: set[K] = set()
         self._again: dict[K, tuple[float, bool]] = {}
@@ -46,7 +47,7 @@ class WorkQueue(Generic[K]):
     @property
     def depth(self) -> int:
         """Number of due keys without a worker."""
-        return len(self._ready)
+        return len(self._urgent) + len(self._other)
 
     def add(self, key: K, delay: float = 0.0, *, urgent: bool = False) -> None:
         """Make the key due in `delay` seconds, or keep its earlier time.
@@ -59,9 +60,12 @@ class WorkQueue(Generic[K]):
             earlier, was_urgent = self._again.get(key, (due, False))
             self._again[key] = min(due, earlier), urgent or was_urgent
             return
-        if key in self._ready:
+        if key in self._urgent:
+            return
+        if key in self._other:
             if urgent:
-                self._ripen(key, urgent=True)
+                del self._other[key]
+                self._urgent[key] = None
             return
         timer = self._later.get(key)
         if timer is not None:
@@ -74,17 +78,15 @@ class WorkQueue(Generic[K]):
             self._ripen(key, urgent=urgent)
 
     def _ripen(self, key: K, *, urgent: bool = False) -> None:
-        """Append the key to the queue, or improve its position."""
+        """Append the key to its queue."""
         self._later.pop(key, None)
-        arrival = next(self._arrivals)
-        place = arrival - HEAD_START if urgent else arrival
-        if place < self._ready.get(key, arrival + 1):
-            self._ready[key] = place
-            self._line.put_nowait((place, arrival, key))
+        (self._urgent if urgent else self._other)[key] = None
+        self._arrivals.put_nowait(None)
 
     def discard(self, key: K) -> None:
         """Remove the key until the next `add`."""
-        self._ready.pop(key, None)
+        self._urgent.pop(key, None)
+        self._other.pop(key, None)
         self._again.pop(key, None)
         self._failures.pop(key, None)
         timer = self._later.pop(key, None)
@@ -94,15 +96,21 @@ class WorkQueue(Generic[K]):
     async def take(self) -> K:
         """Wait for the next due key; the caller owns it until `release`."""
         while True:
-            place, _, key = await self._line.get()
+            await self._arrivals.get()
             if self._drained:
                 await asyncio.get_running_loop().create_future()
-            if self._ready.get(key) == place:  # else a stale entry: discarded, or at a better position now
-                del self._ready[key]
+            if self.depth:
+                key = self._pop()
                 self._working.add(key)
                 self._idle.clear()
                 self.turnover += 1
                 return key
+
+    def _pop(self) -> K:
+        is_urgent = bool(self._urgent) and (self._urgent_run < URGENT_RUN or not self._other)
+        self._urgent_run = self._urgent_run + 1 if is_urgent else 0
+        key, _ = (self._urgent if is_urgent else self._other).popitem(last=False)
+        return key
 
     def release(self, key: K) -> None:
         """Return the key after its processing."""
