@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainingjob_operator.aws.recent import Recent
+from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
@@ -193,8 +194,7 @@ class Lane:
             self._silent_since = now
         self._silent += 1
         self._last = error
-        doublings = min(max(0, self._silent - DARK_AFTER), 16)
-        self._probe_at = now + min(PROBE_LIMIT, PROBE_FIRST * 2.0**doublings)
+        self._probe_at = now + Backoff(PROBE_FIRST, PROBE_LIMIT).after(self._silent - DARK_AFTER + 1)
 
     def _explain(self, operation: str, now: float) -> AwsError:
         where = f"The endpoint {self._place.endpoint_url}" if self._place.endpoint_url else "SageMaker"

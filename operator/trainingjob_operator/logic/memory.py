@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
+from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.naming import Identity, Slot
 from trainingjob_operator.logic.observation import Observation
@@ -34,7 +35,7 @@ LASTING_SHARE, LASTING_RETRY_SECONDS = 0.1, 600.0
 QUOTA_RETRY_FIRST, QUOTA_RETRY_SECONDS = 300.0, 3600.0
 """Back-off of a Create that needs a larger quota: an increase takes hours."""
 
-UNMARKED_RETRY_FIRST, UNMARKED_RETRY_SECONDS = 2.0, 300.0
+UNMARKED_BACKOFF = Backoff(2.0, 300.0)
 """Back-off of an object after a failed write of its metadata."""
 
 PASSING = frozenset(
@@ -259,7 +260,7 @@ class Memory(JobMemory):
             first, limit = QUOTA_RETRY_FIRST, QUOTA_RETRY_SECONDS
         if is_lasting:
             limit = max(limit, min(LASTING_RETRY_SECONDS, LASTING_SHARE * (now - since)))
-        pause = min(limit, first * 2.0 ** min(failures - 1, 16))
+        pause = Backoff(first, limit).after(failures)
         if is_vanguard:
             pause = min(pause, max(VANGUARD_RETRY_FIRST, VANGUARD_SHARE * (now - since)))
         self.troubles[operation] = Trouble(error, since, failures, now + pause * spread, finding=finding)
@@ -267,7 +268,7 @@ class Memory(JobMemory):
     def note_unmarked(self, state: tuple[int, int], words: str, now: float, spread: float) -> float:
         """Record a refused write of the intent and return the back-off in seconds."""
         failures = 1 if self.unmarked is None else self.unmarked.failures + 1
-        pause = spread * min(UNMARKED_RETRY_SECONDS, UNMARKED_RETRY_FIRST * 2.0 ** min(failures - 1, 16))
+        pause = spread * UNMARKED_BACKOFF.after(failures)
         self.unmarked = Unmarked(state, words, failures, now + pause)
         return pause
 
