@@ -387,7 +387,7 @@ async def _show_gauges(
             if tracked.live is not None:
                 counts[tracked.live.seen.status] = counts.get(tracked.live.seen.status, 0) + 1
         if taken_over := reconciler.count_taken_over():
-            log.info("Took ownership of %d training jobs", taken_over)
+            log.info("Training jobs taken over: %d", taken_over)
         metrics.jobs_are(counts)
         metrics.jobs_wait(len(create_queue))
         metrics.objects_are_passive(reconciler.passive())
