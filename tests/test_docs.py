@@ -10,8 +10,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from trainingjob_operator import settings
-from trainingjob_operator.logic import accounts, conditions, decision, errors, events, naming
 from trainingjob_operator.logic import annotations as keys
+from trainingjob_operator.logic import conditions, errors, naming, reasons
 from trainingjob_operator.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
@@ -39,17 +39,14 @@ def constants(module: object, pattern: str) -> set[str]:
     return {text for text in texts if re.fullmatch(pattern, text)}
 
 
+OF_EVENTS = {reasons.COMPLETED_EVENT, reasons.STOPPED_EVENT}
+STATUSES = {"Completed", "Deleting", "MaxRuntimeExceeded", "MaxWaitTimeExceeded", "Pending", "Stopped", "Unknown"}
+"""Reasons that are statuses of SageMaker or of a condition, too."""
+
+
 def reasons_of_code() -> set[str]:
-    """Every reason that the code can write, save for codes of AWS and secondary statuses."""
-    found = constants(conditions, REASON) | constants(decision, REASON) | constants(accounts, REASON)
-    found |= set(conditions.FAILURES.values()) | set(decision._REASONS.values())
-    found |= set(re.findall(r'Cell\("True", "(\w+)"', Path(conditions.__file__).read_text()))
-    operations = {
-        getattr(decision, name)
-        for name in ("CREATE", "DESCRIBE", "STOP", "UPDATE", "LIST_TAGS", "ADD_TAGS", "DELETE_TAGS")
-    }
-    # The class AlgorithmError is shown as JobFailed.
-    return found - operations - set(conditions.TYPES) - {"AlgorithmError"}
+    """Every reason of a condition, save for codes of AWS and secondary statuses."""
+    return (constants(reasons, REASON) | set(conditions.FAILURES.values())) - OF_EVENTS
 
 
 def test_status_fields_are_those_of_the_crd() -> None:
@@ -73,7 +70,14 @@ def test_every_reason_has_one_row_and_every_row_is_a_reason() -> None:
 
 def test_reasons_of_events_have_a_row() -> None:
     told = set(names("docs/reference.md", "Events")) | set(names("docs/reference.md", "Reasons"))
-    assert constants(events, "[A-Z]\\w+") - {"Completed", "Failed", "Stopped"} <= told
+    assert OF_EVENTS | {reasons.CREATED, reasons.ADOPTED} <= told
+
+
+def test_no_other_module_spells_a_reason() -> None:
+    texts = "|".join(sorted(reasons_of_code() - {*STATUSES, *conditions.FAILURES}))
+    for path in Path(reasons.__file__).parent.parent.rglob("*.py"):
+        if path.name not in {"reasons.py", "ownership.py"}:  # the latter names claims
+            assert not re.findall(f'"(?:{texts})"', path.read_text()), path
 
 
 def test_annotations_are_those_that_are_read_and_written() -> None:

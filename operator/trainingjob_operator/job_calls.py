@@ -17,7 +17,7 @@ from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_queue import CreateQueue
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import decision, fields
+from trainingjob_operator.logic import decision, fields, reasons
 from trainingjob_operator.logic.annotations import Defaults
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import Memory, Refusal
@@ -170,7 +170,7 @@ class JobCalls:
             if work.view.arn is None:  # it counts as the object's run only where it is the whole spec's
                 memory.differences += fields.left_out(resource.spec, answer)
         except fields.InvalidSpec as error:
-            memory.edit_refused = (resource.generation, Finding(decision.EDIT_NOT_POSSIBLE, str(error)))
+            memory.edit_refused = (resource.generation, Finding(reasons.EDIT_NOT_POSSIBLE, str(error)))
             return
         applied = memory.applied_fields
         plan = plan_update(
@@ -251,9 +251,9 @@ class JobCalls:
             return
         self._create_queue.leave(work.key, identity)
         if is_not_offered(error.message):
-            work.view.memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
+            work.view.memory.refused = refuse(work, Finding(reasons.REFUSED, error.sentence))
         else:
-            finding = Finding(decision.QUOTA_TOO_SMALL, f"{shortage.advice} {error.sentence}")
+            finding = Finding(reasons.QUOTA_TOO_SMALL, f"{shortage.advice} {error.sentence}")
             self._note(error, work, decision.CREATE, finding)
 
     def _note_refusal(self, error: AwsError, identity: Identity, work: Work) -> None:
@@ -261,25 +261,25 @@ class JobCalls:
         memory, now = work.view.memory, self._clocks.monotonic()
         match error.kind:
             case ErrorClass.DOUBTFUL | ErrorClass.REFUSED | ErrorClass.NOT_FOUND if is_not_offered(error.message):
-                memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
+                memory.refused = refuse(work, Finding(reasons.REFUSED, error.sentence))
             case ErrorClass.IN_USE:
                 memory.name_taken, memory.needs_describe = True, False
                 memory.observation = memory.proof = memory.looked_at = memory.not_found_since = None
                 memory.not_found = False
             case ErrorClass.REFUSED if error.operation == decision.CREATE:  # and not the role on the way to it
-                memory.refused = refuse(work, Finding(decision.REFUSED, error.sentence))
+                memory.refused = refuse(work, Finding(reasons.REFUSED, error.sentence))
             case ErrorClass.DOUBTFUL if now - (memory.doubtful_since or now) >= decision.DOUBTFUL_SECONDS:
                 repeats = decision.DOUBTFUL_REPEATS[memory.doubtful_rounds :]
                 memory.doubtful_rounds += 1
                 retry_at = now + repeats[0] if repeats else None
-                memory.refused = refuse(work, Finding(decision.CREATE_FAILED, error.sentence), retry_at)
+                memory.refused = refuse(work, Finding(reasons.CREATE_FAILED, error.sentence), retry_at)
                 memory.troubles.pop(decision.CREATE, None)
             case ErrorClass.RETRY if self._is_outdone(error, identity, memory):
                 message = (
                     f"{error.sentence} SageMaker has answered this spec so for {_hours(now, memory)} hours, while it "
                     "created other jobs. The operator gives up until the spec or the annotations change."
                 )
-                memory.refused = refuse(work, Finding(decision.CREATE_FAILED, message))
+                memory.refused = refuse(work, Finding(reasons.CREATE_FAILED, message))
                 memory.troubles.pop(decision.CREATE, None)
             case _:
                 if error.kind is ErrorClass.DOUBTFUL and memory.doubtful_since is None:
@@ -361,7 +361,7 @@ class JobCalls:
         """An edit that the service refuses for good is told; others are tried again."""
         memory = work.view.memory
         if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND) and error.operation == operation:
-            finding = Finding(decision.EDIT_NOT_POSSIBLE, error.sentence)
+            finding = Finding(reasons.EDIT_NOT_POSSIBLE, error.sentence)
             memory.edit_refused = (work.view.resource.generation, finding)
             return
         if error.kind is ErrorClass.CONFLICT:  # not in this phase: what the phase is now tells what can be done

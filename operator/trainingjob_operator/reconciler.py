@@ -18,7 +18,7 @@ from trainingjob_operator.job_calls import Access, JobCalls, OperatorContext, Wo
 from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import conditions, decision, validation
+from trainingjob_operator.logic import conditions, decision, reasons, validation
 from trainingjob_operator.logic.accounts import await_namespace, find_role, find_selector, forbid_account
 from trainingjob_operator.logic.annotations import read_request, resolve
 from trainingjob_operator.logic.errors import readable
@@ -533,7 +533,7 @@ def _find_wrong_target(view: View) -> Hindrance | None:
     """Return a hindrance if the object's metadata leads to a wrong target."""
     policy, pending = view.policy, view.resource.pending
     if policy.endpoint_problem is not None:
-        return Hindrance(decision.INVALID_ANNOTATION, policy.endpoint_problem.message)
+        return Hindrance(reasons.INVALID_ANNOTATION, policy.endpoint_problem.message)
     is_settling = view.arn is None and pending is not None and pending != view.memory.marked
     if is_settling and pending is not None and pending.account != policy.account:
         message = (
@@ -541,17 +541,17 @@ def _find_wrong_target(view: View) -> Hindrance | None:
             f"{policy.account}. Map that account again, or remove the annotation: then the operator does not follow a "
             "job that an attempt may have created there."
         )
-        return Hindrance(decision.INVALID_ANNOTATION, message)
+        return Hindrance(reasons.INVALID_ANNOTATION, message)
     ran = view.resource.ran if view.arn is None and view.resource.arn is None else None
     if ran is not None and ran.account != policy.account:
         message = (
             f"Annotation {JOB_ARN} names a job in account {ran.account}, and the namespace maps account "
             f"{policy.account}. Map that account again, or remove the annotation to run the job here."
         )
-        return Hindrance(decision.INVALID_ANNOTATION, message)
+        return Hindrance(reasons.INVALID_ANNOTATION, message)
     return None
 
 
 def _find_request_problem(resource: Resource) -> Finding | None:
     problem = validation.find_problem(resource.spec)
-    return None if problem is None else Finding(decision.INVALID_SPEC, problem)
+    return None if problem is None else Finding(reasons.INVALID_SPEC, problem)

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from trainingjob_operator.logic.accounts import (
-    ROLE_SELECTED,
-    ROLE_UNAVAILABLE,
     find_role,
     find_selector,
     forbid_account,
 )
+from trainingjob_operator.logic.reasons import ROLE_SELECTED, ROLE_UNAVAILABLE
 from trainingjob_operator.logic.report import Hindrance
 from trainingjob_operator.logic.resource import Resource
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.logic.objects import ACCOUNT, ARN, CLUSTER, JOB, REGION, SPEC, WANTED, claimed, recorded, resource
-from trainingjob_operator.logic import decision
+from trainingjob_operator.logic import decision, reasons
 from trainingjob_operator.logic.annotations import (
     ADOPT_FROM_CLUSTER,
     ADOPTION_POLICY,
@@ -109,7 +109,7 @@ def trouble(operation: str, kind: ErrorClass, *, again: float = 10.0, lasts: flo
 
 TOO_SMALL = {
     CREATE: replace(
-        trouble(CREATE, ErrorClass.WAITING)[CREATE], finding=Finding(decision.QUOTA_TOO_SMALL, "limit 0, in use 0")
+        trouble(CREATE, ErrorClass.WAITING)[CREATE], finding=Finding(reasons.QUOTA_TOO_SMALL, "limit 0, in use 0")
     )
 }
 
@@ -1380,7 +1380,7 @@ def test_what_people_must_act_on_is_told_at_once_and_what_passes_when_it_lasts(
 def test_a_place_is_told_with_what_is_waited_for(place: Place, words: str) -> None:
     step = decide(look_at({}, {"waiting_since": NOW - 5}, {}, {"place": place}))
     assert isinstance(step, WriteStatus)
-    assert step.waiting == Finding(decision.WAITING, words)
+    assert step.waiting == Finding(reasons.WAITING, words)
 
 
 def test_a_job_that_the_annotation_records_and_that_is_gone_is_not_created_again() -> None:

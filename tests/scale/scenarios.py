@@ -14,7 +14,7 @@ from tests.scale.figures import Figure, percentile
 from tests.scale.follower import count_missing
 from tests.scale.quirks import filter_after_paging, filter_before_paging
 from tests.scale.world import STAND_IN, STRANGERS, OwnOperator, World, probe
-from trainingjob_operator.logic.conditions import WAITING
+from trainingjob_operator.logic.reasons import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

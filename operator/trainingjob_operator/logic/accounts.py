@@ -7,15 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.report import Hindrance
 from trainingjob_operator.logic.resource import Resource, mapping
 
 ACCOUNT_MAP = "ack-role-account-map"
 """ACK's ConfigMap in its system namespace: account ID to role ARN."""
-
-ROLE_UNAVAILABLE = "RoleUnavailable"
-ROLE_SELECTED = "RoleSelectorNotSupported"
-NAMESPACE_UNREADABLE = "NamespaceUnreadable"
 
 _ROLE = re.compile(r"arn:[a-z0-9-]+:iam::(?P<account>\d{12}):role/\S+")
 _TYPE = {"group": "sagemaker.services.k8s.aws", "version": "v1alpha1", "kind": "TrainingJob"}
@@ -48,7 +45,7 @@ def find_role(account: str, roles: Mapping[str, str] | None) -> str | Hindrance:
 def forbid_account(account: str) -> Hindrance:
     """Return the hindrance for a job in another account while cross-account access is disabled."""
     return Hindrance(
-        ROLE_UNAVAILABLE,
+        reasons.ROLE_UNAVAILABLE,
         f"The job is in account {account}, but the operator serves its own account only, because --enable-carm is "
         f'false. Enable it, with a role for "{account}" in the ConfigMap {ACCOUNT_MAP}.',
     )
@@ -57,7 +54,7 @@ def forbid_account(account: str) -> Hindrance:
 def await_namespace(namespace: str, error: str) -> Hindrance:
     """Return the hindrance for an object in an unreadable namespace; `error` is the API server's."""
     return Hindrance(
-        NAMESPACE_UNREADABLE,
+        reasons.NAMESPACE_UNREADABLE,
         f"The operator cannot read the annotations of namespace {namespace}: {error}. They may set the region, the "
         "account, the allowed roles and the deletion policy; the operator waits for permission to get namespaces "
         "(deploy/).",
@@ -74,7 +71,7 @@ def find_selector(
     for name, spec in sorted(selectors.items()):
         if _selects(spec, resource, namespace_labels):
             return Hindrance(
-                ROLE_SELECTED,
+                reasons.ROLE_SELECTED,
                 f"The IAMRoleSelector {name} matches this object, but role selectors are not supported. Restrict it "
                 "to other kinds (resourceTypeSelector), and give the namespace the annotation "
                 f"services.k8s.aws/owner-account-id with a role in the ConfigMap {ACCOUNT_MAP}.",
@@ -107,4 +104,4 @@ def _advise(account: str) -> str:
 
 
 def _refuse(message: str) -> Hindrance:
-    return Hindrance(ROLE_UNAVAILABLE, message, waiting=False)
+    return Hindrance(reasons.ROLE_UNAVAILABLE, message, waiting=False)

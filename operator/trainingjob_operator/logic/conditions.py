@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.failure_reason import ALGORITHM_ERROR, CLASSES, classify_failure
 from trainingjob_operator.logic.observation import COMPLETED, FAILED, MAX_ITEMS, Observation, RuleStatus
 from trainingjob_operator.logic.report import Finding
@@ -43,37 +44,13 @@ TYPES = (
     OBSERVED,
 )  # fmt: skip
 
-# Reasons. For a running job the reason is its secondary status.
-PENDING = "Pending"
-"""The operator has seen the object and taken no action yet."""
-WAITING = "Waiting"
-"""The object waits for its turn, for a quota or for capacity."""
-CREATED = "Created"
-"""SageMaker accepted the training job; the operator has not described it yet."""
-DELETING = "Deleting"
-"""The object is being deleted; the finalizer waits for the end of the job."""
-JOB_COMPLETED = "Completed"
-JOB_FAILED = "JobFailed"
-"""The algorithm failed, or the class of the failure is unknown."""
-JOB_STOPPED = "Stopped"
-MAX_RUNTIME_EXCEEDED = "MaxRuntimeExceeded"
-MAX_WAIT_TIME_EXCEEDED = "MaxWaitTimeExceeded"
-JOB_NOT_FOUND = "JobNotFound"
-"""SageMaker no longer has the job although it had not ended; the operator does not create it again."""
-RULES_RUNNING = "RulesRunning"
-"""The job has ended; a debug or profiler rule is still being evaluated."""
-RULE_ISSUES_FOUND = "RuleIssuesFound"
-"""A debug or profiler rule ended with IssuesFound."""
-UNKNOWN = "Unknown"
-"""Replaces a text with no character valid in a condition reason."""
-
 FAILURES = {name: name for name in CLASSES - {ALGORITHM_ERROR}}
 """Reasons of failures outside the algorithm, by class of failureReason."""
 
 STOP_CAUSES: Mapping[str, str] = {
-    JOB_STOPPED: "The training job was stopped.",
-    MAX_RUNTIME_EXCEEDED: "The training job was stopped: it ran longer than maxRuntimeInSeconds.",
-    MAX_WAIT_TIME_EXCEEDED: "The training job was stopped: it waited longer than maxWaitTimeInSeconds.",
+    reasons.JOB_STOPPED: "The training job was stopped.",
+    reasons.MAX_RUNTIME_EXCEEDED: "The training job was stopped: it ran longer than maxRuntimeInSeconds.",
+    reasons.MAX_WAIT_TIME_EXCEEDED: "The training job was stopped: it waited longer than maxWaitTimeInSeconds.",
 }
 
 MAX_MESSAGE = 2000
@@ -126,7 +103,7 @@ def decide_cells(report: Report, observation: Observation) -> dict[str, Cell]:
     if report.terminal and FINISHED in cells:
         advisories.append(report.terminal)  # the end state is final; a later refusal becomes an advisory
     if rule := observation.running_rule if observation.is_ended() else None:
-        cells[RESOURCE_SYNCED] = Cell("False", RULES_RUNNING, f"{rule[0]} is in {rule[1]} status.")
+        cells[RESOURCE_SYNCED] = Cell("False", reasons.RULES_RUNNING, f"{rule[0]} is in {rule[1]} status.")
     if edit := report.pending_edit:
         advisories.append(edit)
         cells[RESOURCE_SYNCED] = Cell.false(edit)
@@ -140,9 +117,9 @@ def decide_cells(report: Report, observation: Observation) -> dict[str, Cell]:
     if advisories:
         cells[ADVISORY] = Cell("True", advisories[0].reason, _join(advisories))
     if report.observed:
-        cells[OBSERVED] = Cell("True", "ReadOnly", "Read-only: the operator never changes the training job.")
+        cells[OBSERVED] = Cell("True", reasons.READ_ONLY, "Read-only: the operator never changes the training job.")
     if report.adopted:
-        cells[ADOPTED] = Cell("True", "Adopted", "The training job existed before this object.")
+        cells[ADOPTED] = Cell("True", reasons.ADOPTED, "The training job existed before this object.")
     return cells
 
 
@@ -166,27 +143,27 @@ def _row(report: Report, observation: Observation) -> dict[str, Cell]:
 def _progress(report: Report, observation: Observation) -> Finding:
     """Return the progress of a job without an end state or a permanent error."""
     if observation.status:
-        reason = DELETING if report.deleting else observation.secondary_status or observation.status
+        reason = reasons.DELETING if report.deleting else observation.secondary_status or observation.status
         return Finding(reason, _in_status(observation))
     if report.deleting:
-        return Finding(DELETING, "The operator is verifying that no training job of this object is running.")
+        return Finding(reasons.DELETING, "The operator is verifying that no training job of this object is running.")
     if report.arn:
-        return Finding(CREATED, "SageMaker accepted the training job; its status has not been read yet.")
+        return Finding(reasons.CREATED, "SageMaker accepted the training job; its status has not been read yet.")
     if report.waiting:
-        return Finding(WAITING, report.waiting.message)
+        return Finding(reasons.WAITING, report.waiting.message)
     if report.hindrance and report.hindrance.waiting:
-        return Finding(WAITING, report.hindrance.message)
-    return Finding(PENDING, "The training job has not been created yet.")
+        return Finding(reasons.WAITING, report.hindrance.message)
+    return Finding(reasons.PENDING, "The training job has not been created yet.")
 
 
 def end_of(observation: Observation) -> Finding:
     """Return the end state of the job and its cause."""
     if observation.status == COMPLETED:
-        return Finding(JOB_COMPLETED, _in_status(observation))
+        return Finding(reasons.JOB_COMPLETED, _in_status(observation))
     if observation.status == FAILED:
         text = observation.failure_reason
-        return Finding(FAILURES.get(classify_failure(text), JOB_FAILED), text or _in_status(observation))
-    cause = observation.secondary_status if observation.secondary_status in STOP_CAUSES else JOB_STOPPED
+        return Finding(FAILURES.get(classify_failure(text), reasons.JOB_FAILED), text or _in_status(observation))
+    cause = observation.secondary_status if observation.secondary_status in STOP_CAUSES else reasons.JOB_STOPPED
     message, words = STOP_CAUSES[cause], observation.last_message
     if words:
         message = f"{message} SageMaker's last status message: {words}"
@@ -196,7 +173,7 @@ def end_of(observation: Observation) -> Finding:
 def describe_issues(rule: RuleStatus) -> Finding:
     """Return the finding for a rule with issues."""
     message = f"{rule.kind} {rule.name} is in {rule.status} status"
-    return Finding(RULE_ISSUES_FOUND, f"{message}: {rule.details}" if rule.details else f"{message}.")
+    return Finding(reasons.RULE_ISSUES_FOUND, f"{message}: {rule.details}" if rule.details else f"{message}.")
 
 
 def _join(findings: Sequence[Finding]) -> str:
@@ -211,8 +188,9 @@ def _join(findings: Sequence[Finding]) -> str:
 def recorded_vanishing(previous: object) -> Finding | None:
     """Return the JobNotFound failure recorded in the object's conditions, if any."""
     for condition in read_conditions(previous):
-        if (condition["type"], condition["status"], condition.get("reason")) == (FAILURE, "True", JOB_NOT_FOUND):
-            return Finding(JOB_NOT_FOUND, condition.get("message", ""))
+        is_true = (condition["type"], condition["status"]) == (FAILURE, "True")
+        if is_true and condition.get("reason") == reasons.JOB_NOT_FOUND:
+            return Finding(reasons.JOB_NOT_FOUND, condition.get("message", ""))
     return None
 
 
@@ -225,7 +203,7 @@ def bound_message(message: str) -> str:
 
 def bound_reason(reason: str) -> str:
     """Convert any text to a valid condition reason: one CamelCase word."""
-    return _NO_REASON.sub("", reason)[:MAX_REASON] or UNKNOWN
+    return _NO_REASON.sub("", reason)[:MAX_REASON] or reasons.UNKNOWN
 
 
 def _in_status(observation: Observation) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.annotations import (
     ADOPT_FROM_CLUSTER,
     ADOPTION_POLICY,
@@ -108,41 +109,28 @@ WAITING_SHOWN_SECONDS = 1.0
 PLACE_SECONDS = 60.0
 """Minimum interval between status writes for a new position in the queue."""
 
-NAME_CLASH = "NameClash"
-NAME_IN_USE = "NameInUse"
-REGION_UNKNOWN = "RegionUnknown"
-OWNERSHIP_UNPROVEN = "OwnershipUnproven"
-EARLIER_RUN = "EarlierRun"
-REFUSED = "Refused"
-CREATE_FAILED = "CreateFailed"
-INVALID_SPEC = "InvalidSpec"
-INVALID_ANNOTATION = "InvalidAnnotation"
-ROLE_NOT_ALLOWED = "RoleNotAllowed"
-JOB_NOT_FOUND = "JobNotFound"
-ADOPTED_SPEC_DIFFERS = "SpecDiffers"
-EDIT_NOT_POSSIBLE = "EditNotPossible"
-EDIT_PENDING = "EditPending"
-IDENTITY_DIFFERS = "IdentityDiffers"
-STOP_STUCK = "StopStuck"
-FINALIZER_NOT_REMOVED = "FinalizerNotRemoved"
-WAITING = "Waiting"
-QUOTA_TOO_SMALL = "QuotaTooSmall"
-METADATA_NOT_WRITTEN = "MetadataNotWritten"
-PASSIVE = "Passive"
-
 CREATE, DESCRIBE, STOP, UPDATE = "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "UpdateTrainingJob"
 LIST_TAGS, ADD_TAGS, DELETE_TAGS = "ListTags", "AddTags", "DeleteTags"
 
 _REASONS = {
-    ErrorClass.DENIED: "AccessDenied",
-    ErrorClass.DOUBTFUL: "CreateFailing",
-    ErrorClass.THROTTLED: "Throttled",
-    ErrorClass.CREDENTIALS: "CredentialsInvalid",
-    ErrorClass.RETRY: "ServiceUnavailable",
+    ErrorClass.DENIED: reasons.ACCESS_DENIED,
+    ErrorClass.DOUBTFUL: reasons.CREATE_FAILING,
+    ErrorClass.THROTTLED: reasons.THROTTLED,
+    ErrorClass.CREDENTIALS: reasons.CREDENTIALS_INVALID,
+    ErrorClass.RETRY: reasons.SERVICE_UNAVAILABLE,
 }
 """For other classes the reason is the error code."""
 
-_TRIED = frozenset({"AccessDenied", "CreateFailing", CREATE_FAILED, NAME_IN_USE, QUOTA_TOO_SMALL, METADATA_NOT_WRITTEN})
+_TRIED = frozenset(
+    {
+        reasons.ACCESS_DENIED,
+        reasons.CREATE_FAILING,
+        reasons.CREATE_FAILED,
+        reasons.NAME_IN_USE,
+        reasons.QUOTA_TOO_SMALL,
+        reasons.METADATA_NOT_WRITTEN,
+    }
+)
 """Condition reasons in `.status` that prove an attempt by a previous process."""
 
 _SHOWN_LATE = (PASSING - {ErrorClass.REGION, ErrorClass.ACCOUNT}) | {ErrorClass.CONFLICT}
@@ -191,7 +179,7 @@ def _stay_passive(view: View) -> Step:
         "controller for the object, or separate the controllers with --watch-selectors."
     )
     kept = told_difference(view.resource)  # the condition is its only record
-    advisories = (Finding(PASSIVE, message), *(() if kept is None else (kept,)))
+    advisories = (Finding(reasons.PASSIVE, message), *(() if kept is None else (kept,)))
     return WriteStatus(advisories=advisories, passive=True, again=quiet_in, unfinished=True)
 
 
@@ -204,10 +192,12 @@ def _decide_birth(view: View) -> Step:
     if pending is not None and (pending != wanted or policy.observes_only):
         return _settle_attempt(view, pending)
     if policy.problems:
-        return _refuse(view, Finding(INVALID_ANNOTATION, " ".join(problem.message for problem in policy.problems)))
+        return _refuse(
+            view, Finding(reasons.INVALID_ANNOTATION, " ".join(problem.message for problem in policy.problems))
+        )
     if wanted is None:
         message = "spec.trainingJobName is missing or invalid. Use 1 to 63 letters, digits and inner hyphens."
-        return _refuse(view, Finding(INVALID_SPEC, message))
+        return _refuse(view, Finding(reasons.INVALID_SPEC, message))
     if view.no_access is not None:
         return WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
     if policy.observes_only or policy.adoption is not None:
@@ -236,7 +226,7 @@ def _decide_creation(view: View, wanted: Identity) -> Step:
         return _refuse(view, view.request_problem)
     if not policy.allows_role(resource.spec.get("roleARN")):
         message = "The namespace does not allow spec.roleARN. Allowed: " + ", ".join(policy.allowed_roles)
-        return _refuse(view, Finding(ROLE_NOT_ALLOWED, message))
+        return _refuse(view, Finding(reasons.ROLE_NOT_ALLOWED, message))
     if view.rival is not None:
         return _refuse(view, _clash(view, wanted))
     if memory.name_taken:
@@ -266,7 +256,7 @@ def _wait_to_mark(view: View) -> WriteStatus | None:
         f"The API server refused the write of the finalizer and the annotation {CREATE_PENDING}, required before "
         f"CreateTrainingJob: {unmarked.words}"
     )
-    return WriteStatus(hindrance=Hindrance(METADATA_NOT_WRITTEN, message), again=unmarked.retry_at - view.now)
+    return WriteStatus(hindrance=Hindrance(reasons.METADATA_NOT_WRITTEN, message), again=unmarked.retry_at - view.now)
 
 
 def was_tried(view: View) -> bool:
@@ -296,7 +286,7 @@ def _wait_in_line(view: View, place: Place, trouble: Trouble | None) -> Step:
         hindrance = Hindrance(trouble.error.code, message, waiting=True)
         return WriteStatus(hindrance=hindrance, place=text, again=PLACE_SECONDS)
     aim = place.capacity or "its turn to create the training job"
-    return WriteStatus(waiting=Finding(WAITING, f"Waiting for {aim}: {text}."), place=text, again=PLACE_SECONDS)
+    return WriteStatus(waiting=Finding(reasons.WAITING, f"Waiting for {aim}: {text}."), place=text, again=PLACE_SECONDS)
 
 
 def _describe_place(place: Place) -> str:
@@ -325,7 +315,7 @@ def _ran(identity: Identity) -> Finding:
         f"Annotation {JOB_ARN} records the run {identity} of this object, but SageMaker no longer has that job. The "
         "operator does not create it again: to run it once more, remove the annotation."
     )
-    return Finding(JOB_NOT_FOUND, message)
+    return Finding(reasons.JOB_NOT_FOUND, message)
 
 
 def _examine(view: View, identity: Identity) -> Step | None:
@@ -423,7 +413,7 @@ def doubt_region(view: View) -> Finding | None:
         f"Region {view.policy.region} is not in the operator's data of AWS regions. If it is misspelt, correct the "
         f"annotation {REGION} of the object, {DEFAULT_REGION} of the namespace, or --aws-region."
     )
-    return Finding(REGION_UNKNOWN, message)
+    return Finding(reasons.REGION_UNKNOWN, message)
 
 
 def _is_known_unborn(memory: Memory) -> bool:
@@ -447,7 +437,7 @@ def _decide_adoption(view: View, wanted: Identity) -> Step | None:
         again_at = memory.looked_at + ABSENT_SECONDS
         if view.now >= again_at:
             return Describe(wanted)
-        step = _refuse(view, Finding(JOB_NOT_FOUND, message))
+        step = _refuse(view, Finding(reasons.JOB_NOT_FOUND, message))
         return replace(step, again=again_at - view.now) if isinstance(step, WriteStatus) else step
     return _examine(view, wanted) or _claim_found(view, wanted)
 
@@ -478,7 +468,7 @@ def _await_name(view: View, wanted: Identity, looked_at: float) -> Step:
         f"in account {wanted.account}, region {wanted.region}. A job with the same name in another upper and lower "
         "case may exist. Use another spec.trainingJobName."
     )
-    return WriteStatus(hindrance=Hindrance(NAME_IN_USE, message), again=again)
+    return WriteStatus(hindrance=Hindrance(reasons.NAME_IN_USE, message), again=again)
 
 
 def _standing_refusal(view: View, wanted: Identity) -> Step | None:
@@ -502,10 +492,14 @@ def _standing_refusal(view: View, wanted: Identity) -> Step | None:
     if terminal.get("status") != "True":
         return None
     reason, message = terminal.get("reason"), str(terminal.get("message"))
-    is_same_clash = reason == NAME_CLASH and build_arn(view.partition, wanted) in message
+    is_same_clash = reason == reasons.NAME_CLASH and build_arn(view.partition, wanted) in message
     if is_same_clash and decided in (None, resource.generation):  # None: pruned by ACK's CRD
-        return _refuse(view, Finding(NAME_CLASH, message))
-    return Idle(Finding(REFUSED, message)) if reason == REFUSED and decided == resource.generation else None
+        return _refuse(view, Finding(reasons.NAME_CLASH, message))
+    return (
+        Idle(Finding(reasons.REFUSED, message))
+        if reason == reasons.REFUSED and decided == resource.generation
+        else None
+    )
 
 
 def _refuse(view: View, finding: Finding) -> Step:
@@ -549,7 +543,7 @@ def _clash(view: View, identity: Identity) -> Finding:
             advice = f"{rename} to run the object, or {adopt}."
         case _:
             why, advice = "was not created for this object", f"{rename}, or {adopt}."
-    return Finding(NAME_CLASH, f"The training job {arn} exists already and {why}. {advice}")
+    return Finding(reasons.NAME_CLASH, f"The training job {arn} exists already and {why}. {advice}")
 
 
 # -- while there is a job ---------------------------------------------------------------------------------------------
@@ -641,7 +635,9 @@ def told_difference(resource: Resource) -> Finding | None:
     """Return the recorded advisory about a difference between spec and job, if any."""
     told = resource.condition(ADVISORY)
     reason, message = told.get("reason"), told.get("message")
-    if reason in (ADOPTED_SPEC_DIFFERS, EDIT_NOT_POSSIBLE, EDIT_PENDING) and isinstance(message, str):
+    if reason in (reasons.ADOPTED_SPEC_DIFFERS, reasons.EDIT_NOT_POSSIBLE, reasons.EDIT_PENDING) and isinstance(
+        message, str
+    ):
         return Finding(str(reason), message)
     return None
 
@@ -650,7 +646,7 @@ def _may_differ(view: View, *, ended: bool) -> bool:
     """Return True if spec and job must be compared; memory does not survive a restart."""
     told = told_difference(view.resource)
     if ended:  # only an edit that waits for the end is still possible
-        return view.is_edited or (told is not None and told.reason == EDIT_PENDING)
+        return view.is_edited or (told is not None and told.reason == reasons.EDIT_PENDING)
     return view.is_edited or view.is_inherited or told is not None
 
 
@@ -687,7 +683,7 @@ def _must_know_tags(view: View) -> bool:
     if view.is_edited:
         return bool(view.resource.user_tags()) or not view.is_adopting
     may_be_kept = view.claim not in (Verdict.CREATED, Verdict.INHERITED) and bool(view.resource.user_tags())
-    is_reported = told is not None and told.reason in (ADOPTED_SPEC_DIFFERS, EDIT_NOT_POSSIBLE)
+    is_reported = told is not None and told.reason in (reasons.ADOPTED_SPEC_DIFFERS, reasons.EDIT_NOT_POSSIBLE)
     return may_be_kept and is_reported and not view.observation.is_ended()
 
 
@@ -713,7 +709,7 @@ def _name_kept_tags(view: View) -> Finding | None:
     if change is None:
         return None
     return Finding(
-        EDIT_NOT_POSSIBLE,
+        reasons.EDIT_NOT_POSSIBLE,
         "The job keeps its tags, because this operator did not create it: spec.tags is not applied and differs in "
         f"{', '.join(change.add)}.",
     )
@@ -728,7 +724,7 @@ def _name_pending(view: View) -> Finding | None:
     if plan is None or not plan.waiting or _is_overdue(view):
         return None
     told = ", ".join(f"spec.{path} waits for {what}" for path, what in sorted(plan.waiting.items()))
-    return Finding(EDIT_PENDING, f"The edit is valid, but SageMaker cannot apply it yet: {told}.")
+    return Finding(reasons.EDIT_PENDING, f"The edit is valid, but SageMaker cannot apply it yet: {told}.")
 
 
 def _is_overdue(view: View) -> bool:
@@ -742,15 +738,15 @@ def _name_impossible(view: View) -> Finding | None:
     if plan is None:
         return None
     overdue = {path: f"required {what}, but the job ended without it" for path, what in plan.waiting.items()}
-    reasons = {**plan.impossible, **(overdue if _is_overdue(view) else {})}
-    if not reasons:
+    causes = {**plan.impossible, **(overdue if _is_overdue(view) else {})}
+    if not causes:
         return None
-    told = "; ".join(f"spec.{path} {reason}" for path, reason in sorted(reasons.items()))
+    told = "; ".join(f"spec.{path} {cause}" for path, cause in sorted(causes.items()))
     message = (
         f"SageMaker cannot apply this edit, and the job keeps its values: {told}. To run the edited spec, apply it as "
         "another object with another spec.trainingJobName; to remove this message, revert the fields."
     )
-    return Finding(EDIT_NOT_POSSIBLE, message)
+    return Finding(reasons.EDIT_NOT_POSSIBLE, message)
 
 
 def keep_alive_seconds(resource: Resource) -> int | None:
@@ -788,23 +784,23 @@ def _vanished(view: View, identity: Identity) -> Finding:
         f"The training job {identity.job_name} no longer exists in account {identity.account}, region "
         f"{identity.region}{cause}. The operator does not create it again: to run it once more, apply a new object."
     )
-    return Finding(JOB_NOT_FOUND, message)
+    return Finding(reasons.JOB_NOT_FOUND, message)
 
 
 def _advise(view: View, identity: Identity) -> tuple[Finding, ...]:
     """Return the advisories for the object's job."""
     policy, memory = view.policy, view.memory
-    found = [Finding(INVALID_ANNOTATION, problem.message) for problem in policy.problems]
+    found = [Finding(reasons.INVALID_ANNOTATION, problem.message) for problem in policy.problems]
     moved = (policy.account, policy.region) != (identity.account, identity.region)
     if moved and not policy.problems and not view.observation.is_ended():
         message = (
             f"The job stays in account {identity.account}, region {identity.region}: an existing job cannot move to "
             f"account {policy.account}, region {policy.region}, the current setting of this object."
         )
-        found.append(Finding(IDENTITY_DIFFERS, message))
+        found.append(Finding(reasons.IDENTITY_DIFFERS, message))
     if view.is_adopting and memory.differences:
         fields = ", ".join(f"spec.{path}" for path in memory.differences)
-        found.append(Finding(ADOPTED_SPEC_DIFFERS, f"The training job differs from the object in {fields}."))
+        found.append(Finding(reasons.ADOPTED_SPEC_DIFFERS, f"The training job differs from the object in {fields}."))
     elif (impossible := _name_impossible(view)) is not None:
         found.append(impossible)
     if memory.edit_refused is not None and memory.edit_refused[0] == view.resource.generation:
@@ -829,7 +825,9 @@ def _decide_deletion(view: View) -> Step:
     resource, policy = view.resource, view.policy
     if not resource.holds_finalizer:
         return Idle()
-    unclear = tuple(Finding(INVALID_ANNOTATION, p.message) for p in policy.problems if p.annotation in SPARING_KEYS)
+    unclear = tuple(
+        Finding(reasons.INVALID_ANNOTATION, p.message) for p in policy.problems if p.annotation in SPARING_KEYS
+    )
     if unclear:  # an invalid value never stops a job; the operator reports it
         return WriteStatus(advisories=unclear, release=True)
     if policy.deletion is Deletion.RETAIN or policy.read_only:
@@ -892,7 +890,7 @@ def _inherited(view: View) -> Finding:
         f"This is an earlier run, created at {created}, of an object with this name; the operator created no training "
         "job for this object. To run it again, delete the object and apply it with another spec.trainingJobName."
     )
-    return Finding(EARLIER_RUN, message)
+    return Finding(reasons.EARLIER_RUN, message)
 
 
 def _unproven(identity: Identity) -> Finding:
@@ -901,7 +899,7 @@ def _unproven(identity: Identity) -> Finding:
         "follows it, but neither changes it nor stops it on deletion. To permit both, annotate the object with "
         f"{ADOPTION_POLICY}: adopt."
     )
-    return Finding(OWNERSHIP_UNPROVEN, message)
+    return Finding(reasons.OWNERSHIP_UNPROVEN, message)
 
 
 def _note_stuck(view: View) -> tuple[Finding, ...]:
@@ -912,7 +910,7 @@ def _note_stuck(view: View) -> tuple[Finding, ...]:
         f"The job has not stopped in {STUCK_SECONDS / 60:.0f} minutes. To remove the object without waiting for "
         f"the job, annotate the object with {DELETION_POLICY}: retain."
     )
-    return (Finding(STOP_STUCK, message),)
+    return (Finding(reasons.STOP_STUCK, message),)
 
 
 def explain_unreleased(words: str) -> Hindrance:
@@ -921,7 +919,7 @@ def explain_unreleased(words: str) -> Hindrance:
         f"The API server refused the removal of the finalizer {FINALIZER}, no longer needed by the operator: "
         f"{words.rstrip('.')}. Correct the policy, webhook or role behind the refusal; the operator retries."
     )
-    return Hindrance(FINALIZER_NOT_REMOVED, message)
+    return Hindrance(reasons.FINALIZER_NOT_REMOVED, message)
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
 
-from trainingjob_operator.logic import conditions
+from trainingjob_operator.logic import conditions, reasons
 from trainingjob_operator.logic.failure_reason import hide_commands
 from trainingjob_operator.logic.observation import COMPLETED, FAILED, STOPPED, Observation
 from trainingjob_operator.logic.timestamps import parse_time
@@ -19,15 +19,7 @@ from trainingjob_operator.logic.timestamps import parse_time
 if TYPE_CHECKING:
     from trainingjob_operator.logic.report import Finding, Hindrance, Report
 
-# Reasons. A transition's reason is its secondary status; an error's reason is that of its condition.
-CREATED = "Created"
-"""SageMaker accepted the training job."""
-ADOPTED = "Adopted"
-"""The object adopted an existing training job."""
-JOB_COMPLETED = "JobCompleted"
-JOB_STOPPED = "JobStopped"
-"""The Event of a failed job has the reason of its condition."""
-
+# A transition's reason is its secondary status; the reason of an error or a failed job is that of its condition.
 ENDS = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"})
 """Secondary statuses of an ended job, covered by the single Event for the end of the job."""
 ALARMING = frozenset({"Interrupted"})
@@ -84,16 +76,16 @@ def drafts(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Repor
 
 def _turn(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
     """Report the wait for a turn once; a change of position is no Event."""
-    waits = (conditions.READY, "False", conditions.WAITING)
+    waits = (conditions.READY, "False", reasons.WAITING)
     if report.waiting and waits in _kinds(wanted) and waits not in _kinds(previous):
         order = _order(_Rank.WAITING)
-        yield _draft("Normal", conditions.WAITING, report.waiting.message, key=conditions.WAITING, order=order)
+        yield _draft("Normal", reasons.WAITING, report.waiting.message, key=reasons.WAITING, order=order)
 
 
 def _creation(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
     arn = _arn(wanted)
     if arn and not _arn(previous) and (report.adopted or not report.is_past):
-        reason = ADOPTED if report.adopted else CREATED
+        reason = reasons.ADOPTED if report.adopted else reasons.CREATED
         message = (
             f"Adopted the training job {arn}." if report.adopted else f"SageMaker accepted the training job {arn}."
         )
@@ -126,7 +118,7 @@ def _rules(before: Observation, after: Observation) -> Iterator[EventDraft]:
 def _end(before: Observation, after: Observation) -> Iterator[EventDraft]:
     if _is_end_known(after) and not _is_end_known(before):
         end = conditions.end_of(after)
-        reason = {COMPLETED: JOB_COMPLETED, STOPPED: JOB_STOPPED}.get(after.status, end.reason)
+        reason = {COMPLETED: reasons.COMPLETED_EVENT, STOPPED: reasons.STOPPED_EVENT}.get(after.status, end.reason)
         kind: EventType = "Normal" if after.status == COMPLETED else "Warning"
         yield _draft(kind, reason, end.message, f"End/{after.status}", _behind(after, _Rank.END))
 

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from trainingjob_operator.logic.conditions import DELETING, READY, build_conditions, recorded_vanishing
+from trainingjob_operator.logic import reasons
+from trainingjob_operator.logic.conditions import READY, build_conditions, recorded_vanishing
 from trainingjob_operator.logic.observation import UNSEEN, Observation
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _phase(conditions: Sequence[Mapping[str, str]], report: Report, observation:
     if observation.is_ended():
         return observation.status
     if report.deleting:
-        return DELETING
+        return reasons.DELETING
     cause = next(condition["reason"] for condition in conditions if condition["type"] == READY)
     return cause if report.vanished else observation.status or cause
 
