@@ -21,7 +21,7 @@ URGENT_RUN = 2
 
 
 class WorkQueue(Generic[K]):
-    """Due keys in order of arrival, urgent keys first, and delayed keys.
+    """Due keys in order of arrival, URGENT_RUN urgent keys before each other one, and delayed keys.
 
     A second `add` keeps the earlier time and the better position. A key added during its processing is handed out once
     more afterwards, never to two workers concurrently.
@@ -52,7 +52,7 @@ class WorkQueue(Generic[K]):
     def add(self, key: K, delay: float = 0.0, *, urgent: bool = False) -> None:
         """Make the key due in `delay` seconds, or keep its earlier time.
 
-        :param urgent: overtake waiting keys; only for keys without delay
+        :param urgent: overtake the keys that are not urgent; only for keys without delay
         """
         loop = asyncio.get_running_loop()
         due = loop.time() + delay

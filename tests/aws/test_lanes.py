@@ -303,19 +303,22 @@ async def test_a_wait_without_an_answer_ends(bench: Bench) -> None:
     assert bench.lanes.count(lane) == 0, "nobody took the room"
 
 
-async def test_a_call_that_is_cancelled_when_it_gets_room_leaves_it(bench: Bench) -> None:
+async def test_a_call_that_is_cancelled_when_it_gets_room_leaves_it_to_the_next(bench: Bench) -> None:
     lane = await full(bench, 0.1)
-    waiting = asyncio.create_task(bench.begin(lane))
+    entered: list[str] = []
+
+    async def call(name: str) -> None:
+        async with lane.entered(STOP, asyncio.timeout(None)):
+            entered.append(name)
+
+    first, second = asyncio.create_task(call("first")), asyncio.create_task(call("second"))
     await bench.settle()
     bench.lanes.leave(bench.lanes._calls[0])
     lane._admit_waiting()
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    await bench.settle()
-    for call in asyncio.all_tasks() - {asyncio.current_task()}:
-        call.cancel()
-    await bench.settle()
-    assert bench.lanes.count(lane) == 0
+    first.cancel()
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert entered == ["second"]
+    assert bench.lanes.count(lane) == ROOM // 2 - 1
 
 
 @pytest.mark.parametrize("case", ["slow answers", "an answer long ago", "a sweep", "many wait"])

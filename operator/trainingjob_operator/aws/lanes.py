@@ -164,6 +164,7 @@ class Lane:
         except asyncio.CancelledError:
             if admitted.done() and not admitted.cancelled():
                 self._lanes.leave(call)
+                self._admit_waiting()
             raise
         finally:
             with contextlib.suppress(ValueError):
