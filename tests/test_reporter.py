@@ -11,6 +11,7 @@ from tests.logic.objects import body
 from trainingjob_operator.kube.errors import Conflict, KubeError, Unavailable
 from trainingjob_operator.logic.annotations import RECONCILE_REQUESTS
 from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.reporter import PRUNED_SECONDS
 
 
 def test_each_piece_of_news_is_one_event() -> None:
@@ -111,15 +112,17 @@ def test_a_status_is_not_written_after_the_leadership_is_lost() -> None:
     played(scene, seconds=5000.0)
 
 
-def test_a_crd_that_learned_new_fields_is_told_them_after_the_pruning_is_forgotten() -> None:
+def test_fields_that_a_new_crd_keeps_are_written_even_if_the_old_one_pruned_them_a_moment_ago() -> None:
     async def scene(stage: Stage) -> None:
         stage.api.apply(body())
         await stage.wait(40.0)
         assert "logs" not in stage.object["status"]
-        stage.api.keeps = None
-        assert stage.life is not None
-        stage.life.reporter.forget_pruning()
         stage.api.annotate(("team-a", "churn"), **{RECONCILE_REQUESTS[1]: "1"})
+        await stage.wait(1.0)
+        assert "logs" not in stage.object["status"]
+        stage.api.keeps = None
+        await stage.wait(PRUNED_SECONDS)
+        stage.api.annotate(("team-a", "churn"), **{RECONCILE_REQUESTS[1]: "2"})
         await stage.wait(5.0)
         assert stage.object["status"]["logs"]["streamPrefix"] == "Churn-2026/"
 

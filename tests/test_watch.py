@@ -120,7 +120,6 @@ class Watch:
             jobs=life.jobs,
             queue=life.queue,
             reconciler=life.reconciler,
-            reporter=life.reporter,
             metrics=Metrics(self.metrics, "0", loop.time),
             clocks=Clocks(loop.time, wall, random.Random(7)),
             tick=self._tick,

@@ -37,7 +37,6 @@ async def watcher(
         jobs=life.jobs,
         queue=life.queue,
         reconciler=life.reconciler,
-        reporter=life.reporter,
         metrics=Metrics(CollectorRegistry(), "0", lambda: 0.0),
         clocks=Clocks(asyncio.get_running_loop().time, wall, random.Random(7)),
         tick=lambda: None,

@@ -223,7 +223,6 @@ async def _operate(settings: Settings) -> None:  # noqa: PLR0915  a list of part
             jobs=jobs,
             queue=queue,
             reconciler=reconciler,
-            reporter=reporter,
             metrics=metrics,
             clocks=clocks,
             tick=watch_beat.tick,

@@ -22,6 +22,9 @@ from trainingjob_operator.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
+PRUNED_SECONDS = 10.0
+"""Age in seconds at which the list of pruned fields is learned again; costs one patch without effect."""
+
 _SECONDS = ("trainingTimeInSeconds", "billableTimeInSeconds")
 
 
@@ -57,10 +60,7 @@ class Reporter:
         self._leadership = leadership
         self._metrics = metrics
         self._pruned: frozenset[str] = frozenset()
-
-    def forget_pruning(self) -> None:
-        """Forget the fields that the CRD prunes, since the CRD may have changed."""
-        self._pruned = frozenset()
+        self._pruned_since = 0.0
 
     async def report(self, view: View, say: WriteStatus) -> Mapping[str, Any]:
         """Patch the status unless it is up to date; returns the desired status.
@@ -69,18 +69,27 @@ class Reporter:
         """
         resource, report = view.resource, _compose(view, say)
         wanted = status.build_status(resource.status, report, view.wall)
-        # ACK's CRD prunes some fields: a patch with them would repeat forever.
+        # ACK's CRD prunes some fields: a patch with them would repeat forever. The list does not outlive the CRD for
+        # long; a change of the CRD is no good moment to clear it, since kube-apiserver prunes by the old schema for a
+        # while after it published the new one.
+        if view.now - self._pruned_since >= PRUNED_SECONDS:
+            self._pruned = frozenset()
         sent = status.without(wanted, self._pruned)
         patch = status.difference(resource.status, sent)
         if patch is not None:
             self._leadership.fence(0.0)
             body = await self._write(resource, patch)
             self._jobs.see_answer(body, view.now)
-            self._pruned |= status.pruned_paths(sent, mapping(body.get("status")))
+            self._learn(status.pruned_paths(sent, mapping(body.get("status"))), view.now)
             self._tell(view, wanted, report)
         view.memory.decided_generation = report.generation
         view.memory.disputed = view.memory.disputed and (say.passive or view.memory.needs_describe)
         return wanted
+
+    def _learn(self, pruned: frozenset[str], now: float) -> None:
+        if pruned and not self._pruned:
+            self._pruned_since = now
+        self._pruned |= pruned
 
     async def _write(self, resource: Resource, patch: Mapping[str, Any]) -> dict[str, Any]:
         outcome = "failed"

@@ -27,7 +27,6 @@ from trainingjob_operator.logic.resource import Key, mapping
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.reconciler import Reconciler
-from trainingjob_operator.reporter import Reporter
 from trainingjob_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,6 @@ class Watcher:
         jobs: ObjectStore,
         queue: WorkQueue[Key],
         reconciler: Reconciler,
-        reporter: Reporter,
         metrics: Metrics,
         clocks: Clocks,
         tick: Callable[[], None],
@@ -81,7 +79,6 @@ class Watcher:
         self._jobs = jobs
         self._queue = queue
         self._reconciler = reconciler
-        self._reporter = reporter
         self._metrics = metrics
         self._clocks = clocks
         self._tick = tick
@@ -165,7 +162,6 @@ class Watcher:
         while True:
             await asyncio.sleep(pause * self._clocks.jitter.uniform(0.9, 1.1))
             pause = RELIST_SECONDS
-            self._reporter.forget_pruning()
             try:
                 news = await self.list_all()
             except KubeError:
@@ -220,7 +216,6 @@ class Watcher:
 
     async def _catch_up(self) -> None:
         """List anew after a change of coverage or schema, since the cache may be stale."""
-        self._reporter.forget_pruning()
         with contextlib.suppress(KubeError):  # logged; `relist` retries
             await self.list_all()
 

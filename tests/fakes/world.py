@@ -232,7 +232,6 @@ class Life:
             jobs=self.jobs,
             queue=self.queue,
             reconciler=self.reconciler,
-            reporter=self.reporter,
             metrics=metrics,
             clocks=clocks,
             tick=lambda: None,
