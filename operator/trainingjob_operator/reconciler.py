@@ -196,8 +196,11 @@ class Reconciler:
             if tracked.packed is not packed:  # most steps do not change the object
                 packed, resource = tracked.packed, tracked.resource()
             view, access = await self._observe(tracked, resource)
-            step = decision.decide(view)
-            if await self._carry_out(step, Work(tracked, view, access)):
+            step, claim = decision.decide(view), view.claim
+            is_over = await self._carry_out(step, Work(tracked, view, access))
+            if claim is None and view.claim is not None and view.claim.is_takeover:
+                self._taken_over += 1
+            if is_over:
                 if _gives_up_turn(step, view):
                     self._create_queue.forget(key)
                 return
@@ -382,7 +385,6 @@ class Reconciler:
         memory.refused = None
         self._create_queue.leave(work.key, work.identity)
         if not work.view.policy.read_only:
-            self._taken_over += 1
             log.debug("Took ownership of training job %s", step.arn, extra=work.named)
 
     async def _record_intent(self, identity: Identity, work: Work) -> None:

@@ -113,6 +113,8 @@ EXPECTED = {
     ),
 }
 
+TAKEN_OVER = [name for name, expected in EXPECTED.items() if LIST_TAGS in expected.calls and name != "name-clash"]
+
 FOLLOWED = ("rules-running", "warm-pool")
 """Their jobs have ended and are looked at now and then, perhaps at this very moment."""
 
@@ -258,6 +260,17 @@ def test_nothing_is_written_again_and_again(world: World) -> None:
     for name, made in world.calls_later.items():
         looks = [DESCRIBE] if name in FOLLOWED else []
         assert made[len(world.calls[name]) :] in ([], looks), name
+
+
+def test_the_log_counts_the_jobs_taken_over(world: World) -> None:
+    began = "Training jobs taken over: "
+
+    def counts() -> list[int]:
+        lines = (line["msg"] for line in world.operator.lines())
+        return [int(line.removeprefix(began)) for line in lines if line.startswith(began)]
+
+    await_true("all are counted", lambda: sum(counts()) >= len(TAKEN_OVER))
+    assert sum(counts()) == len(TAKEN_OVER)
 
 
 def test_other_regions_have_a_sweep_of_their_own(world: World) -> None:

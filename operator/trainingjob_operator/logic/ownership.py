@@ -90,6 +90,11 @@ class Verdict(enum.Enum):
         return self in _CHANGEABLE
 
     @property
+    def is_takeover(self) -> bool:
+        """The job was created by others, or for an earlier object."""
+        return self.may_change and self is not Verdict.CREATED
+
+    @property
     def is_recorded(self) -> bool:
         return self in _CHANGEABLE or self is Verdict.OBSERVED
 
