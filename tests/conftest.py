@@ -11,7 +11,7 @@ from hypothesis import settings
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
 
-pytest_plugins = ["tests.controlplane.fixtures", "tests.sagemaker.fixtures"]
+pytest_plugins = ["tests.controlplane.fixtures", "tests.image.fixtures", "tests.sagemaker.fixtures"]
 
 FOREIGN = ("AWS_", "KUBECONFIG", "KUBERNETES_SERVICE_")
 """Prefixes of variables that could lead a test to a real account or cluster; a test sets what it needs."""

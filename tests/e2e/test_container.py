@@ -1,4 +1,7 @@
-"""The operator as a container runs it: an unknown user, no home, nothing writable, only the Pod's environment."""
+"""The operator as a container runs it: an unknown user, no home, nothing writable, only the Pod's environment.
+
+It is run by the Python environment of the image, without what image/prune.py removes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import botocore
@@ -49,18 +52,28 @@ exec setpriv --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs --pdeat
 
 
 class ContainedOperator(OperatorProcess):
-    """An operator with a file system, a user and an environment of its own; `secrets` is mounted at MOUNTS."""
+    """An operator with a file system, a user, an environment and a Python of its own.
 
-    def __init__(self, *arguments: Any, secrets: Path, environment: Mapping[str, str]) -> None:
+    `secrets` is mounted at MOUNTS.
+    """
+
+    def __init__(self, *arguments: Any, python: Path, secrets: Path, environment: Mapping[str, str]) -> None:
         super().__init__(*arguments)
+        self._python = python
         self._secrets = secrets
         self._environment = dict(environment)
 
     def _spawn(self, command: list[str], environment: dict[str, str], log: Path) -> Running:
         program = str(shutil.which("unshare"))
         assignments = [f"{name}={value}" for name, value in environment.items()]
-        contained = [program, "--mount", "sh", "-c", CONTAINER, "sh", str(self._secrets), UID, *assignments, *command]
-        return super()._spawn(contained, dict(os.environ), log)
+        contained = [program, "--mount", "sh", "-c", CONTAINER, "sh", str(self._secrets), UID, *assignments]
+        return super()._spawn([*contained, str(self._python), *command[1:]], dict(os.environ), log)
+
+
+class Contain(Protocol):
+    """An operator that is contained, not started yet; more of its environment may follow."""
+
+    def __call__(self, environment: Mapping[str, str]) -> ContainedOperator: ...
 
 
 @pytest.fixture
@@ -81,17 +94,16 @@ def installation(control_plane: Cluster) -> Iterator[Installation]:
     control_plane.kubectl("delete", "--wait=false", "-f", "-", input=installation.yaml)
 
 
-@pytest.mark.e2e
-@pytest.mark.parametrize("bundle", [{}, {"AWS_CA_BUNDLE": CA_BUNDLE}], ids=["plain", "AWS_CA_BUNDLE"])
-def test_an_unknown_user_without_home_serves_the_whole_life_of_a_job(
+@pytest.fixture
+def contain(
     may_contain: None,
+    image_python: Path,
     control_plane: Cluster,
-    jobs: Jobs,
     installation: Installation,
     sagemaker: StandIn,
     tmp_path: Path,
-    bundle: Mapping[str, str],
-) -> None:
+) -> Contain:
+    """Makes operators with the container's arguments, environment and ServiceAccount, as deploy/ has them."""
     if not isinstance(control_plane, ControlPlane):
         pytest.skip("needs the CA file of the own control plane")
     account = the("ServiceAccount", installation.objects)["metadata"]
@@ -104,7 +116,7 @@ def test_an_unknown_user_without_home_serves_the_whole_life_of_a_job(
     (mounted / "namespace").write_text(account["namespace"])
     shutil.copy(control_plane.ca_file, mounted / "ca.crt")
     address = urlsplit(control_plane.url)
-    environment = {
+    given = {
         **{variable["name"]: variable.get("value", account["namespace"]) for variable in container["env"]},
         # what the kubelet and EKS's webhook add
         "KUBERNETES_SERVICE_HOST": str(address.hostname),
@@ -113,16 +125,28 @@ def test_an_unknown_user_without_home_serves_the_whole_life_of_a_job(
         "AWS_WEB_IDENTITY_TOKEN_FILE": f"{MOUNTS}/kubernetes.io/serviceaccount/token",
         # what stands for AWS
         "AWS_ENDPOINT_URL": sagemaker.url,
-        **bundle,
     }
-    operator = ContainedOperator(
-        control_plane,
-        sagemaker,
-        tmp_path,
-        *container["args"][1:],
-        secrets=tmp_path / "secrets",
-        environment=environment,
-    )
+
+    def make(environment: Mapping[str, str]) -> ContainedOperator:
+        return ContainedOperator(
+            control_plane,
+            sagemaker,
+            tmp_path,
+            *container["args"][1:],
+            python=image_python,
+            secrets=tmp_path / "secrets",
+            environment={**given, **environment},
+        )
+
+    return make
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("bundle", [{}, {"AWS_CA_BUNDLE": CA_BUNDLE}], ids=["plain", "AWS_CA_BUNDLE"])
+def test_an_unknown_user_without_home_serves_the_whole_life_of_a_job(
+    contain: Contain, jobs: Jobs, sagemaker: StandIn, bundle: Mapping[str, str]
+) -> None:
+    operator = contain(bundle)
     with operator:
         sagemaker.plan("short", seconds=1)
         jobs.apply(training_job("short"), training_job("long"))
@@ -139,3 +163,34 @@ def test_an_unknown_user_without_home_serves_the_whole_life_of_a_job(
     assert seconds < 10  # the grace period in deploy/
     assert [line["msg"] for line in operator.lines() if line["level"] in ("error", "fatal")] == []
     assert "Traceback" not in operator.log.read_text()
+
+
+@pytest.mark.e2e
+def test_without_api_server_and_then_without_aws_it_stays_up_and_starts_when_they_answer(
+    contain: Contain, own_control_plane: ControlPlane, jobs: Jobs, sagemaker: StandIn
+) -> None:
+    sagemaker.identity(unavailable=1_000_000)
+    operator = contain({})
+    own_control_plane.kill_apiserver()
+    try:
+        operator.start(wait=False)
+        await_true("it names the API server", lambda: "Cannot reach the API server" in operator.ask("readyz")[1])
+        assert (operator.ask("healthz")[0], operator.ask("readyz")[0]) == (200, 503)
+    finally:
+        own_control_plane.restart_apiserver()
+    try:
+        await_true("it names AWS", lambda: f"STS at {sagemaker.url}" in operator.ask("readyz")[1])
+        assert (operator.ask("healthz")[0], operator.ask("readyz")[0]) == (200, 503)
+        sagemaker.identity(unavailable=0)
+        await_true("it is ready", lambda: operator.ask("readyz")[0] == 200)
+        jobs.apply(training_job("late"))
+        jobs.wait_status("late", "InProgress")
+        complaints = [line["msg"] for line in operator.lines() if line["level"] in ("warn", "error", "fatal")]
+        assert len(complaints) == len(set(complaints)), "each cause is named once"
+        assert list(dict.fromkeys(text.split(" (")[0] for text in complaints)) == [
+            f"Cannot reach the API server {own_control_plane.url}",
+            f"STS at {sagemaker.url}",
+        ]
+        assert operator.terminate()[0] == 0
+    finally:
+        operator.stop()
