@@ -1,6 +1,6 @@
 """The steps that call AWS: one call each, and what its outcome makes known.
 
-Which step is due is logic/decision.py's; how a call is made is aws/gateway.py's. What a call was answered goes into the
+Which step is due is logic/decide/'s; how a call is made is aws/gateway.py's. What a call was answered goes into the
 object's memory, from which the next decision follows.
 """
 
@@ -17,8 +17,9 @@ from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_queue import CreateQueue
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import decision, fields, reasons
+from trainingjob_operator.logic import fields, operations, reasons
 from trainingjob_operator.logic.annotations import Defaults
+from trainingjob_operator.logic.decide import edits, evidence, retries
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import Memory, Refusal
 from trainingjob_operator.logic.naming import Identity, Location, Owner, compose_tags, expand_tag_format, parse_arn
@@ -36,7 +37,7 @@ from trainingjob_operator.work_queue import WorkQueue
 log = logging.getLogger(__name__)
 
 
-_READING = (decision.DESCRIBE, decision.LIST_TAGS)
+_READING = (operations.DESCRIBE, operations.LIST_TAGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,11 @@ class JobCalls:
                 if not await self._is_confirmed(work):
                     return 0.0
                 memory.note_not_found(self._clocks.monotonic())
-                self._note_success(decision.DESCRIBE, work)
+                self._note_success(operations.DESCRIBE, work)
             else:
-                self._note(error, work, decision.DESCRIBE)
+                self._note(error, work, operations.DESCRIBE)
             return 0.0
-        self._note_success(decision.DESCRIBE, work)
+        self._note_success(operations.DESCRIBE, work)
         seen, now = Observation.from_describe(answer), self._clocks.monotonic()
         if view.arn is None:
             memory.note_found((memory.observation or Observation()).updated_by(seen), now)
@@ -157,7 +158,7 @@ class JobCalls:
         try:
             await self._accounts.confirm(work.target)
         except AwsError as error:
-            self._note(error, work, decision.DESCRIBE)
+            self._note(error, work, operations.DESCRIBE)
             return False
         return True
 
@@ -191,9 +192,9 @@ class JobCalls:
             if error.kind is ErrorClass.NOT_FOUND:
                 memory.note_not_found(self._clocks.monotonic())
             else:
-                self._note(error, work, decision.LIST_TAGS)
+                self._note(error, work, operations.LIST_TAGS)
             return False
-        self._note_success(decision.LIST_TAGS, work)
+        self._note_success(operations.LIST_TAGS, work)
         memory.tags, memory.tags_generation = tags, work.view.resource.generation
         memory.proof = read_proof(tags, self._owner(work.view.resource))
         if work.view.verdict.may_change:
@@ -235,7 +236,7 @@ class JobCalls:
         memory.applied_fields = applied_fields(resource.spec)
         memory.unsettled = memory.name_taken = False
         memory.observation = memory.doubtful_since = None
-        self._note_success(decision.CREATE, work)
+        self._note_success(operations.CREATE, work)
         self._create_queue.succeed(work.key, identity)
         self._metrics.job_waited(_age(resource, self._clocks.wall()))
         log.info("Created the training job %s", identity.job_name, extra=work.named)
@@ -247,14 +248,14 @@ class JobCalls:
         shortage = read_shortage(error.message, read_demand(resource.spec))
         if not (is_not_offered(error.message) or shortage.is_hopeless):
             self._create_queue.lack_capacity(resource, identity, shortage)
-            self._note(error, work, decision.CREATE)
+            self._note(error, work, operations.CREATE)
             return
         self._create_queue.leave(work.key, identity)
         if is_not_offered(error.message):
             work.view.memory.refused = refuse(work, Finding(reasons.REFUSED, error.sentence))
         else:
             finding = Finding(reasons.QUOTA_TOO_SMALL, f"{shortage.advice} {error.sentence}")
-            self._note(error, work, decision.CREATE, finding)
+            self._note(error, work, operations.CREATE, finding)
 
     def _note_refusal(self, error: AwsError, identity: Identity, work: Work) -> None:
         """What an unsuccessful create leads to."""
@@ -266,35 +267,35 @@ class JobCalls:
                 memory.name_taken, memory.needs_describe = True, False
                 memory.observation = memory.proof = memory.looked_at = memory.not_found_since = None
                 memory.not_found = False
-            case ErrorClass.REFUSED if error.operation == decision.CREATE:  # and not the role on the way to it
+            case ErrorClass.REFUSED if error.operation == operations.CREATE:  # and not the role on the way to it
                 memory.refused = refuse(work, Finding(reasons.REFUSED, error.sentence))
-            case ErrorClass.DOUBTFUL if now - (memory.doubtful_since or now) >= decision.DOUBTFUL_SECONDS:
-                repeats = decision.DOUBTFUL_REPEATS[memory.doubtful_rounds :]
+            case ErrorClass.DOUBTFUL if now - (memory.doubtful_since or now) >= retries.DOUBTFUL_SECONDS:
+                repeats = retries.DOUBTFUL_REPEATS[memory.doubtful_rounds :]
                 memory.doubtful_rounds += 1
                 retry_at = now + repeats[0] if repeats else None
                 memory.refused = refuse(work, Finding(reasons.CREATE_FAILED, error.sentence), retry_at)
-                memory.troubles.pop(decision.CREATE, None)
+                memory.troubles.pop(operations.CREATE, None)
             case ErrorClass.RETRY if self._is_outdone(error, identity, memory):
                 message = (
                     f"{error.sentence} SageMaker has answered this spec so for {_hours(now, memory)} hours, while it "
                     "created other jobs. The operator gives up until the spec or the annotations change."
                 )
                 memory.refused = refuse(work, Finding(reasons.CREATE_FAILED, message))
-                memory.troubles.pop(decision.CREATE, None)
+                memory.troubles.pop(operations.CREATE, None)
             case _:
                 if error.kind is ErrorClass.DOUBTFUL and memory.doubtful_since is None:
                     memory.doubtful_since = now
-                self._note(error, work, decision.CREATE)
+                self._note(error, work, operations.CREATE)
 
     def _is_outdone(self, error: AwsError, identity: Identity, memory: Memory) -> bool:
         """Whether the service fails with this spec alone: for long, and while it goes on creating others."""
         failures = memory.note_outdone(self._create_queue.created_jobs(identity))
-        trouble = memory.troubles.get(decision.CREATE)
+        trouble = memory.troubles.get(operations.CREATE)
         return (
-            error.operation == decision.CREATE
+            error.operation == operations.CREATE
             and trouble is not None
-            and failures >= decision.OUTDONE_FAILURES
-            and self._clocks.monotonic() - trouble.since >= decision.OUTDONE_SECONDS
+            and failures >= retries.OUTDONE_FAILURES
+            and self._clocks.monotonic() - trouble.since >= retries.OUTDONE_SECONDS
         )
 
     async def stop(self, identity: Identity, work: Work) -> bool:
@@ -311,9 +312,9 @@ class JobCalls:
                 return False
             if error.kind is ErrorClass.CONFLICT:  # it has ended, or is about to: its status tells
                 memory.needs_describe = True
-            self._note(error, work, decision.STOP)
+            self._note(error, work, operations.STOP)
             return False
-        self._note_success(decision.STOP, work)
+        self._note_success(operations.STOP, work)
         memory.stop_sent_at = memory.stopping_since = self._clocks.monotonic()
         memory.needs_describe = True
         log.info("Told SageMaker to stop the training job %s", identity.job_name, extra=work.named)
@@ -326,9 +327,9 @@ class JobCalls:
         try:
             await self._accounts.get(work.target).update({"TrainingJobName": identity.job_name, **members})
         except AwsError as error:
-            self._note_edit(error, work, decision.UPDATE)
+            self._note_edit(error, work, operations.UPDATE)
             return False
-        self._note_success(decision.UPDATE, work)
+        self._note_success(operations.UPDATE, work)
         memory.updated = (members, self._clocks.monotonic())
         memory.applied_fields = applied_fields(resource.spec)
         memory.needs_describe = True
@@ -339,18 +340,18 @@ class JobCalls:
         memory, resource = work.view.memory, work.view.resource
         if self._must_wait(lambda budgets: budgets.add_tags, work.identity, work):
             return True
-        gateway, operation = self._accounts.get(work.target), decision.ADD_TAGS
+        gateway, operation = self._accounts.get(work.target), operations.ADD_TAGS
         try:
             if change.add:
                 await gateway.add_tags(arn, change.add)
-            operation = decision.DELETE_TAGS
+            operation = operations.DELETE_TAGS
             if change.remove:
                 await gateway.delete_tags(arn, change.remove)
         except AwsError as error:
             self._note_edit(error, work, operation)
             return False
-        self._note_success(decision.ADD_TAGS, work)
-        self._note_success(decision.DELETE_TAGS, work)
+        self._note_success(operations.ADD_TAGS, work)
+        self._note_success(operations.DELETE_TAGS, work)
         kept = {key: value for key, value in (memory.tags or {}).items() if key not in change.remove}
         memory.tags = {**kept, **change.add}
         memory.applied_tag_keys = tuple(key for key, _ in resource.user_tags())
@@ -371,7 +372,7 @@ class JobCalls:
     def _note(self, error: AwsError, work: Work, operation: str, finding: Finding | None = None) -> None:
         """Remember an error under the operation that was wanted; what failed on the way to it is in the error."""
         memory = work.view.memory
-        is_early = error.kind is ErrorClass.DENIED and error.operation in _READING and decision.is_newborn(work.view)
+        is_early = error.kind is ErrorClass.DENIED and error.operation in _READING and evidence.is_newborn(work.view)
         if is_early:  # a policy may go by tags, which reach it some seconds after Create
             error = AwsError(operation, error.code, error.message, ErrorClass.RETRY, definite=error.definite)
         known = memory.troubles.get(operation)
@@ -384,7 +385,7 @@ class JobCalls:
             self._clocks.monotonic(),
             spread,
             is_vanguard=is_vanguard,
-            is_lasting=operation == decision.CREATE,
+            is_lasting=operation == operations.CREATE,
             finding=finding,
         )
         log.log(logging.WARNING if is_news and not is_early else logging.DEBUG, "%s", error.sentence, extra=work.named)
@@ -450,7 +451,7 @@ def _check_arn(arn: str, identity: Identity) -> str:
     """
     if not _names(arn, identity):
         message = f"The answer names the job {arn[:200]}, which is not {identity}."
-        raise AwsError(decision.CREATE, "UnreadableAnswer", message, ErrorClass.RETRY, definite=False)
+        raise AwsError(operations.CREATE, "UnreadableAnswer", message, ErrorClass.RETRY, definite=False)
     return arn
 
 
@@ -476,7 +477,7 @@ def _is_worth_comparing(view: View) -> bool:
         or view.is_edited
         or view.is_inherited
         or memory.plan is not None
-        or decision.told_difference(resource) is not None
+        or edits.told_difference(resource) is not None
     )
 
 
@@ -488,7 +489,7 @@ def _age(resource: Resource, now: datetime) -> float:
 
 
 def _hours(now: float, memory: Memory) -> int:
-    return int((now - memory.troubles[decision.CREATE].since) // 3600)
+    return int((now - memory.troubles[operations.CREATE].since) // 3600)
 
 
 def refuse(work: Work, finding: Finding, retry_at: float | None = None) -> Refusal:

@@ -1,6 +1,6 @@
 """Reconciler: observe, decide, act, report, for one object per reconcile.
 
-Executes the steps of logic/decision.py. Only this module writes the finalizer and, through the reporter, `.status`.
+Executes the steps of logic/decide/. Only this module writes the finalizer and, through the reporter, `.status`.
 The work queue schedules reconciles; logic/ interprets responses.
 """
 
@@ -18,9 +18,10 @@ from trainingjob_operator.job_calls import Access, JobCalls, OperatorContext, Wo
 from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import conditions, decision, reasons, validation
+from trainingjob_operator.logic import conditions, reasons, validation
 from trainingjob_operator.logic.accounts import await_namespace, find_role, find_selector, forbid_account
 from trainingjob_operator.logic.annotations import read_request, resolve
+from trainingjob_operator.logic.decide import deletion, following, phases, turns
 from trainingjob_operator.logic.errors import readable
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity
@@ -59,7 +60,7 @@ FENCED_SECONDS = 0.5
 """Requeue delay after a fenced call: about the time until the renewal or loss of leadership."""
 
 MAX_STEPS = 20
-"""Upper bound of steps per reconcile, beyond the longest path through decision.py; exceeded only by a loop."""
+"""Upper bound of steps per reconcile, beyond the longest path through logic/decide/; exceeded only by a loop."""
 
 
 class Objects(Protocol):
@@ -196,7 +197,7 @@ class Reconciler:
             if tracked.packed is not packed:  # most steps do not change the object
                 packed, resource = tracked.packed, tracked.resource()
             view, access = await self._observe(tracked, resource)
-            step, claim = decision.decide(view), view.claim
+            step, claim = phases.decide(view), view.claim
             is_over = await self._carry_out(step, Work(tracked, view, access))
             if claim is None and view.claim is not None and view.claim.is_takeover:
                 self._taken_over += 1
@@ -333,7 +334,7 @@ class Reconciler:
             case JoinQueue(identity):
                 if work.view.memory.waiting_since is None:
                     work.view.memory.waiting_since = work.view.now
-                self._create_queue.join(work.view.resource, identity, retries=decision.was_tried(work.view))
+                self._create_queue.join(work.view.resource, identity, retries=turns.was_tried(work.view))
             case RecordIntent(identity):
                 await self._record_intent(identity, work)
             case Create(identity):
@@ -423,7 +424,7 @@ class Reconciler:
             raise
         except KubeError as error:
             if not isinstance(error, Unavailable) or error.reason == "InternalError":  # a failing webhook
-                memory.unreleased = decision.explain_unreleased(str(error))
+                memory.unreleased = deletion.explain_unreleased(str(error))
                 await self._reporter.report(view, replace(say, hindrance=memory.unreleased))
             raise
         memory.marked = None
@@ -496,8 +497,8 @@ class Reconciler:
             await self._report(WriteStatus(), work)
         elif view.is_inherited and work.tracked.live is None:
             await self._report(WriteStatus(unfinished=True), work)
-        elif memory.told is not None and seconds >= decision.WAITING_SHOWN_SECONDS and (identity := view.attached()):
-            await self._report(decision.report_meanwhile(view, identity), work)
+        elif memory.told is not None and seconds >= turns.WAITING_SHOWN_SECONDS and (identity := view.attached()):
+            await self._report(following.report_meanwhile(view, identity), work)
 
     def _follow(self, work: Work, wanted: Mapping[str, Any]) -> None:
         """Register the job with the sweep until it ends."""

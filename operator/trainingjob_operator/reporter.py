@@ -11,7 +11,8 @@ from trainingjob_operator.kube.errors import Conflict
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import decision, events, status
+from trainingjob_operator.logic import events, status
+from trainingjob_operator.logic.decide.advisories import doubt_region
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Report
 from trainingjob_operator.logic.resource import Resource, mapping
@@ -140,7 +141,7 @@ class Reporter:
 
 def _compose(view: View, say: WriteStatus) -> Report:
     memory, policy, identity = view.memory, view.policy, view.attached()
-    doubt = decision.doubt_region(view)
+    doubt = doubt_region(view)
     is_unseen = memory.observation is None and memory.told is None
     observation = None if say.disowned or view.arn is None or is_unseen else view.observation
     return Report(

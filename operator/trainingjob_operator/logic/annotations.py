@@ -1,7 +1,7 @@
 """Policy of an object, resolved from its annotations and those of its namespace, with ACK's keys and precedence.
 
 Precedence: object, namespace, flag. An invalid value becomes a `Problem` with the valid values; the operator never
-substitutes another value. Not here: account and region of an existing job, fixed by its ARN (decision.py).
+substitutes another value. Not here: account and region of an existing job, fixed by its ARN (decide/).
 """
 
 import enum

@@ -1,6 +1,6 @@
 """Classification of AWS errors: one table from (operation, code) to a class, and the text for conditions and Events.
 
-Not here: raising the errors (aws/gateway.py) and the reaction to a class (decision.py).
+Not here: raising the errors (aws/gateway.py) and the reaction to a class (decide/).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """State of one object in this process beyond the object itself, and its changes by outcome.
 
 All of it may be lost at any time: after a restart the operator reads the object and the service again. Not here: the
-conclusions (decision.py).
+conclusions (decide/).
 """
 
 from collections.abc import Hashable, Mapping

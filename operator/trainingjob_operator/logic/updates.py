@@ -2,7 +2,7 @@
 
 UpdateTrainingJob accepts the profiler, additional profiler rules, remote debugging and the keep-alive period of the
 warm pool, each in some phases only; AddTags and DeleteTags accept tags at any time. Not here: the time of the call
-(decision.py).
+(decide/).
 """
 
 from collections.abc import Collection, Mapping, Sequence

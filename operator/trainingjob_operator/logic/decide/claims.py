@@ -1,0 +1,104 @@
+"""Claim on an existing job with the wanted name, or the name clash."""
+
+from trainingjob_operator.logic import reasons
+from trainingjob_operator.logic.annotations import ADOPT_FROM_CLUSTER, ADOPTION_POLICY
+from trainingjob_operator.logic.decide.evidence import (
+    UNCERTAIN_SECONDS,
+    differs_from_earlier_run,
+    examine,
+    inherit,
+    is_ended,
+)
+from trainingjob_operator.logic.decide.refusals import refuse
+from trainingjob_operator.logic.decide.retries import wait_out
+from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, build_arn
+from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS
+from trainingjob_operator.logic.ownership import TagProof, read_named_owner
+from trainingjob_operator.logic.report import Finding, Hindrance
+from trainingjob_operator.logic.steps import Describe, Requeue, Step, TakeOwnership, WriteStatus
+from trainingjob_operator.logic.view import View
+
+ABSENT_SECONDS = 60.0
+"""Interval between Describe calls for a missing job to adopt or read."""
+
+NAME_RETRY_FIRST, NAME_RETRY_SECONDS = 2.0, 300.0
+"""Back-off between Describe calls for a name in use that Describe does not find."""
+
+
+def claim_found(view: View, identity: Identity) -> Step:
+    """Take over the job with that name if the verdict permits it; otherwise report a name clash."""
+    verdict = view.verdict
+    if verdict.is_recorded:
+        arn = build_arn(view.partition, identity)
+        return TakeOwnership(arn, finalizer=verdict.may_change and not is_ended(view), claim=verdict)
+    # The deletion of the other object makes an adoption possible.
+    again = ABSENT_SECONDS if view.policy.asks_adoption else None
+    return inherit(view, identity) or refuse(view, describe_clash(view, identity), again=again)
+
+
+def refuse_rival(view: View, wanted: Identity) -> Step | None:
+    """Refuse a job with another object's claim."""
+    return None if view.rival is None else refuse(view, describe_clash(view, wanted))
+
+
+def resolve_taken_name(view: View, wanted: Identity) -> Step | None:
+    """Find the holder of a name in use: a lost attempt of this object, an earlier object, or another owner."""
+    memory = view.memory
+    if not memory.name_taken:
+        return None
+    waited = wait_out(view, DESCRIBE, LIST_TAGS)
+    if waited is not None:
+        return waited
+    if memory.not_found and memory.looked_at is not None:
+        return _await_name(view, wanted, memory.looked_at)
+    return examine(view, wanted) or claim_found(view, wanted)
+
+
+def _await_name(view: View, wanted: Identity, looked_at: float) -> Step:
+    """Wait for a name in use according to Create but unknown to Describe; a single answer may be stale."""
+    since = looked_at if view.memory.not_found_since is None else view.memory.not_found_since
+    lasted = looked_at - since
+    if lasted < UNCERTAIN_SECONDS:
+        again = looked_at + NAME_RETRY_FIRST - view.now
+        return Requeue(again) if again > 0 else Describe(wanted)
+    again = looked_at + min(NAME_RETRY_SECONDS, lasted / 4) - view.now
+    if again <= 0:
+        return Describe(wanted)
+    message = (
+        f'CreateTrainingJob reports the name "{wanted.job_name}" as in use, but DescribeTrainingJob finds no such job '
+        f"in account {wanted.account}, region {wanted.region}. A job with the same name in another upper and lower "
+        "case may exist. Use another spec.trainingJobName."
+    )
+    return WriteStatus(hindrance=Hindrance(reasons.NAME_IN_USE, message), again=again)
+
+
+def describe_clash(view: View, identity: Identity) -> Finding:
+    """Describe the name clash: the owner of the job and the possible corrections."""
+    arn, tags = build_arn(view.partition, identity), view.memory.tags or {}
+    rename = "Use another spec.trainingJobName"
+    adopt = f"adopt it with the annotation {ADOPTION_POLICY}: adopt"
+    named = "/".join(read_named_owner(tags) or ("unknown",))
+    match view.memory.proof:
+        case _ if view.rival is not None:
+            why, advice = f"belongs to the object {view.rival}", f"{rename}."
+        case TagProof.OTHER_OBJECT if view.memory.owner_exists(view.now):
+            why, advice = f"was created for the object {named}", f"{rename}."
+        case TagProof.OTHER_OBJECT:
+            why = f"was created for the object {named}"
+            advice = f"{rename}, or, once that object is gone, {adopt}."
+        case TagProof.OTHER_CLUSTER:
+            cluster = tags[TAG_CLUSTER]
+            why = f"was created for the object {named} of the cluster with ID {cluster}"
+            advice = (
+                f"{rename}, or {adopt} and {ADOPT_FROM_CLUSTER}: {cluster}. If this cluster replaces that one, run "
+                f"the operator with --cluster-id={cluster} instead."
+            )
+        case TagProof.ACK:
+            why = "was created by ACK's controller for an unknown object"
+            advice = f"{rename}, or {adopt}."
+        case TagProof.SAME_NAME:
+            why = f"is an earlier run of this object and {differs_from_earlier_run(view)}"
+            advice = f"{rename} to run the object, or {adopt}."
+        case _:
+            why, advice = "was not created for this object", f"{rename}, or {adopt}."
+    return Finding(reasons.NAME_CLASH, f"The training job {arn} exists already and {why}. {advice}")

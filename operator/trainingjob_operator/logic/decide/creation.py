@@ -1,0 +1,133 @@
+"""Objects without a job of their own: from the first reconcile to CreateTrainingJob."""
+
+from trainingjob_operator.logic import reasons
+from trainingjob_operator.logic.decide.absence import decide_absence
+from trainingjob_operator.logic.decide.adoption import adopt, requests_adoption
+from trainingjob_operator.logic.decide.attempts import settle_attempt
+from trainingjob_operator.logic.decide.claims import claim_found, refuse_rival, resolve_taken_name
+from trainingjob_operator.logic.decide.evidence import examine
+from trainingjob_operator.logic.decide.refusals import refuse, uphold_refusal
+from trainingjob_operator.logic.decide.rules import JobRule, Rule, first
+from trainingjob_operator.logic.decide.turns import (
+    await_intent,
+    await_retry,
+    await_turn,
+    find_trouble,
+    is_intent_recorded,
+)
+from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.memory import RETRY_SECONDS
+from trainingjob_operator.logic.naming import JOB_ARN, Identity
+from trainingjob_operator.logic.ownership import Verdict
+from trainingjob_operator.logic.report import Finding
+from trainingjob_operator.logic.steps import Create, RecordIntent, Step, WriteStatus
+from trainingjob_operator.logic.view import View
+
+_TEMPORARY = frozenset({ErrorClass.DENIED, ErrorClass.WAITING, ErrorClass.REGION})
+"""Refusals that hold for now: the object must stay deletable at any time."""
+
+
+def create(view: View) -> Step:
+    """Return the next step towards a job of the object."""
+    step = first(rule(view) for rule in RULES)
+    if step is not None:
+        return step
+    wanted = view.wanted()
+    if wanted is None:
+        message = "spec.trainingJobName is missing or invalid. Use 1 to 63 letters, digits and inner hyphens."
+        return refuse(view, Finding(reasons.INVALID_SPEC, message))
+    return first(rule(view, wanted) for rule in JOB_RULES) or _send(view, wanted)
+
+
+def _settle_former_attempt(view: View) -> Step | None:
+    """Settle an attempt for another job first, or one of an object that no longer creates."""
+    pending = view.resource.pending
+    if pending is None or (pending == view.wanted() and not view.policy.observes_only):
+        return None
+    return settle_attempt(view, pending)
+
+
+def _refuse_annotations(view: View) -> Step | None:
+    problems = view.policy.problems
+    if not problems:
+        return None
+    return refuse(view, Finding(reasons.INVALID_ANNOTATION, " ".join(problem.message for problem in problems)))
+
+
+def _await_access(view: View, _wanted: Identity) -> Step | None:
+    return None if view.no_access is None else WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
+
+
+def _prove_recorded(view: View, wanted: Identity) -> Step | None:
+    """Verify a recorded ARN without a claim: ACK writes the ARN of a foreign job into an object with a name clash.
+
+    The operator never creates such a job: the recorded job may have run.
+    """
+    resource = view.resource
+    if requests_adoption(view):
+        return None
+    recorded = resource.recorded or resource.ran or (wanted if _is_known_foreign(view) else None)
+    if recorded is None:
+        return None
+    if not view.memory.not_found:
+        return examine(view, recorded) or claim_found(view, recorded)
+    step = decide_absence(view, recorded)
+    is_gone = isinstance(step, WriteStatus) and step.vanished is not None
+    return refuse(view, _report_run(recorded)) if is_gone and resource.arn is None else step
+
+
+def _is_known_foreign(view: View) -> bool:
+    """Return True for a name known to belong to another object's job; the status no longer has its ARN."""
+    memory = view.memory
+    return view.verdict is Verdict.FOREIGN and not (memory.name_taken or memory.not_found or memory.asked)
+
+
+def _report_run(identity: Identity) -> Finding:
+    message = (
+        f"Annotation {JOB_ARN} records the run {identity} of this object, but SageMaker no longer has that job. The "
+        "operator does not create it again: to run it once more, remove the annotation."
+    )
+    return Finding(reasons.JOB_NOT_FOUND, message)
+
+
+def _refuse_request(view: View, _wanted: Identity) -> Step | None:
+    return None if view.request_problem is None else refuse(view, view.request_problem)
+
+
+def _refuse_role(view: View, _wanted: Identity) -> Step | None:
+    policy = view.policy
+    if policy.allows_role(view.resource.spec.get("roleARN")):
+        return None
+    message = "The namespace does not allow spec.roleARN. Allowed: " + ", ".join(policy.allowed_roles)
+    return refuse(view, Finding(reasons.ROLE_NOT_ALLOWED, message))
+
+
+def _clear_refused_intent(view: View, _wanted: Identity) -> Step | None:
+    """Settle a temporarily refused attempt, so that the object holds no finalizer while it waits."""
+    pending, trouble = view.resource.pending, find_trouble(view)
+    if trouble is None or trouble.error.kind not in _TEMPORARY or pending is None or view.own_turn:
+        return None
+    return settle_attempt(view, pending)
+
+
+def _send(view: View, wanted: Identity) -> Step:
+    return Create(wanted) if is_intent_recorded(view) else RecordIntent(wanted)
+
+
+RULES: tuple[Rule, ...] = (_settle_former_attempt, _refuse_annotations)
+"""Rules that need no valid job name."""
+
+JOB_RULES: tuple[JobRule, ...] = (
+    _await_access,
+    adopt,
+    _prove_recorded,
+    uphold_refusal,
+    _refuse_request,
+    _refuse_role,
+    refuse_rival,
+    resolve_taken_name,
+    _clear_refused_intent,
+    await_retry,
+    await_intent,
+    await_turn,
+)

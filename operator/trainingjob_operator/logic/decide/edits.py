@@ -1,0 +1,158 @@
+"""Edits of an object with a job: what SageMaker can apply, and the advisories about the rest."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from trainingjob_operator.logic import reasons
+from trainingjob_operator.logic.conditions import ADVISORY
+from trainingjob_operator.logic.decide.aftermath import is_overdue
+from trainingjob_operator.logic.decide.evidence import UNCERTAIN_SECONDS, collect_evidence
+from trainingjob_operator.logic.decide.retries import wait_out
+from trainingjob_operator.logic.decide.rules import JobRule, first
+from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
+from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.operations import ADD_TAGS, DELETE_TAGS, LIST_TAGS, UPDATE
+from trainingjob_operator.logic.ownership import TagProof, Verdict
+from trainingjob_operator.logic.report import Finding
+from trainingjob_operator.logic.resource import Resource
+from trainingjob_operator.logic.steps import ReadTags, SetTags, Step, Update, WriteStatus
+from trainingjob_operator.logic.updates import TagChange, plan_tags
+from trainingjob_operator.logic.view import View
+
+
+def apply_edit(view: View, identity: Identity) -> Step | None:
+    """Return the next step to apply an edit to the job; None without one."""
+    memory = view.memory
+    if view.policy.read_only or is_refused(view) or memory.not_found:
+        return None
+    if not (view.is_edited or memory.plan or _lacks_tags(view)):
+        return None
+    return first(rule(view, identity) for rule in RULES)
+
+
+def is_refused(view: View) -> bool:
+    """Return True if SageMaker refused this generation's edit."""
+    refused = view.memory.edit_refused
+    return refused is not None and refused[0] == view.resource.generation
+
+
+def _await_calls(view: View, _identity: Identity) -> Step | None:
+    waited = wait_out(view, UPDATE, LIST_TAGS, ADD_TAGS, DELETE_TAGS)
+    if view.no_access is None and waited is None:
+        return None
+    return replace(waited or WriteStatus(again=RETRY_SECONDS), unfinished=True)
+
+
+def _read_tags(view: View, identity: Identity) -> Step | None:
+    return ReadTags(identity, view.arn or "") if _lacks_tags(view) else None
+
+
+def _set_tags(view: View, _identity: Identity) -> Step | None:
+    change = _plan_tags(view)
+    return None if change is None else SetTags(view.arn or "", change)
+
+
+def _update(view: View, identity: Identity) -> Step | None:
+    memory = view.memory
+    members = memory.plan.members if memory.plan is not None else {}
+    if not members or view.is_adopting or _was_just_sent(memory, members, view.now):
+        return None
+    evidence = collect_evidence(view, identity)
+    if evidence is not None:
+        return evidence
+    return Update(identity, members) if view.verdict.may_change else None
+
+
+RULES: tuple[JobRule, ...] = (_await_calls, _read_tags, _set_tags, _update)
+
+
+def told_difference(resource: Resource) -> Finding | None:
+    """Return the recorded advisory about a difference between spec and job, if any."""
+    told = resource.condition(ADVISORY)
+    reason, message = told.get("reason"), told.get("message")
+    if reason in (reasons.ADOPTED_SPEC_DIFFERS, reasons.EDIT_NOT_POSSIBLE, reasons.EDIT_PENDING) and isinstance(
+        message, str
+    ):
+        return Finding(str(reason), message)
+    return None
+
+
+def may_differ(view: View, *, ended: bool) -> bool:
+    """Return True if spec and job must be compared; memory does not survive a restart."""
+    told = told_difference(view.resource)
+    if ended:  # only an edit that waits for the end is still possible
+        return view.is_edited or (told is not None and told.reason == reasons.EDIT_PENDING)
+    return view.is_edited or view.is_inherited or told is not None
+
+
+def _lacks_tags(view: View) -> bool:
+    return _must_know_tags(view) and view.memory.tags_generation != view.resource.generation
+
+
+def _must_know_tags(view: View) -> bool:
+    """Return True if the edit may concern tags: Describe returns no tags."""
+    told = told_difference(view.resource)
+    if view.is_edited:
+        return bool(view.resource.user_tags()) or not view.is_adopting
+    may_be_kept = view.claim not in (Verdict.CREATED, Verdict.INHERITED) and bool(view.resource.user_tags())
+    is_reported = told is not None and told.reason in (reasons.ADOPTED_SPEC_DIFFERS, reasons.EDIT_NOT_POSSIBLE)
+    return may_be_kept and is_reported and not view.observation.is_ended()
+
+
+def _sets_tags(view: View) -> bool:
+    """Return True for a job created by this operator according to its tags; only such jobs get tag changes."""
+    return not view.is_adopting and view.memory.proof in (TagProof.SAME_OBJECT, TagProof.SAME_NAME)
+
+
+def _plan_tags(view: View) -> TagChange | None:
+    """Plan the tag change. Only recorded keys are removed; under a CRD that prunes the record, tags are only added."""
+    resource, memory = view.resource, view.memory
+    if memory.tags is None or not _sets_tags(view):
+        return None
+    return plan_tags(resource.user_tags(), memory.tags, resource.recorded_names("appliedTagKeys"))
+
+
+def name_kept_tags(view: View) -> Finding | None:
+    """Report spec.tags that the operator does not apply, because it did not create the job."""
+    resource, memory = view.resource, view.memory
+    if memory.tags is None or memory.tags_generation != resource.generation or _sets_tags(view):
+        return None
+    change = plan_tags(resource.user_tags(), memory.tags, ())
+    if change is None:
+        return None
+    return Finding(
+        reasons.EDIT_NOT_POSSIBLE,
+        "The job keeps its tags, because this operator did not create it: spec.tags is not applied and differs in "
+        f"{', '.join(change.add)}.",
+    )
+
+
+def _was_just_sent(memory: Memory, members: Mapping[str, Any], now: float) -> bool:
+    return memory.updated is not None and memory.updated[0] == members and now < memory.updated[1] + UNCERTAIN_SECONDS
+
+
+def name_pending(view: View) -> Finding | None:
+    """Report the fields of a valid edit that SageMaker cannot apply yet, each with the phase that it waits for."""
+    plan = view.memory.plan
+    if plan is None or not plan.waiting or is_overdue(view):
+        return None
+    told = ", ".join(f"spec.{path} waits for {what}" for path, what in sorted(plan.waiting.items()))
+    return Finding(reasons.EDIT_PENDING, f"The edit is valid, but SageMaker cannot apply it yet: {told}.")
+
+
+def name_impossible(view: View) -> Finding | None:
+    """Report the fields that SageMaker cannot change, each with its reason."""
+    plan = view.memory.plan
+    if plan is None:
+        return None
+    overdue = {path: f"required {what}, but the job ended without it" for path, what in plan.waiting.items()}
+    causes = {**plan.impossible, **(overdue if is_overdue(view) else {})}
+    if not causes:
+        return None
+    told = "; ".join(f"spec.{path} {cause}" for path, cause in sorted(causes.items()))
+    message = (
+        f"SageMaker cannot apply this edit, and the job keeps its values: {told}. To run the edited spec, apply it as "
+        "another object with another spec.trainingJobName; to remove this message, revert the fields."
+    )
+    return Finding(reasons.EDIT_NOT_POSSIBLE, message)
