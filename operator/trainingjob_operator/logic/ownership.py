@@ -83,6 +83,8 @@ class Verdict(enum.Enum):
     FOREIGN = "Foreign"
     UNKNOWN = "Unknown"
     """The evidence has not been read yet."""
+    NOT_FOUND = "NotFound"
+    """SageMaker has no job of that name; never returned by judge()."""
 
     @property
     def may_change(self) -> bool:

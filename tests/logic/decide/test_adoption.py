@@ -70,6 +70,12 @@ ADOPTION = [
         READS,
         FOUND_FOREIGN,
     ),
+    when(
+        "tags that were read of another job prove nothing",
+        ReadTags(WANTED, ARN),
+        ADOPT,
+        {**FOUND_OTHERS, "proof": None},
+    ),
     when("whose is it?", ReadTags(WANTED, ARN), ADOPT, {"observation": RUNS, "looked_at": NOW}),
     when(
         "another object owns it",

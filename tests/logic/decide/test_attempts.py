@@ -11,6 +11,7 @@ from tests.logic.decide.situations import (
     ARN_ELSEWHERE,
     ELSEWHERE,
     FOUND_FOREIGN,
+    FOUND_FORMER,
     FOUND_OURS,
     MARKED,
     MARKED_ELSEWHERE,
@@ -46,6 +47,13 @@ ATTEMPTS = [
     when("it has made a job: whose?", ReadTags(ELSEWHERE, ARN_ELSEWHERE), MARKED_ELSEWHERE, {"observation": RUNS}),
     when("ours", TakeOwnership(ARN_ELSEWHERE, finalizer=True, claim=Verdict.CREATED), MARKED_ELSEWHERE, FOUND_OURS),
     when("not ours", ClearIntent(), MARKED_ELSEWHERE, FOUND_FOREIGN),
+    when("a hint about it", Describe(ELSEWHERE), MARKED_ELSEWHERE, {**FOUND_FOREIGN, "needs_describe": True}),
+    when(
+        "an earlier run that is gone since",
+        ClearIntent(),
+        MARKED_ELSEWHERE,
+        {**FOUND_FORMER, "not_found": True, "attempted_at": NOW - 40, "unsettled": True},
+    ),
     when("it can't be reached", says(hindrance="RoleUnavailable", again=30.0), MARKED_ELSEWHERE, no_access=NO_ACCESS),
     when(
         "Describe does not answer",

@@ -76,6 +76,7 @@ IN_USE = [
         MARKED,
         {"name_taken": True, "not_found": True, "looked_at": NOW - 2},
     ),
+    when("a hint about it", Describe(WANTED), MARKED, {"name_taken": True, **not_found(32, 2), "needs_describe": True}),
     when("taken and not found for 29 s: again", Describe(WANTED), MARKED, {"name_taken": True, **not_found(31, 2)}),
     when(
         "taken and not found for 30 s",

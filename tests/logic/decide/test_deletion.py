@@ -25,6 +25,7 @@ from tests.logic.decide.situations import (
     NOWHERE,
     PROVEN,
     READS,
+    RIVAL,
     RUNS,
     STOPPING,
     condition,
@@ -172,6 +173,13 @@ DELETION = [
         TakeOwnership(ARN, finalizer=True, claim=Verdict.INHERITED),
         DELETED_EARLY,
         FOUND_FORMER,
+    ),
+    when(
+        "it is of an earlier life, and another object has it",
+        RemoveFinalizer(),
+        DELETED_EARLY,
+        FOUND_FORMER,
+        rival=RIVAL,
     ),
     when(
         "it is of an earlier life with another spec", RemoveFinalizer(), DELETED_EARLY, {**FOUND_EDITED, **FOUND_FORMER}

@@ -5,15 +5,13 @@ from trainingjob_operator.logic.annotations import ADOPT_FROM_CLUSTER, ADOPTION_
 from trainingjob_operator.logic.decide.evidence import (
     UNCERTAIN_SECONDS,
     differs_from_earlier_run,
-    examine,
+    identify,
     inherit,
     is_ended,
 )
 from trainingjob_operator.logic.decide.refusals import refuse
-from trainingjob_operator.logic.decide.retries import wait_out
 from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, build_arn
-from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS
-from trainingjob_operator.logic.ownership import TagProof, read_named_owner
+from trainingjob_operator.logic.ownership import TagProof, Verdict, read_named_owner
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.steps import Describe, Requeue, Step, TakeOwnership, WriteStatus
 from trainingjob_operator.logic.view import View
@@ -25,9 +23,18 @@ NAME_RETRY_FIRST, NAME_RETRY_SECONDS = 2.0, 300.0
 """Back-off between Describe calls for a name in use that Describe does not find."""
 
 
-def claim_found(view: View, identity: Identity) -> Step:
-    """Take over the job with that name if the verdict permits it; otherwise report a name clash."""
-    verdict = view.verdict
+def claim(view: View, identity: Identity) -> Step | None:
+    """Take over the job with that name if the verdict permits it, or report a name clash; None without such a job."""
+    match identify(view, identity):
+        case Verdict.NOT_FOUND:
+            return None
+        case Verdict() as verdict:
+            return _claim_found(view, identity, verdict)
+        case step:
+            return step
+
+
+def _claim_found(view: View, identity: Identity, verdict: Verdict) -> Step:
     if verdict.is_recorded:
         arn = build_arn(view.partition, identity)
         return TakeOwnership(arn, finalizer=verdict.may_change and not is_ended(view), claim=verdict)
@@ -43,20 +50,14 @@ def refuse_rival(view: View, wanted: Identity) -> Step | None:
 
 def resolve_taken_name(view: View, wanted: Identity) -> Step | None:
     """Find the holder of a name in use: a lost attempt of this object, an earlier object, or another owner."""
-    memory = view.memory
-    if not memory.name_taken:
-        return None
-    waited = wait_out(view, DESCRIBE, LIST_TAGS)
-    if waited is not None:
-        return waited
-    if memory.not_found and memory.looked_at is not None:
-        return _await_name(view, wanted, memory.looked_at)
-    return examine(view, wanted) or claim_found(view, wanted)
+    return claim(view, wanted) or _await_name(view, wanted) if view.memory.name_taken else None
 
 
-def _await_name(view: View, wanted: Identity, looked_at: float) -> Step:
+def _await_name(view: View, wanted: Identity) -> Step:
     """Wait for a name in use according to Create but unknown to Describe; a single answer may be stale."""
-    since = looked_at if view.memory.not_found_since is None else view.memory.not_found_since
+    memory = view.memory
+    looked_at = view.now if memory.looked_at is None else memory.looked_at
+    since = looked_at if memory.not_found_since is None else memory.not_found_since
     lasted = looked_at - since
     if lasted < UNCERTAIN_SECONDS:
         again = looked_at + NAME_RETRY_FIRST - view.now

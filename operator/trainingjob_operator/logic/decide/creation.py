@@ -4,8 +4,7 @@ from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.absence import decide_absence
 from trainingjob_operator.logic.decide.adoption import adopt, requests_adoption
 from trainingjob_operator.logic.decide.attempts import settle_attempt
-from trainingjob_operator.logic.decide.claims import claim_found, refuse_rival, resolve_taken_name
-from trainingjob_operator.logic.decide.evidence import examine
+from trainingjob_operator.logic.decide.claims import claim, refuse_rival, resolve_taken_name
 from trainingjob_operator.logic.decide.refusals import refuse, uphold_refusal
 from trainingjob_operator.logic.decide.rules import JobRule, Rule, first
 from trainingjob_operator.logic.decide.turns import (
@@ -69,9 +68,7 @@ def _prove_recorded(view: View, wanted: Identity) -> Step | None:
     recorded = resource.recorded or resource.ran or (wanted if _is_known_foreign(view) else None)
     if recorded is None:
         return None
-    if not view.memory.not_found:
-        return examine(view, recorded) or claim_found(view, recorded)
-    step = decide_absence(view, recorded)
+    step = claim(view, recorded) or decide_absence(view, recorded)
     is_gone = isinstance(step, WriteStatus) and step.vanished is not None
     return refuse(view, _report_run(recorded)) if is_gone and resource.arn is None else step
 

@@ -14,7 +14,7 @@ from trainingjob_operator.logic.memory import RETRY_SECONDS
 from trainingjob_operator.logic.naming import FINALIZER, Identity, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS, STOP
-from trainingjob_operator.logic.ownership import TagProof, Verdict
+from trainingjob_operator.logic.ownership import Verdict
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.steps import Describe, Idle, RemoveFinalizer, Step, Stop, TakeOwnership, WriteStatus
 from trainingjob_operator.logic.view import View
@@ -67,18 +67,18 @@ RULES: tuple[Rule, ...] = (_ignore_released, _retain_unclear, _retain, _report_e
 
 def _delete_attempt(view: View) -> Step:
     """Settle a deletion with a finalizer but no ARN: an earlier attempt may have created a job."""
-    memory = view.memory
     identity = view.resource.pending or (None if view.policy.problems else view.wanted())
-    if identity is None or is_known_unborn(memory):
+    if identity is None or is_known_unborn(view.memory):
         return RemoveFinalizer()
-    found = find_attempt(view, identity)
-    if found is not None:
-        return found
-    if memory.not_found or memory.proof not in (TagProof.SAME_OBJECT, TagProof.SAME_NAME):
-        return RemoveFinalizer()
-    if memory.proof is TagProof.SAME_NAME and memory.differences:
-        return RemoveFinalizer()  # a run of an earlier object with this name, perhaps left running on purpose
-    claim = Verdict.CREATED if memory.proof is TagProof.SAME_OBJECT else Verdict.INHERITED
+    match find_attempt(view, identity):
+        case Verdict.CREATED:
+            claim = Verdict.CREATED
+        case Verdict.EARLIER_RUN if not view.memory.differences:
+            claim = Verdict.INHERITED
+        case Verdict():  # among them a run of an earlier object with another spec, perhaps left running on purpose
+            return RemoveFinalizer()
+        case step:
+            return step
     return TakeOwnership(build_arn(view.partition, identity), finalizer=True, claim=claim)
 
 

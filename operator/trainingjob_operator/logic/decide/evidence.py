@@ -1,32 +1,47 @@
-"""Whose job has a name: the reads required for the verdict (ownership.py)."""
+"""Owner of the job with a name: the calls required for the verdict (ownership.py)."""
 
 from trainingjob_operator.logic.decide.retries import wait_out
+from trainingjob_operator.logic.memory import RETRY_SECONDS
 from trainingjob_operator.logic.naming import Identity, build_arn
 from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS
-from trainingjob_operator.logic.ownership import Verdict, read_named_owner
-from trainingjob_operator.logic.steps import Describe, FindOwner, ReadTags, Step, TakeOwnership
+from trainingjob_operator.logic.ownership import Evidence, Verdict, judge, read_named_owner
+from trainingjob_operator.logic.steps import Describe, FindOwner, ReadTags, Step, TakeOwnership, WriteStatus
 from trainingjob_operator.logic.view import View
 
 UNCERTAIN_SECONDS = 30.0
 """After a call of CreateTrainingJob, NotFound proves nothing for this time: the service is eventually consistent."""
 
 
-def examine(view: View, identity: Identity) -> Step | None:
-    """Return the next step towards the verdict on an existing job; None with a verdict, or if Describe found no job."""
+def identify(view: View, identity: Identity, *, by_tags: bool = False) -> Step | Verdict:
+    """Return the verdict on the job with that name, or the next step required for it.
+
+    :param by_tags: judge the job by its tags alone; annotations and records of the object do not count
+    """
     memory = view.memory
+    if view.no_access is not None:
+        return WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
     waited = wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
     if memory.needs_describe or (memory.observation is None and not memory.not_found):
         return Describe(identity)
-    return None if memory.not_found else collect_evidence(view, identity)
+    if memory.not_found:
+        return Verdict.NOT_FOUND
+    verdict = judge(Evidence(proof=memory.proof, has_rival=view.rival is not None)) if by_tags else view.verdict
+    return _read_evidence(view, identity) if verdict is Verdict.UNKNOWN else verdict
 
 
 def collect_evidence(view: View, identity: Identity) -> Step | None:
-    """Return the next read call required for the verdict; None with a verdict, or without a job."""
+    """Return the next read call required for the verdict on the object's job; None with a verdict, or without a job."""
     if view.verdict is not Verdict.UNKNOWN or view.memory.not_found:
         return None
-    named = read_named_owner(view.memory.tags or {})
+    return _read_evidence(view, identity)
+
+
+def _read_evidence(view: View, identity: Identity) -> Step:
+    """Read the job's tags, then the object that they name."""
+    memory = view.memory
+    named = None if memory.proof is None else read_named_owner(memory.tags or {})
     return ReadTags(identity, build_arn(view.partition, identity)) if named is None else FindOwner(named)
 
 
