@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test unit e2e bench bench-full chaos lint crds manifests controlplane lock
+.PHONY: help setup demo test unit e2e bench bench-full chaos chart lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,9 +54,13 @@ lint: $(READY) ## check style, types, layers, Dockerfile, generated files and lo
 crds: $(READY) ## generate crds/ and the field tables from the API model, and list changed fields
 	$(RUN) -m codegen crds
 
-manifests: $(READY) ## write build/install.yaml, a single-file installation
-	mkdir -p build
-	{ $(BIN)/kubectl kustomize crds && echo --- && $(BIN)/kubectl kustomize deploy; } > build/install.yaml
+manifests: $(READY) ## render deploy/ from the chart; builds Helm once, about 5 minutes
+	$(RUN) -m tests.helm
+
+chart: $(READY) ## test the chart with Helm on a real API server; builds Helm once, about 5 minutes
+	$(RUN) -m tests.helm --build-only
+	$(RUN) -m tests.controlplane --build-only
+	$(RUN) -m pytest -n 2 --dist loadfile -m helm
 
 controlplane: $(READY) ## run a control plane on loopback until Ctrl-C
 	$(RUN) -m tests.controlplane

@@ -35,8 +35,10 @@ resources:
 def generate() -> dict[str, str]:
     """Return the text of every generated file by its path in the repository."""
     model = read_model()
+    definition = render_yaml(training_job_definition(model))
     return {
-        CRD: render_yaml(training_job_definition(model)),
+        CRD: definition,
+        f"deploy/chart/files/{Path(CRD).name}": definition,  # a chart cannot read outside its folder
         "crds/kustomization.yaml": NOTICE + KUSTOMIZATION,
         "operator/trainingjob_operator/logic/field_table.py": render_table(model),
         "operator/trainingjob_operator/logic/constraints.py": render_constraints(model),

