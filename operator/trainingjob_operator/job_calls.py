@@ -7,7 +7,6 @@ object's memory, from which the next decision follows.
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.aws.budget import Budget, Budgets, OperationBudgets
@@ -19,10 +18,12 @@ from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import fields, operations, reasons
 from trainingjob_operator.logic.annotations import Defaults
+from trainingjob_operator.logic.answers import check_arn, is_another_run
+from trainingjob_operator.logic.create_request import build_request, build_tags
 from trainingjob_operator.logic.decide import edits, evidence, retries
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.memory import Memory, Refusal
-from trainingjob_operator.logic.naming import Identity, Location, Owner, compose_tags, expand_tag_format, parse_arn
+from trainingjob_operator.logic.naming import Identity, Location, Owner
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import read_proof
 from trainingjob_operator.logic.quotas import is_not_offered, read_demand, read_shortage
@@ -140,13 +141,13 @@ class JobCalls:
         seen, now = Observation.from_describe(answer), self._clocks.monotonic()
         if view.arn is None:
             memory.note_found((memory.observation or Observation()).updated_by(seen), now)
-        elif _is_another_run(seen, view.observation, identity):
+        elif is_another_run(seen, view.observation, identity):
             if await self._is_confirmed(work):
                 memory.note_not_found(now, is_replaced=True)
             return 0.0
         else:
             memory.note_found(view.observation.updated_by(seen), now)
-        if _is_worth_comparing(view):
+        if edits.is_worth_comparing(view):
             self._compare(answer, work)
         memory.compared_generation = view.resource.generation
         return 0.0
@@ -210,11 +211,11 @@ class JobCalls:
         memory.note_attempt(resource.generation, work.view.policy)
         if not memory.unsettled:
             memory.open_generation = resource.generation
-        request = fields.to_request(resource.spec)
-        request["TrainingJobName"] = identity.job_name
-        request["Tags"] = self._tags(resource)
+        context = self._context
+        tags = build_tags(resource, self._owner(resource), context.default_tags, context.version)
+        request = build_request(resource, identity, tags)
         try:
-            arn = _check_arn(await self._accounts.get(work.target).create(request), identity)
+            arn = check_arn(await self._accounts.get(work.target).create(request), identity)
         except AwsError as error:
             memory.attempted_at = self._clocks.monotonic()
             memory.unsettled = memory.unsettled or not error.definite
@@ -238,7 +239,7 @@ class JobCalls:
         memory.observation = memory.doubtful_since = None
         self._note_success(operations.CREATE, work)
         self._create_queue.succeed(work.key, identity)
-        self._metrics.job_waited(_age(resource, self._clocks.wall()))
+        self._metrics.job_waited(resource.age_at(self._clocks.wall()))
         log.info("Created the training job %s", identity.job_name, extra=work.named)
         return False
 
@@ -429,63 +430,6 @@ class JobCalls:
 
     def _owner(self, resource: Resource) -> Owner:
         return Owner(self._context.cluster_id, resource.namespace, resource.name, resource.uid)
-
-    def _tags(self, resource: Resource) -> list[dict[str, str]]:
-        substitutions = {
-            "CONTROLLER_SERVICE": "sagemaker",
-            "CONTROLLER_VERSION": self._context.version,
-            "K8S_NAMESPACE": resource.namespace,
-            "K8S_RESOURCE_NAME": resource.name,
-            "K8S_RESOURCE_KIND": "TrainingJob",
-            "MANAGED_BY": resource.labels.get("app.kubernetes.io/managed-by", ""),
-            "KRO_VERSION": resource.labels.get("kro.run/kro-version", ""),
-        }
-        defaults = {k: expand_tag_format(v, substitutions) for k, v in self._context.default_tags.items()}
-        return list(compose_tags(resource.user_tags(), defaults, self._owner(resource)))
-
-
-def _check_arn(arn: str, identity: Identity) -> str:
-    """The ARN in Create's answer, which must be of the job that was asked for: an endpoint may answer anything.
-
-    Raises AwsError: a job may have been made all the same.
-    """
-    if not _names(arn, identity):
-        message = f"The answer names the job {arn[:200]}, which is not {identity}."
-        raise AwsError(operations.CREATE, "UnreadableAnswer", message, ErrorClass.RETRY, definite=False)
-    return arn
-
-
-def _names(arn: str, identity: Identity) -> bool:
-    parsed = parse_arn(arn)
-    return parsed is not None and parsed[1].slot == identity.slot
-
-
-def _is_another_run(seen: Observation, known: Observation, identity: Identity) -> bool:
-    """Whether Describe's answer is about another run of that name, or another job, than the recorded one."""
-    return not seen.is_same_run_as(known) or not (seen.arn is None or _names(seen.arn, identity))
-
-
-def _is_worth_comparing(view: View) -> bool:
-    """Spec and job are compared only where they may differ: the service spells some values its own way."""
-    resource, policy, memory = view.resource, view.policy, view.memory
-    return (
-        policy.adoption is not None
-        or policy.observes_only
-        or view.arn is None
-        or memory.name_taken
-        or memory.unsettled
-        or view.is_edited
-        or view.is_inherited
-        or memory.plan is not None
-        or edits.told_difference(resource) is not None
-    )
-
-
-def _age(resource: Resource, now: datetime) -> float:
-    try:
-        return max(0.0, (now - datetime.fromisoformat(resource.created)).total_seconds())
-    except ValueError:
-        return 0.0
 
 
 def _hours(now: float, memory: Memory) -> int:

@@ -18,8 +18,14 @@ from trainingjob_operator.job_calls import Access, JobCalls, OperatorContext, Wo
 from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import conditions, reasons, validation
-from trainingjob_operator.logic.accounts import await_namespace, find_role, find_selector, forbid_account
+from trainingjob_operator.logic import conditions
+from trainingjob_operator.logic.accounts import (
+    await_namespace,
+    find_role,
+    find_selector,
+    find_wrong_target,
+    forbid_account,
+)
 from trainingjob_operator.logic.annotations import read_request, resolve
 from trainingjob_operator.logic.decide import deletion, following, phases, turns
 from trainingjob_operator.logic.errors import readable
@@ -48,6 +54,7 @@ from trainingjob_operator.logic.steps import (
     WriteStatus,
 )
 from trainingjob_operator.logic.updates import applied_fields
+from trainingjob_operator.logic.validation import check_request
 from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
@@ -202,7 +209,7 @@ class Reconciler:
             if claim is None and view.claim is not None and view.claim.is_takeover:
                 self._taken_over += 1
             if is_over:
-                if _gives_up_turn(step, view):
+                if turns.gives_up_turn(step, view):
                     self._create_queue.forget(key)
                 return
         # the type only: a step may contain a request with environment and hyperparameters
@@ -262,7 +269,7 @@ class Reconciler:
             own_turn=own_turn,
             place=place,
             rival=None if rival is None else "/".join(rival),
-            request_problem=None if bare.arn is not None else _find_request_problem(resource),
+            request_problem=None if bare.arn is not None else check_request(resource.spec),
             no_access=access.problem,
         )
         return view, access
@@ -282,7 +289,7 @@ class Reconciler:
     async def _reach(self, view: View, identity: Identity) -> "Access":
         """Resolve the target of calls about the job: account, region, role, endpoint; or the hindrance."""
         resource, policy = view.resource, view.policy
-        if (problem := _find_wrong_target(view)) is not None:
+        if (problem := find_wrong_target(view)) is not None:
             return Access(None, problem)
         selectors = await self._cluster_state.role_selectors()
         if selectors:
@@ -522,39 +529,3 @@ class Reconciler:
             return
         self._jobs.see_answer(body, self._clocks.monotonic(), known_before=known)
         self._queue.retry(key, RETRY_SECONDS)
-
-
-def _gives_up_turn(step: Step, view: View) -> bool:
-    """Check if an object must leave the create queue after a reconcile that ends with this step."""
-    if isinstance(step, Create):
-        return False  # its intent is recorded; it waits for the budget
-    is_waiting = isinstance(step, Requeue) or (isinstance(step, WriteStatus) and step.place is not None)
-    return view.own_turn or (view.place is not None and not is_waiting)
-
-
-def _find_wrong_target(view: View) -> Hindrance | None:
-    """Return a hindrance if the object's metadata leads to a wrong target."""
-    policy, pending = view.policy, view.resource.pending
-    if policy.endpoint_problem is not None:
-        return Hindrance(reasons.INVALID_ANNOTATION, policy.endpoint_problem.message)
-    is_settling = view.arn is None and pending is not None and pending != view.memory.marked
-    if is_settling and pending is not None and pending.account != policy.account:
-        message = (
-            f"Annotation {CREATE_PENDING} names account {pending.account}, and the namespace maps account "
-            f"{policy.account}. Map that account again, or remove the annotation: then the operator does not follow a "
-            "job that an attempt may have created there."
-        )
-        return Hindrance(reasons.INVALID_ANNOTATION, message)
-    ran = view.resource.ran if view.arn is None and view.resource.arn is None else None
-    if ran is not None and ran.account != policy.account:
-        message = (
-            f"Annotation {JOB_ARN} names a job in account {ran.account}, and the namespace maps account "
-            f"{policy.account}. Map that account again, or remove the annotation to run the job here."
-        )
-        return Hindrance(reasons.INVALID_ANNOTATION, message)
-    return None
-
-
-def _find_request_problem(resource: Resource) -> Finding | None:
-    problem = validation.find_problem(resource.spec)
-    return None if problem is None else Finding(reasons.INVALID_SPEC, problem)

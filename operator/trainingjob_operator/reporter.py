@@ -12,7 +12,7 @@ from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import events, status
-from trainingjob_operator.logic.decide.advisories import doubt_region
+from trainingjob_operator.logic.composition import compose
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.report import Report
 from trainingjob_operator.logic.resource import Resource, mapping
@@ -68,7 +68,7 @@ class Reporter:
 
         Raises KubeError for a failed write, NotLeading without leadership.
         """
-        resource, report = view.resource, _compose(view, say)
+        resource, report = view.resource, compose(view, say)
         wanted = status.build_status(resource.status, report, view.wall)
         # ACK's CRD prunes some fields: a patch with them would repeat forever. The list does not outlive the CRD for
         # long; a change of the CRD is no good moment to clear it, since kube-apiserver prunes by the old schema for a
@@ -137,45 +137,3 @@ class Reporter:
         before = (counted or {}).get(name)
         known = before if isinstance(before, int | float) else 0  # another writer may have set any value
         return max(0.0, float(wanted.get(name, 0)) - known)
-
-
-def _compose(view: View, say: WriteStatus) -> Report:
-    memory, policy, identity = view.memory, view.policy, view.attached()
-    doubt = doubt_region(view)
-    is_unseen = memory.observation is None and memory.told is None
-    observation = None if say.disowned or view.arn is None or is_unseen else view.observation
-    return Report(
-        generation=_decided_generation(view, say),
-        account=None if identity is None else identity.account,
-        region=None if identity is None else identity.region,
-        partition=None if identity is None else view.partition,
-        arn=view.arn,
-        job_name=None if identity is None else identity.job_name,
-        instance_type=view.resource.instance_type,
-        is_found=memory.looked_at is not None and not memory.not_found,
-        observation=observation,
-        overrules=memory.disputed and observation is not None,
-        terminal=say.terminal,
-        vanished=say.vanished,
-        hindrance=say.hindrance,
-        waiting=say.waiting,
-        advisories=say.advisories if doubt is None else (*say.advisories, doubt),
-        pending_edit=say.pending_edit,
-        is_past=memory.decided_generation is None and view.is_past,
-        ownership=None if say.disowned else view.ownership(),
-        adopted=view.is_adopting and identity is not None and not policy.read_only,
-        observed=policy.reads_only and identity is not None,
-        handled_request=memory.handled_request,
-        applied_tag_keys=memory.applied_tag_keys,
-        applied_fields=memory.applied_fields,
-        deleting=view.resource.deleting,
-        disowned=say.disowned,
-        unproved=view.arn is None and view.resource.arn is not None,
-    )
-
-
-def _decided_generation(view: View, say: WriteStatus) -> int:
-    """Generation for observedGeneration; stays old while an edit is pending, so that a later reconcile finds it."""
-    memory, generation = view.memory, view.resource.generation
-    is_attempt_older = memory.unsettled and view.arn is None and memory.open_generation != generation
-    return view.decided_generation or 0 if say.unfinished or is_attempt_older else generation

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from tests.logic.objects import ARN, REGION, WANTED, recorded, resource
 from trainingjob_operator.logic.accounts import (
     find_role,
     find_selector,
+    find_wrong_target,
     forbid_account,
 )
+from trainingjob_operator.logic.annotations import ENDPOINT_URL, OWNER_ACCOUNT, Defaults, resolve
+from trainingjob_operator.logic.memory import Memory
+from trainingjob_operator.logic.naming import JOB_ARN, Identity
 from trainingjob_operator.logic.reasons import ROLE_SELECTED, ROLE_UNAVAILABLE
 from trainingjob_operator.logic.report import Hindrance
 from trainingjob_operator.logic.resource import Resource
+from trainingjob_operator.logic.view import View
 
 ACCOUNT = "111122223333"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/team/sagemaker"
@@ -96,3 +103,34 @@ def test_one_selector_of_several_is_enough() -> None:
     found = find_selector(selectors, _resource(), {})
     assert found is not None
     assert "IAMRoleSelector b" in found.message
+
+
+MAPPED = {OWNER_ACCOUNT: ACCOUNT}
+
+
+@pytest.mark.parametrize(
+    ("members", "namespace", "marked", "words"),
+    [
+        ({"pending": WANTED}, {}, None, None),
+        ({"pending": WANTED}, MAPPED, None, f"names account {WANTED.account}"),
+        ({"pending": WANTED}, MAPPED, WANTED, None),
+        ({"annotations": {JOB_ARN: ARN}}, {}, None, None),
+        ({"annotations": {JOB_ARN: ARN}}, MAPPED, None, "names a job in account"),
+        ({"annotations": {JOB_ARN: ARN}, "held": True, "status": recorded()}, MAPPED, None, None),
+        ({}, {ENDPOINT_URL: "not a URL"}, None, "endpoint"),
+    ],
+    ids=["attempt", "attempt elsewhere", "its own", "run", "run elsewhere", "a job", "endpoint"],
+)
+def test_metadata_that_leads_to_another_account_is_reported(
+    members: dict[str, Any], namespace: dict[str, str], marked: Identity | None, words: str | None
+) -> None:
+    seen = resource(**members)
+    policy = resolve(seen, namespace, Defaults(WANTED.account, REGION))
+    memory = Memory(first_seen=0.0, marked=marked)
+    found = find_wrong_target(View(seen, policy, memory, 0.0, datetime(2026, 11, 21, tzinfo=UTC), "aws"))
+    if words is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.reason == "InvalidAnnotation"
+        assert words in found.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -118,3 +119,11 @@ def test_labels_and_annotations_of_the_object_are_kept() -> None:
 def test_an_earlier_run_counts_for_the_same_job_name_alone(annotation: str, name: str | None, ran: object) -> None:
     spec = {**SPEC, "trainingJobName": name}
     assert resource(annotations={JOB_ARN: annotation}, spec=spec).ran == ran
+
+
+@pytest.mark.parametrize(
+    ("created", "age"), [("2026-11-21T11:59:00Z", 60.0), ("2026-11-21T13:00:00Z", 0.0), ("soon", 0.0)]
+)
+def test_an_age_is_never_negative_and_needs_a_readable_time(created: str, age: float) -> None:
+    seen = Resource.from_body({"metadata": {"creationTimestamp": created}})
+    assert seen.age_at(datetime(2026, 11, 21, 12, 0, tzinfo=UTC)) == age

@@ -9,8 +9,9 @@ import pytest
 
 from tests.crds.conftest import EVERY_FIELD
 from tests.crds.paths import put, take_out
+from tests.logic.objects import SPEC
 from trainingjob_operator.logic.naming import MAX_USER_TAGS
-from trainingjob_operator.logic.validation import MAX_PROBLEMS, find_problem
+from trainingjob_operator.logic.validation import MAX_PROBLEMS, check_request, find_problem
 
 ABSENT = object()
 STOPPING, ALGORITHM, RESOURCES = "stoppingCondition", "algorithmSpecification", "resourceConfig"
@@ -84,3 +85,11 @@ def test_what_the_api_takes_is_no_error(changes: dict[str, Any]) -> None:
 def test_many_errors_are_counted() -> None:
     assert str(find_problem({})).endswith("spec.stoppingCondition is required; and 2 more.")
     assert str(find_problem({})).count(" is required") == MAX_PROBLEMS
+
+
+def test_a_problem_of_the_request_is_a_finding() -> None:
+    assert check_request(SPEC) is None
+    found = check_request({**SPEC, "stoppingCondition": {"maxRuntimeInSeconds": 0}})
+    assert found is not None
+    assert found.reason == "InvalidSpec"
+    assert "maxRuntimeInSeconds" in found.message

@@ -1,4 +1,4 @@
-"""IAM role for the account of an object: ACK's account map and role selectors.
+"""Target of the calls about an object: its account, and the IAM role by ACK's account map and role selectors.
 
 The operator refuses ACK features without support here; it never falls back to its own credentials.
 """
@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainingjob_operator.logic import reasons
+from trainingjob_operator.logic.naming import CREATE_PENDING, JOB_ARN
 from trainingjob_operator.logic.report import Hindrance
 from trainingjob_operator.logic.resource import Resource, mapping
+from trainingjob_operator.logic.view import View
 
 ACCOUNT_MAP = "ack-role-account-map"
 """ACK's ConfigMap in its system namespace: account ID to role ARN."""
@@ -49,6 +51,29 @@ def forbid_account(account: str) -> Hindrance:
         f"The job is in account {account}, but the operator serves its own account only, because --enable-carm is "
         f'false. Enable it, with a role for "{account}" in the ConfigMap {ACCOUNT_MAP}.',
     )
+
+
+def find_wrong_target(view: View) -> Hindrance | None:
+    """Return a hindrance if the object's metadata leads to a wrong target."""
+    policy, pending = view.policy, view.resource.pending
+    if policy.endpoint_problem is not None:
+        return Hindrance(reasons.INVALID_ANNOTATION, policy.endpoint_problem.message)
+    is_settling = view.arn is None and pending is not None and pending != view.memory.marked
+    if is_settling and pending is not None and pending.account != policy.account:
+        message = (
+            f"Annotation {CREATE_PENDING} names account {pending.account}, and the namespace maps account "
+            f"{policy.account}. Map that account again, or remove the annotation: then the operator does not follow a "
+            "job that an attempt may have created there."
+        )
+        return Hindrance(reasons.INVALID_ANNOTATION, message)
+    ran = view.resource.ran if view.arn is None and view.resource.arn is None else None
+    if ran is not None and ran.account != policy.account:
+        message = (
+            f"Annotation {JOB_ARN} names a job in account {ran.account}, and the namespace maps account "
+            f"{policy.account}. Map that account again, or remove the annotation to run the job here."
+        )
+        return Hindrance(reasons.INVALID_ANNOTATION, message)
+    return None
 
 
 def await_namespace(namespace: str, error: str) -> Hindrance:

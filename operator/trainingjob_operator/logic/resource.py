@@ -6,6 +6,7 @@ absent. Not here: annotations with settings (annotations.py).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity, parse_arn, parse_pending
@@ -62,6 +63,13 @@ class Resource:
     @property
     def key(self) -> Key:
         return self.namespace, self.name
+
+    def age_at(self, now: datetime) -> float:
+        """Return the seconds since the object's creation; 0.0 if its time is unreadable."""
+        try:
+            return max(0.0, (now - datetime.fromisoformat(self.created)).total_seconds())
+        except ValueError:
+            return 0.0
 
     @property
     def writable_state(self) -> tuple[int, int]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from trainingjob_operator.logic import fields
+from trainingjob_operator.logic import fields, reasons
 from trainingjob_operator.logic.constraints import CONSTRAINTS
 from trainingjob_operator.logic.field_table import SPEC
 from trainingjob_operator.logic.naming import TAG_PREFIX
+from trainingjob_operator.logic.report import Finding
 from trainingjob_operator.logic.resource import mapping
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ def find_problem(spec: Mapping[str, Any]) -> str | None:
         return None
     more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
     return "; ".join(problems[:MAX_PROBLEMS]) + more + "."
+
+
+def check_request(spec: Mapping[str, Any]) -> Finding | None:
+    """Return the reason why the spec makes no valid request, if any."""
+    problem = find_problem(spec)
+    return None if problem is None else Finding(reasons.INVALID_SPEC, problem)
 
 
 def _find_violations(path: str, kind: str, shape: Shape, value: Any) -> Iterator[str]:

@@ -15,6 +15,7 @@ from tests.logic.decide.situations import (
     NEVER,
     NO_ACCESS,
     NOW,
+    OWNED,
     POOL,
     POOLED,
     PROVEN,
@@ -34,6 +35,7 @@ from tests.logic.decide.situations import (
     when,
 )
 from tests.logic.objects import ARN, WANTED, claimed, recorded
+from trainingjob_operator.logic.decide import edits
 from trainingjob_operator.logic.decide.phases import decide
 from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.operations import ADD_TAGS, DESCRIBE, UPDATE
@@ -252,3 +254,21 @@ def test_an_edit_that_waits_says_for_what() -> None:
     assert isinstance(step, WriteStatus)
     assert step.pending_edit is not None
     assert "spec.profilerConfig waits for the start of the job" in step.pending_edit.message
+
+
+@pytest.mark.parametrize(
+    ("members", "known", "is_worth_it"),
+    [
+        (OWNED, {}, False),
+        (EDITED, {}, True),
+        (ADOPTED, {}, True),
+        ({}, {}, True),
+        (OWNED, {"plan": TO_SEND}, True),
+        ({"held": True, "status": own(conditions=[TAGS_TOLD])}, {}, True),
+    ],
+    ids=["a created job", "an edit", "an adopted job", "no job yet", "a plan", "a recorded difference"],
+)
+def test_spec_and_job_are_compared_only_if_they_may_differ(
+    members: dict[str, Any], known: dict[str, Any], *, is_worth_it: bool
+) -> None:
+    assert edits.is_worth_comparing(look_at(members, known, {}, {})) is is_worth_it

@@ -8,6 +8,8 @@ import pytest
 
 from tests.logic.decide.situations import (
     AWAITS,
+    DELETED,
+    EDITED,
     ENDED,
     HEARSAY,
     MARKED,
@@ -20,8 +22,10 @@ from tests.logic.decide.situations import (
     POOLED,
     READS,
     RUNS,
+    TO_WAIT,
     condition,
     job,
+    look_at,
     of,
     own,
     says,
@@ -30,6 +34,7 @@ from tests.logic.decide.situations import (
     when,
 )
 from tests.logic.objects import ARN, WANTED, recorded
+from trainingjob_operator.logic.decide import following
 from trainingjob_operator.logic.decide.phases import decide
 from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE
@@ -122,3 +127,19 @@ LIFE = [
 @pytest.mark.parametrize(("view", "step"), LIFE)
 def test_in_this_situation_comes_that_step(view: View, step: Step | dict[str, Any]) -> None:
     assert shown(decide(view)) == step
+
+
+@pytest.mark.parametrize(
+    ("members", "known", "said"),
+    [
+        (OWNED, {}, says()),
+        (EDITED, {"plan": TO_WAIT}, says(pending_edit="EditPending", unfinished=True)),
+        ({**OWNED, "status": own(ENDED)}, {}, says(release=True)),
+        (DELETED, {"stopping_since": NOW - 900}, says(advisories=("StopStuck",))),
+    ],
+    ids=["a job", "an edit", "an end", "a stop"],
+)
+def test_the_known_state_is_reported_while_describe_waits(
+    members: dict[str, Any], known: dict[str, Any], said: dict[str, Any]
+) -> None:
+    assert shown(following.report_meanwhile(look_at(members, known, {}, {}), WANTED)) == said

@@ -17,6 +17,7 @@ from trainingjob_operator.logic.memory import Unmarked
 from trainingjob_operator.logic.operations import CREATE
 from trainingjob_operator.logic.report import Finding
 from trainingjob_operator.logic.steps import (
+    Create,
     JoinQueue,
     Requeue,
     Step,
@@ -154,3 +155,21 @@ def test_what_was_tried_before_is_known_after_a_restart_too(
     seen: dict[str, Any], known: dict[str, Any], tried: bool
 ) -> None:
     assert turns.was_tried(look_at(seen, known, {}, {})) == tried
+
+
+@pytest.mark.parametrize(
+    ("step", "place", "own_turn", "gives_up"),
+    [
+        (Create(WANTED), None, True, False),
+        (WriteStatus(), None, True, True),
+        (Requeue(1.0), Place(1, None), False, False),
+        (WriteStatus(place="it is next in the queue"), Place(0, None), False, False),
+        (WriteStatus(), Place(1, None), False, True),
+        (WriteStatus(), None, False, False),
+    ],
+)
+def test_only_what_waits_for_its_turn_or_uses_it_keeps_it(
+    step: Step, place: Place | None, *, own_turn: bool, gives_up: bool
+) -> None:
+    view = look_at({}, {}, {}, {"place": place, "own_turn": own_turn})
+    assert turns.gives_up_turn(step, view) is gives_up

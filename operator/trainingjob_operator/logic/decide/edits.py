@@ -86,6 +86,22 @@ def may_differ(view: View, *, ended: bool) -> bool:
     return view.is_edited or view.is_inherited or told is not None
 
 
+def is_worth_comparing(view: View) -> bool:
+    """Return True if spec and job may differ; equal values may look different, because SageMaker normalizes some."""
+    resource, policy, memory = view.resource, view.policy, view.memory
+    return (
+        policy.adoption is not None
+        or policy.observes_only
+        or view.arn is None
+        or memory.name_taken
+        or memory.unsettled
+        or view.is_edited
+        or view.is_inherited
+        or memory.plan is not None
+        or told_difference(resource) is not None
+    )
+
+
 def _lacks_tags(view: View) -> bool:
     return _must_know_tags(view) and view.memory.tags_generation != view.resource.generation
 

@@ -10,7 +10,7 @@ from trainingjob_operator.logic.memory import Trouble
 from trainingjob_operator.logic.naming import CREATE_PENDING, Identity
 from trainingjob_operator.logic.operations import CREATE
 from trainingjob_operator.logic.report import Finding, Hindrance
-from trainingjob_operator.logic.steps import JoinQueue, Requeue, Step, WriteStatus
+from trainingjob_operator.logic.steps import Create, JoinQueue, Requeue, Step, WriteStatus
 from trainingjob_operator.logic.view import View
 
 WAITING_SHOWN_SECONDS = 1.0
@@ -108,3 +108,11 @@ def _describe_place(place: Place) -> str:
     if place.is_reserved:
         return f"{text}; freed capacity is reserved for the longest-waiting object"
     return f"{text}; smaller jobs may pass if they fit" if place.is_passing else text
+
+
+def gives_up_turn(step: Step, view: View) -> bool:
+    """Return True if an object must leave the create queue after a reconcile that ends with this step."""
+    if isinstance(step, Create):
+        return False  # its intent is recorded; it waits for the budget
+    is_waiting = isinstance(step, Requeue) or (isinstance(step, WriteStatus) and step.place is not None)
+    return view.own_turn or (view.place is not None and not is_waiting)
