@@ -47,6 +47,18 @@ ATTEMPTS = [
     when("it has made a job: whose?", ReadTags(ELSEWHERE, ARN_ELSEWHERE), MARKED_ELSEWHERE, {"observation": RUNS}),
     when("ours", TakeOwnership(ARN_ELSEWHERE, finalizer=True, claim=Verdict.CREATED), MARKED_ELSEWHERE, FOUND_OURS),
     when("not ours", ClearIntent(), MARKED_ELSEWHERE, FOUND_FOREIGN),
+    when(
+        "an earlier run, as a backup without status leaves it",
+        TakeOwnership(ARN_ELSEWHERE, finalizer=True, claim=Verdict.INHERITED),
+        MARKED_ELSEWHERE,
+        FOUND_FORMER,
+    ),
+    when(
+        "an earlier run with another spec",
+        ClearIntent(),
+        MARKED_ELSEWHERE,
+        {**FOUND_FORMER, "differences": ("roleARN",)},
+    ),
     when("a hint about it", Describe(ELSEWHERE), MARKED_ELSEWHERE, {**FOUND_FOREIGN, "needs_describe": True}),
     when(
         "an earlier run that is gone since",
