@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.loaders import Loader
 
-from trainingjob_operator.aws.gateway import METHODS
+from trainingjob_operator.logic.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 def render_service_model() -> str:
     """Render the reduced model as `service-2.json` for botocore's loader."""
     whole = Loader().load_service_model("sagemaker", "service-2")
-    operations = {name: whole["operations"][name] for name in sorted(METHODS)}
+    operations = {name: whole["operations"][name] for name in sorted(OPERATIONS)}
     shapes = collect_shapes(whole["shapes"], operations.values())
     kept = {"version": whole["version"], "metadata": whole["metadata"], "operations": operations, "shapes": shapes}
     return json.dumps(strip_documentation(kept), indent=1) + "\n"

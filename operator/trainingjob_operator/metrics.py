@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
 
+from trainingjob_operator.logic.operations import OPERATIONS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
@@ -21,17 +23,6 @@ if TYPE_CHECKING:
     from trainingjob_operator.logic.naming import Location
 
 _SERVICE = "sagemaker"
-# ACK's op_type per operation.
-_OPERATION_TYPES = {
-    "CreateTrainingJob": "CREATE",
-    "DescribeTrainingJob": "READ_ONE",
-    "ListTrainingJobs": "READ_MANY",
-    "UpdateTrainingJob": "UPDATE",
-    "StopTrainingJob": "DELETE",
-    "ListTags": "GET",
-    "AddTags": "UPDATE",
-    "DeleteTags": "UPDATE",
-}
 # ACK's status_code is the fault value of its SDK; only errors in SageMaker's API model have one.
 _MODELLED_ERRORS = {"ConflictException", "ResourceInUse", "ResourceLimitExceeded", "ResourceNotFound"}
 # botocore's exceptions for calls without a response.
@@ -163,7 +154,7 @@ class Metrics:
 
     def aws_call_ended(self, operation: str, seconds: float, error: AwsError | None = None) -> None:
         """Count one SageMaker call and observe its duration; `error` marks a failed call."""
-        self._requests.labels(_SERVICE, _OPERATION_TYPES[operation], operation).inc()
+        self._requests.labels(_SERVICE, OPERATIONS[operation].ack_type, operation).inc()
         self._call_seconds.labels(operation).observe(seconds)
         if error is None:
             return

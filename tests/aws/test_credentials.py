@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json
 from trainingjob_operator.aws.credentials import MODELS, RENEWAL_SECONDS, name_session
-from trainingjob_operator.aws.gateway import METHODS, Gateway, Target
+from trainingjob_operator.aws.gateway import Gateway, Target
 from trainingjob_operator.aws.identities import CallerIdentity
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -56,7 +57,7 @@ def jobs_of_other(bench: Bench, **target: str) -> Gateway:
 
 def test_the_model_beside_the_code_is_found_first_and_holds_every_operation_that_is_called() -> None:
     model = Loader(extra_search_paths=[str(MODELS)]).load_service_model("sagemaker", "service-2")
-    assert set(model["operations"]) == set(METHODS)
+    assert set(model["operations"]) == set(OPERATIONS)
 
 
 # -- the operator's own account ---------------------------------------------------------------------------

@@ -23,6 +23,17 @@ from trainingjob_operator.aws.event_queue import EventQueue
 from trainingjob_operator.aws.identities import CallerIdentity, Identities
 from trainingjob_operator.aws.lanes import Lane, Lanes, Place
 from trainingjob_operator.logic.errors import AwsError, ErrorClass, readable
+from trainingjob_operator.logic.operations import (
+    ADD_TAGS,
+    CREATE,
+    DELETE_TAGS,
+    DESCRIBE,
+    LIST_JOBS,
+    LIST_TAGS,
+    OPERATIONS,
+    STOP,
+    UPDATE,
+)
 
 T = TypeVar("T")
 
@@ -204,19 +215,6 @@ class Gateways:
         self._sessions.close()
 
 
-METHODS: Final = {
-    "CreateTrainingJob": "create_training_job",
-    "DescribeTrainingJob": "describe_training_job",
-    "ListTrainingJobs": "list_training_jobs",
-    "StopTrainingJob": "stop_training_job",
-    "UpdateTrainingJob": "update_training_job",
-    "ListTags": "list_tags",
-    "AddTags": "add_tags",
-    "DeleteTags": "delete_tags",
-}
-"""The operations that are called, and botocore's names for them."""
-
-
 class BotoGateway:
     """A Gateway over botocore."""
 
@@ -245,27 +243,27 @@ class BotoGateway:
         self._timeouts = timeouts
 
     async def create(self, request: Mapping[str, Any]) -> str:
-        return await self._change("CreateTrainingJob", self._budgets.create, request, _read_arn)
+        return await self._call(CREATE, self._budgets.create, request, _read_arn)
 
     async def describe(self, job_name: str) -> dict[str, Any]:
         request = {"TrainingJobName": job_name}
-        return await self._read("DescribeTrainingJob", self._budgets.describe, request, _read_job)
+        return await self._call(DESCRIBE, self._budgets.describe, request, _read_job)
 
     async def list_page(self, **filters: Any) -> tuple[list[dict[str, Any]], str | None]:
-        return await self._read("ListTrainingJobs", self._budgets.list_page, filters, _read_page)
+        return await self._call(LIST_JOBS, self._budgets.list_page, filters, _read_page)
 
     async def stop(self, job_name: str) -> None:
         request = {"TrainingJobName": job_name}
-        await self._change("StopTrainingJob", self._budgets.stop, request, _ignore)
+        await self._call(STOP, self._budgets.stop, request, _ignore)
 
     async def update(self, request: Mapping[str, Any]) -> None:
-        await self._change("UpdateTrainingJob", self._budgets.update, request, _read_arn)
+        await self._call(UPDATE, self._budgets.update, request, _read_arn)
 
     async def list_tags(self, arn: str) -> dict[str, str]:
         tags: dict[str, str] = {}
         request = {"ResourceArn": arn}
         while True:
-            page, token = await self._read("ListTags", self._budgets.list_tags, request, _read_tags)
+            page, token = await self._call(LIST_TAGS, self._budgets.list_tags, request, _read_tags)
             tags.update(page)
             if token is None:
                 return tags
@@ -274,28 +272,15 @@ class BotoGateway:
     async def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
         pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
         request = {"ResourceArn": arn, "Tags": pairs}
-        await self._change("AddTags", self._budgets.add_tags, request, _ignore)
+        await self._call(ADD_TAGS, self._budgets.add_tags, request, _ignore)
 
     async def delete_tags(self, arn: str, keys: Collection[str]) -> None:
         request = {"ResourceArn": arn, "TagKeys": list(keys)}
-        await self._change("DeleteTags", self._budgets.delete_tags, request, _ignore)
+        await self._call(DELETE_TAGS, self._budgets.delete_tags, request, _ignore)
 
-    async def _read(self, operation: str, budget: Budget, request: Mapping[str, Any], read: _Read[T]) -> T:
-        return await self._call(operation, budget, request, read, self._timeouts.reading, None)
-
-    async def _change(self, operation: str, budget: Budget, request: Mapping[str, Any], read: _Read[T]) -> T:
-        timeouts = self._timeouts.mutating
-        return await self._call(operation, budget, request, read, timeouts, lambda: self._fence(sum(timeouts)))
-
-    async def _call(
-        self,
-        operation: str,
-        budget: Budget,
-        request: Mapping[str, Any],
-        read: _Read[T],
-        timeouts: Timeouts,
-        fence: Callable[[], None] | None,
-    ) -> T:
+    async def _call(self, operation: str, budget: Budget, request: Mapping[str, Any], read: _Read[T]) -> T:
+        is_mutating = OPERATIONS[operation].is_mutating
+        timeouts = self._timeouts.mutating if is_mutating else self._timeouts.reading
         limit = asyncio.timeout(self._timeouts.patience)
         try:
             async with self._lane.entered(operation, limit):
@@ -305,7 +290,7 @@ class BotoGateway:
                     patience=self._timeouts.patience,
                     seconds=sum(timeouts),
                     slots=self._lane,
-                    fence=fence,
+                    fence=(lambda: self._fence(sum(timeouts))) if is_mutating else None,
                     observe=self._observe,
                     limit=limit,
                 )
@@ -327,7 +312,7 @@ class BotoGateway:
             principal=self._target.principal,
             endpoint_url=self._target.endpoint_url,
         )
-        answer: dict[str, Any] = getattr(client, METHODS[operation])(**request)
+        answer: dict[str, Any] = getattr(client, OPERATIONS[operation].method)(**request)
         return answer
 
     async def _judge(self, failure: AwsError, operation: str) -> AwsError:

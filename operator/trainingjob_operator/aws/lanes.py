@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from trainingjob_operator.aws.recent import Recent
 from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.operations import LIST_JOBS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -129,7 +130,7 @@ class Lane:
 
         :param limit: ends the call; made to expire early where another place needs the room
         """
-        call = UnderWay(self, self._clock(), operation == "ListTrainingJobs", limit)
+        call = UnderWay(self, self._clock(), operation == LIST_JOBS, limit)
         is_due = not self.is_dark or call.since >= self._probe_at
         if not (is_due and self._lanes.admit(call)):
             if self.is_dark:

@@ -10,6 +10,8 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from trainingjob_operator.logic.operations import CREATE, STOP, UPDATE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -187,8 +189,8 @@ class _Words(NamedTuple):
 
 
 _ANY: Final[frozenset[str]] = frozenset()
-_CREATE: Final = frozenset({"CreateTrainingJob"})
-_JOB_CALLS: Final = frozenset({"StopTrainingJob", "UpdateTrainingJob", "DeleteTrainingJob"})
+_CREATE: Final = frozenset({CREATE})
+_JOB_CALLS: Final = frozenset({STOP, UPDATE})
 
 
 def _words(*rows: tuple[ErrorClass, frozenset[str], str]) -> tuple[_Words, ...]:
