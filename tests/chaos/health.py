@@ -127,7 +127,7 @@ async def _hang(case: Case, loop: str, said: str, seconds: float) -> list[str]:
 
     async def told() -> bool:
         status, text = await asyncio.to_thread(case.operator.ask, "healthz")
-        return status == 503 and text.startswith(said)
+        return status == 503 and text.startswith(f"Loop {said} ")
 
     await until(f"/healthz tells that the {said} stands still", told, seconds + 30 + case.world.room, 1)
     if await _ask(case, "readyz") != 200:

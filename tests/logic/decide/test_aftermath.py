@@ -54,7 +54,10 @@ AFTERMATH = [
         when(
             f"after an end {sentence}",
             step,
-            {"spec": spec, "status": own(job("Completed", lastModifiedTime=changed, **told))},
+            {
+                "spec": spec,
+                "status": own(job("Completed", profilingStatus="Disabled", lastModifiedTime=changed, **told)),
+            },
             {"ended_at": NOW - since, "looked_at": NOW - looked},
             no_access=access,
         )
@@ -82,7 +85,7 @@ AFTERMATH = [
     when(
         "after an end with spot, while Describe is throttled",
         says(again=10.0),
-        {"spec": SPOT, "status": own(job("Completed", lastModifiedTime=FRESH))},
+        {"spec": SPOT, "status": own(job("Completed", profilingStatus="Disabled", lastModifiedTime=FRESH))},
         {"ended_at": NOW - 60, "looked_at": NOW - 60, "troubles": trouble(DESCRIBE, ErrorClass.THROTTLED)},
     ),
 ]

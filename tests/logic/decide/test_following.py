@@ -105,6 +105,25 @@ LIFE = [
         {"observation": HEARSAY},
     ),
     when(
+        "again, if Describe did not have it yet",
+        says(release=True, again=3.0),
+        OWNED,
+        {"observation": HEARSAY, "looked_at": NOW - 2.0, "ended_at": NOW - 3.0},
+    ),
+    when(
+        "and again",
+        Describe(WANTED),
+        OWNED,
+        {"observation": HEARSAY, "looked_at": NOW - 5.0, "ended_at": NOW - 6.0},
+    ),
+    when(
+        "but not for longer than the service is behind",
+        says(release=True),
+        OWNED,
+        {"observation": HEARSAY, "looked_at": NOW - 10.0, "ended_at": NOW - 40.0},
+    ),
+    when("nor without its time", says(release=True), OWNED, {"observation": HEARSAY, "looked_at": NOW - 2.0}),
+    when(
         "as soon as that is possible",
         says(release=True, again=10.0),
         OWNED,

@@ -1,10 +1,14 @@
 """Changes of a job after its end: warm pool, rules, and the late news of spot jobs and rules."""
 
+from trainingjob_operator.logic.decide.evidence import UNCERTAIN_SECONDS
 from trainingjob_operator.logic.resource import Resource, mapping
 from trainingjob_operator.logic.view import View
 
 FOLLOW_SECONDS = 30.0
 """Interval between Describe calls for an ended job with a live warm pool or running rules."""
+
+HEARSAY_SECONDS = 5.0
+"""Interval between Describe calls for an end known from a list only, until UNCERTAIN_SECONDS after that end."""
 
 LATE_NEWS_SECONDS, LATE_NEWS_LIMIT = 60.0, 300.0
 """Time from the end of a job with spot instances or rules to one more Describe, unless its last change is older than
@@ -42,3 +46,18 @@ def await_late_news(view: View) -> float | None:
     if is_done or (view.wall - changed).total_seconds() >= LATE_NEWS_LIMIT:
         return None
     return max(0.0, due_at - view.now)
+
+
+def await_transitions(view: View) -> float | None:
+    """Return the seconds until the next Describe for an end known from a list only; None if no Describe is required.
+
+    The first answers after the end may be stale, or NotFound for a job that ended soon after its Create.
+    """
+    memory = view.memory
+    if not view.observation.is_hearsay():
+        return None
+    if memory.looked_at is None:
+        return 0.0
+    if memory.ended_at is None or memory.looked_at >= memory.ended_at + UNCERTAIN_SECONDS:
+        return None
+    return max(0.0, memory.looked_at + HEARSAY_SECONDS - view.now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from trainingjob_operator.logic.conditions import recorded_vanishing
 from trainingjob_operator.logic.decide.absence import decide_absence
 from trainingjob_operator.logic.decide.advisories import advise, note_stuck
-from trainingjob_operator.logic.decide.aftermath import FOLLOW_SECONDS, await_late_news, is_followed
+from trainingjob_operator.logic.decide.aftermath import FOLLOW_SECONDS, await_late_news, await_transitions, is_followed
 from trainingjob_operator.logic.decide.edits import apply_edit, may_differ, name_pending
 from trainingjob_operator.logic.decide.evidence import collect_evidence
 from trainingjob_operator.logic.decide.retries import wait_out
@@ -37,6 +37,8 @@ class Situation:
     """The wait before the next Describe."""
     late_in: float | None
     """Seconds until the late Describe of an ended job."""
+    hearsay_in: float | None
+    """Seconds until the next Describe for an end known from a list only."""
 
     @classmethod
     def of(cls, view: View, identity: Identity) -> "Situation":
@@ -53,6 +55,7 @@ class Situation:
             is_unreachable=is_unreachable,
             waited=WriteStatus(again=RETRY_SECONDS) if is_unreachable else wait_out(view, DESCRIBE),
             late_in=await_late_news(view) if ended else None,
+            hearsay_in=await_transitions(view) if ended else None,
         )
 
     @property
@@ -63,9 +66,7 @@ class Situation:
     @property
     def is_overdue(self) -> bool:
         """A Describe is due for an end known from a list only, for an edit, or for late news."""
-        view = self.view
-        is_hearsay = self.is_ended and view.memory.looked_at is None and self.known.is_hearsay()
-        return is_hearsay or self.is_unseen or self.late_in == 0.0
+        return self.is_unseen or 0.0 in (self.late_in, self.hearsay_in)
 
 
 def follow(view: View, identity: Identity) -> Step:
@@ -147,7 +148,7 @@ def _report(job: Situation, said: WriteStatus) -> WriteStatus:
         pending_edit=name_pending(view),
         release=job.is_ended and view.resource.holds_finalizer,
         unfinished=job.is_unseen or said.unfinished,
-        again=overdue_in or (FOLLOW_SECONDS if job.is_followed else job.late_in or said.again),
+        again=overdue_in or job.hearsay_in or (FOLLOW_SECONDS if job.is_followed else job.late_in or said.again),
     )
 
 
