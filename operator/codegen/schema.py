@@ -92,6 +92,7 @@ OWN_STATUS: dict[str, Schema] = {
     },
     "appliedFields": {"type": "array", "items": TEXT},
     "appliedTagKeys": {"type": "array", "items": TEXT},
+    "clashingJobARN": TEXT,
     "conditions": {
         "type": "array",
         "items": {
@@ -115,6 +116,7 @@ OWN_STATUS: dict[str, Schema] = {
         "properties": dict.fromkeys(("claim", "endpointURL", "evidence", "jobARN", "objectUID"), TEXT),
     },
     "phase": TEXT,
+    "trainingJobName": TEXT,
 }
 """Fields of status not copied from Describe."""
 

@@ -42,6 +42,7 @@ def test_the_first_status_carries_the_arn_and_where_to_look() -> None:
     assert status["observedGeneration"] == 3
     assert status["consoleURL"].endswith(f"#/jobs/{NAME}")
     assert status["logs"]["streamPrefix"] == f"{NAME}/"
+    assert status["trainingJobName"] == NAME
     assert (status["trainingJobStatus"], status["secondaryStatus"]) == ("InProgress", "Starting"), "readers index them"
     assert [one["reason"] for one in status["conditions"] if one["type"] == "Ready"] == ["Created"]
     assert difference(status, build(status, report(), seconds=60)) is None
@@ -155,9 +156,15 @@ def test_a_later_job_of_the_same_name_does_not_bring_a_vanished_one_back() -> No
 
 def test_a_foreign_job_leaves_nothing_behind() -> None:
     noted_by_ack = build({}, report(observed("Completed", "Completed"), handled_request="one"))
-    clash = Finding("NameClash", f"The training job {ARN} exists already.")
+    clash = Finding("NameClash", f"The training job {ARN} exists already.", ARN)
     status = build(noted_by_ack, Report(generation=3, terminal=clash, disowned=True))
-    assert status.keys() == {"conditions", "observedGeneration", "lastHandledReconcileAt", "phase"}
+    assert status.keys() == {
+        "clashingJobARN",
+        "conditions",
+        "observedGeneration",
+        "lastHandledReconcileAt",
+        "phase",
+    }
     assert held(status) == {
         "ACK.Terminal": "True",
         "ACK.ResourceSynced": "False",

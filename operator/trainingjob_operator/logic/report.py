@@ -17,6 +17,8 @@ class Finding:
 
     reason: str
     message: str
+    job_arn: str | None = None
+    """ARN of another owner's job that the finding is about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,8 +111,7 @@ class Resource:
     @property
     def recorded_job_name(self) -> str | None:
         """The job's name at creation, independent of the current spec."""
-        prefix = string(mapping(self.status.get("logs")).get("streamPrefix"))
-        return None if prefix is None else prefix.removesuffix("/")
+        return string(self.status.get("trainingJobName"))
 
     @property
     def instance_type(self) -> str | None:

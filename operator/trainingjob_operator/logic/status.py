@@ -50,6 +50,7 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
     conditions = build_conditions(previous.get("conditions"), report, proved, now)
     status = {
         "ackResourceMetadata": metadata,
+        "clashingJobARN": report.terminal.job_arn if report.terminal else None,
         "conditions": conditions,
         "instanceType": _instance_type(previous, report, metadata),
         "observedGeneration": report.generation,
@@ -104,17 +105,18 @@ def _instance_type(previous: Mapping[str, Any], report: Report, metadata: Mappin
 
 
 def _whereabouts(previous: Mapping[str, Any], report: Report, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return links to the job and its logs; empty without a job."""
-    name = report.job_name or _recorded_name(previous)
+    """Return the job's name in the user's spelling, and links to the job and its logs; empty without a job."""
+    name = report.job_name or _text(previous.get("trainingJobName"))
     if not metadata or not name:
         return {}
     logs = {"group": LOG_GROUP, "streamPrefix": f"{name}/"}
     region, domain = metadata["region"], CONSOLE_DOMAINS.get(metadata["partition"])
     if not domain:
-        return {"logs": logs}
+        return {"trainingJobName": name, "logs": logs}
     console = f"https://{region}.{domain}"
     group = LOG_GROUP.replace("/", "$252F")  # the console's own escape: percent-encoded twice, with $ for %
     return {
+        "trainingJobName": name,
         "consoleURL": f"{console}/sagemaker/home?region={region}#/jobs/{name}",
         "logs": {
             **logs,
@@ -122,13 +124,6 @@ def _whereabouts(previous: Mapping[str, Any], report: Report, metadata: Mapping[
             f"$3FlogStreamNameFilter$3D{name}$252F",
         },
     }
-
-
-def _recorded_name(previous: Mapping[str, Any]) -> str | None:
-    """Return the job's name in the user's spelling; no other field has it."""
-    logs = previous.get("logs")
-    prefix = _text(logs.get("streamPrefix")) if isinstance(logs, Mapping) else None
-    return prefix.removesuffix("/") if prefix else None
 
 
 def _names(previous: Mapping[str, Any], field: str, told: Collection[str] | None) -> list[str] | None:

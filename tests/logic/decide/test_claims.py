@@ -112,6 +112,7 @@ IN_USE = [
                 "NameClash",
                 f"The training job {ARN} exists already and was not created for this object. Use another "
                 f"spec.trainingJobName, or adopt it with the annotation {ADOPTION_POLICY}: adopt.",
+                ARN,
             )
         ),
         MARKED,

@@ -6,12 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.logic.decide.situations import ARN_ELSEWHERE, MARKED, NOW, REFUSED, condition, says, shown, when
+from tests.logic.decide.situations import (
+    ARN_ELSEWHERE,
+    FOUND_ABSENT,
+    MARKED,
+    NOW,
+    REFUSED,
+    condition,
+    says,
+    shown,
+    trouble,
+    when,
+)
 from tests.logic.objects import ARN, WANTED
 from trainingjob_operator.logic.decide.phases import decide
+from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.operations import DESCRIBE
 from trainingjob_operator.logic.report import Finding
 from trainingjob_operator.logic.steps import (
     ClearIntent,
+    Describe,
     Idle,
     JoinQueue,
     Step,
@@ -19,6 +33,8 @@ from trainingjob_operator.logic.steps import (
 
 if TYPE_CHECKING:
     from trainingjob_operator.logic.view import View
+
+TAKEN: dict[str, Any] = {"clashingJobARN": ARN, "conditions": [condition("ACK.Terminal", "NameClash")]}
 
 REFUSALS = [
     when(
@@ -47,18 +63,29 @@ REFUSALS = [
     when(
         "the name was taken in an earlier life of the process",
         says(terminal="NameClash", disowned=True),
-        {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "NameClash", f"{ARN} exists.")]}},
+        {"status": {"observedGeneration": 1, **TAKEN}},
     ),
     when(
-        "so under a CRD that does not keep the generation",
-        says(terminal="NameClash", disowned=True),
-        {"status": {"conditions": [condition("ACK.Terminal", "NameClash", f"{ARN} exists.")]}},
-    ),
-    when(
-        "there too, an edit may have healed it",
+        "so, and it was edited since",
         JoinQueue(WANTED),
-        {"generation": 2, "status": {"conditions": [condition("ACK.Terminal", "NameClash", f"{ARN} exists.")]}},
-        {"decided_generation": 1},
+        {"generation": 2, "status": {"observedGeneration": 1, **TAKEN}},
+    ),
+    when(
+        "a CRD that prunes the job's ARN: whose is it?",
+        Describe(WANTED),
+        {"status": {"conditions": TAKEN["conditions"]}},
+    ),
+    when(
+        "it stays until Describe answers",
+        says(terminal="NameClash", disowned=True, again=10.0),
+        {"status": {"conditions": TAKEN["conditions"]}},
+        {"troubles": trouble(DESCRIBE, ErrorClass.THROTTLED)},
+    ),
+    when(
+        "nobody's any more",
+        JoinQueue(WANTED),
+        {"status": {"conditions": TAKEN["conditions"]}},
+        FOUND_ABSENT,
     ),
     when(
         "a refused spec under such a CRD may have been edited meanwhile",
@@ -68,12 +95,7 @@ REFUSALS = [
     when(
         "the name was taken in another region, which an annotation has left meanwhile",
         JoinQueue(WANTED),
-        {
-            "status": {
-                "observedGeneration": 1,
-                "conditions": [condition("ACK.Terminal", "NameClash", f"{ARN_ELSEWHERE} exists.")],
-            }
-        },
+        {"status": {"observedGeneration": 1, **TAKEN, "clashingJobARN": ARN_ELSEWHERE}},
     ),
     when(
         "refused in an earlier life, and edited since",

@@ -1,5 +1,7 @@
 """Claim on an existing job with the wanted name, or the name clash."""
 
+from dataclasses import replace
+
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.annotations import ADOPT_FROM_CLUSTER, ADOPTION_POLICY
 from trainingjob_operator.logic.decide.evidence import (
@@ -9,7 +11,7 @@ from trainingjob_operator.logic.decide.evidence import (
     inherit,
     is_ended,
 )
-from trainingjob_operator.logic.decide.refusals import refuse
+from trainingjob_operator.logic.decide.refusals import recorded_refusal, refuse
 from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, build_arn
 from trainingjob_operator.logic.ownership import TagProof, Verdict, read_named_owner
 from trainingjob_operator.logic.report import Finding, Hindrance
@@ -49,8 +51,19 @@ def refuse_rival(view: View, wanted: Identity) -> Step | None:
 
 
 def resolve_taken_name(view: View, wanted: Identity) -> Step | None:
-    """Find the holder of a name in use: a lost attempt of this object, an earlier object, or another owner."""
+    """Find the owner of a name in use: a lost attempt of this object, an earlier object, or another owner."""
     return claim(view, wanted) or _await_name(view, wanted) if view.memory.name_taken else None
+
+
+def verify_recorded_clash(view: View, wanted: Identity) -> Step | None:
+    """Examine a name clash recorded under ACK's CRD, which prunes the ARN of the job; until then the clash stays."""
+    finding = recorded_refusal(view)
+    if finding is None or finding.reason != reasons.NAME_CLASH or finding.job_arn is not None:
+        return None
+    step = claim(view, wanted)
+    if isinstance(step, WriteStatus) and step.terminal is None:
+        return replace(step, terminal=finding, disowned=True)
+    return step
 
 
 def _await_name(view: View, wanted: Identity) -> Step:
@@ -102,4 +115,4 @@ def describe_clash(view: View, identity: Identity) -> Finding:
             advice = f"{rename} to run the object, or {adopt}."
         case _:
             why, advice = "was not created for this object", f"{rename}, or {adopt}."
-    return Finding(reasons.NAME_CLASH, f"The training job {arn} exists already and {why}. {advice}")
+    return Finding(reasons.NAME_CLASH, f"The training job {arn} exists already and {why}. {advice}", arn)

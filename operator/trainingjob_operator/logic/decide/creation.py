@@ -4,7 +4,7 @@ from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.absence import decide_absence
 from trainingjob_operator.logic.decide.adoption import adopt, requests_adoption
 from trainingjob_operator.logic.decide.attempts import settle_attempt
-from trainingjob_operator.logic.decide.claims import claim, refuse_rival, resolve_taken_name
+from trainingjob_operator.logic.decide.claims import claim, refuse_rival, resolve_taken_name, verify_recorded_clash
 from trainingjob_operator.logic.decide.refusals import refuse, uphold_refusal
 from trainingjob_operator.logic.decide.rules import JobRule, Rule, first
 from trainingjob_operator.logic.decide.turns import (
@@ -119,6 +119,7 @@ JOB_RULES: tuple[JobRule, ...] = (
     adopt,
     _prove_recorded,
     uphold_refusal,
+    verify_recorded_clash,
     _refuse_request,
     _refuse_role,
     refuse_rival,

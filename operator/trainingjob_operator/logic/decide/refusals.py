@@ -6,6 +6,7 @@ from trainingjob_operator.logic.decide.attempts import settle_attempt
 from trainingjob_operator.logic.memory import Refusal
 from trainingjob_operator.logic.naming import Identity, build_arn
 from trainingjob_operator.logic.report import Finding
+from trainingjob_operator.logic.resource import string
 from trainingjob_operator.logic.steps import ClearIntent, Idle, Step, WriteStatus
 from trainingjob_operator.logic.view import View
 
@@ -42,16 +43,21 @@ def _uphold_own(view: View, refusal: Refusal) -> Step | None:
 
 def _uphold_recorded(view: View, wanted: Identity) -> Step | None:
     """Repeat a refusal by a previous process: a restart does not repeat the call."""
+    finding = recorded_refusal(view)
+    if finding is None or view.decided_generation != view.resource.generation:
+        return None
+    # Annotations do not change the generation and may have moved the object to another job since.
+    if finding.reason == reasons.NAME_CLASH and finding.job_arn == build_arn(view.partition, wanted):
+        return refuse(view, finding)
+    return Idle(finding) if finding.reason == reasons.REFUSED else None
+
+
+def recorded_refusal(view: View) -> Finding | None:
+    """Return the refusal recorded by a previous process, unless an attempt or a reconcile request has followed."""
     resource, memory = view.resource, view.memory
-    terminal, decided = resource.condition(TERMINAL), view.decided_generation
+    terminal = resource.condition(TERMINAL)
     is_tried = memory.asked or memory.attempted_at is not None or resource.pending is not None
     if is_tried or terminal.get("status") != "True":
         return None
-    # Annotations do not change the generation and may have moved the object to another job since; the message of a
-    # clash contains the ARN.
-    reason, message = terminal.get("reason"), str(terminal.get("message"))
-    is_same_clash = reason == reasons.NAME_CLASH and build_arn(view.partition, wanted) in message
-    if is_same_clash and decided in (None, resource.generation):  # None: pruned by ACK's CRD
-        return refuse(view, Finding(reasons.NAME_CLASH, message))
-    is_same_spec = reason == reasons.REFUSED and decided == resource.generation
-    return Idle(Finding(reasons.REFUSED, message)) if is_same_spec else None
+    job_arn = string(resource.status.get("clashingJobARN"))
+    return Finding(str(terminal.get("reason")), str(terminal.get("message")), job_arn)
