@@ -22,6 +22,7 @@ from tests.sagemaker.timeline import Plan, plan_of
 from trainingjob_operator import settings
 from trainingjob_operator.cli import build_parser
 from trainingjob_operator.kube.leader import LEASE_NAME
+from trainingjob_operator.logic import operations
 from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 from trainingjob_operator.logic.fields import to_request
 
@@ -258,15 +259,14 @@ def test_selectors_choose_the_deployments_pods(everywhere: list[Object]) -> None
 def test_the_iam_policy_allows_exactly_the_operations_that_the_code_calls() -> None:
     gateway = ast.parse((PACKAGE / "aws/gateway.py").read_text())
     called = {
-        argument.value
+        getattr(operations, node.args[0].id)
         for node in ast.walk(gateway)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and node.func.attr in {"_read", "_change"}
-        for argument in node.args[:1]
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+        and node.func.attr == "_call"
+        and isinstance(node.args[0], ast.Name)
     }
-    assert len(called) == 8
+    assert called == operations.OPERATIONS.keys()
     policy = json.loads((REPOSITORY / "deploy/iam-policy.json").read_text())
     allowed: set[str] = set()
     for statement in policy["Statement"]:
