@@ -70,7 +70,7 @@ class Helm:
 
     def __init__(self, program: Path, folder: Path, kubeconfig: Path | None = None) -> None:
         """`folder` takes its cache and settings; without `kubeconfig` it reaches no cluster."""
-        self._program = program
+        self.program = program
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("HELM_", "KUBE"))},
             **{f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")},
@@ -81,7 +81,7 @@ class Helm:
     def run(self, *arguments: str, timeout: float = 120) -> str:
         """Run Helm and return its stdout. Raises HelmError."""
         done = subprocess.run(
-            [str(self._program), *arguments],
+            [str(self.program), *arguments],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

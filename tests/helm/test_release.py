@@ -1,0 +1,360 @@
+"""Releases on a real API server: installation, also over ACK's CRD, upgrade, rollback and uninstallation.
+
+No Pod runs here: the operator is a process with the token of the release's ServiceAccount and the arguments of the
+container.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.controlplane.plane import KubectlError, choose_cluster
+from tests.crds.installation import ACKS, NAME, OURS
+from tests.deploy.test_manifests import the
+from tests.e2e import recorded
+from tests.e2e.objects import Jobs, training_job
+from tests.e2e.operator_process import OperatorProcess, await_true
+from tests.helm.program import CHART, Helm, HelmError
+from tests.sagemaker.stand_in import StandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.controlplane.plane import Cluster
+
+Values = dict[str, Any]
+
+RELEASE = "trainingjob-operator"
+OURS_ALONE = f"app.kubernetes.io/name={RELEASE}"
+"""Selects what a release leaves."""
+TAKE_OVER = ("--take-ownership", "--force-conflicts")
+"""As docs/moving-from-ack.md has them."""
+
+
+@pytest.fixture(scope="module")
+def cluster(helm_program: Path) -> Iterator[Cluster]:
+    """A control plane whose CRD may come and go."""
+    with choose_cluster(os.environ)() as plane:
+        yield plane
+
+
+class Releases:
+    """The chart in a cluster, as the admin or with another kubeconfig."""
+
+    def __init__(self, helm: Helm, cluster: Cluster, folder: Path) -> None:
+        self.helm = helm
+        self.cluster = cluster
+        self.kubectl = cluster.kubectl
+        self.folder = folder
+        self.namespace = f"operator-{secrets.token_hex(3)}"
+
+    def apply(self, *flags: str, values: Values | None = None, chart: Path = CHART, namespace: str = "") -> str:
+        """`helm upgrade --install`; the region is given. Raises HelmError."""
+        given = {"aws": {"region": "us-east-1"}, **(values or {})}
+        where = ("--namespace", namespace or self.namespace, "--create-namespace")
+        return self.helm.with_values("upgrade --install", given, RELEASE, str(chart), *where, *flags)
+
+    def run(self, verb: str, *arguments: str, namespace: str = "") -> str:
+        return self.helm.run(verb, RELEASE, *arguments, "--namespace", namespace or self.namespace)
+
+    def deployment(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            self.kubectl("get", "deployment", RELEASE, "--namespace", self.namespace, "--output", "json")
+        )
+        return found
+
+    def crd(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", "crd", NAME, "--output", "json"))
+        return found
+
+    def operator(self, sagemaker: StandIn, *flags: str, **more: Any) -> OperatorProcess:
+        """An operator as the Deployment runs it."""
+        container = self.deployment()["spec"]["template"]["spec"]["containers"][0]
+        account = self.cluster.kubeconfig_of_service_account(self.namespace, RELEASE, self.folder)
+        variables = {each["name"]: each.get("value", self.namespace) for each in container["env"]}
+        environment = {**variables, **more.pop("environment", {})}
+        arguments = [*container["args"][1:], "--log-level=debug", *flags]
+        return OperatorProcess(
+            self.cluster, sagemaker, self.folder, *arguments, kubeconfig=account, environment=environment, **more
+        )
+
+
+@pytest.fixture
+def releases(helm_program: Path, cluster: Cluster, tmp_path: Path) -> Iterator[Releases]:
+    """A cluster without the CRD, before and after the test; its namespaces have names of their own."""
+    yield Releases(Helm(helm_program, tmp_path, cluster.kubeconfig), cluster, tmp_path)
+    if cluster.kubectl("get", "crd", NAME, "--ignore-not-found"):
+        for job in json.loads(cluster.kubectl("get", "trainingjobs", "-A", "-o", "json"))["items"]:
+            place = ("--namespace", job["metadata"]["namespace"], "trainingjob", job["metadata"]["name"])
+            cluster.kubectl("patch", *place, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+        cluster.kubectl("delete", "crd", NAME)
+    cluster.kubectl("delete", "clusterroles,clusterrolebindings", "--selector", OURS_ALONE)
+
+
+@pytest.fixture
+def place(releases: Releases) -> str:
+    """The name of a tenant's namespace."""
+    name = f"team-{secrets.token_hex(3)}"
+    releases.kubectl("create", "namespace", name)
+    return name
+
+
+@pytest.fixture
+def team(releases: Releases, place: str) -> Jobs:
+    """The objects of the tenant."""
+    return Jobs(partial(releases.kubectl, "--namespace", place))
+
+
+def earlier_chart(folder: Path) -> Path:
+    """The chart as version 0.0.1, whose CRD lacks a column and whose Deployment has other ports."""
+    chart = folder / "earlier"
+    shutil.copytree(CHART, chart)
+    about = yaml.safe_load((chart / "Chart.yaml").read_text())
+    (chart / "Chart.yaml").write_text(yaml.safe_dump({**about, "version": "0.0.1", "appVersion": "0.0.1"}))
+    [file] = (chart / "files").glob("*.yaml")
+    crd = yaml.safe_load(file.read_text())
+    crd["spec"]["versions"][0]["additionalPrinterColumns"].pop()
+    file.write_text(yaml.safe_dump(crd))
+    return chart
+
+
+def columns(crd: dict[str, Any]) -> int:
+    return len(crd["spec"]["versions"][0]["additionalPrinterColumns"])
+
+
+def test_a_job_survives_upgrade_rollback_uninstallation_and_another_installation(
+    releases: Releases, team: Jobs, sagemaker: StandIn
+) -> None:
+    sagemaker.plan(outcome="Running", seconds=0.5)
+    releases.apply(chart=earlier_chart(releases.folder))
+    assert releases.crd()["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    before = columns(releases.crd())
+    with releases.operator(sagemaker):
+        team.apply(training_job("long"))
+        team.wait_status("long", "InProgress")
+
+    releases.apply(values={"deployment": {"replicas": 3}})
+    assert (columns(releases.crd()), releases.deployment()["spec"]["replicas"]) == (before + 1, 3)
+    assert releases.deployment()["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":0.1.0")
+    with releases.operator(sagemaker):
+        await_true("it is followed", lambda: sagemaker.calls("DescribeTrainingJob", job="long"))
+
+    releases.run("rollback", "1")
+    assert (columns(releases.crd()), releases.deployment()["spec"]["replicas"]) == (before, 2)
+
+    releases.run("uninstall")
+    assert releases.kubectl("get", "deployments", "--namespace", releases.namespace, "--output=name") == ""
+    assert releases.kubectl("get", "clusterroles", "--selector", OURS_ALONE, "-o", "name") == ""
+    assert team.get("long") is not None
+
+    releases.apply()
+    assert columns(releases.crd()) == before + 1
+    with releases.operator(sagemaker):
+        sagemaker.complete_job("long")
+        team.wait_status("long", "Completed")
+    assert len(sagemaker.calls("CreateTrainingJob")) == 1
+    assert sagemaker.calls("StopTrainingJob") == []
+
+
+def test_the_crd_goes_only_when_it_is_confirmed(releases: Releases, team: Jobs) -> None:
+    releases.apply()
+    team.apply(training_job("one"))
+    with pytest.raises(HelmError, match="keep=false makes the end of the release delete the CRD"):
+        releases.apply(values={"crds": {"keep": False}})
+    releases.apply(values={"crds": {"install": False}})
+    assert team.get("one") is not None, "an upgrade that leaves the CRD out leaves it in the cluster"
+    releases.apply()
+    releases.run("uninstall")
+    assert team.get("one") is not None
+    releases.apply(values={"crds": {"keep": False, "confirmDeletion": "delete-every-trainingjob"}})
+    releases.run("uninstall")
+    await_true("the CRD is gone", lambda: not releases.kubectl("get", "crd", NAME, "--ignore-not-found"))
+
+
+INSTALLATIONS_OF_ACK = {
+    "helm": ("create", "--field-manager=helm"),
+    "kubectl": ("apply",),
+    "server-side": ("apply", "--server-side", "--field-manager=kustomize-controller"),
+}
+
+
+@pytest.mark.parametrize("how", INSTALLATIONS_OF_ACK)
+def test_one_command_installs_over_acks_crd(releases: Releases, place: str, team: Jobs, how: str) -> None:
+    command, *flags = INSTALLATIONS_OF_ACK[how]
+    releases.kubectl(command, *flags, "--filename", str(ACKS))
+    with StandIn(recorded.STAND_IN) as sagemaker:
+        await_true("the kind is served", lambda: is_served(releases))
+        for name in recorded.PHASES:
+            recorded.make_job(name, sagemaker, place)
+        recorded.put_objects(tuple(recorded.PHASES), sagemaker, team.kubectl)
+        before = {body["metadata"]["name"]: body["metadata"]["uid"] for body in team.bodies()}
+        since = sagemaker.total()
+
+        with pytest.raises(HelmError, match="invalid ownership metadata"):
+            releases.apply()
+        releases.apply(*TAKE_OVER)
+
+        assert columns(releases.crd()) == columns(yaml.safe_load(OURS.read_text()))
+        assert {body["metadata"]["name"]: body["metadata"]["uid"] for body in team.bodies()} == before
+        region = {"environment": {**recorded.ENVIRONMENT, "AWS_REGION": recorded.REGION}}
+        with releases.operator(sagemaker, f"--watch-namespace={place}", **region):
+            for name in recorded.PHASES:
+                team.wait(name, "is taken over", lambda body: "observedGeneration" in body["status"])
+        calls = [call["operation"] for call in sagemaker.calls(since=since)]
+        changes = [name for name in calls if not name.startswith(("Describe", "List", "sts:"))]
+        assert changes == []
+    releases.apply(values={"deployment": {"replicas": 3}})
+    assert releases.deployment()["spec"]["replicas"] == 3, "later upgrades need no flags"
+
+
+def is_served(releases: Releases) -> bool:
+    try:
+        releases.kubectl("get", "trainingjobs", "-A")
+    except KubectlError:
+        return False
+    return True
+
+
+def test_the_command_also_repairs_an_installation_that_failed_halfway(releases: Releases) -> None:
+    releases.kubectl("apply", "--server-side", "--filename", str(ACKS))
+    with pytest.raises(HelmError, match="conflict"):
+        releases.apply("--take-ownership")
+    releases.apply(*TAKE_OVER)
+    assert json.loads(releases.run("status", "--output=json"))["info"]["status"] == "deployed"
+
+
+def test_leader_election_can_be_switched_off_and_on(releases: Releases) -> None:
+    alone = {"leaderElection": {"enabled": False}, "deployment": {"replicas": 1}}
+    for values, strategy in [({}, "RollingUpdate"), (alone, "Recreate"), ({}, "RollingUpdate")]:
+        releases.apply(values=values)
+        assert releases.deployment()["spec"]["strategy"]["type"] == strategy
+
+
+@pytest.fixture
+def installer(releases: Releases, tmp_path: Path) -> Releases:
+    """Somebody with every right in two namespaces and none elsewhere."""
+    account = tmp_path / "installer"
+    account.mkdir()
+    kubeconfig = releases.cluster.kubeconfig_of_service_account("default", "default", account)
+    installer = Releases(Helm(releases.helm.program, tmp_path, kubeconfig), releases.cluster, tmp_path)
+    for namespace in (installer.namespace, f"{installer.namespace}-b"):
+        releases.kubectl("create", "namespace", namespace)
+        releases.kubectl("create", "role", "all", "--verb=*", "--resource=*.*", "--namespace", namespace)
+        binding = ("--role=all", "--serviceaccount=default:default", "--namespace", namespace)
+        releases.kubectl("create", "rolebinding", "all", *binding)
+    return installer
+
+
+def test_the_namespace_scope_is_installed_and_runs_without_any_right_on_the_cluster(
+    releases: Releases, installer: Releases, sagemaker: StandIn
+) -> None:
+    releases.kubectl("apply", "--server-side", "--filename", str(OURS))
+    with pytest.raises(HelmError, match="forbidden"):
+        installer.apply()
+    a, b = installer.namespace, f"{installer.namespace}-b"
+    values: Values = {
+        "installScope": "namespace",
+        "watchNamespace": f"{a},{b}",
+        "clusterID": "blue",
+        "crds": {"install": False},
+    }
+    installer.apply(values=values)
+    mine, other = (Jobs(partial(releases.kubectl, "--namespace", name)) for name in (a, b))
+    sagemaker.plan(seconds=0.5)
+    with installer.operator(sagemaker) as operator:
+        mine.apply(training_job("here"))
+        other.apply(training_job("there"))
+        mine.wait_status("here", "Completed")
+        other.wait_status("there", "Completed")
+        assert operator.ask("readyz") == (200, "ok\n")
+        releases.kubectl("delete", "namespace", b, "--timeout=60s")
+        await_true("it is named", lambda: b in operator.ask("readyz")[1])
+        assert operator.ask("readyz")[0] == 200
+        mine.apply(training_job("after"))
+        mine.wait_status("after", "Completed")
+        with pytest.raises(HelmError, match=f'namespaces "{b}" not found|forbidden'):
+            installer.apply(values=values)
+        installer.apply(values={**values, "watchNamespace": a})
+        installer.run("uninstall")
+
+
+def test_teams_install_beside_each_other_under_one_name(releases: Releases) -> None:
+    releases.kubectl("apply", "--server-side", "--filename", str(OURS))
+    own: Values = {"installScope": "namespace", "crds": {"install": False}}
+    one, two = (f"{releases.namespace}-{name}" for name in ("one", "two"))
+    for namespace in (one, two):
+        releases.apply(namespace=namespace, values=own)
+
+    def roles() -> set[str]:
+        names = releases.kubectl("get", "roles", "--namespace", "kube-system", "-l", OURS_ALONE, "-o", "name").split()
+        return {name.partition("/")[2] for name in names}
+
+    assert roles() == {f"{one}:{RELEASE}", f"{two}:{RELEASE}"}
+    releases.run("uninstall", namespace=one)
+    assert roles() == {f"{two}:{RELEASE}"}
+    releases.run("uninstall", namespace=two)
+
+
+def test_users_get_the_rights_of_their_cluster_role(releases: Releases, team: Jobs) -> None:
+    releases.apply()
+    for name in ("view", "edit", "admin"):
+        team.kubectl("create", "rolebinding", name, f"--clusterrole={name}", f"--user={name}")
+
+    def may(user: str, verb: str, *what: str) -> bool:
+        try:
+            return team.kubectl("auth", "can-i", verb, *what, f"--as={user}").strip() == "yes"
+        except KubectlError:
+            return False
+
+    kind = "trainingjobs.sagemaker.services.k8s.aws"
+    await_true("the roles are aggregated", lambda: may("view", "list", kind) and may("admin", "delete", kind))
+    for user, writes in [("view", False), ("edit", True), ("admin", True)]:
+        assert may(user, "get", kind)
+        assert may(user, "create", kind) is writes
+        assert may(user, "delete", kind) is writes
+        assert not may(user, "patch", kind, "--subresource=status")
+    assert not may("nobody", "get", kind)
+
+
+def test_the_program_of_helm_test_passes_only_with_every_pod_ready(
+    releases: Releases, sagemaker: StandIn, tmp_path: Path
+) -> None:
+    text = releases.helm.template("--set", "aws.region=us-east-1")
+    pod = the("Pod", [thing for thing in yaml.safe_load_all(text) if thing])
+    _, _, port = pod["spec"]["containers"][0]["args"]
+    assert port == "8081"
+
+    def test(address: str | None) -> tuple[int, str]:
+        host, _, number = str(address).rpartition(":")
+        program = [sys.executable, "-c", pod["spec"]["containers"][0]["args"][0], host, number]
+        done = subprocess.run(program, capture_output=True, text=True, timeout=30, check=False)
+        return done.returncode, done.stdout
+
+    operator = OperatorProcess(releases.cluster, sagemaker, tmp_path)
+    operator.start(wait=False)
+    try:
+        await_true("it listens", lambda: operator.ask("healthz")[0] == 200)
+        await_true("the CRD is missed", lambda: "apply the CustomResourceDefinition" in operator.ask("readyz")[1])
+        code, said = test(operator.address("health"))
+        assert code == 1
+        assert "apply the CustomResourceDefinition" in said
+        releases.apply()
+        await_true("it is ready", lambda: operator.ask("readyz")[0] == 200)
+        assert test(operator.address("health")) == (0, "127.0.0.1: ok\n")
+    finally:
+        address = operator.address("health")
+        operator.stop()
+    code, said = test(address)
+    assert code == 1
+    assert "does not answer" in said
