@@ -167,12 +167,23 @@ class ControlPlane(Cluster):
     asyncio.to_thread.
     """
 
-    def __init__(self, programs: Path, *, apiserver_flags: Sequence[str] = (), keep: bool = False) -> None:
-        """`programs` holds the three executables; `apiserver_flags`, such as --watch-cache=false, come last."""
+    def __init__(
+        self,
+        programs: Path,
+        *,
+        apiserver_flags: Sequence[str] = (),
+        more_controllers: Sequence[str] = (),
+        keep: bool = False,
+    ) -> None:
+        """`programs` holds the three executables; `apiserver_flags`, such as --watch-cache=false, come last.
+
+        `more_controllers` run beside CONTROLLERS.
+        """
         self.folder = Path(tempfile.mkdtemp(prefix="controlplane-"))
         self.kubeconfig = self.folder / "kubeconfig"
         self.token = secrets.token_hex(16)
         self._keep = keep
+        self._more_controllers = more_controllers
         self._ports = HeldPorts(3)
         self._api_port, self._etcd_port, self._peer_port = self._ports.numbers
         # A parent-death signal is bound to the thread that forked, so one thread forks everything and stays.
@@ -318,7 +329,8 @@ class ControlPlane(Cluster):
     def _controller_flags(self) -> list[str]:
         return [
             f"--kubeconfig={self.kubeconfig}",
-            f"--controllers={','.join(CONTROLLERS)}",
+            f"--controllers={','.join([*CONTROLLERS, *self._more_controllers])}",
+            f"--root-ca-file={self.ca_file}",
             "--leader-elect=false",
             "--secure-port=0",
             "--kube-api-qps=200",
