@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test unit e2e bench bench-full chaos chart lint crds manifests controlplane lock
+.PHONY: help setup demo test unit e2e bench bench-full chaos chart pod lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench-full: $(READY) ## 100 to 10,000 jobs that live long, restart, rest, deleti
 
 chaos: $(READY) ## inject every fault at every step of a job and print a table of results; ARGS="--quick --seed 7" for tests.chaos
 	$(RUN) -m tests.chaos $(ARGS)
+
+pod: $(READY) ## build the image and run it as a Pod on a real node on this machine; needs root and debootstrap
+	$(RUN) -m tests.node $(ARGS)
 
 lint: $(READY) ## check style, types, layers, Dockerfile, generated files and locks
 	$(BIN)/ruff check

@@ -1,0 +1,59 @@
+"""`python -m tests.node`: build what a node needs, then run tests/node with namespaces of their own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+from tests.controlplane import programs as controlplane
+from tests.controlplane.programs import ProgramsMissingError, to_stderr
+from tests.helm.program import cached_helm, find_helm
+from tests.node.image import find_image
+from tests.node.programs import cached_programs, find_programs
+from tests.node.system import cached_system, find_system, missing_tools
+
+NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""All that a test run leaves (mounts, bridge, processes) ends with them."""
+INSIDE = "TESTS_NODE"
+"""Variable that is set in them."""
+
+
+def main() -> int:
+    """Build and test; arguments that are not ours are pytest's."""
+    parser = argparse.ArgumentParser(prog="python -m tests.node", description=__doc__)
+    parser.add_argument("--build-only", action="store_true", help="build, and end")
+    parser.add_argument("--if-cached", action="store_true", help="end with a reason unless the long builds are cached")
+    options, arguments = parser.parse_known_args()
+    if options.if_cached and (reason := missing_builds()):
+        print(f"tests/node skipped: {reason}")
+        return 0
+    began = time.monotonic()
+    try:
+        controlplane.find_programs(os.environ)
+        for find in (find_helm, find_programs, find_system, find_image):
+            find(os.environ)
+    except ProgramsMissingError as error:
+        to_stderr(str(error))
+        return 1
+    to_stderr(f"programs, Helm, system and image are there after {time.monotonic() - began:.0f} s")
+    if options.build_only:
+        return 0
+    test = [sys.executable, "-m", "pytest", "-m", "node", "--durations=0", "tests/node", *arguments]
+    return subprocess.run([*NAMESPACES, *test], env={**os.environ, INSIDE: "1"}, check=False).returncode
+
+
+def missing_builds() -> str | None:
+    """Why a run would take long or fail, in a sentence."""
+    if reason := missing_tools():
+        return reason
+    for folder in (cached_programs(os.environ), cached_system(os.environ), cached_helm(os.environ).parent):
+        if not folder.exists():
+            return f"{folder.name} is not in the cache; make pod builds it"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""kubelet, kube-scheduler and the pause program, of the control plane's version: from the cache, or built into it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.controlplane.programs import (
+    GO_SETTINGS,
+    build_flags,
+    cache_folder,
+    cached,
+    find_go,
+    kubernetes_version,
+    run_with_progress,
+    to_stderr,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.controlplane.programs import Progress
+
+MODULE = Path(__file__).with_name("build")
+PROGRAMS: Mapping[str, str] = {
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+    "pause": "./pause",
+}
+"""Name of each program and the Go package it is built from."""
+
+
+def cached_programs(environment: Mapping[str, str]) -> Path:
+    """The folder where the programs are, or will be once they are built."""
+    recipe = f"{GO_SETTINGS}{build_flags()}".encode()
+    for name in ("go.mod", "go.sum", "pause/main.go"):
+        recipe += (MODULE / name).read_bytes()
+    digest = hashlib.sha256(recipe).hexdigest()[:8]
+    return cache_folder(environment) / f"node-{kubernetes_version()}-{platform.machine()}-{digest}"
+
+
+def find_programs(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
+    """The folder with all PROGRAMS, built unless the cache has it. Raises ProgramsMissingError."""
+
+    def build(folder: Path) -> None:
+        go = find_go(cache_folder(environment), environment, progress)
+        for name, package in PROGRAMS.items():
+            command = [go, "build", *build_flags(), "-o", str(folder / name), package]
+            run_with_progress(f"building {name}", command, environment, progress, MODULE)
+
+    return cached(cached_programs(environment), build, progress)
