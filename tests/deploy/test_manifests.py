@@ -22,7 +22,7 @@ from tests.sagemaker.timeline import Plan, plan_of
 from trainingjob_operator import settings
 from trainingjob_operator.cli import build_parser
 from trainingjob_operator.kube.leader import LEASE_NAME
-from trainingjob_operator.logic import operations
+from trainingjob_operator.logic import naming, operations
 from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 from trainingjob_operator.logic.fields import to_request
 
@@ -281,6 +281,19 @@ def test_the_iam_policy_allows_exactly_the_operations_that_the_code_calls() -> N
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
     }
+
+
+def test_the_narrow_policy_differs_in_changes_of_jobs_without_this_clusters_tag() -> None:
+    policy, narrow = (
+        json.loads((REPOSITORY / f"deploy/{name}.json").read_text()) for name in ("iam-policy", "iam-policy-own-jobs")
+    )
+    own = next(statement for statement in narrow["Statement"] if statement["Sid"] == "OwnJobs")
+    assert set(own["Action"]) == {"sagemaker:DeleteTags", "sagemaker:StopTrainingJob", "sagemaker:UpdateTrainingJob"}
+    assert list(own["Condition"]) == ["StringEquals"]
+    assert list(own["Condition"]["StringEquals"]) == [f"aws:ResourceTag/{naming.TAG_CLUSTER}"]
+    narrow["Statement"].remove(own)
+    narrow["Statement"][0]["Action"] = sorted(narrow["Statement"][0]["Action"] + own["Action"])
+    assert narrow == policy
 
 
 def test_the_iam_policy_allows_create_on_the_plan_that_a_job_names_and_grants_by_the_service_alone() -> None:
