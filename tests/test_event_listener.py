@@ -27,6 +27,7 @@ from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.job_events import DETAIL_TYPE, SOURCE
 from trainingjob_operator.logic.naming import Identity, build_arn
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.outcomes import Described
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 from trainingjob_operator.work_queue import WorkQueue
@@ -188,9 +189,9 @@ async def test_an_event_wakes_its_job_and_is_deleted(world: World) -> None:
     async with world.listening():
         world.events.bring([message])
         await settle()
-    assert (job.memory.needs_describe, other.memory.needs_describe) == (True, False)
-    assert job.memory.told is not None
-    assert job.memory.told.secondary_status == "Training"
+    assert (job.memory.job.needs_describe, other.memory.job.needs_describe) == (True, False)
+    assert job.memory.job.hint is not None
+    assert job.memory.job.hint.secondary_status == "Training"
     assert await world.woken() == "Job"
     assert world.events.deleted == [message]
     assert world.flow.is_flowing(PLACE, now())
@@ -211,7 +212,7 @@ async def test_what_is_no_news_wakes_nobody_and_is_deleted(world: World, message
     async with world.listening():
         world.events.bring([message, message])
         await settle()
-    assert not job.memory.needs_describe
+    assert not job.memory.job.needs_describe
     assert await world.woken() is None
     assert world.events.deleted == [message, message]
     assert world.count(outcome) == 2
@@ -239,7 +240,7 @@ async def test_an_event_before_its_job_is_followed_waits_for_it(world: World) ->
         world.follow(job, "Starting")
         await asyncio.sleep(PATIENCE[0] + TICK_SECONDS)
     assert await world.woken() == "job"
-    assert job.memory.needs_describe
+    assert job.memory.job.needs_describe
 
 
 @in_virtual_time
@@ -249,10 +250,10 @@ async def test_a_hint_is_tried_again_until_a_look_confirms_it(world: World) -> N
         world.events.bring([event("job", "Training"), event("job", "Downloading")])
         await settle()
         assert await world.woken() == "job"
-        job.memory.note_found(seen("Starting"), now())  # Describe is behind the events
+        job.note(Described(seen("Starting"), now()))  # Describe is behind the events
         await asyncio.sleep(PATIENCE[0] + TICK_SECONDS)
         assert await world.woken() == "job"
-        job.memory.note_found(seen("Training"), now())
+        job.note(Described(seen("Training"), now()))
         await asyncio.sleep(PATIENCE[1] + TICK_SECONDS)
         assert await world.woken() is None
 
@@ -266,7 +267,7 @@ async def test_a_hint_that_no_look_confirms_is_given_up(world: World) -> None:
         await settle()
         woken.append(await world.woken())
         for pause in [*PATIENCE, 60.0]:
-            job.memory.note_found(seen("Starting"), now())
+            job.note(Described(seen("Starting"), now()))
             await asyncio.sleep(pause + TICK_SECONDS)
             woken.append(await world.woken())
     assert woken == ["job"] * (1 + len(PATIENCE)) + [None]
@@ -307,7 +308,7 @@ async def test_messages_that_can_t_be_deleted_are_an_error_too_which_no_idle_pol
         await settle()
         world.events.bring([])
         await asyncio.sleep(1.1)
-    assert job.memory.needs_describe
+    assert job.memory.job.needs_describe
     assert not world.flow.is_flowing(PLACE, now())
     assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
 

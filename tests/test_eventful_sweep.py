@@ -19,6 +19,7 @@ from trainingjob_operator.leadership import AlwaysLeading
 from trainingjob_operator.logic.event_flow import DISTRUST_SECONDS, GRACE_SECONDS, EventFlow
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.outcomes import Described, Hinted
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 from trainingjob_operator.sweeper import EVENTFUL_SECONDS, IDLE_SECONDS, Sweeper
@@ -81,12 +82,12 @@ class World:
     def tell(self, secondary: str) -> None:
         """The listener has heard of it first."""
         told = Observation.from_summary(summary(secondary))
-        self.job.memory.note_told(told)
+        self.job.note(Hinted(told))
         self.flow.note_event(SLOT, told, now(), is_news=True)
 
     def look(self) -> None:
         """The reconciler has looked."""
-        self.job.memory.note_found(Observation.from_describe(summary(self.service.secondary)), now())
+        self.job.note(Described(Observation.from_describe(summary(self.service.secondary)), now()))
 
 
 async def sweep_beside_events() -> World:
@@ -154,7 +155,7 @@ def test_one_missing_event_brings_the_sweep_back_to_its_pace_for_a_while() -> No
         world.service.secondary = "Training"  # and no event says so
         missed = now()
         await asyncio.sleep(EVENTFUL_SECONDS + SECONDS + 1)
-        assert world.job.memory.needs_describe, "the sweep has found it"
+        assert world.job.memory.job.needs_describe, "the sweep has found it"
         world.look()
         await asyncio.sleep(GRACE_SECONDS + SECONDS)
         began = now()

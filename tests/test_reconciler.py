@@ -28,8 +28,8 @@ from trainingjob_operator.logic.annotations import (
     REGION as REGION_KEY,
 )
 from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.memory import DENIED_RETRY_SECONDS, VANGUARD_RETRY_FIRST, VANGUARD_SHARE
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_UID, Identity, build_arn
+from trainingjob_operator.logic.outcomes import DENIED_RETRY_SECONDS, VANGUARD_RETRY_FIRST, VANGUARD_SHARE
 from trainingjob_operator.reconciler import FENCED_SECONDS
 
 

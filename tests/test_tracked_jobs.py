@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.logic.objects import ACCOUNT, ARN, NAME, NAMESPACE, REGION, UID, WANTED, body
+from tests.logic.objects import ACCOUNT, ARN, NAME, NAMESPACE, REGION, UID, WANTED, body, remembered
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.outcomes import Described
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 
 OWN = "trainingjob-operator"
@@ -52,12 +53,12 @@ def test_only_newer_states_are_news() -> None:
 def test_an_object_made_anew_under_the_name_is_another_one_with_nothing_remembered() -> None:
     known = jobs()
     old = seen(known, version=10)
-    old.memory.arn = "x"
+    old.memory = remembered(arn="x")
     known.claim(old, WANTED.slot, is_owner=True)
     known.watch(old, Live(HERE, WANTED, Observation()))
     new = seen(known, version=12, uid="another")
     assert new is not old
-    assert new.memory.arn is None
+    assert new.memory.job.arn is None
     assert known.claimants(WANTED.slot) == []
     assert known.live_targets() == []
 
@@ -74,14 +75,14 @@ def test_an_older_state_is_taken_only_from_an_answer_that_was_asked_for_after_th
     known_before: int, *, is_taken: bool
 ) -> None:
     known = jobs()
-    seen(known, version=12, held=True).memory.arn = ARN
+    seen(known, version=12, held=True).memory = remembered(arn=ARN)
     assert known.versions() == {KEY: 12}
     restored = known.see(body(version=10), 2.0, known_before=known_before)
     assert (restored is not None) is is_taken
     tracked = known.get(KEY)
     assert tracked is not None
     assert tracked.resource().holds_finalizer is not is_taken
-    assert (tracked.memory.arn is None) is is_taken, "what was learned since the backup may not be so any more"
+    assert (tracked.memory.job.arn is None) is is_taken, "what was learned since the backup may not be so any more"
 
 
 def test_an_object_is_forgotten_by_its_own_uid_only() -> None:
@@ -161,8 +162,8 @@ def test_what_was_seen_of_a_live_job_is_the_newest_known() -> None:
     reported = Observation({"trainingJobStatus": "InProgress"})
     known.watch(tracked, Live(HERE, WANTED, reported))
     assert tracked.seen is reported
-    tracked.memory.observation = Observation({"trainingJobStatus": "Stopping"})
-    assert tracked.seen is tracked.memory.observation
+    tracked.note(Described(Observation({"trainingJobStatus": "Stopping"}), 0.0))
+    assert tracked.seen is tracked.memory.job.observation
 
 
 @pytest.mark.parametrize("version", ["", "x1", None, 7])
@@ -188,7 +189,7 @@ def test_another_writer_of_the_status_is_noticed_each_time_it_writes() -> None:
     assert tracked is not None
 
     def noticed() -> list[object]:
-        return [*tracked.memory.foreign_writes, tracked.memory.foreign_writer]
+        return [*tracked.memory.rival.foreign_writes, tracked.memory.rival.foreign_writer]
 
     assert noticed() == [""], "they may have come before this process"
     known.see(written(2, controller="2026-11-21T10:00:00Z"), 2.0)
@@ -206,7 +207,7 @@ def test_edits_of_users_and_writes_of_ours_are_no_other_writer(by: str, subresou
     raw = body(version=2)
     raw["metadata"]["managedFields"] = [{"manager": by, "subresource": subresource, "time": "2026-11-21T12:05:00Z"}]
     known.see(raw, 2.0)
-    assert tracked.memory.foreign_writes == ()
+    assert tracked.memory.rival.foreign_writes == ()
 
 
 def test_the_newest_modification_in_each_region_is_known_from_the_objects() -> None:

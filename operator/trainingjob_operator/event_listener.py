@@ -19,6 +19,7 @@ from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.job_events import read_event
 from trainingjob_operator.logic.naming import Slot
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.outcomes import Hinted
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore
@@ -158,7 +159,7 @@ class EventListener:
                 is_open = True
             elif told.shows_change_from(known) and (tries == 0 or told.has_other_phase_than(known)):
                 is_news = is_open = True
-                tracked.memory.note_told(told)
+                tracked.note(Hinted(told))
                 self._queue.add(tracked.key, urgent=True)
         # Only a first delivery proves that events flow; a retried hint may outlive the queue.
         self._flow.note_event(slot, told, now, is_news=is_news and tries == 0)

@@ -6,7 +6,7 @@ object's memory, from which the next decision follows.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trainingjob_operator.aws.budget import Budget, Budgets, OperationBudgets
@@ -22,14 +22,38 @@ from trainingjob_operator.logic.answers import check_arn, is_another_run
 from trainingjob_operator.logic.create_request import build_request, build_tags
 from trainingjob_operator.logic.decide import edits, evidence, retries
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.memory import Memory, Refusal
+from trainingjob_operator.logic.memory import JobState, Outcome, Refusal
 from trainingjob_operator.logic.naming import Identity, Location, Owner
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.outcomes import (
+    Attempted,
+    Claimed,
+    Compared,
+    Created,
+    CreateFailed,
+    Described,
+    Dismissed,
+    Doubted,
+    DoubtEnded,
+    EditRefused,
+    Failed,
+    JobMissing,
+    NameTaken,
+    Outdone,
+    Seen,
+    Stopping,
+    StopSent,
+    Suspected,
+    TagsRead,
+    TagsSet,
+    Updated,
+    Woken,
+)
 from trainingjob_operator.logic.ownership import read_proof
 from trainingjob_operator.logic.quotas import is_not_offered, read_demand, read_shortage
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Key, Resource
-from trainingjob_operator.logic.updates import TagChange, UpdatePlan, applied_fields, plan_update
+from trainingjob_operator.logic.updates import TagChange, applied_fields, plan_update
 from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore, StoredObject
@@ -75,6 +99,25 @@ class Work:
     @property
     def key(self) -> Key:
         return self.tracked.key
+
+    @property
+    def job(self) -> JobState:
+        """The newest state of the job; `view` has the state at the decision."""
+        return self.tracked.memory.job
+
+    @property
+    def current_view(self) -> View:
+        """The view with the newest memory."""
+        return self.view.remembering(self.tracked.memory)
+
+    def note(self, outcome: Outcome) -> None:
+        """Replace the object's memory by that after an outcome."""
+        self.tracked.note(outcome)
+
+    def refuse(self, finding: Finding, retry_at: float | None = None) -> None:
+        """Refuse the spec until it or the annotations change, or until `retry_at`."""
+        refusal = Refusal(self.view.resource.generation, self.view.policy, finding, retry_at)
+        self.tracked.memory = replace(self.tracked.memory, refused=refusal)
 
     @property
     def named(self) -> dict[str, Any]:
@@ -123,7 +166,6 @@ class JobCalls:
         """
 
     async def describe(self, identity: Identity, work: Work) -> float:
-        memory, view = work.view.memory, work.view
         if seconds := self._must_wait(lambda budgets: budgets.describe, identity, work):
             return seconds
         try:
@@ -132,29 +174,29 @@ class JobCalls:
             if error.kind is ErrorClass.NOT_FOUND:
                 if not await self._is_confirmed(work):
                     return 0.0
-                memory.note_not_found(self._clocks.monotonic())
+                work.note(JobMissing(self._clocks.monotonic()))
                 self._note_success(operations.DESCRIBE, work)
             else:
                 self._note(error, work, operations.DESCRIBE)
             return 0.0
         self._note_success(operations.DESCRIBE, work)
-        seen, now = Observation.from_describe(answer), self._clocks.monotonic()
+        seen, now, view = Observation.from_describe(answer), self._clocks.monotonic(), work.current_view
         if view.arn is None:
-            memory.note_found((memory.observation or Observation()).updated_by(seen), now)
+            work.note(Described((work.job.observation or Observation()).updated_by(seen), now))
         elif is_another_run(seen, view.observation, identity):
             if await self._is_confirmed(work):
-                memory.note_not_found(now, is_replaced=True)
+                work.note(JobMissing(now, is_replaced=True))
             return 0.0
         else:
-            memory.note_found(view.observation.updated_by(seen), now)
-        if edits.is_worth_comparing(view):
+            work.note(Described(view.observation.updated_by(seen), now))
+        if edits.is_worth_comparing(work.current_view):
             self._compare(answer, work)
-        memory.compared_generation = view.resource.generation
+        work.note(Seen(view.resource.generation))
         return 0.0
 
     async def _is_confirmed(self, work: Work) -> bool:
         """Whether a second answer without the job, which is believed, is of the right account."""
-        if work.view.memory.not_found_since is None or work.view.arn is None:
+        if work.job.not_found_since is None or work.current_view.arn is None:
             return True
         try:
             await self._accounts.confirm(work.target)
@@ -165,60 +207,50 @@ class JobCalls:
 
     def _compare(self, answer: Mapping[str, Any], work: Work) -> None:
         """What of the spec is not what runs, and what can be done about it."""
-        memory, resource = work.view.memory, work.view.resource
+        resource, applied = work.view.resource, work.job.edit.applied_fields
         try:
             request = fields.to_request(resource.spec)
-            memory.differences = fields.differences(resource.spec, answer)
-            if work.view.arn is None:  # it counts as the object's run only where it is the whole spec's
-                memory.differences += fields.left_out(resource.spec, answer)
+            differences = fields.differences(resource.spec, answer)
+            if work.current_view.arn is None:  # it counts as the object's run only where it is the whole spec's
+                differences += fields.left_out(resource.spec, answer)
         except fields.InvalidSpec as error:
-            memory.edit_refused = (resource.generation, Finding(reasons.EDIT_NOT_POSSIBLE, str(error)))
+            work.note(EditRefused(resource.generation, Finding(reasons.EDIT_NOT_POSSIBLE, str(error))))
             return
-        applied = memory.applied_fields
-        plan = plan_update(
-            request,
-            answer,
-            memory.differences,
-            resource.recorded_names("appliedFields") if applied is None else applied,
-        )
-        memory.plan = plan if plan != UpdatePlan() else None
+        applied = resource.recorded_names("appliedFields") if applied is None else applied
+        work.note(Compared(differences, plan_update(request, answer, differences, applied)))
 
     async def read_tags(self, arn: str, work: Work) -> bool:
-        memory = work.view.memory
         if self._must_wait(lambda budgets: budgets.list_tags, work.identity, work):
             return True
         try:
             tags = await self._accounts.get(work.target).list_tags(arn)
         except AwsError as error:
             if error.kind is ErrorClass.NOT_FOUND:
-                memory.note_not_found(self._clocks.monotonic())
+                work.note(JobMissing(self._clocks.monotonic()))
             else:
                 self._note(error, work, operations.LIST_TAGS)
             return False
         self._note_success(operations.LIST_TAGS, work)
-        memory.tags, memory.tags_generation = tags, work.view.resource.generation
-        memory.proof = read_proof(tags, self._owner(work.view.resource))
-        if work.view.verdict.may_change:
-            memory.claim = work.view.verdict  # the finalizer, on which it may rest, goes with the end of the job
+        resource = work.view.resource
+        work.note(TagsRead(tags, resource.generation, read_proof(tags, self._owner(resource))))
+        if (verdict := work.current_view.verdict).may_change:
+            work.note(Claimed(verdict))  # the finalizer, on which it may rest, goes with the end of the job
         return False
 
     async def create(self, identity: Identity, work: Work) -> bool:
-        memory, resource = work.view.memory, work.view.resource
+        resource = work.view.resource
         seconds = self._create_queue.claim(work.key, identity)
         if seconds > 0:
             self._queue.add(work.key, seconds)
             return True
-        memory.note_attempt(resource.generation, work.view.policy)
-        if not memory.unsettled:
-            memory.open_generation = resource.generation
+        work.note(Attempted(resource.generation, work.view.policy))
         context = self._context
         tags = build_tags(resource, self._owner(resource), context.default_tags, context.version)
         request = build_request(resource, identity, tags)
         try:
             arn = check_arn(await self._accounts.get(work.target).create(request), identity)
         except AwsError as error:
-            memory.attempted_at = self._clocks.monotonic()
-            memory.unsettled = memory.unsettled or not error.definite
+            work.note(CreateFailed(error.definite, self._clocks.monotonic()))
             if error.kind is ErrorClass.WAITING:
                 self._note_shortage(error, identity, work)
             else:
@@ -231,12 +263,8 @@ class JobCalls:
         except Busy:
             self._create_queue.give_back(work.key, identity)
             raise
-        memory.attempted_at = memory.created_at = self._clocks.monotonic()
-        memory.arn, memory.needs_describe = arn, True
-        memory.applied_tag_keys = tuple(key for key, _ in resource.user_tags())
-        memory.applied_fields = applied_fields(resource.spec)
-        memory.unsettled = memory.name_taken = False
-        memory.observation = memory.doubtful_since = None
+        keys = tuple(key for key, _ in resource.user_tags())
+        work.note(Created(arn, keys, applied_fields(resource.spec), self._clocks.monotonic()))
         self._note_success(operations.CREATE, work)
         self._create_queue.succeed(work.key, identity)
         self._metrics.job_waited(resource.age_at(self._clocks.wall()))
@@ -253,76 +281,69 @@ class JobCalls:
             return
         self._create_queue.leave(work.key, identity)
         if is_not_offered(error.message):
-            work.view.memory.refused = refuse(work, Finding(reasons.REFUSED, error.sentence))
+            work.refuse(Finding(reasons.REFUSED, error.sentence))
         else:
             finding = Finding(reasons.QUOTA_TOO_SMALL, f"{shortage.advice} {error.sentence}")
             self._note(error, work, operations.CREATE, finding)
 
     def _note_refusal(self, error: AwsError, identity: Identity, work: Work) -> None:
         """What an unsuccessful create leads to."""
-        memory, now = work.view.memory, self._clocks.monotonic()
+        attempt, now = work.job.attempt, self._clocks.monotonic()
         match error.kind:
             case ErrorClass.DOUBTFUL | ErrorClass.REFUSED | ErrorClass.NOT_FOUND if is_not_offered(error.message):
-                memory.refused = refuse(work, Finding(reasons.REFUSED, error.sentence))
+                work.refuse(Finding(reasons.REFUSED, error.sentence))
             case ErrorClass.IN_USE:
-                memory.name_taken, memory.needs_describe = True, False
-                memory.observation = memory.proof = memory.looked_at = memory.not_found_since = None
-                memory.not_found = False
+                work.note(NameTaken())
             case ErrorClass.REFUSED if error.operation == operations.CREATE:  # and not the role on the way to it
-                memory.refused = refuse(work, Finding(reasons.REFUSED, error.sentence))
-            case ErrorClass.DOUBTFUL if now - (memory.doubtful_since or now) >= retries.DOUBTFUL_SECONDS:
-                repeats = retries.DOUBTFUL_REPEATS[memory.doubtful_rounds :]
-                memory.doubtful_rounds += 1
-                retry_at = now + repeats[0] if repeats else None
-                memory.refused = refuse(work, Finding(reasons.CREATE_FAILED, error.sentence), retry_at)
-                memory.troubles.pop(operations.CREATE, None)
-            case ErrorClass.RETRY if self._is_outdone(error, identity, memory):
+                work.refuse(Finding(reasons.REFUSED, error.sentence))
+            case ErrorClass.DOUBTFUL if now - (attempt.doubtful_since or now) >= retries.DOUBTFUL_SECONDS:
+                repeats = retries.DOUBTFUL_REPEATS[attempt.doubtful_rounds :]
+                work.note(DoubtEnded())
+                work.refuse(Finding(reasons.CREATE_FAILED, error.sentence), now + repeats[0] if repeats else None)
+            case ErrorClass.RETRY if self._is_outdone(error, identity, work):
                 message = (
-                    f"{error.sentence} SageMaker has answered this spec so for {_hours(now, memory)} hours, while it "
+                    f"{error.sentence} SageMaker has answered this spec so for {_hours(now, work.job)} hours, while it "
                     "created other jobs. The operator gives up until the spec or the annotations change."
                 )
-                memory.refused = refuse(work, Finding(reasons.CREATE_FAILED, message))
-                memory.troubles.pop(operations.CREATE, None)
+                work.note(Dismissed(operations.CREATE))
+                work.refuse(Finding(reasons.CREATE_FAILED, message))
             case _:
-                if error.kind is ErrorClass.DOUBTFUL and memory.doubtful_since is None:
-                    memory.doubtful_since = now
+                if error.kind is ErrorClass.DOUBTFUL:
+                    work.note(Doubted(now))
                 self._note(error, work, operations.CREATE)
 
-    def _is_outdone(self, error: AwsError, identity: Identity, memory: Memory) -> bool:
+    def _is_outdone(self, error: AwsError, identity: Identity, work: Work) -> bool:
         """Whether the service fails with this spec alone: for long, and while it goes on creating others."""
-        failures = memory.note_outdone(self._create_queue.created_jobs(identity))
-        trouble = memory.troubles.get(operations.CREATE)
+        work.note(Outdone(self._create_queue.created_jobs(identity)))
+        trouble = work.job.troubles.get(operations.CREATE)
         return (
             error.operation == operations.CREATE
             and trouble is not None
-            and failures >= retries.OUTDONE_FAILURES
+            and work.job.attempt.outdone >= retries.OUTDONE_FAILURES
             and self._clocks.monotonic() - trouble.since >= retries.OUTDONE_SECONDS
         )
 
     async def stop(self, identity: Identity, work: Work) -> bool:
-        memory = work.view.memory
         if self._must_wait(lambda budgets: budgets.stop, identity, work):
             return True
         try:
             await self._accounts.get(work.target).stop(identity.job_name)
         except AwsError as error:
             now = self._clocks.monotonic()
-            memory.stopping_since = memory.stopping_since or now
+            work.note(Stopping(now))
             if error.kind is ErrorClass.NOT_FOUND:
-                memory.note_not_found(now)
+                work.note(JobMissing(now))
                 return False
             if error.kind is ErrorClass.CONFLICT:  # it has ended, or is about to: its status tells
-                memory.needs_describe = True
+                work.note(Suspected())
             self._note(error, work, operations.STOP)
             return False
         self._note_success(operations.STOP, work)
-        memory.stop_sent_at = memory.stopping_since = self._clocks.monotonic()
-        memory.needs_describe = True
+        work.note(StopSent(self._clocks.monotonic()))
         log.info("Told SageMaker to stop the training job %s", identity.job_name, extra=work.named)
         return False
 
     async def update(self, identity: Identity, members: Mapping[str, Any], work: Work) -> bool:
-        memory, resource = work.view.memory, work.view.resource
         if self._must_wait(lambda budgets: budgets.update, identity, work):
             return True
         try:
@@ -331,14 +352,11 @@ class JobCalls:
             self._note_edit(error, work, operations.UPDATE)
             return False
         self._note_success(operations.UPDATE, work)
-        memory.updated = (members, self._clocks.monotonic())
-        memory.applied_fields = applied_fields(resource.spec)
-        memory.needs_describe = True
+        work.note(Updated(members, applied_fields(work.view.resource.spec), self._clocks.monotonic()))
         log.info("Updated %s of the training job %s", ", ".join(members), identity.job_name, extra=work.named)
         return False
 
     async def set_tags(self, arn: str, change: TagChange, work: Work) -> bool:
-        memory, resource = work.view.memory, work.view.resource
         if self._must_wait(lambda budgets: budgets.add_tags, work.identity, work):
             return True
         gateway, operation = self._accounts.get(work.target), operations.ADD_TAGS
@@ -353,42 +371,33 @@ class JobCalls:
             return False
         self._note_success(operations.ADD_TAGS, work)
         self._note_success(operations.DELETE_TAGS, work)
-        kept = {key: value for key, value in (memory.tags or {}).items() if key not in change.remove}
-        memory.tags = {**kept, **change.add}
-        memory.applied_tag_keys = tuple(key for key, _ in resource.user_tags())
+        keys = tuple(key for key, _ in work.view.resource.user_tags())
+        work.note(TagsSet(change.add, tuple(change.remove), keys))
         log.info("Set %d tags and removed %d", len(change.add), len(change.remove), extra=work.named)
         return False
 
     def _note_edit(self, error: AwsError, work: Work, operation: str) -> None:
         """An edit that the service refuses for good is told; others are tried again."""
-        memory = work.view.memory
         if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND) and error.operation == operation:
             finding = Finding(reasons.EDIT_NOT_POSSIBLE, error.sentence)
-            memory.edit_refused = (work.view.resource.generation, finding)
+            work.note(EditRefused(work.view.resource.generation, finding))
             return
         if error.kind is ErrorClass.CONFLICT:  # not in this phase: what the phase is now tells what can be done
-            memory.needs_describe = True
+            work.note(Suspected())
         self._note(error, work, operation)
 
     def _note(self, error: AwsError, work: Work, operation: str, finding: Finding | None = None) -> None:
         """Remember an error under the operation that was wanted; what failed on the way to it is in the error."""
-        memory = work.view.memory
-        is_early = error.kind is ErrorClass.DENIED and error.operation in _READING and evidence.is_newborn(work.view)
+        is_read_denied = error.kind is ErrorClass.DENIED and error.operation in _READING
+        is_early = is_read_denied and evidence.is_newborn(work.current_view)
         if is_early:  # a policy may go by tags, which reach it some seconds after Create
             error = AwsError(operation, error.code, error.message, ErrorClass.RETRY, definite=error.definite)
-        known = memory.troubles.get(operation)
+        known = work.job.troubles.get(operation)
         is_news = known is None or (known.error.sentence, known.error.kind) != (error.sentence, error.kind)
         is_vanguard = error.kind is ErrorClass.DENIED and self._goes_ahead(operation, work)
         spread = self._clocks.jitter.uniform(0.5, 1.0)
-        memory.note_trouble(
-            operation,
-            error,
-            self._clocks.monotonic(),
-            spread,
-            is_vanguard=is_vanguard,
-            is_lasting=operation == operations.CREATE,
-            finding=finding,
-        )
+        is_lasting = operation == operations.CREATE
+        work.note(Failed(operation, error, self._clocks.monotonic(), spread, is_vanguard, is_lasting, finding))
         log.log(logging.WARNING if is_news and not is_early else logging.DEBUG, "%s", error.sentence, extra=work.named)
 
     def _goes_ahead(self, operation: str, work: Work) -> bool:
@@ -398,7 +407,7 @@ class JobCalls:
         account, region = work.identity.account, work.identity.region
         ahead = self._vanguard.get((account, region, operation))
         tracked = None if ahead is None else self._jobs.get(ahead)
-        if tracked is None or not tracked.memory.is_denied(operation):
+        if tracked is None or not tracked.memory.job.is_denied(operation):
             self._step_back(work.key, but_in=(account, region))
             self._vanguard[account, region, operation] = ahead = work.key
         return ahead == work.key
@@ -413,12 +422,15 @@ class JobCalls:
 
     def _note_success(self, operation: str, work: Work) -> None:
         """The call went well; where it was denied before, the others that it was denied try it at once too."""
-        if not work.view.memory.note_success(operation):
+        has_news = work.job.has_news(operation)
+        work.note(Dismissed(operation))
+        if not has_news:
             return
         self._vanguard.pop((work.identity.account, work.identity.region, operation), None)
         now = self._clocks.monotonic()
         for tracked in self._jobs.in_region(work.identity.account, work.identity.region):
-            if tracked.memory.wake(operation, now):
+            if tracked.memory.job.may_wake(operation, now):
+                tracked.note(Woken(operation, now))
                 self._queue.add(tracked.key)
 
     def _must_wait(self, which: Callable[[OperationBudgets], Budget], identity: Identity, work: Work) -> float:
@@ -432,9 +444,5 @@ class JobCalls:
         return Owner(self._context.cluster_id, resource.namespace, resource.name, resource.uid)
 
 
-def _hours(now: float, memory: Memory) -> int:
-    return int((now - memory.troubles[operations.CREATE].since) // 3600)
-
-
-def refuse(work: Work, finding: Finding, retry_at: float | None = None) -> Refusal:
-    return Refusal(work.view.resource.generation, work.view.policy, finding, retry_at)
+def _hours(now: float, job: JobState) -> int:
+    return int((now - job.troubles[operations.CREATE].since) // 3600)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.aws.gateway import Target
-from trainingjob_operator.logic.memory import Memory
+from trainingjob_operator.logic.memory import Memory, Outcome
 from trainingjob_operator.logic.naming import Identity, Location, Slot
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import read_standing
@@ -53,7 +53,11 @@ class StoredObject:
     @property
     def seen(self) -> Observation | None:
         """What was last seen of a live job; it may not have been reported yet."""
-        return None if self.live is None else self.memory.observation or self.live.seen
+        return None if self.live is None else self.memory.job.observation or self.live.seen
+
+    def note(self, outcome: Outcome) -> None:
+        """Replace the memory by that after an outcome."""
+        self.memory = self.memory.after(outcome)
 
     def resource(self) -> Resource:
         return Resource.from_body(json.loads(zlib.decompress(self.packed)))
@@ -107,7 +111,7 @@ class ObjectStore:
         else:
             tracked.version, tracked.packed = version, packed
             for manager, _ in sorted(written - tracked.foreign_writes):
-                tracked.memory.note_foreign_write(manager, now)
+                tracked.memory = tracked.memory.after_foreign_write(manager, now)
         tracked.foreign_writes = written
         tracked.modified = parse_time(mapping(body.get("status")).get("lastModifiedTime"))
         if not tracked.is_judged:

@@ -14,7 +14,7 @@ from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_queue import CreateQueue
-from trainingjob_operator.job_calls import Access, JobCalls, OperatorContext, Work, refuse
+from trainingjob_operator.job_calls import Access, JobCalls, OperatorContext, Work
 from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
@@ -27,12 +27,21 @@ from trainingjob_operator.logic.accounts import (
     forbid_account,
 )
 from trainingjob_operator.logic.annotations import read_request, resolve
-from trainingjob_operator.logic.decide import deletion, following, phases, turns
+from trainingjob_operator.logic.decide import claims, deletion, following, phases, turns
 from trainingjob_operator.logic.errors import readable
 from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity
 from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.ownership import TagProof
+from trainingjob_operator.logic.outcomes import (
+    AttemptSettled,
+    Ended,
+    OnlyObserved,
+    OwnerChecked,
+    PlaceShown,
+    Queued,
+    Stopping,
+    Unsettled,
+)
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Key, Resource
 from trainingjob_operator.logic.steps import (
@@ -53,7 +62,6 @@ from trainingjob_operator.logic.steps import (
     Update,
     WriteStatus,
 )
-from trainingjob_operator.logic.updates import applied_fields
 from trainingjob_operator.logic.validation import check_request
 from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
@@ -177,7 +185,7 @@ class Reconciler:
     def passive(self) -> int:
         """Return the number of objects left to another controller."""
         now = self._clocks.monotonic()
-        return sum((tracked.memory.passive_until or 0.0) > now for tracked in self._jobs)
+        return sum((tracked.memory.rival.passive_until or 0.0) > now for tracked in self._jobs)
 
     def count_taken_over(self) -> int:
         """Return the number of jobs taken over since the last call."""
@@ -206,7 +214,8 @@ class Reconciler:
             view, access = await self._observe(tracked, resource)
             step, claim = phases.decide(view), view.claim
             is_over = await self._carry_out(step, Work(tracked, view, access))
-            if claim is None and view.claim is not None and view.claim.is_takeover:
+            reached = view.remembering(tracked.memory).claim
+            if claim is None and reached is not None and reached.is_takeover:
                 self._taken_over += 1
             if is_over:
                 if turns.gives_up_turn(step, view):
@@ -220,18 +229,17 @@ class Reconciler:
         now = self._clocks.monotonic()
         if tracked.memory.term != self._leadership.term:
             tracked.memory = Memory(first_seen=now, term=self._leadership.term)
-        memory = tracked.memory
         namespace, unread = await self._read_namespace(resource.namespace)
         self._still_there(tracked)
         policy = resolve(resource, namespace, self._context.defaults)
         if (request := read_request(resource.annotations)) is not None:
-            handled = (memory.handled_request, resource.status.get("lastHandledReconcileAt"))
+            handled = (tracked.memory.handled_request, resource.status.get("lastHandledReconcileAt"))
             if request not in handled:
-                memory.note_request(request)
+                tracked.memory = tracked.memory.after_request(request)
         bare = View(
             resource=resource,
             policy=policy,
-            memory=memory,
+            memory=tracked.memory,
             now=now,
             wall=self._clocks.wall(),
             partition=resource.partition or self._context.partition,
@@ -241,11 +249,11 @@ class Reconciler:
         )
         if unread is not None:
             return bare, Access(None, unread)
-        if resource.deleting and memory.stopping_since is None and bare.observation.status == "Stopping":
-            memory.stopping_since = now  # another actor's Stop, or one from before a restart
+        if resource.deleting and bare.observation.status == "Stopping":
+            tracked.note(Stopping(now))  # another actor's Stop, or one from before a restart
         known = bare.observation
-        if memory.ended_at is None and known.is_ended() and not known.rules_running():
-            memory.ended_at = now
+        if tracked.memory.job.ended_at is None and known.is_ended() and not known.rules_running():
+            tracked.note(Ended(now))
         identity = bare.concerned()
         self._jobs.claim(
             tracked,
@@ -254,13 +262,14 @@ class Reconciler:
         )
         if identity is None:
             return bare, Access(None, None)
-        memory.turn_to(identity.slot, policy.namespace_endpoint)
-        foreign_mark = resource.pending is not None and resource.pending != memory.marked
-        if memory.attempted_at is None and memory.arn is None and foreign_mark:
-            memory.unsettled = True
+        tracked.memory = tracked.memory.turned_to(identity.slot, policy.namespace_endpoint)
+        foreign_mark = resource.pending is not None and resource.pending != tracked.memory.marked
+        if tracked.memory.job.attempt.attempted_at is None and tracked.memory.job.arn is None and foreign_mark:
+            tracked.note(Unsettled())
+        bare = bare.remembering(tracked.memory)
         access = await self._reach(bare, identity)
         if access.target is not None:
-            memory.reach_by(access.target)
+            tracked.memory = tracked.memory.reached_by(access.target)
         self._still_there(tracked)
         rival = self._jobs.find_rival(tracked.key, identity.slot)
         own_turn, place = self._create_queue.look_up(resource, identity)
@@ -320,7 +329,7 @@ class Reconciler:
         match step:
             case Idle(refused):
                 if refused is not None:
-                    work.view.memory.refused = refuse(work, refused)
+                    work.refuse(refused)
                 return True
             case Requeue(seconds):
                 self._queue.add(work.key, seconds)
@@ -333,14 +342,13 @@ class Reconciler:
             case ReadTags(_, arn):
                 if not await self._calls.read_tags(arn, work):
                     return False
-                if work.view.arn is not None and not work.view.resource.deleting:
+                if work.current_view.arn is not None and not work.view.resource.deleting:
                     await self._report(WriteStatus(unfinished=True), work)
                 return True
             case FindOwner(key):
-                work.view.memory.named_owner = (await self._exists(key), self._clocks.monotonic())
+                work.note(OwnerChecked(await self._exists(key), self._clocks.monotonic()))
             case JoinQueue(identity):
-                if work.view.memory.waiting_since is None:
-                    work.view.memory.waiting_since = work.view.now
+                work.note(Queued(work.view.now))
                 self._create_queue.join(work.view.resource, identity, retries=turns.was_tried(work.view))
             case RecordIntent(identity):
                 await self._record_intent(identity, work)
@@ -379,26 +387,18 @@ class Reconciler:
         return True
 
     async def _take_ownership(self, step: TakeOwnership, work: Work) -> None:
-        memory = work.view.memory
         if step.finalizer and not work.view.resource.holds_finalizer:
             await self._patch_finalizer(work.view.resource, hold=True)
-        memory.arn = step.arn
-        memory.claim = step.claim or memory.claim
-        if memory.tags is not None and memory.proof in (TagProof.SAME_OBJECT, TagProof.SAME_NAME):
-            own = {key for key, _ in work.view.resource.user_tags()}
-            memory.applied_tag_keys = tuple(key for key in memory.tags if key in own)
-        if memory.proof is TagProof.SAME_OBJECT and work.view.resource.arn is None:  # a Create without a response
-            memory.applied_fields = applied_fields(work.view.resource.spec)
-        memory.name_taken = memory.unsettled = False
-        memory.refused = None
+        work.note(claims.take_over(work.current_view, step.arn, step.claim))
+        work.tracked.memory = replace(work.tracked.memory, refused=None)
         self._create_queue.leave(work.key, work.identity)
         if not work.view.policy.read_only:
             log.debug("Took ownership of training job %s", step.arn, extra=work.named)
 
     async def _record_intent(self, identity: Identity, work: Work) -> None:
         """Add the finalizer and record the pending Create; on failure, release the object's turn."""
-        memory, resource = work.view.memory, work.view.resource
-        memory.marked = identity
+        tracked, resource = work.tracked, work.view.resource
+        tracked.memory = replace(tracked.memory, marked=identity)
         try:
             await self._patch_finalizer(resource, hold=True, pending=str(identity))
         except (Conflict, NotFound):
@@ -406,24 +406,26 @@ class Reconciler:
         except KubeError as error:
             spread = self._clocks.jitter.uniform(0.5, 1.0)
             words, now = readable(str(error)), self._clocks.monotonic()
-            delay = memory.note_unmarked(resource.writable_state, words, now, spread)
+            unmarked = tracked.memory.refuse_mark(resource.writable_state, words, now, spread)
+            tracked.memory = replace(tracked.memory, unmarked=unmarked)
             self._create_queue.leave(work.key, identity)
-            log.warning("The API server rejected the finalizer: %s; retrying in %.1f s", words, delay, extra=work.named)
+            message = "The API server rejected the finalizer: %s; retrying in %.1f s"
+            log.warning(message, words, unmarked.retry_at - now, extra=work.named)
         else:
-            memory.unmarked = None
+            tracked.memory = replace(tracked.memory, unmarked=None)
 
     async def _clear_intent(self, work: Work, refusal: Finding | None) -> None:
         await self._remove_finalizer(work.view, WriteStatus(terminal=refusal), work)
-        if refusal is not None and work.view.memory.refused is None:
-            work.view.memory.refused = refuse(work, refusal)
-        work.view.memory.forget_attempt()
+        if refusal is not None and work.tracked.memory.refused is None:
+            work.refuse(refusal)
+        work.note(AttemptSettled())
 
     async def _remove_finalizer(self, view: View, say: WriteStatus, work: Work) -> None:
         """Remove the finalizer. A persistent rejection by the API server is reported in the status, along with `say`.
 
         Raises the API server's error, for a retry with back-off.
         """
-        memory = work.view.memory
+        tracked = work.tracked
         try:
             is_ended = view.observation.is_ended()
             await self._patch_finalizer(view.resource, hold=False, ended=view.arn if is_ended else None)
@@ -431,12 +433,15 @@ class Reconciler:
             raise
         except KubeError as error:
             if not isinstance(error, Unavailable) or error.reason == "InternalError":  # a failing webhook
-                memory.unreleased = deletion.explain_unreleased(str(error))
-                await self._reporter.report(view, replace(say, hindrance=memory.unreleased))
+                unreleased = deletion.explain_unreleased(str(error))
+                tracked.memory = replace(tracked.memory, unreleased=unreleased)
+                await self._reporter.report(
+                    tracked, view.remembering(tracked.memory), replace(say, hindrance=unreleased)
+                )
             raise
-        memory.marked = None
-        if memory.unreleased is not None:
-            memory.unreleased = None
+        was_refused = tracked.memory.unreleased is not None
+        tracked.memory = replace(tracked.memory, marked=None, unreleased=None)
+        if was_refused:
             self._queue.add(work.key, 0.0)  # clears the hindrance from the status
 
     async def _patch_finalizer(
@@ -465,51 +470,41 @@ class Reconciler:
 
     async def _report(self, say: WriteStatus, work: Work) -> None:
         """Write the status; release an object after the end of its job."""
-        view, memory = work.view, work.view.memory
-        if say.place is not None and (memory.place_shown is None or memory.place_shown[0] != say.place):
-            memory.place_shown = (say.place, view.now)
-        if say.passive:
-            memory.passive_shown = True  # set before the write: a failure shows that the other controller is active
-            log.warning('Leaving the object to field manager "%s"', memory.foreign_writer, extra=work.named)
-        if say.release and memory.unreleased is not None:
-            say = replace(say, hindrance=memory.unreleased)
-        wanted = await self._reporter.report(view, say)
+        tracked = work.tracked
+        if say.place is not None:
+            work.note(PlaceShown(say.place, work.view.now))
+        if say.passive:  # noted before the write: a failure shows that the other controller is active
+            rival = replace(tracked.memory.rival, passive_shown=True)
+            tracked.memory = replace(tracked.memory, rival=rival)
+            log.warning('Leaving the object to field manager "%s"', rival.foreign_writer, extra=work.named)
+        if say.release and tracked.memory.unreleased is not None:
+            say = replace(say, hindrance=tracked.memory.unreleased)
+        wanted = await self._reporter.report(tracked, work.current_view, say)
         self._still_there(work.tracked)
         if say.passive:
             self._jobs.watch(work.tracked, None)
             return
         self._follow(work, wanted)
-        if view.policy.read_only:
-            memory.arn = memory.claim = None  # observing a job proves no ownership of it
-        tracked = self._jobs.get(work.key)
-        if say.release and tracked is not None and tracked.uid == work.tracked.uid:
-            await self._remove_finalizer(replace(view, resource=tracked.resource()), say, work)
-        if say.again is None and not memory.needs_describe and Observation(wanted).is_ended():
-            # The status holds the rest; most objects of a cluster are finished, so this bounds memory.
-            work.tracked.memory = Memory(
-                first_seen=memory.first_seen,
-                term=memory.term,
-                foreign_writes=memory.foreign_writes,
-                slot=memory.slot,
-                endpoint_url=memory.endpoint_url,
-                looked_at=memory.looked_at,
-                ended_at=memory.ended_at,
-                counted=memory.counted,
-            )
+        if work.view.policy.read_only:
+            work.note(OnlyObserved())
+        if say.release and self._jobs.get(work.key) is tracked:
+            await self._remove_finalizer(replace(work.current_view, resource=tracked.resource()), say, work)
+        if say.again is None and not work.job.needs_describe and Observation(wanted).is_ended():
+            tracked.memory = tracked.memory.after_end()
 
     async def _report_meanwhile(self, seconds: float, work: Work) -> None:
         """Report the known state while DescribeTrainingJob waits `seconds` for the budget."""
-        view, memory = work.view, work.view.memory
-        if memory.arn is not None and view.resource.arn is None:
+        view = work.current_view
+        if work.job.arn is not None and view.resource.arn is None:
             await self._report(WriteStatus(), work)
         elif view.is_inherited and work.tracked.live is None:
             await self._report(WriteStatus(unfinished=True), work)
-        elif memory.told is not None and seconds >= turns.WAITING_SHOWN_SECONDS and (identity := view.attached()):
+        elif work.job.hint is not None and seconds >= turns.WAITING_SHOWN_SECONDS and (identity := view.attached()):
             await self._report(following.report_meanwhile(view, identity), work)
 
     def _follow(self, work: Work, wanted: Mapping[str, Any]) -> None:
         """Register the job with the sweep until it ends."""
-        identity, target = work.view.attached(), work.access.target
+        identity, target = work.current_view.attached(), work.access.target
         seen = Observation(wanted)
         ended = seen.is_ended() or conditions.recorded_vanishing(wanted.get("conditions")) is not None
         if identity is None or target is None or ended:

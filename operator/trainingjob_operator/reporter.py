@@ -14,12 +14,13 @@ from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import events, status
 from trainingjob_operator.logic.composition import compose
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.outcomes import Counted
 from trainingjob_operator.logic.report import Report
 from trainingjob_operator.logic.resource import Resource, mapping
 from trainingjob_operator.logic.steps import WriteStatus
 from trainingjob_operator.logic.view import View
 from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.object_store import ObjectStore
+from trainingjob_operator.object_store import ObjectStore, StoredObject
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Reporter:
         self._pruned: frozenset[str] = frozenset()
         self._pruned_since = 0.0
 
-    async def report(self, view: View, say: WriteStatus) -> Mapping[str, Any]:
+    async def report(self, tracked: StoredObject, view: View, say: WriteStatus) -> Mapping[str, Any]:
         """Patch the status unless it is up to date; returns the desired status.
 
         Raises KubeError for a failed write, NotLeading without leadership.
@@ -82,9 +83,8 @@ class Reporter:
             body = await self._write(resource, patch)
             self._jobs.see_answer(body, view.now)
             self._learn(status.pruned_paths(sent, mapping(body.get("status"))), view.now)
-            self._tell(view, wanted, report)
-        view.memory.decided_generation = report.generation
-        view.memory.disputed = view.memory.disputed and (say.passive or view.memory.needs_describe)
+            self._tell(tracked, view, wanted, report)
+        tracked.memory = tracked.memory.after_report(report.generation, is_passive=say.passive)
         return wanted
 
     def _learn(self, pruned: frozenset[str], now: float) -> None:
@@ -110,8 +110,8 @@ class Reporter:
             self._metrics.status_written(outcome)
         return body
 
-    def _tell(self, view: View, wanted: Mapping[str, Any], report: Report) -> None:
-        resource, memory = view.resource, view.memory
+    def _tell(self, tracked: StoredObject, view: View, wanted: Mapping[str, Any], report: Report) -> None:
+        resource, known = view.resource, tracked.memory.job.counted
         subject = Subject(resource.namespace, resource.name, resource.uid)
         named = name_in_log(*resource.key)
         final = {finding.reason for finding in (report.terminal, report.vanished) if finding is not None}
@@ -123,9 +123,9 @@ class Reporter:
         if not after.is_ended() or (report.is_past and not before.status):
             return
         # Another field manager may have reverted the end since it was counted.
-        counted = memory.counted if memory.counted is not None else resource.status if before.is_ended() else None
+        counted = known if known is not None else resource.status if before.is_ended() else None
         self._metrics.job_took(*(self._uncounted(counted, wanted, name) for name in _SECONDS))
-        memory.counted = {name: wanted[name] for name in _SECONDS if name in wanted}
+        tracked.note(Counted({name: wanted[name] for name in _SECONDS if name in wanted}))
         if counted is None:
             self._metrics.job_ended(after.status)
             log.info("Training job ended: %s", after.status, extra=named)

@@ -18,6 +18,7 @@ from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.event_flow import EventFlow
 from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.outcomes import Forgiven, Hinted, Suspected
 from trainingjob_operator.logic.resource import Key
 from trainingjob_operator.logic.sweep import Sweep
 from trainingjob_operator.metrics import Metrics
@@ -185,7 +186,7 @@ class Sweeper:
                 if tracked is not None:
                     if _is_found_first(tracked, told):
                         self._flow.note_found((target.account, target.region, name), told, self._clocks.monotonic())
-                    tracked.memory.note_told(told)
+                    tracked.note(Hinted(told))
                     self._queue.add(key, urgent=True)
 
     def _look_at(self, target: Target, names: frozenset[str]) -> None:
@@ -194,14 +195,15 @@ class Sweeper:
             for key in live.get(name, ()):
                 tracked = self._jobs.get(key)
                 if tracked is not None:
-                    tracked.memory.needs_describe = True
+                    tracked.note(Suspected())
                     self._queue.add(key)
 
     def _forgive(self, target: Target) -> None:
         """End the back-off of the target's objects after the service recovers; the budgets limit the rate."""
         now = self._clocks.monotonic()
         for tracked in self._jobs.in_region(target.account, target.region):
-            if tracked.memory.forgive(now):
+            if tracked.memory.job.may_forgive(now):
+                tracked.note(Forgiven(now))
                 self._queue.add(tracked.key)
 
     async def _look_at_each(self, target: Target) -> None:
@@ -229,6 +231,6 @@ class Sweeper:
 
 def _is_found_first(tracked: StoredObject, told: Observation) -> bool:
     """True if the job's state changed and neither an event nor an earlier page reported the change."""
-    known, before = tracked.seen, tracked.memory.told
+    known, before = tracked.seen, tracked.memory.job.hint
     is_change = known is not None and told.has_other_phase_than(known)
     return is_change and (before is None or told.shows_change_from(before))

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
+from trainingjob_operator.logic.memory import (
+    AttemptState,
+    EditState,
+    JobState,
+    Memory,
+    OwnerState,
+    RivalState,
+    StopState,
+)
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity, Owner
 from trainingjob_operator.logic.resource import Resource
 
@@ -67,3 +77,17 @@ def recorded(arn: str = ARN, **fields: Any) -> dict[str, Any]:
 def claimed(arn: str = ARN, claim: str = "Created", **fields: str) -> dict[str, str]:
     """The record of an object's claim on a job."""
     return {"claim": claim, "evidence": "Words.", "jobARN": arn, "objectUID": UID, **fields}
+
+
+PARTS = {"owner": OwnerState, "edit": EditState, "attempt": AttemptState, "stop": StopState}
+
+
+def remembered(first_seen: float = 0.0, **known: Any) -> Memory:
+    """Memory with these fields, each by its name alone: it is put into the part that has it."""
+
+    def take(part: type[Any]) -> dict[str, Any]:
+        return {field.name: known.pop(field.name) for field in fields(part) if field.name in known}
+
+    parts = {name: part(**take(part)) for name, part in PARTS.items()}
+    job = JobState(**take(JobState), **parts)
+    return Memory(first_seen=first_seen, job=job, rival=RivalState(**take(RivalState)), **known)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.logic.objects import ARN, REGION, WANTED, recorded, resource
+from tests.logic.objects import ARN, REGION, WANTED, recorded, remembered, resource
 from trainingjob_operator.logic.accounts import (
     find_role,
     find_selector,
@@ -15,7 +15,6 @@ from trainingjob_operator.logic.accounts import (
     forbid_account,
 )
 from trainingjob_operator.logic.annotations import ENDPOINT_URL, OWNER_ACCOUNT, Defaults, resolve
-from trainingjob_operator.logic.memory import Memory
 from trainingjob_operator.logic.naming import JOB_ARN, Identity
 from trainingjob_operator.logic.reasons import ROLE_SELECTED, ROLE_UNAVAILABLE
 from trainingjob_operator.logic.report import Hindrance
@@ -126,7 +125,7 @@ def test_metadata_that_leads_to_another_account_is_reported(
 ) -> None:
     seen = resource(**members)
     policy = resolve(seen, namespace, Defaults(WANTED.account, REGION))
-    memory = Memory(first_seen=0.0, marked=marked)
+    memory = remembered(marked=marked)
     found = find_wrong_target(View(seen, policy, memory, 0.0, datetime(2026, 11, 21, tzinfo=UTC), "aws"))
     if words is None:
         assert found is None

@@ -19,7 +19,7 @@ def test_a_report_without_a_job_has_no_identity() -> None:
 
 
 def test_a_report_on_a_job_has_its_identity_and_the_newest_observation() -> None:
-    report = compose(look_at(OWNED, {"observation": RUNS, "looked_at": 1.0}, {}, {}), WriteStatus())
+    report = compose(look_at(OWNED, {"observation": RUNS, "described_at": 1.0}, {}, {}), WriteStatus())
     assert (report.arn, report.account, report.region, report.job_name) == (ARN, ACCOUNT, REGION, JOB)
     assert report.observation == RUNS
     assert report.is_found

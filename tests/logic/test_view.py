@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.logic.objects import ACCOUNT, ARN, JOB, REGION, SPEC, WANTED, recorded, resource
+from tests.logic.objects import ACCOUNT, ARN, JOB, REGION, SPEC, WANTED, recorded, remembered, resource
 from trainingjob_operator.logic.annotations import ADOPTION_POLICY, READ_ONLY, Defaults, resolve
-from trainingjob_operator.logic.memory import Memory
 from trainingjob_operator.logic.naming import Identity, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.view import View
+
+if TYPE_CHECKING:
+    from trainingjob_operator.logic.memory import Memory
 
 OTHER = Identity(ACCOUNT, "eu-central-1", "Other-Job")
 LOWER = Identity(ACCOUNT, REGION, JOB.lower())
@@ -26,7 +28,7 @@ COMPLETE: dict[str, Any] = {"conditions": [{"type": "Complete", "status": "True"
 def view(memory: Memory | None = None, **members: Any) -> View:
     seen = resource(**members)
     policy = resolve(seen, {}, Defaults(ACCOUNT, REGION))
-    return View(seen, policy, memory or Memory(first_seen=0.0), 100.0, datetime(2026, 11, 21, tzinfo=UTC), "aws")
+    return View(seen, policy, memory or remembered(), 100.0, datetime(2026, 11, 21, tzinfo=UTC), "aws")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_a_job_is_the_objects_by_proof_only(members: dict[str, Any], arn: str | 
 
 
 def test_what_this_process_created_is_the_objects_before_the_status_says_so() -> None:
-    assert view(Memory(first_seen=0.0, arn=ARN)).attached() == WANTED
+    assert view(remembered(arn=ARN)).attached() == WANTED
 
 
 @pytest.mark.parametrize(
@@ -91,30 +93,30 @@ def test_the_newest_of_memory_and_status_is_what_is_known() -> None:
     told = Observation({"trainingJobStatus": "Completed"})
     status = recorded(trainingJobStatus="InProgress")
     assert view(status=status).observation.status == "InProgress"
-    assert view(Memory(first_seen=0.0, observation=told), status=status).observation is told
+    assert view(remembered(observation=told), status=status).observation is told
 
 
 @pytest.mark.parametrize(
-    ("observed", "remembered", "is_edited"),
+    ("observed", "known", "is_edited"),
     [(None, None, False), (1, None, True), (2, None, False), (None, 1, True), (None, 2, False), (2, 1, False)],
 )
 def test_an_edit_is_a_generation_that_was_not_decided_on(
-    observed: int | None, remembered: int | None, *, is_edited: bool
+    observed: int | None, known: int | None, *, is_edited: bool
 ) -> None:
     status = {} if observed is None else {"observedGeneration": observed}
-    memory = Memory(first_seen=0.0, decided_generation=remembered)
+    memory = remembered(decided_generation=known)
     assert view(memory, generation=2, status=status).is_edited is is_edited
 
 
 @pytest.mark.parametrize(
     ("members", "memory", "adopting"),
     [
-        ({"annotations": ADOPTS}, Memory(first_seen=0.0), True),
-        ({"annotations": {ADOPTION_POLICY: "adopt-or-create"}}, Memory(first_seen=0.0), True),
-        ({"annotations": {ADOPTION_POLICY: "adopt-or-create"}}, Memory(first_seen=0.0, applied_fields=()), False),
+        ({"annotations": ADOPTS}, remembered(), True),
+        ({"annotations": {ADOPTION_POLICY: "adopt-or-create"}}, remembered(), True),
+        ({"annotations": {ADOPTION_POLICY: "adopt-or-create"}}, remembered(applied_fields=()), False),
         (
             {"annotations": {ADOPTION_POLICY: "adopt-or-create"}, "status": recorded()},
-            Memory(first_seen=0.0),
+            remembered(),
             False,
         ),
         (
@@ -122,10 +124,10 @@ def test_an_edit_is_a_generation_that_was_not_decided_on(
                 "annotations": {ADOPTION_POLICY: "adopt-or-create"},
                 "status": recorded(conditions=[{"type": "ACK.Adopted", "status": "True"}]),
             },
-            Memory(first_seen=0.0),
+            remembered(),
             True,
         ),
-        ({}, Memory(first_seen=0.0), False),
+        ({}, remembered(), False),
     ],
     ids=[
         "adopt",

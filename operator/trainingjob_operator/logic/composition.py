@@ -13,7 +13,7 @@ def compose(view: View, say: WriteStatus) -> Report:
     """Return the report of one reconcile: the step's result with the known state of the job."""
     memory, policy, identity = view.memory, view.policy, view.attached()
     doubt = doubt_region(view)
-    is_unseen = memory.observation is None and memory.told is None
+    is_unseen = view.job.observation is None and view.job.hint is None
     observation = None if say.disowned or view.arn is None or is_unseen else view.observation
     return Report(
         generation=_decided_generation(view, say),
@@ -23,9 +23,9 @@ def compose(view: View, say: WriteStatus) -> Report:
         arn=view.arn,
         job_name=None if identity is None else identity.job_name,
         instance_type=view.resource.instance_type,
-        is_found=memory.looked_at is not None and not memory.not_found,
+        is_found=view.job.described_at is not None and not view.job.not_found,
         observation=observation,
-        overrules=memory.disputed and observation is not None,
+        overrules=memory.rival.disputed and observation is not None,
         terminal=say.terminal,
         vanished=say.vanished,
         hindrance=say.hindrance,
@@ -37,8 +37,8 @@ def compose(view: View, say: WriteStatus) -> Report:
         adopted=view.is_adopting and identity is not None and not policy.read_only,
         observed=policy.reads_only and identity is not None,
         handled_request=memory.handled_request,
-        applied_tag_keys=memory.applied_tag_keys,
-        applied_fields=memory.applied_fields,
+        applied_tag_keys=view.job.edit.applied_tag_keys,
+        applied_fields=view.job.edit.applied_fields,
         deleting=view.resource.deleting,
         disowned=say.disowned,
         unproved=view.arn is None and view.resource.arn is not None,
@@ -47,6 +47,6 @@ def compose(view: View, say: WriteStatus) -> Report:
 
 def _decided_generation(view: View, say: WriteStatus) -> int:
     """Return the generation for observedGeneration: an old one while an edit is pending, so that it is found again."""
-    memory, generation = view.memory, view.resource.generation
-    is_attempt_older = memory.unsettled and view.arn is None and memory.open_generation != generation
+    job, generation = view.job, view.resource.generation
+    is_attempt_older = job.attempt.unsettled and view.arn is None and job.attempt.open_generation != generation
     return view.decided_generation or 0 if say.unfinished or is_attempt_older else generation

@@ -1,14 +1,14 @@
 """Input of one decision: the object, its policy, and the known state of its job."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
 from trainingjob_operator.logic.conditions import ADOPTED
 from trainingjob_operator.logic.create_order import Place
-from trainingjob_operator.logic.memory import Memory
+from trainingjob_operator.logic.memory import JobState, Memory
 from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, is_job_name, parse_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.ownership import (
@@ -57,9 +57,18 @@ class View:
     """The reason why the namespace's annotations are unknown; `policy` then contains object and flags only."""
 
     @property
+    def job(self) -> JobState:
+        """The state of the job known to this process."""
+        return self.memory.job
+
+    def remembering(self, memory: Memory) -> "View":
+        """Return the view with a newer memory."""
+        return self if memory is self.memory else replace(self, memory=memory)
+
+    @property
     def is_passive(self) -> bool:
         """Another controller writes the object, too."""
-        until = self.memory.passive_until
+        until = self.memory.rival.passive_until
         return until is not None and self.now < until and not self.overrides_passive
 
     @property
@@ -70,7 +79,7 @@ class View:
     @property
     def is_inherited(self) -> bool:
         """The job runs for the object, and edits since are unknown: ACK records no generation."""
-        return self.decided_generation is None and self.arn is not None and self.memory.created_at is None
+        return self.decided_generation is None and self.arn is not None and self.job.attempt.created_at is None
 
     @property
     def decided_generation(self) -> int | None:
@@ -80,7 +89,7 @@ class View:
     @property
     def claim(self) -> Verdict | None:
         """The claim on the job made by this process or recorded in the status."""
-        return self.memory.claim or read_claim(self.resource, self.policy.namespace_endpoint)
+        return self.job.owner.claim or read_claim(self.resource, self.policy.namespace_endpoint)
 
     @property
     def verdict(self) -> Verdict:
@@ -89,14 +98,14 @@ class View:
         return judge(
             Evidence(
                 reads_only=policy.reads_only,
-                is_created_here=memory.created_at is not None and memory.arn is not None,
-                proof=memory.proof,
+                is_created_here=memory.job.attempt.created_at is not None and memory.job.arn is not None,
+                proof=memory.job.owner.proof,
                 recorded=self.claim,
                 is_presumed=presumes(resource),
                 asks_adoption=policy.asks_adoption,
                 names_cluster=policy.adopt_from_cluster is not None
-                and policy.adopt_from_cluster == (memory.tags or {}).get(TAG_CLUSTER),
-                named_owner_exists=memory.owner_exists(self.now),
+                and policy.adopt_from_cluster == (memory.job.owner.tags or {}).get(TAG_CLUSTER),
+                named_owner_exists=memory.job.owner.exists(self.now),
                 has_rival=self.rival is not None,
             )
         )
@@ -110,7 +119,7 @@ class View:
         if policy.observes_only or policy.adoption is None:
             return policy.observes_only
         was_created = resource.arn is not None and not resource.has_condition(ADOPTED)
-        return not was_created and self.memory.applied_fields is None
+        return not was_created and self.job.edit.applied_fields is None
 
     @property
     def arn(self) -> str | None:
@@ -120,8 +129,8 @@ class View:
             return resource.arn
         if self.verdict in (Verdict.FOREIGN, Verdict.EARLIER_RUN):
             return None
-        if self.memory.arn is not None:
-            return self.memory.arn
+        if self.job.arn is not None:
+            return self.job.arn
         if self.policy.read_only:
             return resource.arn if self.policy.reads_only else None
         return resource.arn if presumes(resource) or (claim is not None and claim.may_change) else None
@@ -153,18 +162,18 @@ class View:
             return None
         if record == read_record(self.resource):  # the evidence may be that of a previous process
             return mapping(self.resource.status.get(RECORD))
-        return record.to_status(explain(record.claim, self.memory.proof))
+        return record.to_status(explain(record.claim, self.job.owner.proof))
 
     @property
     def observation(self) -> Observation:
         """The newest state: from this process, from lists and events since, or from the status."""
         memory = self.memory
-        known = memory.observation
+        known = memory.job.observation
         if known is None:
             known = Observation.from_status(self.resource.status)
-            if memory.disputed:  # only its run is kept: another run would be another job
+            if memory.rival.disputed:  # only its run is kept: another run would be another job
                 known = Observation({name: known.fields[name] for name in ("creationTime",) if name in known.fields})
-        return known if memory.told is None else known.updated_by(memory.told)
+        return known if memory.job.hint is None else known.updated_by(memory.job.hint)
 
     def attached(self) -> Identity | None:
         """The object's job in the user's spelling: an ARN has it in lower case."""

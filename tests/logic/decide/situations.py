@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.logic.objects import ACCOUNT, ARN, CLUSTER, JOB, REGION, SPEC, WANTED, claimed, recorded, resource
+from tests.logic.objects import (
+    ACCOUNT,
+    ARN,
+    CLUSTER,
+    JOB,
+    REGION,
+    SPEC,
+    WANTED,
+    claimed,
+    recorded,
+    remembered,
+    resource,
+)
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.annotations import (
     ADOPTION_POLICY,
@@ -20,7 +32,7 @@ from trainingjob_operator.logic.annotations import (
 )
 from trainingjob_operator.logic.annotations import REGION as REGION_KEY
 from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.memory import Memory, Refusal, Trouble
+from trainingjob_operator.logic.memory import Refusal, Trouble
 from trainingjob_operator.logic.naming import Identity, Owner, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.operations import CREATE
@@ -106,9 +118,8 @@ def look_at(
     """What is decided on. In `known`, `tried` is a generation and `refused` what Refusal takes but the policy."""
     seen = resource(**object)
     policy = resolve(seen, namespace, DEFAULTS)
-    memory = Memory(first_seen=NOW - 100.0)
-    for name, value in known.items():
-        setattr(memory, name, _remember(name, value, policy))
+    facts = {name: _remember(name, value, policy) for name, value in known.items()}
+    memory = remembered(**{"first_seen": NOW - 100.0, **facts})
     return View(seen, policy, memory, NOW, WALL, "aws", **view)
 
 
@@ -177,14 +188,14 @@ DELETED = {**OWNED, "deleting": True}
 DELETED_EARLY = {**MARKED, "deleting": True}
 
 
-def not_found(since: float, looked_at: float) -> dict[str, Any]:
+def not_found(since: float, described_at: float) -> dict[str, Any]:
     """Describe has found no job, the first time and the last time so many seconds ago."""
-    return {"not_found": True, "not_found_since": NOW - since, "looked_at": NOW - looked_at}
+    return {"not_found": True, "not_found_since": NOW - since, "described_at": NOW - described_at}
 
 
-FOUND_ABSENT = {"not_found": True, "not_found_since": NOW - 60, "looked_at": NOW - 10}
-FOUND_FOREIGN = {"observation": RUNS, "looked_at": NOW, "proof": TagProof.NONE}
-FOUND_OURS = {"observation": RUNS, "looked_at": NOW, "proof": TagProof.SAME_OBJECT}
+FOUND_ABSENT = {"not_found": True, "not_found_since": NOW - 60, "described_at": NOW - 10}
+FOUND_FOREIGN = {"observation": RUNS, "described_at": NOW, "proof": TagProof.NONE}
+FOUND_OURS = {"observation": RUNS, "described_at": NOW, "proof": TagProof.SAME_OBJECT}
 FOUND_EDITED = {**FOUND_OURS, "differences": ("roleARN",)}
 FOUND_OTHERS = {
     **FOUND_OURS,
@@ -197,7 +208,7 @@ FOUND_ELSEWHERES = {
     "tags": Owner("other", "team-b", "theirs", "9").tags(),
 }
 FOUND_FORMER = {**FOUND_OURS, "proof": TagProof.SAME_NAME}
-COMPARED: dict[str, Any] = {"observation": RUNS, "looked_at": NOW, "compared_generation": 2, "tags_generation": 2}
+COMPARED: dict[str, Any] = {"observation": RUNS, "described_at": NOW, "compared_generation": 2, "tags_generation": 2}
 PROVEN = {**COMPARED, "proof": TagProof.SAME_OBJECT}
 UNREAD = {**COMPARED, "tags_generation": None}
 TAGGED: dict[str, Any] = {"spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]}}

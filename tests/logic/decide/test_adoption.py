@@ -76,7 +76,7 @@ ADOPTION = [
         ADOPT,
         {**FOUND_OTHERS, "proof": None},
     ),
-    when("whose is it?", ReadTags(WANTED, ARN), ADOPT, {"observation": RUNS, "looked_at": NOW}),
+    when("whose is it?", ReadTags(WANTED, ARN), ADOPT, {"observation": RUNS, "described_at": NOW}),
     when(
         "another object owns it",
         says(terminal="NameClash", disowned=True, again=60.0),
@@ -135,7 +135,7 @@ ADOPTION = [
     ),
     when("it is not there", says(terminal="JobNotFound", disowned=True, again=50.0), ADOPT, FOUND_ABSENT),
     when("it is not there to be read", says(terminal="JobNotFound", disowned=True, again=50.0), READS, FOUND_ABSENT),
-    when("it is looked for once a minute", Describe(WANTED), ADOPT, {**FOUND_ABSENT, "looked_at": NOW - 60}),
+    when("it is looked for once a minute", Describe(WANTED), ADOPT, {**FOUND_ABSENT, "described_at": NOW - 60}),
     when(
         "it is not there, and the object holds a finalizer",
         ClearIntent(
@@ -152,7 +152,7 @@ ADOPTION = [
         "it is there after an attempt whose answer was lost: whose?",
         ReadTags(WANTED, ARN),
         {**MARKED, **ADOPT_OR_CREATE},
-        {"observation": RUNS, "looked_at": NOW},
+        {"observation": RUNS, "described_at": NOW},
     ),
     when(
         "its own", TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED), {**MARKED, **ADOPT_OR_CREATE}, FOUND_OURS

@@ -43,7 +43,7 @@ AFTERMATH = [
                 "spec": {**SPEC, "resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSeconds": 0}},
                 "status": own(job("Completed", trainingEndTime=end)),
             },
-            {"compared_generation": 2, "tags_generation": 2, "looked_at": NOW - 1, "plan": TO_SHOW},
+            {"compared_generation": 2, "tags_generation": 2, "described_at": NOW - 1, "plan": TO_SHOW},
         )
         for sentence, end, step in (
             ("which the job still keeps", "2026-11-21T11:59:00Z", says(pending_edit="EditPending", again=30.0)),
@@ -58,7 +58,7 @@ AFTERMATH = [
                 "spec": spec,
                 "status": own(job("Completed", profilingStatus="Disabled", lastModifiedTime=changed, **told)),
             },
-            {"ended_at": NOW - since, "looked_at": NOW - looked},
+            {"ended_at": NOW - since, "described_at": NOW - looked},
             no_access=access,
         )
         for sentence, spec, changed, told, since, looked, step, access in (
@@ -86,7 +86,7 @@ AFTERMATH = [
         "after an end with spot, while Describe is throttled",
         says(again=10.0),
         {"spec": SPOT, "status": own(job("Completed", profilingStatus="Disabled", lastModifiedTime=FRESH))},
-        {"ended_at": NOW - 60, "looked_at": NOW - 60, "troubles": trouble(DESCRIBE, ErrorClass.THROTTLED)},
+        {"ended_at": NOW - 60, "described_at": NOW - 60, "troubles": trouble(DESCRIBE, ErrorClass.THROTTLED)},
     ),
 ]
 

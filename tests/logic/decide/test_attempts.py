@@ -77,25 +77,25 @@ ATTEMPTS = [
         "NotFound soon after the last attempt means nothing",
         Requeue(20.1),
         MARKED_ELSEWHERE,
-        {"unsettled": True, "attempted_at": NOW - 10, "not_found": True, "looked_at": NOW - 1},
+        {"unsettled": True, "attempted_at": NOW - 10, "not_found": True, "described_at": NOW - 1},
     ),
     when(
         "so look again when it does",
         Describe(ELSEWHERE),
         MARKED_ELSEWHERE,
-        {"unsettled": True, "attempted_at": NOW - 31, "not_found": True, "looked_at": NOW - 5},
+        {"unsettled": True, "attempted_at": NOW - 31, "not_found": True, "described_at": NOW - 5},
     ),
     when(
         "then it is believed",
         ClearIntent(),
         MARKED_ELSEWHERE,
-        {"unsettled": True, "attempted_at": NOW - 40, "not_found": True, "looked_at": NOW - 10},
+        {"unsettled": True, "attempted_at": NOW - 40, "not_found": True, "described_at": NOW - 10},
     ),
     when(
         "an attempt of an earlier life of the process may be as young as this one",
         Requeue(25.1),
         MARKED_ELSEWHERE,
-        {"first_seen": NOW - 5, "unsettled": True, "not_found": True, "looked_at": NOW - 1},
+        {"first_seen": NOW - 5, "unsettled": True, "not_found": True, "described_at": NOW - 1},
     ),
 ]
 

@@ -68,13 +68,16 @@ IN_USE = [
         {"name_taken": True, "observation": RUNS, "troubles": trouble(LIST_TAGS, ErrorClass.DENIED)},
     ),
     when(
-        "taken and not shown: wait", Requeue(1.0), MARKED, {"name_taken": True, "not_found": True, "looked_at": NOW - 1}
+        "taken and not shown: wait",
+        Requeue(1.0),
+        MARKED,
+        {"name_taken": True, "not_found": True, "described_at": NOW - 1},
     ),
     when(
         "taken and not shown: again",
         Describe(WANTED),
         MARKED,
-        {"name_taken": True, "not_found": True, "looked_at": NOW - 2},
+        {"name_taken": True, "not_found": True, "described_at": NOW - 2},
     ),
     when("a hint about it", Describe(WANTED), MARKED, {"name_taken": True, **not_found(32, 2), "needs_describe": True}),
     when("taken and not found for 29 s: again", Describe(WANTED), MARKED, {"name_taken": True, **not_found(31, 2)}),
@@ -206,7 +209,7 @@ RECORDED_WITHOUT_FINALIZER = [
         "it is gone, and is not made again",
         says(vanished="JobNotFound"),
         RECORDED,
-        {"not_found": True, "not_found_since": NOW - 30, "looked_at": NOW},
+        {"not_found": True, "not_found_since": NOW - 30, "described_at": NOW},
     ),
 ]
 

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 DELETION = [
     when("nothing is held", Idle(), {"deleting": True, "status": own()}),
     when("the job is looked at before it is stopped", Describe(WANTED), DELETED),
-    when("an old answer may be about another run", Describe(WANTED), DELETED, {**PROVEN, "looked_at": NOW - 60}),
+    when("an old answer may be about another run", Describe(WANTED), DELETED, {**PROVEN, "described_at": NOW - 60}),
     when("whose job is it that is to be stopped?", ReadTags(WANTED, ARN), DELETED, COMPARED),
     when("the job is stopped", Stop(WANTED), DELETED, PROVEN),
     when(
@@ -194,7 +194,7 @@ DELETION = [
         "the job is gone already: it is looked for twice",
         Describe(WANTED),
         DELETED,
-        {"not_found": True, "not_found_since": NOW - 30, "looked_at": NOW - 30},
+        {"not_found": True, "not_found_since": NOW - 30, "described_at": NOW - 30},
     ),
     when("somebody else stops it already", says(again=900.0), {**DELETED, "status": own(STOPPING)}),
     when(

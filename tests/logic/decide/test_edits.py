@@ -201,7 +201,7 @@ EDITS = [
         "after the end the object holds no proof: whose is the job?",
         ReadTags(WANTED, ARN),
         {"status": own(ENDED, conditions=[condition("Complete", "Completed")])},
-        {"plan": TO_SEND, "looked_at": NOW, "observation": ENDED},
+        {"plan": TO_SEND, "described_at": NOW, "observation": ENDED},
     ),
     when(
         "after the end, too, nothing is called without a way to the account",
@@ -214,20 +214,20 @@ EDITS = [
         "ListTags found no job whose pool may live: nothing is read again and again",
         says(again=30.0, release=True),
         {"spec": POOLED, "held": True, "status": recorded(**ENDED.fields, **POOL)},
-        {"looked_at": NOW, "not_found": True, "not_found_since": NOW},
+        {"described_at": NOW, "not_found": True, "not_found_since": NOW},
     ),
     when(
         "nor whose job it is, while its warm pool lives",
         says(again=30.0, release=True),
         {"spec": POOLED, "held": True, "status": recorded(**ENDED.fields, **POOL)},
-        {"looked_at": NOW},
+        {"described_at": NOW},
         no_access=NO_ACCESS,
     ),
     when(
         "not ours: it is left",
         says(),
         {"status": own(ENDED, conditions=[condition("Complete", "Completed")])},
-        {"plan": TO_SEND, "looked_at": NOW, "observation": ENDED, "proof": TagProof.OTHER_OBJECT},
+        {"plan": TO_SEND, "described_at": NOW, "observation": ENDED, "proof": TagProof.OTHER_OBJECT},
     ),
 ]
 

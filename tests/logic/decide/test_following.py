@@ -95,7 +95,7 @@ LIFE = [
         "an end is an end, whatever can't be reached or found now",
         says(release=True),
         {"held": True, "status": own(ENDED)},
-        {"not_found": True, "looked_at": NOW, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+        {"not_found": True, "described_at": NOW, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
         no_access=NO_ACCESS,
     ),
     when(
@@ -108,21 +108,21 @@ LIFE = [
         "again, if Describe did not have it yet",
         says(release=True, again=3.0),
         OWNED,
-        {"observation": HEARSAY, "looked_at": NOW - 2.0, "ended_at": NOW - 3.0},
+        {"observation": HEARSAY, "described_at": NOW - 2.0, "ended_at": NOW - 3.0},
     ),
     when(
         "and again",
         Describe(WANTED),
         OWNED,
-        {"observation": HEARSAY, "looked_at": NOW - 5.0, "ended_at": NOW - 6.0},
+        {"observation": HEARSAY, "described_at": NOW - 5.0, "ended_at": NOW - 6.0},
     ),
     when(
         "but not for longer than the service is behind",
         says(release=True),
         OWNED,
-        {"observation": HEARSAY, "looked_at": NOW - 10.0, "ended_at": NOW - 40.0},
+        {"observation": HEARSAY, "described_at": NOW - 10.0, "ended_at": NOW - 40.0},
     ),
-    when("nor without its time", says(release=True), OWNED, {"observation": HEARSAY, "looked_at": NOW - 2.0}),
+    when("nor without its time", says(release=True), OWNED, {"observation": HEARSAY, "described_at": NOW - 2.0}),
     when(
         "as soon as that is possible",
         says(release=True, again=10.0),
@@ -138,7 +138,7 @@ LIFE = [
         "every half minute",
         says(release=True, again=30.0),
         {"held": True, "spec": POOLED, "status": own(job("Completed", **POOL))},
-        {"looked_at": NOW - 10},
+        {"described_at": NOW - 10},
     ),
 ]
 

@@ -23,8 +23,8 @@ def requests_adoption(view: View) -> bool:
 
 def _await_job(view: View, wanted: Identity) -> Step:
     """Report a missing job, and describe it again later."""
-    looked_at = view.memory.looked_at
-    again_at = ABSENT_SECONDS + (view.now if looked_at is None else looked_at)
+    described_at = view.job.described_at
+    again_at = ABSENT_SECONDS + (view.now if described_at is None else described_at)
     if view.now >= again_at:
         return Describe(wanted)
     verb = "read" if view.policy.read_only else "adopt"

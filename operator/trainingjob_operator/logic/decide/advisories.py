@@ -40,20 +40,20 @@ def _describe_move(view: View, identity: Identity) -> Finding | None:
 
 
 def _describe_differences(view: View) -> Finding | None:
-    if view.is_adopting and view.memory.differences:
-        fields = ", ".join(f"spec.{path}" for path in view.memory.differences)
+    if view.is_adopting and view.job.edit.differences:
+        fields = ", ".join(f"spec.{path}" for path in view.job.edit.differences)
         return Finding(reasons.ADOPTED_SPEC_DIFFERS, f"The training job differs from the object in {fields}.")
     return name_impossible(view)
 
 
 def _describe_refused_edit(view: View) -> Finding | None:
-    refused = view.memory.edit_refused
+    refused = view.job.edit.edit_refused
     return refused[1] if refused is not None and is_refused(view) else None
 
 
 def _keep_recorded(view: View) -> Finding | None:
     """Return an advisory recorded by a previous process and still valid."""
-    if view.memory.compared_generation is not None or view.is_edited:
+    if view.job.edit.compared_generation is not None or view.is_edited:
         return None
     return told_difference(view.resource)
 
@@ -79,7 +79,7 @@ def describe_unproven(identity: Identity) -> Finding:
 
 def note_stuck(view: View) -> tuple[Finding, ...]:
     """Report a job that does not stop."""
-    since = view.memory.stopping_since
+    since = view.job.stop.stopping_since
     if since is None or view.now - since < STUCK_SECONDS:
         return ()
     message = (

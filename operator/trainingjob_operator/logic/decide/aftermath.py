@@ -17,7 +17,7 @@ the limit: the service updates such jobs after the end, for example the billable
 
 def is_followed(view: View) -> bool:
     """Return True while rules or the warm pool of an ended job may still change."""
-    plan = view.memory.plan
+    plan = view.job.edit.plan
     own = None if plan is None else plan.pool_seconds
     seconds = max(keep_alive_seconds(view.resource) or 0, own or 0)
     return view.observation.needs_following(view.wall, seconds)
@@ -36,13 +36,13 @@ def keep_alive_seconds(resource: Resource) -> int | None:
 
 def await_late_news(view: View) -> float | None:
     """Return the seconds until the late Describe of an ended job; None if done or not required."""
-    memory, spec, known = view.memory, view.resource.spec, view.observation
+    job, spec, known = view.job, view.resource.spec, view.observation
     has_late_news = spec.get("enableManagedSpotTraining") is True or known.has_rules
     changed = known.last_news_time
-    if not has_late_news or memory.ended_at is None or changed is None or view.no_access is not None:
+    if not has_late_news or job.ended_at is None or changed is None or view.no_access is not None:
         return None
-    due_at = memory.ended_at + LATE_NEWS_SECONDS
-    is_done = memory.looked_at is not None and memory.looked_at >= due_at
+    due_at = job.ended_at + LATE_NEWS_SECONDS
+    is_done = job.described_at is not None and job.described_at >= due_at
     if is_done or (view.wall - changed).total_seconds() >= LATE_NEWS_LIMIT:
         return None
     return max(0.0, due_at - view.now)
@@ -53,11 +53,11 @@ def await_transitions(view: View) -> float | None:
 
     The first answers after the end may be stale, or NotFound for a job that ended soon after its Create.
     """
-    memory = view.memory
+    job = view.job
     if not view.observation.is_hearsay():
         return None
-    if memory.looked_at is None:
+    if job.described_at is None:
         return 0.0
-    if memory.ended_at is None or memory.looked_at >= memory.ended_at + UNCERTAIN_SECONDS:
+    if job.ended_at is None or job.described_at >= job.ended_at + UNCERTAIN_SECONDS:
         return None
-    return max(0.0, memory.looked_at + HEARSAY_SECONDS - view.now)
+    return max(0.0, job.described_at + HEARSAY_SECONDS - view.now)

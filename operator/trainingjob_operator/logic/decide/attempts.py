@@ -1,7 +1,7 @@
 """Attempts to create that may have made a job: settled before the object turns to anything else."""
 
 from trainingjob_operator.logic.decide.evidence import UNCERTAIN_SECONDS, identify, inherit
-from trainingjob_operator.logic.memory import Memory
+from trainingjob_operator.logic.memory import AttemptState
 from trainingjob_operator.logic.naming import Identity, build_arn
 from trainingjob_operator.logic.ownership import Verdict
 from trainingjob_operator.logic.steps import (
@@ -16,7 +16,7 @@ from trainingjob_operator.logic.view import View
 
 def settle_attempt(view: View, pending: Identity) -> Step:
     """Settle an attempt under an identity that spec and annotations no longer name."""
-    if is_known_unborn(view.memory):
+    if is_known_unborn(view.job.attempt):
         return ClearIntent()
     match find_attempt(view, pending):
         case Verdict.CREATED:
@@ -38,13 +38,14 @@ def find_attempt(view: View, identity: Identity) -> Step | Verdict:
 
 def _confirm_absence(view: View, identity: Identity) -> Step | Verdict:
     """Return NOT_FOUND once it is certain: the service is eventually consistent."""
-    memory, now = view.memory, view.now
-    certain_at = UNCERTAIN_SECONDS + (memory.first_seen if memory.attempted_at is None else memory.attempted_at)
-    if memory.looked_at is not None and memory.looked_at >= certain_at:
+    now = view.now
+    attempted_at = view.job.attempt.attempted_at
+    certain_at = UNCERTAIN_SECONDS + (view.memory.first_seen if attempted_at is None else attempted_at)
+    if view.job.described_at is not None and view.job.described_at >= certain_at:
         return Verdict.NOT_FOUND
     return Describe(identity) if now >= certain_at else Requeue(certain_at - now + 0.1)
 
 
-def is_known_unborn(memory: Memory) -> bool:
+def is_known_unborn(attempt: AttemptState) -> bool:
     """Return True if every attempt since the intent was recorded was definitely refused."""
-    return memory.attempted_at is not None and not memory.unsettled and not memory.name_taken
+    return attempt.attempted_at is not None and not attempt.unsettled and not attempt.name_taken

@@ -13,9 +13,11 @@ from trainingjob_operator.logic.decide.evidence import (
 )
 from trainingjob_operator.logic.decide.refusals import recorded_refusal, refuse
 from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, build_arn
+from trainingjob_operator.logic.outcomes import TakenOver
 from trainingjob_operator.logic.ownership import TagProof, Verdict, read_named_owner
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.steps import Describe, Requeue, Step, TakeOwnership, WriteStatus
+from trainingjob_operator.logic.updates import applied_fields
 from trainingjob_operator.logic.view import View
 
 ABSENT_SECONDS = 60.0
@@ -52,7 +54,7 @@ def refuse_rival(view: View, wanted: Identity) -> Step | None:
 
 def resolve_taken_name(view: View, wanted: Identity) -> Step | None:
     """Find the owner of a name in use: a lost attempt of this object, an earlier object, or another owner."""
-    return claim(view, wanted) or _await_name(view, wanted) if view.memory.name_taken else None
+    return claim(view, wanted) or _await_name(view, wanted) if view.job.attempt.name_taken else None
 
 
 def verify_recorded_clash(view: View, wanted: Identity) -> Step | None:
@@ -68,14 +70,14 @@ def verify_recorded_clash(view: View, wanted: Identity) -> Step | None:
 
 def _await_name(view: View, wanted: Identity) -> Step:
     """Wait for a name in use according to Create but unknown to Describe; a single answer may be stale."""
-    memory = view.memory
-    looked_at = view.now if memory.looked_at is None else memory.looked_at
-    since = looked_at if memory.not_found_since is None else memory.not_found_since
-    lasted = looked_at - since
+    job = view.job
+    described_at = view.now if job.described_at is None else job.described_at
+    since = described_at if job.not_found_since is None else job.not_found_since
+    lasted = described_at - since
     if lasted < UNCERTAIN_SECONDS:
-        again = looked_at + NAME_RETRY_FIRST - view.now
+        again = described_at + NAME_RETRY_FIRST - view.now
         return Requeue(again) if again > 0 else Describe(wanted)
-    again = looked_at + min(NAME_RETRY_SECONDS, lasted / 4) - view.now
+    again = described_at + min(NAME_RETRY_SECONDS, lasted / 4) - view.now
     if again <= 0:
         return Describe(wanted)
     message = (
@@ -88,14 +90,14 @@ def _await_name(view: View, wanted: Identity) -> Step:
 
 def describe_clash(view: View, identity: Identity) -> Finding:
     """Describe the name clash: the owner of the job and the possible corrections."""
-    arn, tags = build_arn(view.partition, identity), view.memory.tags or {}
+    arn, tags = build_arn(view.partition, identity), view.job.owner.tags or {}
     rename = "Use another spec.trainingJobName"
     adopt = f"adopt it with the annotation {ADOPTION_POLICY}: adopt"
     named = "/".join(read_named_owner(tags) or ("unknown",))
-    match view.memory.proof:
+    match view.job.owner.proof:
         case _ if view.rival is not None:
             why, advice = f"belongs to the object {view.rival}", f"{rename}."
-        case TagProof.OTHER_OBJECT if view.memory.owner_exists(view.now):
+        case TagProof.OTHER_OBJECT if view.job.owner.exists(view.now):
             why, advice = f"was created for the object {named}", f"{rename}."
         case TagProof.OTHER_OBJECT:
             why = f"was created for the object {named}"
@@ -116,3 +118,15 @@ def describe_clash(view: View, identity: Identity) -> Finding:
         case _:
             why, advice = "was not created for this object", f"{rename}, or {adopt}."
     return Finding(reasons.NAME_CLASH, f"The training job {arn} exists already and {why}. {advice}", arn)
+
+
+def take_over(view: View, arn: str, claim: Verdict | None) -> TakenOver:
+    """Return the outcome of taking over a job: its tags, and a lost answer to Create, show what the object applied."""
+    resource, owner = view.resource, view.job.owner
+    keys = applied = None
+    if owner.tags is not None and owner.proof in (TagProof.SAME_OBJECT, TagProof.SAME_NAME):
+        own = {key for key, _ in resource.user_tags()}
+        keys = tuple(key for key in owner.tags if key in own)
+    if owner.proof is TagProof.SAME_OBJECT and resource.arn is None:  # a Create without a response
+        applied = applied_fields(resource.spec)
+    return TakenOver(arn, claim, keys, applied)

@@ -75,8 +75,8 @@ def _prove_recorded(view: View, wanted: Identity) -> Step | None:
 
 def _is_known_foreign(view: View) -> bool:
     """Return True for a name known to belong to another object's job; the status no longer has its ARN."""
-    memory = view.memory
-    return view.verdict is Verdict.FOREIGN and not (memory.name_taken or memory.not_found or memory.asked)
+    job = view.job
+    return view.verdict is Verdict.FOREIGN and not (job.attempt.name_taken or job.not_found or view.memory.asked)
 
 
 def _report_run(identity: Identity) -> Finding:

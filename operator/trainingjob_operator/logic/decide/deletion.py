@@ -68,12 +68,12 @@ RULES: tuple[Rule, ...] = (_ignore_released, _retain_unclear, _retain, _report_e
 def _delete_attempt(view: View) -> Step:
     """Settle a deletion with a finalizer but no ARN: an earlier attempt may have created a job."""
     identity = view.resource.pending or (None if view.policy.problems else view.wanted())
-    if identity is None or is_known_unborn(view.memory):
+    if identity is None or is_known_unborn(view.job.attempt):
         return RemoveFinalizer()
     match find_attempt(view, identity):
         case Verdict.CREATED:
             claim = Verdict.CREATED
-        case Verdict.EARLIER_RUN if not view.memory.differences:
+        case Verdict.EARLIER_RUN if not view.job.edit.differences:
             claim = Verdict.INHERITED
         case Verdict():  # among them a run of an earlier object with another spec, perhaps left running on purpose
             return RemoveFinalizer()
@@ -83,7 +83,7 @@ def _delete_attempt(view: View) -> Step:
 
 
 def _confirm_absence(view: View, identity: Identity) -> Step | None:
-    return decide_absence(view, identity) if view.memory.not_found else None
+    return decide_absence(view, identity) if view.job.not_found else None
 
 
 def _await_calls(view: View, _identity: Identity) -> Step | None:
@@ -92,22 +92,22 @@ def _await_calls(view: View, _identity: Identity) -> Step | None:
 
 
 def _describe_changed(view: View, identity: Identity) -> Step | None:
-    return Describe(identity) if view.memory.needs_describe and not _is_blind(view) else None
+    return Describe(identity) if view.job.needs_describe and not _is_blind(view) else None
 
 
 def _await_end(view: View, _identity: Identity) -> Step | None:
     """Wait for the end of a stopping job."""
-    memory = view.memory
-    if view.observation.status not in ("Stopping", "Deleting") and memory.stop_sent_at is None:
+    job = view.job
+    if view.observation.status not in ("Stopping", "Deleting") and job.stop.stop_sent_at is None:
         return None
     stuck = note_stuck(view)
-    since = view.now if memory.stopping_since is None else memory.stopping_since
+    since = view.now if job.stop.stopping_since is None else job.stop.stopping_since
     return WriteStatus(advisories=stuck, again=None if stuck else max(1.0, since + STUCK_SECONDS - view.now))
 
 
 def _describe_stale(view: View, identity: Identity) -> Step | None:
-    looked_at = view.memory.looked_at
-    is_fresh = looked_at is not None and view.now < looked_at + FRESH_SECONDS
+    described_at = view.job.described_at
+    is_fresh = described_at is not None and view.now < described_at + FRESH_SECONDS
     return None if is_fresh or _is_blind(view) else Describe(identity)
 
 
@@ -118,7 +118,7 @@ def _leave_unproven(view: View, identity: Identity) -> Step | None:
 
 def _is_blind(view: View) -> bool:
     """Return True for the object's own job without permission to describe it: it must be stopped all the same."""
-    return view.memory.is_denied(DESCRIBE) and view.verdict is Verdict.CREATED
+    return view.job.is_denied(DESCRIBE) and view.verdict is Verdict.CREATED
 
 
 STOP_RULES: tuple[JobRule, ...] = (

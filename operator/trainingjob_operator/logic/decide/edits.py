@@ -10,7 +10,7 @@ from trainingjob_operator.logic.decide.aftermath import is_overdue
 from trainingjob_operator.logic.decide.evidence import UNCERTAIN_SECONDS, collect_evidence
 from trainingjob_operator.logic.decide.retries import wait_out
 from trainingjob_operator.logic.decide.rules import JobRule, first
-from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
+from trainingjob_operator.logic.memory import RETRY_SECONDS
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.operations import ADD_TAGS, DELETE_TAGS, LIST_TAGS, UPDATE
 from trainingjob_operator.logic.ownership import TagProof, Verdict
@@ -23,17 +23,17 @@ from trainingjob_operator.logic.view import View
 
 def apply_edit(view: View, identity: Identity) -> Step | None:
     """Return the next step to apply an edit to the job; None without one."""
-    memory = view.memory
-    if view.policy.read_only or is_refused(view) or memory.not_found:
+    job = view.job
+    if view.policy.read_only or is_refused(view) or job.not_found:
         return None
-    if not (view.is_edited or memory.plan or _lacks_tags(view)):
+    if not (view.is_edited or job.edit.plan or _lacks_tags(view)):
         return None
     return first(rule(view, identity) for rule in RULES)
 
 
 def is_refused(view: View) -> bool:
     """Return True if SageMaker refused this generation's edit."""
-    refused = view.memory.edit_refused
+    refused = view.job.edit.edit_refused
     return refused is not None and refused[0] == view.resource.generation
 
 
@@ -54,9 +54,9 @@ def _set_tags(view: View, _identity: Identity) -> Step | None:
 
 
 def _update(view: View, identity: Identity) -> Step | None:
-    memory = view.memory
-    members = memory.plan.members if memory.plan is not None else {}
-    if not members or view.is_adopting or _was_just_sent(memory, members, view.now):
+    plan = view.job.edit.plan
+    members = plan.members if plan is not None else {}
+    if not members or view.is_adopting or _was_just_sent(view, members):
         return None
     evidence = collect_evidence(view, identity)
     if evidence is not None:
@@ -78,8 +78,10 @@ def told_difference(resource: Resource) -> Finding | None:
     return None
 
 
-def may_differ(view: View, *, ended: bool) -> bool:
+def is_uncompared(view: View, *, ended: bool) -> bool:
     """Return True if spec and job must be compared; memory does not survive a restart."""
+    if view.job.edit.compared_generation == view.resource.generation:
+        return False
     told = told_difference(view.resource)
     if ended:  # only an edit that waits for the end is still possible
         return view.is_edited or (told is not None and told.reason == reasons.EDIT_PENDING)
@@ -88,22 +90,22 @@ def may_differ(view: View, *, ended: bool) -> bool:
 
 def is_worth_comparing(view: View) -> bool:
     """Return True if spec and job may differ; equal values may look different, because SageMaker normalizes some."""
-    resource, policy, memory = view.resource, view.policy, view.memory
+    resource, policy, job = view.resource, view.policy, view.job
     return (
         policy.adoption is not None
         or policy.observes_only
         or view.arn is None
-        or memory.name_taken
-        or memory.unsettled
+        or job.attempt.name_taken
+        or job.attempt.unsettled
         or view.is_edited
         or view.is_inherited
-        or memory.plan is not None
+        or job.edit.plan is not None
         or told_difference(resource) is not None
     )
 
 
 def _lacks_tags(view: View) -> bool:
-    return _must_know_tags(view) and view.memory.tags_generation != view.resource.generation
+    return _must_know_tags(view) and view.job.owner.tags_generation != view.resource.generation
 
 
 def _must_know_tags(view: View) -> bool:
@@ -118,23 +120,23 @@ def _must_know_tags(view: View) -> bool:
 
 def _sets_tags(view: View) -> bool:
     """Return True for a job created by this operator according to its tags; only such jobs get tag changes."""
-    return not view.is_adopting and view.memory.proof in (TagProof.SAME_OBJECT, TagProof.SAME_NAME)
+    return not view.is_adopting and view.job.owner.proof in (TagProof.SAME_OBJECT, TagProof.SAME_NAME)
 
 
 def _plan_tags(view: View) -> TagChange | None:
     """Plan the tag change. Only recorded keys are removed; under a CRD that prunes the record, tags are only added."""
-    resource, memory = view.resource, view.memory
-    if memory.tags is None or not _sets_tags(view):
+    resource, job = view.resource, view.job
+    if job.owner.tags is None or not _sets_tags(view):
         return None
-    return plan_tags(resource.user_tags(), memory.tags, resource.recorded_names("appliedTagKeys"))
+    return plan_tags(resource.user_tags(), job.owner.tags, resource.recorded_names("appliedTagKeys"))
 
 
 def name_kept_tags(view: View) -> Finding | None:
     """Report spec.tags that the operator does not apply, because it did not create the job."""
-    resource, memory = view.resource, view.memory
-    if memory.tags is None or memory.tags_generation != resource.generation or _sets_tags(view):
+    resource, job = view.resource, view.job
+    if job.owner.tags is None or job.owner.tags_generation != resource.generation or _sets_tags(view):
         return None
-    change = plan_tags(resource.user_tags(), memory.tags, ())
+    change = plan_tags(resource.user_tags(), job.owner.tags, ())
     if change is None:
         return None
     return Finding(
@@ -144,13 +146,14 @@ def name_kept_tags(view: View) -> Finding | None:
     )
 
 
-def _was_just_sent(memory: Memory, members: Mapping[str, Any], now: float) -> bool:
-    return memory.updated is not None and memory.updated[0] == members and now < memory.updated[1] + UNCERTAIN_SECONDS
+def _was_just_sent(view: View, members: Mapping[str, Any]) -> bool:
+    updated = view.job.edit.updated
+    return updated is not None and updated[0] == members and view.now < updated[1] + UNCERTAIN_SECONDS
 
 
 def name_pending(view: View) -> Finding | None:
     """Report the fields of a valid edit that SageMaker cannot apply yet, each with the phase that it waits for."""
-    plan = view.memory.plan
+    plan = view.job.edit.plan
     if plan is None or not plan.waiting or is_overdue(view):
         return None
     told = ", ".join(f"spec.{path} waits for {what}" for path, what in sorted(plan.waiting.items()))
@@ -159,7 +162,7 @@ def name_pending(view: View) -> Finding | None:
 
 def name_impossible(view: View) -> Finding | None:
     """Report the fields that SageMaker cannot change, each with its reason."""
-    plan = view.memory.plan
+    plan = view.job.edit.plan
     if plan is None:
         return None
     overdue = {path: f"required {what}, but the job ended without it" for path, what in plan.waiting.items()}

@@ -17,37 +17,37 @@ def identify(view: View, identity: Identity, *, by_tags: bool = False) -> Step |
 
     :param by_tags: judge the job by its tags alone; annotations and records of the object do not count
     """
-    memory = view.memory
+    job = view.job
     if view.no_access is not None:
         return WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
     waited = wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
-    if memory.needs_describe or (memory.observation is None and not memory.not_found):
+    if job.needs_describe or (job.observation is None and not job.not_found):
         return Describe(identity)
-    if memory.not_found:
+    if job.not_found:
         return Verdict.NOT_FOUND
-    verdict = judge(Evidence(proof=memory.proof, has_rival=view.rival is not None)) if by_tags else view.verdict
+    verdict = judge(Evidence(proof=job.owner.proof, has_rival=view.rival is not None)) if by_tags else view.verdict
     return _read_evidence(view, identity) if verdict is Verdict.UNKNOWN else verdict
 
 
 def collect_evidence(view: View, identity: Identity) -> Step | None:
     """Return the next read call required for the verdict on the object's job; None with a verdict, or without a job."""
-    if view.verdict is not Verdict.UNKNOWN or view.memory.not_found:
+    if view.verdict is not Verdict.UNKNOWN or view.job.not_found:
         return None
     return _read_evidence(view, identity)
 
 
 def _read_evidence(view: View, identity: Identity) -> Step:
     """Read the job's tags, then the object that they name."""
-    memory = view.memory
-    named = None if memory.proof is None else read_named_owner(memory.tags or {})
+    job = view.job
+    named = None if job.owner.proof is None else read_named_owner(job.owner.tags or {})
     return ReadTags(identity, build_arn(view.partition, identity)) if named is None else FindOwner(named)
 
 
 def is_newborn(view: View) -> bool:
     """Return True shortly after this process created the job: the service is eventually consistent."""
-    created_at = view.memory.created_at
+    created_at = view.job.attempt.created_at
     return created_at is not None and view.now < created_at + UNCERTAIN_SECONDS
 
 
@@ -60,20 +60,20 @@ def inherit(view: View, identity: Identity) -> TakeOwnership | None:
 
 def is_ended(view: View) -> bool:
     """Return True if the last Describe of this process found the job ended."""
-    observation = view.memory.observation
+    observation = view.job.observation
     return observation is not None and observation.is_ended()
 
 
 def differs_from_earlier_run(view: View) -> str | None:
     """Return the difference that disqualifies an earlier run as this object's run, if any."""
-    memory = view.memory
-    if memory.observation is not None and memory.observation.status in ("Stopping", "Stopped"):
+    job = view.job
+    if job.observation is not None and job.observation.status in ("Stopping", "Stopped"):
         return "was stopped"
-    differences = [*memory.differences, *_name_missing_tags(view)]
+    differences = [*job.edit.differences, *_name_missing_tags(view)]
     return "differs in " + ", ".join(f"spec.{path}" for path in differences) if differences else None
 
 
 def _name_missing_tags(view: View) -> tuple[str, ...]:
     """Return ("tags",) if the job lacks one of spec.tags; other tags of the job are ignored."""
-    tags = view.memory.tags or {}
+    tags = view.job.owner.tags or {}
     return () if all(tags.get(key) == value for key, value in view.resource.user_tags()) else ("tags",)

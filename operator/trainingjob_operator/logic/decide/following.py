@@ -7,7 +7,7 @@ from trainingjob_operator.logic.conditions import recorded_vanishing
 from trainingjob_operator.logic.decide.absence import decide_absence
 from trainingjob_operator.logic.decide.advisories import advise, note_stuck
 from trainingjob_operator.logic.decide.aftermath import FOLLOW_SECONDS, await_late_news, await_transitions, is_followed
-from trainingjob_operator.logic.decide.edits import apply_edit, may_differ, name_pending
+from trainingjob_operator.logic.decide.edits import apply_edit, is_uncompared, name_pending
 from trainingjob_operator.logic.decide.evidence import collect_evidence
 from trainingjob_operator.logic.decide.retries import wait_out
 from trainingjob_operator.logic.decide.rules import first
@@ -50,7 +50,7 @@ class Situation:
             identity=identity,
             known=known,
             is_ended=ended,
-            is_uncompared=view.memory.compared_generation != view.resource.generation and may_differ(view, ended=ended),
+            is_uncompared=is_uncompared(view, ended=ended),
             is_followed=ended and is_followed(view),
             is_unreachable=is_unreachable,
             waited=WriteStatus(again=RETRY_SECONDS) if is_unreachable else wait_out(view, DESCRIBE),
@@ -61,7 +61,7 @@ class Situation:
     @property
     def is_unseen(self) -> bool:
         """Only a Describe can show the result of an edit."""
-        return self.is_uncompared and not self.view.memory.not_found
+        return self.is_uncompared and not self.view.job.not_found
 
     @property
     def is_overdue(self) -> bool:
@@ -77,9 +77,9 @@ def follow(view: View, identity: Identity) -> Step:
 
 def _keep_vanished(job: Situation) -> Step | None:
     """Repeat a recorded JobNotFound without a sign of the job since."""
-    view, memory = job.view, job.view.memory
+    view, state = job.view, job.view.job
     gone = recorded_vanishing(view.resource.status.get("conditions"))
-    if gone is None or memory.needs_describe or not (memory.not_found or memory.observation is None):
+    if gone is None or state.needs_describe or not (state.not_found or state.observation is None):
         return None
     return WriteStatus(vanished=gone, release=view.resource.holds_finalizer)
 
@@ -93,7 +93,7 @@ def _await_access(job: Situation) -> Step | None:
 
 
 def _confirm_absence(job: Situation) -> Step | None:
-    if job.is_ended or not job.view.memory.not_found:
+    if job.is_ended or not job.view.job.not_found:
         return None
     return decide_absence(job.view, job.identity, unfinished=job.is_uncompared)
 
@@ -105,12 +105,12 @@ def _await_describe(job: Situation) -> Step | None:
 
 
 def _describe(job: Situation) -> Step | None:
-    view, memory = job.view, job.view.memory
+    view, state = job.view, job.view.job
     if job.waited is not None:
         return None
-    is_due = job.is_followed and (memory.looked_at is None or view.now >= memory.looked_at + FOLLOW_SECONDS)
-    is_unknown = memory.observation is None and not job.known.status
-    return Describe(job.identity) if memory.needs_describe or is_unknown or is_due or job.is_overdue else None
+    is_due = job.is_followed and (state.described_at is None or view.now >= state.described_at + FOLLOW_SECONDS)
+    is_unknown = state.observation is None and not job.known.status
+    return Describe(job.identity) if state.needs_describe or is_unknown or is_due or job.is_overdue else None
 
 
 def _collect_evidence(job: Situation) -> Step | None:
@@ -141,7 +141,7 @@ def _apply_edit(job: Situation) -> Step | None:
 def _report(job: Situation, said: WriteStatus) -> WriteStatus:
     """Report the job; `said` is the wait of an edit, or empty."""
     view = job.view
-    overdue_in = job.waited.again if job.waited is not None and (view.memory.needs_describe or job.is_overdue) else None
+    overdue_in = job.waited.again if job.waited is not None and (view.job.needs_describe or job.is_overdue) else None
     return replace(
         said,
         advisories=advise(view, job.identity),

@@ -43,13 +43,13 @@ def _stay_passive(view: View) -> Step | None:
     memory = view.memory
     if not view.is_passive:
         return None
-    quiet_in = (memory.passive_until or view.now) - view.now
-    if memory.passive_shown:
+    quiet_in = (memory.rival.passive_until or view.now) - view.now
+    if memory.rival.passive_shown:
         return Requeue(quiet_in)
-    if memory.foreign_writer == ACK_MANAGER:
+    if memory.rival.foreign_writer == ACK_MANAGER:
         rival = f'The field manager "{ACK_MANAGER}" of ACK\'s controllers writes'
     else:
-        rival = f'The field manager "{memory.foreign_writer}" repeatedly writes'
+        rival = f'The field manager "{memory.rival.foreign_writer}" repeatedly writes'
     message = (
         f"{rival} the status of this object. The operator pauses for this object until no other field manager has "
         f"written its status for {PASSIVE_SECONDS / 60:.0f} minutes; only a deletion is still carried out. Run one "

@@ -56,7 +56,7 @@ def recorded_refusal(view: View) -> Finding | None:
     """Return the refusal recorded by a previous process, unless an attempt or a reconcile request has followed."""
     resource, memory = view.resource, view.memory
     terminal = resource.condition(TERMINAL)
-    is_tried = memory.asked or memory.attempted_at is not None or resource.pending is not None
+    is_tried = memory.asked or view.job.attempt.attempted_at is not None or resource.pending is not None
     if is_tried or terminal.get("status") != "True":
         return None
     job_arn = string(resource.status.get("clashingJobARN"))

@@ -37,7 +37,7 @@ _SHOWN_LATE = (PASSING - {ErrorClass.REGION, ErrorClass.ACCOUNT}) | {ErrorClass.
 def wait_out(view: View, *operations: str) -> WriteStatus | None:
     """Return the wait for the back-off of these operations; None once a retry is due."""
     for operation in operations:
-        trouble = view.memory.troubles.get(operation)
+        trouble = view.job.troubles.get(operation)
         if trouble is not None and trouble.retry_at > view.now:
             return explain(trouble, view)
     return None

@@ -34,16 +34,16 @@ _TRIED = frozenset(
 
 def find_trouble(view: View) -> Trouble | None:
     """Return the failure of the last attempt with the current spec and policy."""
-    memory = view.memory
-    trouble = memory.troubles.get(CREATE)
-    return trouble if trouble is not None and memory.tried == (view.resource.generation, view.policy) else None
+    job = view.job
+    trouble = job.troubles.get(CREATE)
+    return trouble if trouble is not None and job.attempt.tried == (view.resource.generation, view.policy) else None
 
 
 def was_tried(view: View) -> bool:
     """Return True after an attempt with the current spec and policy: such an object queues behind first attempts."""
     resource, memory = view.resource, view.memory
-    if memory.unmarked is not None or memory.tried is not None:
-        return memory.unmarked is not None or memory.tried == (resource.generation, view.policy)
+    if memory.unmarked is not None or view.job.attempt.tried is not None:
+        return memory.unmarked is not None or view.job.attempt.tried == (resource.generation, view.policy)
     if view.decided_generation != resource.generation:
         return False
     told = [resource.condition(kind).get("reason") for kind in (RECOVERABLE, TERMINAL) if resource.has_condition(kind)]
@@ -84,13 +84,13 @@ def await_turn(view: View, wanted: Identity) -> Step | None:
 
 
 def _report_place(view: View, place: Place, trouble: Trouble | None) -> Step:
-    memory, now = view.memory, view.now
-    since = now if memory.waiting_since is None else memory.waiting_since
+    job, now = view.job, view.now
+    since = now if job.attempt.waiting_since is None else job.attempt.waiting_since
     if now - since < WAITING_SHOWN_SECONDS and trouble is None:
         return Requeue(WAITING_SHOWN_SECONDS - (now - since) + 0.05)
     text = _describe_place(place)
-    if memory.place_shown is not None and now - memory.place_shown[1] < PLACE_SECONDS:
-        text = memory.place_shown[0]
+    if job.attempt.place_shown is not None and now - job.attempt.place_shown[1] < PLACE_SECONDS:
+        text = job.attempt.place_shown[0]
     if trouble is not None and not trouble.waits_for_capacity:
         return replace(explain(trouble, view), place=text, again=PLACE_SECONDS)
     if trouble is not None:
