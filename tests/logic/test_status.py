@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.logic.answers import ARN, NAME, NOW, after, answer, observed, report, transition
@@ -350,6 +350,9 @@ statuses = st.dictionaries(
 )
 
 
+@example(
+    previous={}, learned=Report(generation=0, arn=ARN, observation=Observation({"secondaryStatus": ""}, whole=False))
+)
 @given(previous=statuses, learned=reports)
 def test_any_report_on_any_status_is_written_once(previous: dict[str, Any], learned: Report) -> None:
     wanted = build(previous, learned)
