@@ -289,6 +289,13 @@ def test_the_namespace_scope_is_installed_and_runs_without_any_right_on_the_clus
         installer.run("uninstall")
 
 
+def test_a_second_release_in_one_namespace_is_refused(releases: Releases) -> None:
+    releases.apply()
+    with pytest.raises(HelmError, match=f"has the release {RELEASE} of this chart already: both would share one Lease"):
+        releases.helm.run("install", "second", str(CHART), "--namespace", releases.namespace, "--set", "aws.region=x-1")
+    releases.apply(values={"deployment": {"replicas": 1}})
+
+
 def test_teams_install_beside_each_other_under_one_name(releases: Releases) -> None:
     releases.kubectl("apply", "--server-side", "--filename", str(OURS))
     own: Values = {"installScope": "namespace", "crds": {"install": False}}

@@ -245,6 +245,13 @@ prometheus.io/port: {{ int .Values.deployment.containerPort | quote }}
 {{- if and $values.crds.install (not $values.crds.keep) (ne $values.crds.confirmDeletion "delete-every-trainingjob") -}}
 {{- fail "crds.keep=false makes the end of the release delete the CRD, every TrainingJob, and so stop every job: leave crds.keep=true, or confirm with crds.confirmDeletion=delete-every-trainingjob." -}}
 {{- end -}}
+{{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- $release := index $labels "app.kubernetes.io/instance" | default $.Release.Name -}}
+{{- if and (eq (index $labels "app.kubernetes.io/part-of" | default "") "trainingjob-operator") (ne $release $.Release.Name) -}}
+{{- fail (printf "namespace %s has the release %s of this chart already: both would share one Lease, and one would not act. Use another namespace." $.Release.Namespace $release) -}}
+{{- end -}}
+{{- end -}}
 {{- $set := list "AWS_REGION" "K8S_NAMESPACE" -}}
 {{- if $values.aws.credentials.secretName -}}
 {{- $set = concat $set (list "AWS_SHARED_CREDENTIALS_FILE" "AWS_PROFILE") -}}
