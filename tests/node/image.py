@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.controlplane.programs import cache_folder, cached, to_stderr
 from tests.node.programs import find_programs
-from tests.node.system import find_system, run_quietly
+from tests.node.system import cached_system, find_system, run_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,7 +72,7 @@ rm -rf $storage
 
 def cached_image(environment: Mapping[str, str]) -> Path:
     """The folder where operator.tar and pause.tar are, or will be once they are built, for the present sources."""
-    digest = hashlib.sha256(f"{ENTER}{BUILD}".encode())
+    digest = hashlib.sha256(f"{ENTER}{BUILD}{cached_system(environment).name}".encode())
     for file in source_files():
         digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
     return cache_folder(environment) / f"image-{digest.hexdigest()[:8]}"

@@ -127,8 +127,11 @@ def test_a_rolling_upgrade_under_load_creates_every_job_once(
         jobs.apply(*map(training_job, names[first : first + 10]))
         time.sleep(1)  # a load that lasts as long as the upgrade
     installation.await_rollout()
-    for name in names:
-        jobs.wait_status(name, "Completed", 120)
+
+    def statuses() -> set[str]:
+        return {body.get("status", {}).get("trainingJobStatus") for body in jobs.bodies()}
+
+    await_true("all are Completed", lambda: statuses() == {"Completed"}, 120)
     assert [len(stand_in.effects("CreateTrainingJob", job=name)) for name in names] == [1] * len(names)
 
 
