@@ -1,6 +1,7 @@
 """SageMaker's training jobs as a gateway shows them, in the event loop's time, with the service's own errors."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -150,12 +151,15 @@ def failed(operation: str, code: str, kind: ErrorClass, message: str = "words", 
 def usage_of(request: Mapping[str, Any]) -> dict[str, float]:
     """What a job takes of the service's quotas, by their names."""
     config = request["ResourceConfig"]
-    kind, count = config["InstanceType"], config.get("InstanceCount", 1)
     use = "spot training job" if request.get("EnableManagedSpotTraining") else "training job"
-    usage = {f"{kind} for {use} usage": count, "Number of instances across all training jobs": count}
-    if config.get("KeepAlivePeriodInSeconds"):
-        usage[f"{kind} for training warm pool usage"] = count
-    return usage
+    usage: Counter[str] = Counter()
+    for group in config.get("InstanceGroups") or [config]:
+        kind, count = group.get("InstanceType"), group.get("InstanceCount", 1)
+        usage[f"{kind} for {use} usage"] += count
+        usage["Number of instances across all training jobs"] += count
+        if config.get("KeepAlivePeriodInSeconds"):
+            usage[f"{kind} for training warm pool usage"] += count
+    return dict(usage)
 
 
 @dataclass
@@ -210,7 +214,7 @@ class FakeGateway:
         error = self.service.create_errors(request) or self._exceed(request)
         if error is not None:
             raise error
-        is_lacking = (self.target.region, request["ResourceConfig"]["InstanceType"]) in self.service.lacking
+        is_lacking = (self.target.region, request["ResourceConfig"].get("InstanceType")) in self.service.lacking
         if is_lacking or len(self.service.running()) >= self.service.capacity:
             raise failed("CreateTrainingJob", "ResourceLimitExceeded", ErrorClass.WAITING, "The limit is reached.")
         self.service.created.append(

@@ -89,6 +89,11 @@ def test_a_call_is_about(members: dict[str, Any], identity: Identity | None) -> 
     assert view(**members).concerned() == identity
 
 
+def test_an_end_without_an_arn_in_the_status_hides_no_job() -> None:
+    forged = {"conditions": [{"type": "Complete", "status": "True"}], "trainingJobStatus": "Completed"}
+    assert view(remembered(arn=ARN, created_at=1.0), status=forged).arn == ARN
+
+
 def test_the_newest_of_memory_and_status_is_what_is_known() -> None:
     told = Observation({"trainingJobStatus": "Completed"})
     status = recorded(trainingJobStatus="InProgress")

@@ -225,8 +225,11 @@ def presumes(resource: Resource) -> bool:
 
 
 def has_recorded_end(resource: Resource) -> bool:
-    """Return True if this operator recorded the end of the object's job (ACK's controller writes neither condition)."""
-    return resource.has_condition(COMPLETE) or resource.has_condition(FAILURE)
+    """Return True if this operator recorded the end of the object's job (ACK's controller writes neither condition).
+
+    Conditions without an ARN are no record: anybody who may write the status may have written them.
+    """
+    return resource.arn is not None and (resource.has_condition(COMPLETE) or resource.has_condition(FAILURE))
 
 
 def _shows_clash(resource: Resource) -> bool:
