@@ -1,7 +1,11 @@
-"""The operator beside a control plane and a stand-in, for each test its own namespace and operator."""
+"""The operator beside a control plane and a stand-in, for each test its own namespace and operator.
+
+Operators have the rights of the installation in deploy/ and no others.
+"""
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from tests.crds.installation import install_crd
+from tests.deploy.test_manifests import NAMESPACE, Installation, the
 from tests.e2e.objects import Jobs
 from tests.e2e.zygote import ForkedOperator, Zygote
 from tests.sagemaker.stand_in import StandIn
@@ -77,16 +82,63 @@ def launch(zygote: Zygote) -> Launch:
     return partial(ForkedOperator, zygote)
 
 
+@dataclass(frozen=True)
+class Account:
+    """The ServiceAccount of an installation of deploy/."""
+
+    installation: Installation
+    kubeconfig: Path
+    control_plane: Cluster
+
+    def grant_system(self, namespace: str) -> None:
+        """Give it the rights on Lease and account map in this namespace, in place of the installation's own."""
+        own = f"{NAMESPACE}{self.installation.suffix}"
+        granted = [the(kind, self.installation.objects, own) for kind in ("Role", "RoleBinding")]
+        moved = [{**thing, "metadata": {**thing["metadata"], "namespace": namespace}} for thing in granted]
+        self.control_plane.kubectl(
+            "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": moved})
+        )
+
+
+@pytest.fixture(scope="session")
+def account(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """An hour's token (TokenRequest) of an installation in the cluster."""
+    installation = Installation("deploy")
+    control_plane.kubectl("apply", "-f", "-", input=installation.yaml)
+    name = the("ServiceAccount", installation.objects)["metadata"]
+    folder = tmp_path_factory.mktemp("account")
+    kubeconfig = control_plane.kubeconfig_of_service_account(name["namespace"], name["name"], folder)
+    account = Account(installation, kubeconfig, control_plane)
+    default = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ack-system"}}
+    control_plane.kubectl("apply", "-f", "-", input=json.dumps(default))
+    account.grant_system("ack-system")  # the default of --system-namespace
+    yield account
+    control_plane.kubectl("delete", "--wait=false", "-f", "-", input=installation.yaml)
+
+
+SYSTEM_FLAGS = ("--system-namespace=", "--leader-election-namespace=")
+
+
 @pytest.fixture
 def new_operator(
-    crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path, launch: Launch
+    crd: None,
+    control_plane: Cluster,
+    namespace: str,
+    sagemaker: StandIn,
+    tmp_path: Path,
+    launch: Launch,
+    account: Account,
 ) -> Iterator[NewOperator]:
     """Makes operators that watch the test's namespace alone; those that still run are stopped at the end."""
     made: list[OperatorProcess] = []
 
     def make(*flags: str, kubeconfig: Path | None = None) -> OperatorProcess:
         watched = f"--watch-namespace={namespace}"
-        made.append(launch(control_plane, sagemaker, tmp_path, watched, *flags, kubeconfig=kubeconfig))
+        for flag in flags:
+            if flag.startswith(SYSTEM_FLAGS):
+                account.grant_system(flag.partition("=")[2])
+        who = kubeconfig or account.kubeconfig
+        made.append(launch(control_plane, sagemaker, tmp_path, watched, *flags, kubeconfig=who))
         return made[-1]
 
     yield make
@@ -114,14 +166,16 @@ class Shared:
 
 @pytest.fixture(scope="module")
 def shared(
-    crd: None, control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory, launch: Launch
+    crd: None, control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory, launch: Launch, account: Account
 ) -> Iterator[Shared]:
     namespace = f"test-{secrets.token_hex(4)}"
     control_plane.kubectl("create", "namespace", namespace)
     folder = tmp_path_factory.mktemp("operator")
     with (
         StandIn() as sagemaker,
-        launch(control_plane, sagemaker, folder, f"--watch-namespace={namespace}") as operator,
+        launch(
+            control_plane, sagemaker, folder, f"--watch-namespace={namespace}", kubeconfig=account.kubeconfig
+        ) as operator,
     ):
         yield Shared(Jobs(partial(control_plane.kubectl, "--namespace", namespace)), operator, sagemaker, namespace)
         control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
