@@ -1,7 +1,6 @@
-"""The steps that call AWS: one call each, and what its outcome makes known.
+"""Steps that call AWS: one call each. The answer becomes an outcome (logic/outcomes.py) in the object's memory.
 
-Which step is due is logic/decide/'s; how a call is made is aws/gateway.py's. What a call was answered goes into the
-object's memory, from which the next decision follows.
+Not here: the choice of the step (logic/decide/) and the call itself (aws/gateway.py).
 """
 
 import logging
@@ -67,7 +66,7 @@ _READING = (operations.DESCRIBE, operations.LIST_TAGS)
 
 @dataclass(frozen=True, slots=True)
 class OperatorContext:
-    """What holds for all objects: who the operator is, and what it was told."""
+    """Identity and settings of the operator, equal for all objects."""
 
     defaults: Defaults
     partition: str
@@ -77,12 +76,12 @@ class OperatorContext:
     external_id: str | None = None
     overrides_passive: bool = False
     knows_region: Callable[[str], bool] = lambda _: True
-    """Whether AWS's published data has SageMaker in that region; new regions are younger than the data."""
+    """True if AWS's published data list SageMaker in that region; they lack new regions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The way to a job's account, or why there is none."""
+    """The target of calls about a job, or the hindrance."""
 
     target: Target | None
     problem: Hindrance | None
@@ -90,7 +89,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one step is carried out on."""
+    """The object of one step."""
 
     tracked: StoredObject
     view: View
@@ -121,13 +120,13 @@ class Work:
 
     @property
     def named(self) -> dict[str, Any]:
-        """What makes a log line name the object."""
+        """Log fields with the name of the object."""
         return name_in_log(*self.key)
 
     @property
     def target(self) -> Target:
-        if self.access.target is None:  # decide() asks for no call without access
-            raise RuntimeError("a call was decided on without a way to the account")
+        if self.access.target is None:  # decide() returns no call without access
+            raise RuntimeError("a step requires a call, but the object has no target")
         return self.access.target
 
     @property
@@ -136,8 +135,10 @@ class Work:
 
 
 class JobCalls:
-    """Calls about single jobs. Each method returns whether (`look`: for how many seconds) the object must wait for the
-    budget."""
+    """Calls about single jobs.
+
+    Each method returns True if the object must wait for the budget; describe() returns the seconds.
+    """
 
     def __init__(
         self,
@@ -160,9 +161,9 @@ class JobCalls:
         self._metrics = metrics
         self._clocks = clocks
         self._vanguard: dict[tuple[str, str, str], Key] = {}
-        """By account, region and operation: the object that tries soon on behalf of all that are denied it.
+        """By account, region and operation: the object that retries soon for all objects denied the call.
 
-        It exists, and has no entry of another account or region.
+        Each entry is an existing object, without an entry of another account or region.
         """
 
     async def describe(self, identity: Identity, work: Work) -> float:
@@ -195,7 +196,7 @@ class JobCalls:
         return 0.0
 
     async def _is_confirmed(self, work: Work) -> bool:
-        """Whether a second answer without the job, which is believed, is of the right account."""
+        """Check the account before a second NotFound counts; True if the answer is from the right account."""
         if work.job.not_found_since is None or work.current_view.arn is None:
             return True
         try:
@@ -206,12 +207,12 @@ class JobCalls:
         return True
 
     def _compare(self, answer: Mapping[str, Any], work: Work) -> None:
-        """What of the spec is not what runs, and what can be done about it."""
+        """Compare the spec with the job, and plan the edits."""
         resource, applied = work.view.resource, work.job.edit.applied_fields
         try:
             request = fields.to_request(resource.spec)
             differences = fields.differences(resource.spec, answer)
-            if work.current_view.arn is None:  # it counts as the object's run only where it is the whole spec's
+            if work.current_view.arn is None:  # a run of the object only if the whole spec matches
                 differences += fields.left_out(resource.spec, answer)
         except fields.InvalidSpec as error:
             work.note(EditRefused(resource.generation, Finding(reasons.EDIT_NOT_POSSIBLE, str(error))))
@@ -234,7 +235,7 @@ class JobCalls:
         resource = work.view.resource
         work.note(TagsRead(tags, resource.generation, read_proof(tags, self._owner(resource))))
         if (verdict := work.current_view.verdict).may_change:
-            work.note(Claimed(verdict))  # the finalizer, on which it may rest, goes with the end of the job
+            work.note(Claimed(verdict))  # it may rest on the finalizer, removed at the end of the job
         return False
 
     async def create(self, identity: Identity, work: Work) -> bool:
@@ -272,7 +273,7 @@ class JobCalls:
         return False
 
     def _note_shortage(self, error: AwsError, identity: Identity, work: Work) -> None:
-        """A quota or capacity is used up: wait for it, unless no wait helps."""
+        """Handle a quota or capacity in use: wait for it, unless no wait helps."""
         resource = work.view.resource
         shortage = read_shortage(error.message, read_demand(resource.spec))
         if not (is_not_offered(error.message) or shortage.is_hopeless):
@@ -287,14 +288,14 @@ class JobCalls:
             self._note(error, work, operations.CREATE, finding)
 
     def _note_refusal(self, error: AwsError, identity: Identity, work: Work) -> None:
-        """What an unsuccessful create leads to."""
+        """Handle a failed CreateTrainingJob by the class of its error."""
         attempt, now = work.job.attempt, self._clocks.monotonic()
         match error.kind:
             case ErrorClass.DOUBTFUL | ErrorClass.REFUSED | ErrorClass.NOT_FOUND if is_not_offered(error.message):
                 work.refuse(Finding(reasons.REFUSED, error.sentence))
             case ErrorClass.IN_USE:
                 work.note(NameTaken())
-            case ErrorClass.REFUSED if error.operation == operations.CREATE:  # and not the role on the way to it
+            case ErrorClass.REFUSED if error.operation == operations.CREATE:  # not AssumeRole before it
                 work.refuse(Finding(reasons.REFUSED, error.sentence))
             case ErrorClass.DOUBTFUL if now - (attempt.doubtful_since or now) >= retries.DOUBTFUL_SECONDS:
                 repeats = retries.DOUBTFUL_REPEATS[attempt.doubtful_rounds :]
@@ -313,7 +314,7 @@ class JobCalls:
                 self._note(error, work, operations.CREATE)
 
     def _is_outdone(self, error: AwsError, identity: Identity, work: Work) -> bool:
-        """Whether the service fails with this spec alone: for long, and while it goes on creating others."""
+        """Return True if the service fails with this spec only: for long, while it creates other jobs."""
         work.note(Outdone(self._create_queue.created_jobs(identity)))
         trouble = work.job.troubles.get(operations.CREATE)
         return (
@@ -334,13 +335,13 @@ class JobCalls:
             if error.kind is ErrorClass.NOT_FOUND:
                 work.note(JobMissing(now))
                 return False
-            if error.kind is ErrorClass.CONFLICT:  # it has ended, or is about to: its status tells
+            if error.kind is ErrorClass.CONFLICT:  # the job has ended or is about to; Describe shows it
                 work.note(Suspected())
             self._note(error, work, operations.STOP)
             return False
         self._note_success(operations.STOP, work)
         work.note(StopSent(self._clocks.monotonic()))
-        log.info("Told SageMaker to stop the training job %s", identity.job_name, extra=work.named)
+        log.info("SageMaker accepted the stop of the training job %s", identity.job_name, extra=work.named)
         return False
 
     async def update(self, identity: Identity, members: Mapping[str, Any], work: Work) -> bool:
@@ -377,20 +378,20 @@ class JobCalls:
         return False
 
     def _note_edit(self, error: AwsError, work: Work, operation: str) -> None:
-        """An edit that the service refuses for good is told; others are tried again."""
+        """Record an edit that the service refuses for good; retry after other errors."""
         if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND) and error.operation == operation:
             finding = Finding(reasons.EDIT_NOT_POSSIBLE, error.sentence)
             work.note(EditRefused(work.view.resource.generation, finding))
             return
-        if error.kind is ErrorClass.CONFLICT:  # not in this phase: what the phase is now tells what can be done
+        if error.kind is ErrorClass.CONFLICT:  # not possible in this phase; Describe shows the phase
             work.note(Suspected())
         self._note(error, work, operation)
 
     def _note(self, error: AwsError, work: Work, operation: str, finding: Finding | None = None) -> None:
-        """Remember an error under the operation that was wanted; what failed on the way to it is in the error."""
+        """Record an error for the intended operation; the error names a preliminary call that failed."""
         is_read_denied = error.kind is ErrorClass.DENIED and error.operation in _READING
         is_early = is_read_denied and evidence.is_newborn(work.current_view)
-        if is_early:  # a policy may go by tags, which reach it some seconds after Create
+        if is_early:  # IAM knows the tags of a new job some seconds later
             error = AwsError(operation, error.code, error.message, ErrorClass.RETRY, definite=error.definite)
         known = work.job.troubles.get(operation)
         is_news = known is None or (known.error.sentence, known.error.kind) != (error.sentence, error.kind)
@@ -401,7 +402,7 @@ class JobCalls:
         log.log(logging.WARNING if is_news and not is_early else logging.DEBUG, "%s", error.sentence, extra=work.named)
 
     def _goes_ahead(self, operation: str, work: Work) -> bool:
-        """Whether it is the one that tries on behalf of the others: the first that was denied, while it still is."""
+        """Return True for the first object denied the call, while it is denied: it retries for the others."""
         if self._jobs.get(work.key) is not work.tracked:
             return False  # deleted during the call
         account, region = work.identity.account, work.identity.region
@@ -413,7 +414,7 @@ class JobCalls:
         return ahead == work.key
 
     def forget(self, key: Key) -> None:
-        """The object is gone, and tries nothing on behalf of others any more."""
+        """Forget a deleted object: it retries for no others."""
         self._step_back(key)
 
     def _step_back(self, key: Key, *, but_in: Location | None = None) -> None:
@@ -421,7 +422,7 @@ class JobCalls:
             del self._vanguard[place]
 
     def _note_success(self, operation: str, work: Work) -> None:
-        """The call went well; where it was denied before, the others that it was denied try it at once too."""
+        """Record a success; objects denied the same call retry at once if this one was denied it before."""
         has_news = work.job.has_news(operation)
         work.note(Dismissed(operation))
         if not has_news:
@@ -434,7 +435,7 @@ class JobCalls:
                 self._queue.add(tracked.key)
 
     def _must_wait(self, which: Callable[[OperationBudgets], Budget], identity: Identity, work: Work) -> float:
-        """Seconds that the budget makes the object wait for this call; it is queued for when its time comes."""
+        """Return the seconds until the budget permits this call; the object is queued for that time."""
         seconds = which(self._budgets.of(identity.account, identity.region)).claim(work.key)
         if seconds > 0:
             self._queue.add(work.key, seconds)

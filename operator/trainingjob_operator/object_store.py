@@ -1,6 +1,6 @@
-"""Every object that exists, and the jobs that they claim: what the reconciler works on and the sweep compares with.
+"""All objects and the jobs that they claim: input of the reconciler and of the sweep.
 
-Kept small: of an object its compressed JSON, without the field managers that make up half of it.
+Of each object the store keeps compressed JSON, without the field managers that make up half of it.
 """
 
 import json
@@ -22,17 +22,17 @@ from trainingjob_operator.logic.timestamps import parse_time
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A job that the sweep watches on behalf of an object."""
+    """A running job of an object, watched by the sweep."""
 
     target: Target
     identity: Identity
     seen: Observation
-    """The part that a summary shows too, as last reported."""
+    """The part that a list shows, as last reported."""
 
 
 @dataclass(slots=True)
 class StoredObject:
-    """One object: its newest known state and what this process remembers of it."""
+    """One object: its newest known state and the memory of this process."""
 
     key: Key
     uid: str
@@ -44,7 +44,7 @@ class StoredObject:
     is_owner: bool = False
     """The object claims the job against other objects."""
     is_judged: bool = False
-    """Slot and claim follow from a reconcile of this term, not from the status alone."""
+    """Slot and claim are from a reconcile of this term, not from the status alone."""
     modified: datetime | None = None
     """lastModifiedTime in the status, by the service's clock."""
     foreign_writes: frozenset[tuple[str, str]] = frozenset()
@@ -52,7 +52,7 @@ class StoredObject:
 
     @property
     def seen(self) -> Observation | None:
-        """What was last seen of a live job; it may not have been reported yet."""
+        """The last observation of a live job, reported or not."""
         return None if self.live is None else self.memory.job.observation or self.live.seen
 
     def note(self, outcome: Outcome) -> None:
@@ -84,14 +84,14 @@ class ObjectStore:
         return self._objects.get(key)
 
     def versions(self) -> dict[Key, int]:
-        """What is known of each object: a read that is sent from now on shows nothing older."""
+        """Return the known version of each object: a read sent from now on returns no older one."""
         return {tracked.key: tracked.version for tracked in self}
 
     def see(self, body: Mapping[str, Any], now: float, *, known_before: int = 0) -> StoredObject | None:
-        """Take note of an object as the API server gave it; None when a newer state of it is known already.
+        """Store an object from the API server; None if a newer state is known already.
 
-        :param known_before: the version that was known when this answer was asked for. An older one tells that the
-            API server was restored from a backup; of such an object nothing is remembered.
+        :param known_before: the known version at the time of the request. An older answer shows that the API server was
+            restored from a backup; the memory of such an object is discarded.
         """
         metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
         key = (metadata["namespace"], metadata["name"])
@@ -119,24 +119,24 @@ class ObjectStore:
         return tracked
 
     def see_answer(self, body: Mapping[str, Any], now: float, *, known_before: int = 0) -> None:
-        """Take note of the answer to a read or write of one object; one that was deleted meanwhile stays forgotten."""
+        """Store the answer to a read or write of one object, unless the object was deleted meanwhile."""
         if (body["metadata"]["namespace"], body["metadata"]["name"]) in self._objects:
             self.see(body, now, known_before=known_before)
 
     def _presume(self, tracked: StoredObject, resource: Resource) -> None:
-        """Set the claim by the object's status: an adoption must find the owner that no reconcile has reached yet."""
+        """Set the claim from the status: an adoption must find an owner not reconciled yet."""
         slot, is_owner = read_standing(resource)
         self._set_claim(tracked, slot, is_owner=is_owner)
 
     def begin_term(self) -> None:
-        """Another replica may have led since: only the statuses count."""
+        """Reset all claims to those of the statuses, since another replica may have led."""
         for tracked in self:
             if tracked.is_judged:
                 tracked.is_judged = False
                 self._presume(tracked, tracked.resource())
 
     def forget(self, key: Key, uid: str) -> bool:
-        """The object is gone; False when the name is another object's by now, or nobody's."""
+        """Remove a deleted object; False if another object, or none, has the name."""
         tracked = self._objects.get(key)
         if tracked is None or tracked.uid != uid:
             return False
@@ -146,7 +146,7 @@ class ObjectStore:
         return True
 
     def claim(self, tracked: StoredObject, slot: Slot | None, *, is_owner: bool) -> None:
-        """Set the job that the object names, as a reconcile has judged it."""
+        """Set the job named by the object, from a reconcile."""
         tracked.is_judged = True
         self._set_claim(tracked, slot, is_owner=is_owner)
 
@@ -164,29 +164,29 @@ class ObjectStore:
         tracked.slot, tracked.is_owner = slot, is_owner
 
     def find_rival(self, key: Key, slot: Slot) -> Key | None:
-        """Another object that claims that job as its owner."""
+        """Return another object with a claim on that job."""
         return next((rival.key for rival in self.claimants(slot) if rival.is_owner and rival.key != key), None)
 
     def claimants(self, slot: Slot) -> list[StoredObject]:
-        """The objects that name that job."""
+        """Return the objects that name that job."""
         return [self._objects[key] for key in self._claims.get(slot[:2], {}).get(slot[2], ())]
 
     def places(self) -> AbstractSet[Location]:
-        """Every account and region that an object names."""
+        """Return all accounts and regions named by objects."""
         return self._claims.keys()
 
     def last_modified(self, account: str, region: str) -> datetime | None:
-        """The newest modification of a job there that an object shows, by the service's own clock."""
+        """Return the newest lastModifiedTime in a status there, by the clock of the service."""
         shown = (tracked.modified for tracked in self.in_region(account, region))
         return max((modified for modified in shown if modified is not None), default=None)
 
     def in_region(self, account: str, region: str) -> Iterator[StoredObject]:
-        """The objects whose job is there, or is to be."""
+        """Return the objects with a present or future job there."""
         names = self._claims.get((account, region), {})
         return (self._objects[key] for keys in names.values() for key in keys)
 
     def watch(self, tracked: StoredObject, live: Live | None) -> None:
-        """Let the sweep watch the object's job, or no longer."""
+        """Set or clear the job that the sweep watches for the object."""
         old = tracked.live
         if old is not None and (live is None or (old.target, old.identity) != (live.target, live.identity)):
             jobs = self._live[old.target]
@@ -203,16 +203,16 @@ class ObjectStore:
         return list(self._live)
 
     def live_jobs(self, target: Target) -> Mapping[str, set[Key]]:
-        """The objects by job name in lower case."""
+        """Return the objects by job name in lower case."""
         return self._live.get(target, {})
 
     def last_seen(self, target: Target) -> Mapping[str, Observation]:
-        """What was last seen of each live job, by its name in lower case, as it is when it is asked for."""
+        """Return a live view: the last observation of each live job, by its name in lower case."""
         return _LastSeen(self, target)
 
 
 class _LastSeen(Mapping[str, Observation]):
-    """A view: thousands of jobs are live, and a page of a list asks for a hundred."""
+    """No copy: thousands of jobs are live, and a page of a list needs a hundred."""
 
     def __init__(self, jobs: ObjectStore, target: Target) -> None:
         self._jobs = jobs
@@ -233,12 +233,12 @@ class _LastSeen(Mapping[str, Observation]):
 
 
 def _comparable(resource_version: object) -> int:
-    """Kubernetes promises since 1.35 that versions of one kind compare as numbers, and etcd has always made them so."""
+    """Versions of one kind compare as numbers: promised since Kubernetes 1.35, and always true with etcd."""
     return int(resource_version) if isinstance(resource_version, str) and resource_version.isdigit() else 0
 
 
 def _find_foreign_writes(metadata: Mapping[str, Any], own_manager: str) -> frozenset[tuple[str, str]]:
-    """The last write of the status by each other field manager that still owns a part of it."""
+    """Return the last status write of each other field manager that still owns a part of it."""
     return frozenset(
         (str(entry.get("manager", "")), str(entry.get("time", "")))
         for entry in metadata.get("managedFields") or ()
