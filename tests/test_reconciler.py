@@ -954,6 +954,25 @@ def test_a_recorded_job_of_another_account_is_out_of_reach_while_other_accounts_
     played(scene)
 
 
+def test_another_role_for_the_account_is_tried_at_once_after_a_denied_call() -> None:
+    async def scene(stage: Stage) -> None:
+        elsewhere, role = "999999999999", "arn:aws:iam::999999999999:role/"
+        stage.cluster_state.namespaces[NAMESPACE] = {OWNER_ACCOUNT: elsewhere}
+        stage.cluster_state.roles = {elsewhere: f"{role}wrong"}
+        denied = failed("DescribeTrainingJob", "AccessDeniedException", ErrorClass.DENIED)
+        stage.service.refusals["DescribeTrainingJob"] = denied
+        stage.api.apply(body())
+        await stage.wait(100.0)
+        stage.service.refusals.clear()
+        before = stage.count("DescribeTrainingJob")
+        stage.cluster_state.roles = {elsewhere: f"{role}right"}
+        stage.api.annotate(KEY, note="1")
+        await stage.wait(1.0)
+        assert stage.count("DescribeTrainingJob") == before + 1
+
+    played(scene, seconds=5000.0)
+
+
 def test_an_attempt_in_an_account_that_lost_its_role_is_told_not_forgotten() -> None:
     async def scene(stage: Stage) -> None:
         elsewhere = Identity("999999999999", REGION, JOB)

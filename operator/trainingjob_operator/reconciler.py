@@ -275,6 +275,7 @@ class Reconciler:
         own_turn, place = self._create_queue.look_up(resource, identity)
         view = replace(
             bare,
+            memory=tracked.memory,
             own_turn=own_turn,
             place=place,
             rival=None if rival is None else "/".join(rival),
@@ -435,9 +436,8 @@ class Reconciler:
             if not isinstance(error, Unavailable) or error.reason == "InternalError":  # a failing webhook
                 unreleased = deletion.explain_unreleased(str(error))
                 tracked.memory = replace(tracked.memory, unreleased=unreleased)
-                await self._reporter.report(
-                    tracked, view.remembering(tracked.memory), replace(say, hindrance=unreleased)
-                )
+                view = view.remembering(tracked.memory)
+                await self._reporter.report(tracked, view, replace(say, hindrance=unreleased))
             raise
         was_refused = tracked.memory.unreleased is not None
         tracked.memory = replace(tracked.memory, marked=None, unreleased=None)
