@@ -212,12 +212,8 @@ class Reconciler:
             if tracked.packed is not packed:  # most steps do not change the object
                 packed, resource = tracked.packed, tracked.resource()
             view, access = await self._observe(tracked, resource)
-            step, claim = phases.decide(view), view.claim
-            is_over = await self._carry_out(step, Work(tracked, view, access))
-            reached = view.remembering(tracked.memory).claim
-            if claim is None and reached is not None and reached.is_takeover:
-                self._taken_over += 1
-            if is_over:
+            step = phases.decide(view)
+            if await self._carry_out(step, Work(tracked, view, access)):
                 if turns.gives_up_turn(step, view):
                     self._create_queue.forget(key)
                 return
@@ -342,6 +338,7 @@ class Reconciler:
                 return seconds > 0
             case ReadTags(_, arn):
                 if not await self._calls.read_tags(arn, work):
+                    self._count_takeover(work)
                     return False
                 if work.current_view.arn is not None and not work.view.resource.deleting:
                     await self._report(WriteStatus(unfinished=True), work)
@@ -392,9 +389,16 @@ class Reconciler:
             await self._patch_finalizer(work.view.resource, hold=True)
         work.note(claims.take_over(work.current_view, step.arn, step.claim))
         work.tracked.memory = replace(work.tracked.memory, refused=None)
+        self._count_takeover(work)
         self._create_queue.leave(work.key, work.identity)
         if not work.view.policy.read_only:
             log.debug("Took ownership of training job %s", step.arn, extra=work.named)
+
+    def _count_takeover(self, work: Work) -> None:
+        """Count the first claim on a job created by others or for an earlier object."""
+        claim = work.current_view.claim
+        if work.view.claim is None and claim is not None and claim.is_takeover:
+            self._taken_over += 1
 
     async def _record_intent(self, identity: Identity, work: Work) -> None:
         """Add the finalizer and record the pending Create; on failure, release the object's turn."""

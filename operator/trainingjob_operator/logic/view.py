@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from trainingjob_operator.logic.annotations import Policy
@@ -27,9 +28,9 @@ from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.resource import Resource, mapping
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
-    """Input of one decision."""
+    """Input of one decision. All parts are frozen, so conclusions are computed once (no slots: they are cached)."""
 
     resource: Resource
     policy: Policy
@@ -86,12 +87,12 @@ class View:
         """The generation of the last decision; None before the first."""
         return self.resource.observed_generation or self.memory.decided_generation or None
 
-    @property
+    @cached_property
     def claim(self) -> Verdict | None:
         """The claim on the job made by this process or recorded in the status."""
         return self.job.owner.claim or read_claim(self.resource, self.policy.namespace_endpoint)
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
         """The verdict on the job, by the available evidence (ownership.py)."""
         policy, memory, resource = self.policy, self.memory, self.resource
@@ -110,7 +111,7 @@ class View:
             )
         )
 
-    @property
+    @cached_property
     def is_adopting(self) -> bool:
         """The job was not created for this object: it is followed, and possibly stopped, but never changed."""
         policy, resource, claim = self.policy, self.resource, self.claim
@@ -121,7 +122,7 @@ class View:
         was_created = resource.arn is not None and not resource.has_condition(ADOPTED)
         return not was_created and self.job.edit.applied_fields is None
 
-    @property
+    @cached_property
     def arn(self) -> str | None:
         """The ARN of the object's job."""
         resource, claim = self.resource, self.claim
@@ -164,7 +165,7 @@ class View:
             return mapping(self.resource.status.get(RECORD))
         return record.to_status(explain(record.claim, self.job.owner.proof))
 
-    @property
+    @cached_property
     def observation(self) -> Observation:
         """The newest state: from this process, from lists and events since, or from the status."""
         memory = self.memory
