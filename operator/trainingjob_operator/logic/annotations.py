@@ -119,6 +119,11 @@ class Policy:
         """The job must exist already: the operator never creates it for this object."""
         return self.read_only or self.adopted or self.adoption is Adoption.ADOPT
 
+    @property
+    def names_existing_job(self) -> bool:
+        """Annotations request an existing job: to adopt it or to read it."""
+        return self.observes_only or self.adoption is not None
+
     def allows_role(self, role_arn: object) -> bool:
         """Return True if the namespace permits this role for its jobs."""
         if not self.allowed_roles:

@@ -192,7 +192,7 @@ class View:
         """The job for the next call."""
         policy = self.policy
         resource = self.resource
-        recorded = None if policy.observes_only or policy.adoption is not None else resource.recorded or resource.ran
+        recorded = None if policy.names_existing_job else resource.recorded or resource.ran
         return self.attached() or self.resource.pending or recorded or self.wanted()
 
     def wanted(self) -> Identity | None:

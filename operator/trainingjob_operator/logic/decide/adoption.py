@@ -11,14 +11,9 @@ from trainingjob_operator.logic.view import View
 
 def adopt(view: View, wanted: Identity) -> Step | None:
     """Return the next step of an adoption; None without such a job, if the operator may create it."""
-    if not requests_adoption(view):
+    if not view.policy.names_existing_job:
         return None
     return claim(view, wanted) or (_await_job(view, wanted) if view.policy.observes_only else None)
-
-
-def requests_adoption(view: View) -> bool:
-    """Return True if an annotation requests an existing job: to adopt it or to read it."""
-    return view.policy.observes_only or view.policy.adoption is not None
 
 
 def _await_job(view: View, wanted: Identity) -> Step:

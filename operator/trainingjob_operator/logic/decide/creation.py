@@ -2,10 +2,11 @@
 
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.absence import decide_absence
-from trainingjob_operator.logic.decide.adoption import adopt, requests_adoption
+from trainingjob_operator.logic.decide.adoption import adopt
 from trainingjob_operator.logic.decide.attempts import settle_attempt
 from trainingjob_operator.logic.decide.claims import claim, refuse_rival, resolve_taken_name, verify_recorded_clash
 from trainingjob_operator.logic.decide.refusals import refuse, uphold_refusal
+from trainingjob_operator.logic.decide.retries import await_access
 from trainingjob_operator.logic.decide.rules import JobRule, Rule, first
 from trainingjob_operator.logic.decide.turns import (
     await_intent,
@@ -15,7 +16,6 @@ from trainingjob_operator.logic.decide.turns import (
     is_intent_recorded,
 )
 from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.memory import RETRY_SECONDS
 from trainingjob_operator.logic.naming import JOB_ARN, Identity
 from trainingjob_operator.logic.ownership import Verdict
 from trainingjob_operator.logic.report import Finding
@@ -53,17 +53,13 @@ def _refuse_annotations(view: View) -> Step | None:
     return refuse(view, Finding(reasons.INVALID_ANNOTATION, " ".join(problem.message for problem in problems)))
 
 
-def _await_access(view: View, _wanted: Identity) -> Step | None:
-    return None if view.no_access is None else WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
-
-
 def _prove_recorded(view: View, wanted: Identity) -> Step | None:
     """Verify a recorded ARN without a claim: ACK writes the ARN of a foreign job into an object with a name clash.
 
     The operator never creates such a job: the recorded job may have run.
     """
     resource = view.resource
-    if requests_adoption(view):
+    if view.policy.names_existing_job:
         return None
     recorded = resource.recorded or resource.ran or (wanted if _is_known_foreign(view) else None)
     if recorded is None:
@@ -115,7 +111,7 @@ RULES: tuple[Rule, ...] = (_settle_former_attempt, _refuse_annotations)
 """Rules that need no valid job name."""
 
 JOB_RULES: tuple[JobRule, ...] = (
-    _await_access,
+    await_access,
     adopt,
     _prove_recorded,
     uphold_refusal,

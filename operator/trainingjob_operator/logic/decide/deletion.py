@@ -8,9 +8,8 @@ from trainingjob_operator.logic.decide.absence import decide_absence
 from trainingjob_operator.logic.decide.advisories import STUCK_SECONDS, describe_unproven, note_stuck
 from trainingjob_operator.logic.decide.attempts import find_attempt, is_known_unborn
 from trainingjob_operator.logic.decide.evidence import collect_evidence
-from trainingjob_operator.logic.decide.retries import wait_out
+from trainingjob_operator.logic.decide.retries import await_access, wait_out
 from trainingjob_operator.logic.decide.rules import JobRule, Rule, first
-from trainingjob_operator.logic.memory import RETRY_SECONDS
 from trainingjob_operator.logic.naming import FINALIZER, Identity, build_arn
 from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS, STOP
@@ -58,11 +57,7 @@ def _report_end(view: View) -> Step | None:
     return RemoveFinalizer() if is_reported else WriteStatus(release=True)
 
 
-def _await_access(view: View) -> Step | None:
-    return None if view.no_access is None else WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
-
-
-RULES: tuple[Rule, ...] = (_ignore_released, _retain_unclear, _retain, _report_end, _await_access)
+RULES: tuple[Rule, ...] = (_ignore_released, _retain_unclear, _retain, _report_end, await_access)
 
 
 def _delete_attempt(view: View) -> Step:

@@ -90,10 +90,9 @@ def is_uncompared(view: View, *, ended: bool) -> bool:
 
 def is_worth_comparing(view: View) -> bool:
     """Return True if spec and job may differ; equal values may look different, because SageMaker normalizes some."""
-    resource, policy, job = view.resource, view.policy, view.job
+    resource, job = view.resource, view.job
     return (
-        policy.adoption is not None
-        or policy.observes_only
+        view.policy.names_existing_job
         or view.arn is None
         or job.attempt.name_taken
         or job.attempt.unsettled

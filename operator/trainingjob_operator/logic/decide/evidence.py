@@ -1,11 +1,10 @@
 """Owner of the job with a name: the calls required for the verdict (ownership.py)."""
 
-from trainingjob_operator.logic.decide.retries import wait_out
-from trainingjob_operator.logic.memory import RETRY_SECONDS
+from trainingjob_operator.logic.decide.retries import await_access, wait_out
 from trainingjob_operator.logic.naming import Identity, build_arn
 from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS
 from trainingjob_operator.logic.ownership import Evidence, Verdict, judge, read_named_owner
-from trainingjob_operator.logic.steps import Describe, FindOwner, ReadTags, Step, TakeOwnership, WriteStatus
+from trainingjob_operator.logic.steps import Describe, FindOwner, ReadTags, Step, TakeOwnership
 from trainingjob_operator.logic.view import View
 
 UNCERTAIN_SECONDS = 30.0
@@ -18,9 +17,7 @@ def identify(view: View, identity: Identity, *, by_tags: bool = False) -> Step |
     :param by_tags: judge the job by its tags alone; annotations and records of the object do not count
     """
     job = view.job
-    if view.no_access is not None:
-        return WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
-    waited = wait_out(view, DESCRIBE, LIST_TAGS)
+    waited = await_access(view) or wait_out(view, DESCRIBE, LIST_TAGS)
     if waited is not None:
         return waited
     if job.needs_describe or (job.observation is None and not job.not_found):

@@ -9,7 +9,7 @@ from trainingjob_operator.logic.decide.advisories import advise, note_stuck
 from trainingjob_operator.logic.decide.aftermath import FOLLOW_SECONDS, await_late_news, await_transitions, is_followed
 from trainingjob_operator.logic.decide.edits import apply_edit, is_uncompared, name_pending
 from trainingjob_operator.logic.decide.evidence import collect_evidence
-from trainingjob_operator.logic.decide.retries import wait_out
+from trainingjob_operator.logic.decide.retries import await_access, wait_out
 from trainingjob_operator.logic.decide.rules import first
 from trainingjob_operator.logic.memory import RETRY_SECONDS
 from trainingjob_operator.logic.naming import Identity
@@ -85,11 +85,8 @@ def _keep_vanished(job: Situation) -> Step | None:
 
 
 def _await_access(job: Situation) -> Step | None:
-    view = job.view
-    if job.is_ended or view.no_access is None:
-        return None
-    advisories = advise(view, job.identity)
-    return WriteStatus(hindrance=view.no_access, advisories=advisories, again=RETRY_SECONDS, unfinished=job.is_unseen)
+    waited = None if job.is_ended else await_access(job.view)
+    return None if waited is None else _report_wait(job, waited)
 
 
 def _confirm_absence(job: Situation) -> Step | None:
@@ -101,7 +98,11 @@ def _confirm_absence(job: Situation) -> Step | None:
 def _await_describe(job: Situation) -> Step | None:
     if job.is_ended or job.waited is None:
         return None
-    return replace(job.waited, advisories=advise(job.view, job.identity), unfinished=job.is_unseen)
+    return _report_wait(job, job.waited)
+
+
+def _report_wait(job: Situation, waited: WriteStatus) -> WriteStatus:
+    return replace(waited, advisories=advise(job.view, job.identity), unfinished=job.is_unseen)
 
 
 def _describe(job: Situation) -> Step | None:

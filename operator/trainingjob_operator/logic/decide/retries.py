@@ -2,7 +2,8 @@
 
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.memory import PASSING, Trouble
+from trainingjob_operator.logic.memory import PASSING, RETRY_SECONDS, Trouble
+from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.report import Finding, Hindrance
 from trainingjob_operator.logic.steps import WriteStatus
 from trainingjob_operator.logic.view import View
@@ -32,6 +33,11 @@ _REASONS = {
 
 _SHOWN_LATE = (PASSING - {ErrorClass.REGION, ErrorClass.ACCOUNT}) | {ErrorClass.CONFLICT}
 """Transient errors, reported only if they persist."""
+
+
+def await_access(view: View, _identity: Identity | None = None) -> WriteStatus | None:
+    """Return the wait while no call is possible in the job's account; None with access."""
+    return None if view.no_access is None else WriteStatus(hindrance=view.no_access, again=RETRY_SECONDS)
 
 
 def wait_out(view: View, *operations: str) -> WriteStatus | None:
