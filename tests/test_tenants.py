@@ -183,6 +183,26 @@ def test_a_job_of_an_object_that_this_replica_does_not_serve_is_not_adopted(anno
     played(scene, **LONG)
 
 
+@pytest.mark.parametrize("shown", ["arn:aws", "arn:aws-cn"])
+@pytest.mark.parametrize("annotations", [ADOPT, {ADOPTION_POLICY: "adopt-or-create"}, {ADOPTED: "true"}])
+def test_a_status_with_the_arn_of_another_job_does_not_delay_an_adoption(
+    annotations: dict[str, str], shown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.service.put(WANTED, to_request(SPEC), {})
+        status = recorded(trainingJobStatus="InProgress")
+        arn = f"{shown}:sagemaker:cn-north-1:{ACCOUNT}:training-job/another"
+        status["ackResourceMetadata"] = {**status["ackResourceMetadata"], "arn": arn}
+        stage.api.apply(neighbours(annotations=annotations, status=status))
+        await stage.wait(30.0)
+        shows = stage.api.objects[THIEF]["status"]
+        assert shows["ownership"]["claim"] == "Adopted"
+        assert shows["ackResourceMetadata"]["arn"] == build_arn("aws", WANTED)
+
+    played(scene, **LONG)
+    assert [record.message for record in caplog.records if "Unexpected error" in record.message] == []
+
+
 def test_a_job_of_another_cluster_is_adopted_only_where_an_annotation_names_that_cluster() -> None:
     async def scene(stage: Stage) -> None:
         stage.service.put(WANTED, to_request(SPEC), MADE_BY["another cluster"])

@@ -234,8 +234,10 @@ class JobCalls:
         self._note_success(operations.LIST_TAGS, work)
         resource = work.view.resource
         work.note(TagsRead(tags, resource.generation, read_proof(tags, self._owner(resource))))
-        if (verdict := work.current_view.verdict).may_change:
-            work.note(Claimed(verdict))  # it may rest on the finalizer, removed at the end of the job
+        # The claim may rest on the finalizer, removed at the end of the job. A job that the object does not have yet is
+        # claimed by TakeOwnership only: the status may have the ARN of another one.
+        if work.view.arn is not None and (verdict := work.current_view.verdict).may_change:
+            work.note(Claimed(verdict))
         return False
 
     async def create(self, identity: Identity, work: Work) -> bool:

@@ -238,7 +238,7 @@ class Reconciler:
             memory=tracked.memory,
             now=now,
             wall=self._clocks.wall(),
-            partition=resource.partition or self._context.partition,
+            partition=self._context.partition,
             is_region_known=self._context.knows_region(policy.region),
             overrides_passive=self._context.overrides_passive,
             namespace_unread=unread,

@@ -35,9 +35,8 @@ identities = st.builds(
 def test_an_arn_leads_back_to_the_job_whatever_the_spelling_of_its_name(identity: Identity) -> None:
     parsed = parse_arn(build_arn("aws-cn", identity))
     assert parsed is not None
-    assert parsed[0] == "aws-cn"
-    assert parsed[1].slot == identity.slot
-    assert parsed[1].job_name == identity.job_name.lower()
+    assert parsed.slot == identity.slot
+    assert parsed.job_name == identity.job_name.lower()
 
 
 @given(identities)

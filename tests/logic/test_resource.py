@@ -23,7 +23,6 @@ def test_a_whole_object_is_read_as_it_is() -> None:
     assert read.holds_finalizer
     assert read.pending == WANTED
     assert read.arn == ARN
-    assert read.partition == "aws"
     assert read.spec == SPEC
 
 
@@ -32,7 +31,7 @@ def test_an_object_with_nothing_in_it_reads_as_nothing() -> None:
     assert read.key == ("", "")
     assert not read.deleting
     assert not read.holds_finalizer
-    assert (read.pending, read.arn, read.partition, read.recorded, read.observed_generation) == (None,) * 5
+    assert (read.pending, read.arn, read.recorded, read.observed_generation) == (None,) * 4
     assert read.user_tags() == ()
     assert not read.has_condition("Ready")
 

@@ -23,5 +23,5 @@ def is_another_run(seen: Observation, known: Observation, identity: Identity) ->
 
 
 def _is_of(arn: str, identity: Identity) -> bool:
-    parsed = parse_arn(arn)
-    return parsed is not None and parsed[1].slot == identity.slot
+    named = parse_arn(arn)
+    return named is not None and named.slot == identity.slot

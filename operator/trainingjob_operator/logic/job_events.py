@@ -47,7 +47,7 @@ def read_event(body: object) -> JobEvent | None:
     detail = mapping(event.get("detail"))
     named = parse_arn(detail.get("TrainingJobArn"))
     told = Observation.from_summary({**detail, **{name: _read_time(detail.get(name)) for name in _TIMES}})
-    return None if named is None or not told.status else JobEvent(named[1], told)
+    return None if named is None or not told.status else JobEvent(named, told)
 
 
 def _read_time(value: object) -> datetime | None:

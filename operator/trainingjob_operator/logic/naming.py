@@ -38,7 +38,7 @@ MAX_USER_TAGS = MAX_TAGS - len((TAG_CLUSTER, TAG_NAMESPACE, TAG_NAME, TAG_UID))
 _NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _ARN = re.compile(
-    r"arn:(?P<partition>[a-z0-9-]+):sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
+    r"arn:[a-z0-9-]+:sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
     rf"training-job/(?P<name>{_NAME.pattern})"
 )
 _PENDING = re.compile(rf"(?P<account>\d{{12}})/(?P<region>[a-z0-9-]+)/(?P<name>{_NAME.pattern})")
@@ -71,17 +71,18 @@ def build_arn(partition: str, identity: Identity) -> str:
     return f"arn:{partition}:sagemaker:{identity.region}:{identity.account}:training-job/{identity.job_name.lower()}"
 
 
-def parse_arn(arn: object) -> tuple[str, Identity] | None:
-    """Return (partition, identity) of a training job's ARN, with its lower-case name; None for any other value."""
+def parse_arn(arn: object) -> Identity | None:
+    """Return the identity in a training job's ARN, with its lower-case name; None for any other value.
+
+    The partition is the operator's own: credentials are valid in one partition only.
+    """
     return _parse_arn(arn) if isinstance(arn, str) else None
 
 
 @functools.lru_cache(maxsize=1024)  # one reconcile parses the same ARN repeatedly
-def _parse_arn(arn: str) -> tuple[str, Identity] | None:
+def _parse_arn(arn: str) -> Identity | None:
     match = _ARN.fullmatch(arn)
-    if match is None:
-        return None
-    return match["partition"], Identity(match["account"], match["region"], match["name"])
+    return None if match is None else Identity(match["account"], match["region"], match["name"])
 
 
 def is_region(name: str) -> bool:

@@ -239,8 +239,8 @@ def _shows_clash(resource: Resource) -> bool:
 
 def read_standing(resource: Resource) -> tuple[Slot | None, bool]:
     """Return (the job in an object's status, True with a claim), before the first reconcile of the object."""
-    parsed = parse_arn(resource.arn)
-    if parsed is None:
+    identity = parse_arn(resource.arn)
+    if identity is None:
         return None, False
     claim = read_claim(resource, None)
-    return parsed[1].slot, presumes(resource) if claim is None else claim.may_change
+    return identity.slot, presumes(resource) if claim is None else claim.may_change

@@ -92,17 +92,11 @@ class Resource:
         return arn if parse_arn(arn) is not None else None
 
     @property
-    def partition(self) -> str | None:
-        parsed = parse_arn(self.arn)
-        return None if parsed is None else parsed[0]
-
-    @property
     def recorded(self) -> Identity | None:
         """The job of the recorded ARN, in the user's spelling if it is the same name."""
-        parsed = parse_arn(self.arn)
-        if parsed is None:
+        identity = parse_arn(self.arn)
+        if identity is None:
             return None
-        identity = parsed[1]
         written = string(self.spec.get("trainingJobName"))
         if written is not None and written.lower() == identity.job_name.lower():
             return Identity(identity.account, identity.region, written)
@@ -124,11 +118,11 @@ class Resource:
     @property
     def ran(self) -> Identity | None:
         """The ended job recorded in the annotation, unless spec.trainingJobName names another one."""
-        parsed = parse_arn(self.annotations.get(JOB_ARN))
+        identity = parse_arn(self.annotations.get(JOB_ARN))
         written = string(self.spec.get("trainingJobName"))
-        if parsed is None or written is None or written.lower() != parsed[1].job_name.lower():
+        if identity is None or written is None or written.lower() != identity.job_name.lower():
             return None
-        return Identity(parsed[1].account, parsed[1].region, written)
+        return Identity(identity.account, identity.region, written)
 
     @property
     def observed_generation(self) -> int | None:

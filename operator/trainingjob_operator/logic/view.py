@@ -178,10 +178,9 @@ class View:
 
     def attached(self) -> Identity | None:
         """The object's job in the user's spelling: an ARN has it in lower case."""
-        parsed = parse_arn(self.arn)
-        if parsed is None:
+        identity, pending = parse_arn(self.arn), self.resource.pending
+        if identity is None:
             return None
-        identity, pending = parsed[1], self.resource.pending
         recorded = self.resource.recorded_job_name  # spec may name another job after the end
         for spelled in (self.policy.job_name, None if pending is None else pending.job_name, recorded):
             if spelled is not None and spelled.lower() == identity.job_name.lower():
