@@ -12,6 +12,7 @@ from trainingjob_operator.aws.budget import (
     GRACE,
     LONGEST_WAIT,
     RAISE_SECONDS,
+    RECOVERY_SECONDS,
     SETTLING,
     Budget,
     Budgets,
@@ -157,14 +158,28 @@ def test_under_throttles_the_rate_settles_near_the_quota_and_rises_after(quota: 
 
 def test_throttles_of_calls_under_way_count_as_one() -> None:
     clock = Clock()
-    budget = Budget(LIMITS, clock)
+    budget = Budget(Limits(rate=4, burst=10, ceiling=100), clock)
     for _ in range(8):
         budget.throttled()
-    assert budget.rate == LIMITS.rate / 2
-    assert budget.claim("next") == pytest.approx(2.0)
+    assert budget.rate == 2
+    assert budget.claim("next") == pytest.approx(0.5)
     clock.now += SETTLING
     budget.throttled()
-    assert budget.rate == LIMITS.rate / 4
+    assert budget.rate == 1
+
+
+def test_below_its_starting_rate_a_budget_delays_no_caller_for_the_present_rate_alone() -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate=50, burst=50, ceiling=100), clock)
+    for _ in range(20):
+        budget.throttled()
+        clock.now += SETTLING
+    budget.throttled()
+    assert budget.rate == FLOOR
+    waits = [budget.claim(key) for key in range(500)]
+    assert waits[:3] == [2.0, 4.0, RECOVERY_SECONDS + 2 / 50]
+    assert waits[499] == pytest.approx(RECOVERY_SECONDS + 499 / 50)
+    assert budget.wait_for(1) == pytest.approx(RECOVERY_SECONDS + 500 / 50)
 
 
 def test_the_rate_never_falls_below_the_floor_and_recovers_from_it() -> None:

@@ -18,16 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
 LONGEST_WAIT: Final = 30.0
-"""Seconds after which a waiting caller asks again at the latest, so that it moves up when others give up."""
+"""Longest wait of a caller, in seconds: a caller moves up when others give up."""
+RECOVERY_SECONDS: Final = 5.0
+"""Longest wait below the starting rate, in seconds, beside the wait for its place at that rate: the rate can recover
+sooner than the present one suggests.
+"""
 GRACE: Final = 30.0
 """Seconds by which a caller may be late before its reservation lapses."""
 SETTLING: Final = 2.0
 """Seconds in which further throttles count as the same one: the calls that were already under way."""
-FLOOR: Final = 0.1
+FLOOR: Final = 0.5
 """Lowest rate, in calls a second; a budget at its floor recovers with the first calls that succeed."""
 RAISE_SECONDS: Final = 30.0
 """Under full use without a throttle the rate grows by its starting value in this time."""
-DOUBLE_SECONDS: Final = 3.0
+DOUBLE_SECONDS: Final = 2.0
 """Below its starting value, which was right before the storm, it doubles in this time."""
 _ROUNDING: Final = 1e-9
 
@@ -95,7 +99,7 @@ class Budget:
             if self._limits.peak is not None:
                 self._open_from = now + 1 / self._limits.peak
             return 0.0
-        wait = min(wait, LONGEST_WAIT)
+        wait = self._shorten(wait, place)
         self._keep(key, now + wait + GRACE)
         return wait
 
@@ -107,7 +111,7 @@ class Budget:
         if wait <= _ROUNDING:
             return 0.0
         self._held_back_until = now + wait + GRACE
-        return min(wait, LONGEST_WAIT)
+        return self._shorten(wait, len(self._tickets) + calls - 1)
 
     def withdraw(self, key: Hashable) -> None:
         """The caller does not want its call any more: it keeps no place."""
@@ -141,6 +145,12 @@ class Budget:
     def _refill(self, now: float) -> None:
         self._tokens = min(self._limits.burst, self._tokens + self._rate * (now - self._refilled))
         self._refilled = now
+
+    def _shorten(self, wait: float, place: int) -> float:
+        """Return the seconds until a caller with `place` others before it asks again."""
+        if self._rate < self._limits.rate:
+            wait = min(wait, RECOVERY_SECONDS + place / self._limits.rate)
+        return min(wait, LONGEST_WAIT)
 
     def _place(self, key: Hashable) -> int:
         """How many stand before `key`."""
