@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 import time
 import traceback
 from pathlib import Path
@@ -51,7 +52,8 @@ class Child:
     def __init__(self, pid: int, folder: Path) -> None:
         self.pid = pid
         self._folder = folder
-        self._fd: int | None = os.pidfd_open(pid)
+        self._fd = os.pidfd_open(pid)
+        weakref.finalize(self, os.close, self._fd)  # not at the end of the process: several threads may use it
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -65,9 +67,8 @@ class Child:
         return 0
 
     def send_signal(self, number: signal.Signals) -> None:
-        if self.poll() is None and self._fd is not None:
-            with contextlib.suppress(ProcessLookupError):  # it may end at this very moment
-                signal.pidfd_send_signal(self._fd, number)
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            signal.pidfd_send_signal(self._fd, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -78,12 +79,11 @@ class Child:
         self.send_signal(HANG)
 
     def _wait(self, seconds: float) -> int | None:
-        if self._fd is not None:
+        if self.returncode is None:
             poll = select.poll()
             poll.register(self._fd, select.POLLIN)
             if poll.poll(seconds * 1000):
-                os.close(self._fd)
-                self._fd, self.returncode = None, 0
+                self.returncode = 0
         return self.returncode
 
 
