@@ -20,9 +20,9 @@ import signal
 import subprocess
 import sys
 import threading
-import weakref
 import time
 import traceback
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
