@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from tests.gitops.lua import BUILT_IN, run
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,18 +14,11 @@ Progress = Literal["Terminating", "InProgress", "Failed", "Current"]
 
 
 def judge_as_argo_cd(resource: Mapping[str, Any]) -> Health:
-    """Its health script for ACK's kinds: the conditions in their order, the first that decides."""
+    """Its rule for deletion, then its health check for ACK's kinds."""
     if "deletionTimestamp" in resource["metadata"]:
         return "Progressing"
-    for condition in resource["status"].get("conditions", []):
-        match condition["type"], condition["status"]:
-            case "ACK.Terminal", "True":
-                return "Degraded"
-            case "Ready", "False":
-                return "Progressing"
-            case "Ready", "True":
-                return "Healthy"
-    return "Progressing"
+    answer: Health = run(BUILT_IN.read_text(), dict(resource))["status"]
+    return answer
 
 
 def judge_as_kstatus(resource: Mapping[str, Any]) -> Progress:
