@@ -22,7 +22,6 @@ from tests.sagemaker.timeline import Plan, plan_of
 from trainingjob_operator import settings
 from trainingjob_operator.cli import build_parser
 from trainingjob_operator.kube.leader import LEASE_NAME
-from trainingjob_operator.logic import naming, operations
 from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 from trainingjob_operator.logic.fields import to_request
 
@@ -254,55 +253,6 @@ def test_selectors_choose_the_deployments_pods(everywhere: list[Object]) -> None
     policy = the("NetworkPolicy", everywhere)["spec"]["podSelector"]
     for selector in (deployment["selector"], budget, policy, spread):
         assert selector["matchLabels"].items() <= labels
-
-
-def test_the_iam_policy_allows_exactly_the_operations_that_the_code_calls() -> None:
-    gateway = ast.parse((PACKAGE / "aws/gateway.py").read_text())
-    called = {
-        getattr(operations, node.args[0].id)
-        for node in ast.walk(gateway)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "_call"
-        and isinstance(node.args[0], ast.Name)
-    }
-    assert called == operations.OPERATIONS.keys()
-    policy = json.loads((REPOSITORY / "deploy/iam-policy.json").read_text())
-    allowed: set[str] = set()
-    for statement in policy["Statement"]:
-        actions = statement["Action"]
-        allowed |= {actions} if isinstance(actions, str) else set(actions)
-    assert {action for action in allowed if action.startswith("sagemaker:")} == {f"sagemaker:{name}" for name in called}
-    assert {action for action in allowed if not action.startswith("sagemaker:")} == {
-        "iam:PassRole",
-        "kms:CreateGrant",
-        "kms:DescribeKey",
-        "sts:AssumeRole",
-        "sqs:ReceiveMessage",
-        "sqs:DeleteMessage",
-    }
-
-
-def test_the_narrow_policy_differs_in_changes_of_jobs_without_this_clusters_tag() -> None:
-    policy, narrow = (
-        json.loads((REPOSITORY / f"deploy/{name}.json").read_text()) for name in ("iam-policy", "iam-policy-own-jobs")
-    )
-    own = next(statement for statement in narrow["Statement"] if statement["Sid"] == "OwnJobs")
-    assert set(own["Action"]) == {"sagemaker:DeleteTags", "sagemaker:StopTrainingJob", "sagemaker:UpdateTrainingJob"}
-    assert list(own["Condition"]) == ["StringEquals"]
-    assert list(own["Condition"]["StringEquals"]) == [f"aws:ResourceTag/{naming.TAG_CLUSTER}"]
-    narrow["Statement"].remove(own)
-    narrow["Statement"][0]["Action"] = sorted(narrow["Statement"][0]["Action"] + own["Action"])
-    assert narrow == policy
-
-
-def test_the_iam_policy_allows_create_on_the_plan_that_a_job_names_and_grants_by_the_service_alone() -> None:
-    policy = json.loads((REPOSITORY / "deploy/iam-policy.json").read_text())
-    by_name = {statement["Sid"]: statement for statement in policy["Statement"]}
-    plans = by_name["TrainingPlans"]
-    assert plans["Action"] == "sagemaker:CreateTrainingJob"
-    assert [resource.split(":")[-1] for resource in plans["Resource"]] == ["training-plan/*", "reserved-capacity/*"]
-    assert by_name["CustomerKeys"]["Condition"] == {"StringLike": {"kms:ViaService": "sagemaker.*.amazonaws.com*"}}
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
