@@ -14,15 +14,15 @@ import pytest
 
 from tests.fakes.service import failed
 from tests.fakes.stage import Stage, played
-from tests.logic.objects import SPEC, body
+from tests.logic.builders import SPEC, body
 from trainingjob_operator.aws.lanes import LONG_PAUSE, Busy
 from trainingjob_operator.kube.errors import Forbidden, Invalid, KubeError, Unavailable
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trainingjob_operator.logic.errors import AwsError
+    from trainingjob_operator.logic.jobs.errors import AwsError
 
 pytestmark = pytest.mark.no_cover
 SECONDS = 8.0

@@ -11,9 +11,9 @@ from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeService
 from tests.fakes.virtual_time import run
 from tests.fakes.world import Life
-from tests.logic.objects import NAMESPACE, SPEC, body
+from tests.logic.builders import NAMESPACE, SPEC, body
 from trainingjob_operator.aws.lanes import Lanes
-from trainingjob_operator.logic.annotations import REGION
+from trainingjob_operator.logic.objects.annotations import REGION
 
 WORKERS = 20
 PROMPT_SECONDS = 6.0

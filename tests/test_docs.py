@@ -10,8 +10,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from trainingjob_operator import settings
-from trainingjob_operator.logic import annotations as keys
-from trainingjob_operator.logic import conditions, errors, naming, reasons
+from trainingjob_operator.logic import naming, reasons
+from trainingjob_operator.logic.jobs import errors
+from trainingjob_operator.logic.objects import annotations as keys
+from trainingjob_operator.logic.status import conditions
 from trainingjob_operator.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]

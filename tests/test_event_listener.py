@@ -22,12 +22,12 @@ from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.event_listener import GATHER_SECONDS, PATIENCE, TICK_SECONDS, EventListener
 from trainingjob_operator.leadership import AlwaysLeading, NotLeading
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.event_flow import EventFlow
-from trainingjob_operator.logic.job_events import DETAIL_TYPE, SOURCE
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.event_flow import EventFlow
+from trainingjob_operator.logic.jobs.job_events import DETAIL_TYPE, SOURCE
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity, build_arn
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.outcomes import Described
+from trainingjob_operator.logic.state.outcomes import Described
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 from trainingjob_operator.work_queue import WorkQueue
@@ -35,7 +35,7 @@ from trainingjob_operator.work_queue import WorkQueue
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 
-    from trainingjob_operator.logic.resource import Key
+    from trainingjob_operator.logic.objects.resource import Key
 
 P = ParamSpec("P")
 

@@ -16,10 +16,10 @@ from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.leadership import AlwaysLeading
-from trainingjob_operator.logic.event_flow import DISTRUST_SECONDS, GRACE_SECONDS, EventFlow
+from trainingjob_operator.logic.jobs.event_flow import DISTRUST_SECONDS, GRACE_SECONDS, EventFlow
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.outcomes import Described, Hinted
+from trainingjob_operator.logic.state.outcomes import Described, Hinted
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 from trainingjob_operator.sweeper import EVENTFUL_SECONDS, IDLE_SECONDS, Sweeper
@@ -27,7 +27,7 @@ from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
     from trainingjob_operator.aws.gateway import Accounts
-    from trainingjob_operator.logic.resource import Key
+    from trainingjob_operator.logic.objects.resource import Key
 
 TARGET = Target("123456789012", "us-east-1")
 PLACE = (TARGET.account, TARGET.region)

@@ -9,11 +9,11 @@ import pytest
 from tests.fakes.service import failed
 from tests.fakes.stage import KEY, Stage, played
 from tests.fakes.world import FakeLeadership
-from tests.logic.objects import ACCOUNT, JOB, NAMESPACE, OWNER, REGION, SPEC, WANTED, body, recorded
+from tests.logic.builders import ACCOUNT, JOB, NAMESPACE, OWNER, REGION, SPEC, WANTED, body, recorded
 from trainingjob_operator.leadership import NotLeading
-from trainingjob_operator.logic.annotations import ADOPTION_POLICY
-from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.fields import to_request
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.objects.annotations import ADOPTION_POLICY
+from trainingjob_operator.logic.objects.fields import to_request
 
 if TYPE_CHECKING:
     from trainingjob_operator.aws.budget import Budget

@@ -12,13 +12,13 @@ import pytest
 
 from tests.fakes.service import failed
 from tests.fakes.stage import Stage, played
-from tests.logic.objects import ACCOUNT, SPEC, body
+from tests.logic.builders import ACCOUNT, SPEC, body
 from trainingjob_operator.aws.budget import IDLE_SECONDS
-from trainingjob_operator.logic.annotations import REGION
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.outcomes import VANGUARD_RETRY_FIRST
+from trainingjob_operator.logic.objects.annotations import REGION
+from trainingjob_operator.logic.state.outcomes import VANGUARD_RETRY_FIRST
 
 if TYPE_CHECKING:
     from tests.fakes.world import Life

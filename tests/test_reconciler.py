@@ -11,10 +11,12 @@ from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import failed
 from tests.fakes.stage import KEY, Stage, played
 from tests.fakes.world import CONTEXT, FakeClusterState, FakeLeadership
-from tests.logic.objects import ACCOUNT, ARN, JOB, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
+from tests.logic.builders import ACCOUNT, ARN, JOB, NAMESPACE, OWNER, REGION, SPEC, UID, WANTED, body, recorded
 from trainingjob_operator.kube.errors import Conflict, Forbidden, NotFound, Unavailable
 from trainingjob_operator.leadership import NotLeading
-from trainingjob_operator.logic.annotations import (
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_UID, Identity, build_arn
+from trainingjob_operator.logic.objects.annotations import (
     ADOPTED,
     ADOPTION_POLICY,
     DEFAULT_REGION,
@@ -24,12 +26,10 @@ from trainingjob_operator.logic.annotations import (
     READ_ONLY,
     RECONCILE_REQUESTS,
 )
-from trainingjob_operator.logic.annotations import (
+from trainingjob_operator.logic.objects.annotations import (
     REGION as REGION_KEY,
 )
-from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, TAG_UID, Identity, build_arn
-from trainingjob_operator.logic.outcomes import DENIED_RETRY_SECONDS, VANGUARD_RETRY_FIRST, VANGUARD_SHARE
+from trainingjob_operator.logic.state.outcomes import DENIED_RETRY_SECONDS, VANGUARD_RETRY_FIRST, VANGUARD_SHARE
 from trainingjob_operator.reconciler import FENCED_SECONDS
 
 

@@ -7,10 +7,10 @@ import pytest
 from tests.fakes.service import failed
 from tests.fakes.stage import Stage, played
 from tests.fakes.world import FakeLeadership
-from tests.logic.objects import body
+from tests.logic.builders import body
 from trainingjob_operator.kube.errors import Conflict, KubeError, Unavailable
-from trainingjob_operator.logic.annotations import RECONCILE_REQUESTS
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.objects.annotations import RECONCILE_REQUESTS
 from trainingjob_operator.reporter import PRUNED_SECONDS
 
 

@@ -16,7 +16,7 @@ from trainingjob_operator.aws.identities import CallerIdentity
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.health import Readiness
 from trainingjob_operator.kube.errors import Invalid, NotLoggedIn, Unavailable
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.settings import Settings
 from trainingjob_operator.start_up import (
     BACKOFF,

@@ -16,9 +16,9 @@ from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeService, failed
 from tests.fakes.virtual_time import run
 from tests.fakes.world import FakeClusterState, Life
-from tests.logic.objects import JOB, NAME, NAMESPACE, WANTED, body
-from trainingjob_operator.logic.annotations import ADOPTION_POLICY, DELETION_POLICY, READ_ONLY, REGION
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from tests.logic.builders import JOB, NAME, NAMESPACE, WANTED, body
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.objects.annotations import ADOPTION_POLICY, DELETION_POLICY, READ_ONLY, REGION
 
 pytestmark = pytest.mark.no_cover
 KEY = (NAMESPACE, NAME)

@@ -9,9 +9,9 @@ from tests.fakes.service import failed
 from tests.fakes.stage import Stage, played
 from tests.fakes.virtual_time import run
 from tests.fakes.world import FakeLeadership
-from tests.logic.objects import ACCOUNT, JOB, NAME, NAMESPACE, SPEC, body
-from trainingjob_operator.logic.annotations import REGION
-from trainingjob_operator.logic.errors import ErrorClass
+from tests.logic.builders import ACCOUNT, JOB, NAME, NAMESPACE, SPEC, body
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.objects.annotations import REGION
 from trainingjob_operator.sweeper import INTAKE_SECONDS, STUCK_SECONDS
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.fakes.service import FakeService, failed
 from tests.fakes.stage import KEY, Stage, played
 from tests.fakes.world import CONTEXT
-from tests.logic.objects import (
+from tests.logic.builders import (
     ACCOUNT,
     CLUSTER,
     JOB,
@@ -26,7 +26,9 @@ from tests.logic.objects import (
     claimed,
     recorded,
 )
-from trainingjob_operator.logic.annotations import (
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity, Owner, build_arn
+from trainingjob_operator.logic.objects.annotations import (
     ADOPT_FROM_CLUSTER,
     ADOPTED,
     ADOPTION_POLICY,
@@ -35,10 +37,8 @@ from trainingjob_operator.logic.annotations import (
     READ_ONLY,
     RECONCILE_REQUESTS,
 )
-from trainingjob_operator.logic.annotations import REGION as REGION_KEY
-from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.fields import to_request
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity, Owner, build_arn
+from trainingjob_operator.logic.objects.annotations import REGION as REGION_KEY
+from trainingjob_operator.logic.objects.fields import to_request
 
 pytestmark = pytest.mark.no_cover
 LONG: dict[str, Any] = {"seconds": 100_000.0}

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.logic.objects import ACCOUNT, ARN, NAME, NAMESPACE, REGION, UID, WANTED, body, remembered
+from tests.logic.builders import ACCOUNT, ARN, NAME, NAMESPACE, REGION, UID, WANTED, body, remembered
 from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.outcomes import Described
+from trainingjob_operator.logic.state.outcomes import Described
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 
 OWN = "trainingjob-operator"

@@ -16,7 +16,7 @@ from tests.fakes.api_server import FakeApiServer
 from tests.fakes.discovery import FakeDiscovery, make_coverage
 from tests.fakes.service import FakeService, wall
 from tests.fakes.world import Life
-from tests.logic.objects import NAME, NAMESPACE, body
+from tests.logic.builders import NAME, NAMESPACE, body
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.objects import GROUP, PLURAL, VERSION

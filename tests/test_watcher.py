@@ -13,7 +13,7 @@ from tests.fakes.discovery import FakeDiscovery, make_coverage
 from tests.fakes.service import FakeService, wall
 from tests.fakes.virtual_time import run
 from tests.fakes.world import Life
-from tests.logic.objects import NAME, NAMESPACE, UID, body
+from tests.logic.builders import NAME, NAMESPACE, UID, body
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import Coverage
 from trainingjob_operator.kube.client import Login

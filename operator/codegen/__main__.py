@@ -40,8 +40,8 @@ def generate() -> dict[str, str]:
         CRD: definition,
         f"deploy/chart/files/{Path(CRD).name}": definition,  # a chart cannot read outside its folder
         "crds/kustomization.yaml": NOTICE + KUSTOMIZATION,
-        "operator/trainingjob_operator/logic/field_table.py": render_table(model),
-        "operator/trainingjob_operator/logic/constraints.py": render_constraints(model),
+        "operator/trainingjob_operator/logic/objects/field_table.py": render_table(model),
+        "operator/trainingjob_operator/logic/objects/constraints.py": render_constraints(model),
         "operator/trainingjob_operator/aws/models/sagemaker/2017-07-24/service-2.json": render_service_model(),
         "tests/data/ack-crd.yaml": render_yaml(ack_definition(ACK_LISTING.read_text())),
     }

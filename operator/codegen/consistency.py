@@ -1,4 +1,4 @@
-"""Consistency between fields of one spec, as one CEL rule; logic/validation.py is the Python equivalent.
+"""Consistency between fields of one spec, as one CEL rule; logic/objects/validation.py is the Python equivalent.
 
 One rule, since the API server evaluates every rule at every write. immutability.py has the transition rules.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainingjob_operator.logic import validation
+from trainingjob_operator.logic.objects import validation
 
 if TYPE_CHECKING:
     from codegen.schema import Schema

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainingjob_operator.logic.fields import UPDATABLE
+from trainingjob_operator.logic.objects.fields import UPDATABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Renders the field table for `trainingjob_operator.logic.fields` and the constraints for its `validation` module."""
+"""Renders the field table and the constraints for the modules `fields` and `validation` of `logic/objects/`."""
 
 from __future__ import annotations
 

@@ -39,9 +39,9 @@ from trainingjob_operator.kube.events import EventRecorder
 from trainingjob_operator.kube.leader import Elector
 from trainingjob_operator.kube.objects import FIELD_MANAGER, TrainingJobObjects
 from trainingjob_operator.leadership import AlwaysLeading, Leadership
-from trainingjob_operator.logic.annotations import Defaults, Deletion
-from trainingjob_operator.logic.event_flow import EventFlow
-from trainingjob_operator.logic.resource import Key
+from trainingjob_operator.logic.jobs.event_flow import EventFlow
+from trainingjob_operator.logic.objects.annotations import Defaults, Deletion
+from trainingjob_operator.logic.objects.resource import Key
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.reconciler import Reconciler

@@ -4,15 +4,15 @@ from collections import Counter
 
 from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.logic.create_order import CreateOrder, Lack, Place
+from trainingjob_operator.logic.jobs.create_order import CreateOrder, Lack, Place
+from trainingjob_operator.logic.jobs.quotas import Shortage, read_demand
 from trainingjob_operator.logic.naming import Identity, Location
-from trainingjob_operator.logic.quotas import Shortage, read_demand
-from trainingjob_operator.logic.resource import Key, Resource
+from trainingjob_operator.logic.objects.resource import Key, Resource
 from trainingjob_operator.work_queue import WorkQueue
 
 
 class CreateQueue:
-    """Grants turns to create in the order of logic/create_order.py, and requeues the objects that have one."""
+    """Grants turns to create in the order of logic/jobs/create_order.py, and requeues the objects that have one."""
 
     def __init__(self, *, budgets: Budgets, queue: WorkQueue[Key], clocks: Clocks, workers: int) -> None:
         self._turns = workers * 3 // 4

@@ -1,7 +1,7 @@
 """Event listener: reads the SQS queue of EventBridge events and queues their jobs.
 
 An event is a hint: it triggers a reconcile, and the reconciler describes the job. The sweep finds changes without an
-event. logic/job_events.py parses messages.
+event. logic/jobs/job_events.py parses messages.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from trainingjob_operator.aws.event_queue import BATCH, Message
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.logic.backoff import Backoff
-from trainingjob_operator.logic.errors import AwsError
-from trainingjob_operator.logic.event_flow import EventFlow
-from trainingjob_operator.logic.job_events import read_event
+from trainingjob_operator.logic.jobs.errors import AwsError
+from trainingjob_operator.logic.jobs.event_flow import EventFlow
+from trainingjob_operator.logic.jobs.job_events import read_event
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Slot
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.outcomes import Hinted
-from trainingjob_operator.logic.resource import Key
+from trainingjob_operator.logic.objects.resource import Key
+from trainingjob_operator.logic.state.outcomes import Hinted
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.work_queue import WorkQueue

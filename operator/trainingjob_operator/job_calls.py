@@ -1,4 +1,4 @@
-"""Steps that call AWS: one call each. The answer becomes an outcome (logic/outcomes.py) in the object's memory.
+"""Steps that call AWS: one call each. The answer becomes an outcome (logic/state/outcomes.py) in the object's memory.
 
 Not here: the choice of the step (logic/decide/) and the call itself (aws/gateway.py).
 """
@@ -15,16 +15,21 @@ from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_queue import CreateQueue
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import fields, operations, reasons
-from trainingjob_operator.logic.annotations import Defaults
-from trainingjob_operator.logic.answers import check_arn, is_another_run
-from trainingjob_operator.logic.create_request import build_request, build_tags
+from trainingjob_operator.logic import operations, reasons
 from trainingjob_operator.logic.decide import edits, evidence, retries
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.memory import JobState, Outcome, Refusal
+from trainingjob_operator.logic.findings import Finding, Hindrance
+from trainingjob_operator.logic.jobs.answers import check_arn, is_another_run
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.observation import Observation
+from trainingjob_operator.logic.jobs.quotas import is_not_offered, read_demand, read_shortage
+from trainingjob_operator.logic.jobs.updates import TagChange, applied_fields, plan_update
 from trainingjob_operator.logic.naming import Identity, Location, Owner
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.outcomes import (
+from trainingjob_operator.logic.objects import fields
+from trainingjob_operator.logic.objects.annotations import Defaults
+from trainingjob_operator.logic.objects.create_request import build_request, build_tags
+from trainingjob_operator.logic.objects.resource import Key, Resource
+from trainingjob_operator.logic.state.memory import JobState, Outcome, Refusal
+from trainingjob_operator.logic.state.outcomes import (
     Attempted,
     Claimed,
     Compared,
@@ -48,12 +53,8 @@ from trainingjob_operator.logic.outcomes import (
     Updated,
     Woken,
 )
-from trainingjob_operator.logic.ownership import read_proof
-from trainingjob_operator.logic.quotas import is_not_offered, read_demand, read_shortage
-from trainingjob_operator.logic.report import Finding, Hindrance
-from trainingjob_operator.logic.resource import Key, Resource
-from trainingjob_operator.logic.updates import TagChange, applied_fields, plan_update
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.ownership import read_proof
+from trainingjob_operator.logic.state.view import View
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore, StoredObject
 from trainingjob_operator.work_queue import WorkQueue

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from trainingjob_operator.logic.errors import AwsError
+    from trainingjob_operator.logic.jobs.errors import AwsError
     from trainingjob_operator.logic.naming import Location
 
 _SERVICE = "sagemaker"

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.aws.gateway import Target
-from trainingjob_operator.logic.memory import Memory, Outcome
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity, Location, Slot
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.ownership import read_standing
-from trainingjob_operator.logic.resource import Key, Resource, mapping
+from trainingjob_operator.logic.objects.resource import Key, Resource, mapping
+from trainingjob_operator.logic.state.memory import Memory, Outcome
+from trainingjob_operator.logic.state.ownership import read_standing
 from trainingjob_operator.logic.timestamps import parse_time
 
 

@@ -18,21 +18,23 @@ from trainingjob_operator.job_calls import Access, JobCalls, OperatorContext, Wo
 from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.leadership import Leadership, NotLeading
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import conditions
-from trainingjob_operator.logic.accounts import (
+from trainingjob_operator.logic.decide import claims, deletion, following, phases, turns
+from trainingjob_operator.logic.decide.accounts import (
     await_namespace,
     find_role,
     find_selector,
     find_wrong_target,
     forbid_account,
 )
-from trainingjob_operator.logic.annotations import read_request, resolve
-from trainingjob_operator.logic.decide import claims, deletion, following, phases, turns
-from trainingjob_operator.logic.errors import readable
-from trainingjob_operator.logic.memory import RETRY_SECONDS, Memory
+from trainingjob_operator.logic.findings import Finding, Hindrance
+from trainingjob_operator.logic.jobs.errors import readable
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.outcomes import (
+from trainingjob_operator.logic.objects.annotations import read_request, resolve
+from trainingjob_operator.logic.objects.resource import Key, Resource
+from trainingjob_operator.logic.objects.validation import check_request
+from trainingjob_operator.logic.state.memory import RETRY_SECONDS, Memory
+from trainingjob_operator.logic.state.outcomes import (
     AttemptSettled,
     Ended,
     OnlyObserved,
@@ -42,9 +44,7 @@ from trainingjob_operator.logic.outcomes import (
     Stopping,
     Unsettled,
 )
-from trainingjob_operator.logic.report import Finding, Hindrance
-from trainingjob_operator.logic.resource import Key, Resource
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.steps import (
     ClearIntent,
     Create,
     Describe,
@@ -62,8 +62,8 @@ from trainingjob_operator.logic.steps import (
     Update,
     WriteStatus,
 )
-from trainingjob_operator.logic.validation import check_request
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.status import conditions
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
 from trainingjob_operator.reporter import Reporter

@@ -1,6 +1,6 @@
 """Status reports: compose the report of one reconcile, patch the difference into `.status`, record Events.
 
-logic/status.py defines the desired status; the reconciler supplies the facts.
+logic/status/contents.py defines the desired status; the reconciler supplies the facts.
 """
 
 import logging
@@ -11,14 +11,15 @@ from trainingjob_operator.kube.errors import Conflict
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import events, status
-from trainingjob_operator.logic.composition import compose
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.outcomes import Counted
-from trainingjob_operator.logic.report import Report
-from trainingjob_operator.logic.resource import Resource, mapping
-from trainingjob_operator.logic.steps import WriteStatus
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.decide.composition import compose
+from trainingjob_operator.logic.jobs.observation import Observation
+from trainingjob_operator.logic.objects.resource import Resource, mapping
+from trainingjob_operator.logic.state.outcomes import Counted
+from trainingjob_operator.logic.state.steps import WriteStatus
+from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.status import contents as status
+from trainingjob_operator.logic.status import events
+from trainingjob_operator.logic.status.report import Report
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore, StoredObject
 

@@ -15,7 +15,7 @@ from trainingjob_operator.coverage import SURVEY_SECONDS, Coverage
 from trainingjob_operator.health import Readiness
 from trainingjob_operator.kube.errors import Invalid, KubeError, NotLoggedIn
 from trainingjob_operator.logic.backoff import Backoff
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Sweeper: lists all running jobs by ListTrainingJobs pages and queues the changed ones.
 
-One loop per target (account, region, role) with running jobs. logic/sweep.py interprets pages; the reconciler handles
-each job.
+One loop per target (account, region, role) with running jobs. logic/jobs/sweep.py interprets pages; the reconciler
+handles each job.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.logic.backoff import Backoff
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.event_flow import EventFlow
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.outcomes import Forgiven, Hinted, Suspected
-from trainingjob_operator.logic.resource import Key
-from trainingjob_operator.logic.sweep import Sweep
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.event_flow import EventFlow
+from trainingjob_operator.logic.jobs.observation import Observation
+from trainingjob_operator.logic.jobs.sweep import Sweep
+from trainingjob_operator.logic.objects.resource import Key
+from trainingjob_operator.logic.state.outcomes import Forgiven, Hinted, Suspected
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore, StoredObject
 from trainingjob_operator.work_queue import WorkQueue

@@ -23,7 +23,7 @@ from trainingjob_operator.coverage import Coverage, State
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import KubeError, NotFound
 from trainingjob_operator.logic.backoff import Backoff
-from trainingjob_operator.logic.resource import Key, mapping
+from trainingjob_operator.logic.objects.resource import Key, mapping
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.reconciler import Reconciler

@@ -18,7 +18,7 @@ from trainingjob_operator.aws.gateway import Gateways
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from trainingjob_operator.logic.errors import AwsError
+    from trainingjob_operator.logic.jobs.errors import AwsError
 
 REGION = "us-east-1"
 

@@ -22,7 +22,7 @@ from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json
 from trainingjob_operator.aws.credentials import MODELS, RENEWAL_SECONDS, name_session
 from trainingjob_operator.aws.gateway import Gateway, Target
 from trainingjob_operator.aws.identities import CallerIdentity
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.operations import OPERATIONS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json
 from trainingjob_operator.aws.event_queue import BATCH, WAIT_SECONDS, EventQueue, Message, find_region
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.leadership import NotLeading
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -24,7 +24,7 @@ from trainingjob_operator.aws.event_queue import THREADS as QUEUE_THREADS
 from trainingjob_operator.aws.gateway import CallTimeouts, Gateway, Target
 from trainingjob_operator.aws.lanes import DARK_AFTER, PROBE_FIRST, PROBE_LIMIT, Busy
 from trainingjob_operator.leadership import NotLeading
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -26,7 +26,7 @@ from trainingjob_operator.aws.lanes import (
     Lanes,
     Place,
 )
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -26,13 +26,13 @@ from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeGateway, FakeService, Job, failed
 from tests.fakes.virtual_time import run as run_virtually
 from tests.fakes.world import FakeClusterState, Life
-from tests.logic.objects import ACCOUNT, CLUSTER, NAMESPACE, REGION, SPEC, body
+from tests.logic.builders import ACCOUNT, CLUSTER, NAMESPACE, REGION, SPEC, body
 from tests.sagemaker.shapes import WrongTypeError, model_shapes
 from trainingjob_operator.aws.gateway import Target
-from trainingjob_operator.logic import annotations
-from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.fields import to_request
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, Identity, Owner
+from trainingjob_operator.logic.objects import annotations
+from trainingjob_operator.logic.objects.fields import to_request
 
 DATA = Path(__file__).parents[1] / "data"
 GOOD = "good"

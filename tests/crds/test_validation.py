@@ -13,7 +13,7 @@ from tests.crds.conftest import EVERY_FIELD, RefusedError, TrainingJobs
 from tests.crds.installation import OURS
 from tests.crds.paths import put, take_out, value_at
 from trainingjob_operator.logic.naming import MAX_TAGS, Owner, compose_tags
-from trainingjob_operator.logic.validation import find_problem
+from trainingjob_operator.logic.objects.validation import find_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from trainingjob_operator.aws.event_queue import WAIT_SECONDS
-from trainingjob_operator.logic.job_events import DETAIL_TYPE, SOURCE
+from trainingjob_operator.logic.jobs.job_events import DETAIL_TYPE, SOURCE
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

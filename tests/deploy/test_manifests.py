@@ -22,8 +22,8 @@ from tests.sagemaker.timeline import Plan, plan_of
 from trainingjob_operator import settings
 from trainingjob_operator.cli import build_parser
 from trainingjob_operator.kube.leader import LEASE_NAME
-from trainingjob_operator.logic.accounts import ACCOUNT_MAP
-from trainingjob_operator.logic.fields import to_request
+from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP
+from trainingjob_operator.logic.objects.fields import to_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.sagemaker.program import Options
-from trainingjob_operator.logic.fields import to_request
+from trainingjob_operator.logic.objects.fields import to_request
 
 if TYPE_CHECKING:
     from tests.e2e.objects import Body

@@ -11,7 +11,7 @@ from tests.e2e.objects import recorded, training_job
 from tests.e2e.operator_process import await_true
 from tests.logic.verdicts import judge_as_argo_cd, judge_as_kstatus
 from tests.sagemaker.timeline import EARLY_MESSAGES, MESSAGES
-from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.jobs.observation import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

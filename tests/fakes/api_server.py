@@ -7,7 +7,7 @@ from typing import Any
 
 from trainingjob_operator.kube.errors import Conflict, NotFound
 from trainingjob_operator.kube.objects import FIELD_MANAGER
-from trainingjob_operator.logic.resource import Key
+from trainingjob_operator.logic.objects.resource import Key
 
 Object = dict[str, Any]
 Watch = Callable[[str, Object], None]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from trainingjob_operator.aws.credentials import MUTATING_TIMEOUTS, READING_TIMEOUTS
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.aws.lanes import Lanes, Place
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.naming import Identity, build_arn
 
 EPOCH = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

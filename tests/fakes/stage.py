@@ -7,7 +7,7 @@ from tests.fakes.api_server import FakeApiServer
 from tests.fakes.service import FakeService
 from tests.fakes.virtual_time import run
 from tests.fakes.world import FakeClusterState, Life
-from tests.logic.objects import NAME, NAMESPACE
+from tests.logic.builders import NAME, NAMESPACE
 
 KEY = (NAMESPACE, NAME)
 Object = dict[str, Any]

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.discovery import FakeDiscovery, make_coverage
 from tests.fakes.service import FakeService, wall
-from tests.logic.objects import ACCOUNT, CLUSTER, REGION
+from tests.logic.builders import ACCOUNT, CLUSTER, REGION
 from trainingjob_operator.aws.budget import Budgets, OperationBudgets
 from trainingjob_operator.aws.gateway import Accounts, Gateway, Target
 from trainingjob_operator.clocks import Clocks
@@ -23,9 +23,9 @@ from trainingjob_operator.kube.errors import Forbidden
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.kube.objects import FIELD_MANAGER
 from trainingjob_operator.leadership import NotLeading
-from trainingjob_operator.logic.annotations import Defaults
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.event_flow import EventFlow
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.event_flow import EventFlow
+from trainingjob_operator.logic.objects.annotations import Defaults
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.reconciler import Reconciler
@@ -35,7 +35,7 @@ from trainingjob_operator.watcher import Watcher
 from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.resource import Key
+    from trainingjob_operator.logic.objects.resource import Key
 
 CONTEXT = OperatorContext(
     defaults=Defaults(account=ACCOUNT, region=REGION),

@@ -17,7 +17,7 @@ from tests.kube.test_client import through
 from trainingjob_operator.kube.client import ApiServer, Login
 from trainingjob_operator.kube.cluster_state import ClusterState
 from trainingjob_operator.kube.errors import Forbidden, Unavailable
-from trainingjob_operator.logic.accounts import ACCOUNT_MAP
+from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.report import Report
+from trainingjob_operator.logic.jobs.observation import Observation
+from trainingjob_operator.logic.status.report import Report
 
 NAME = "Churn-2026"
 ARN = "arn:aws:sagemaker:us-west-2:123456789012:training-job/churn-2026"

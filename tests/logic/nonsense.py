@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from trainingjob_operator.logic.field_table import STATUS, Members, Shape
+from trainingjob_operator.logic.objects.field_table import STATUS, Members, Shape
 
 _zones = st.sampled_from([UTC, timezone(timedelta(hours=13)), timezone(timedelta(hours=-11))])
 _words = st.sampled_from(

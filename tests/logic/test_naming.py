@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.logic.objects import ACCOUNT, CLUSTER, JOB, NAME, NAMESPACE, OWNER, REGION, UID
+from tests.logic.builders import ACCOUNT, CLUSTER, JOB, NAME, NAMESPACE, OWNER, REGION, UID
 from trainingjob_operator.logic.naming import (
     MAX_TAGS,
     TAG_CLUSTER,
@@ -21,7 +21,7 @@ from trainingjob_operator.logic.naming import (
     parse_arn,
     parse_pending,
 )
-from trainingjob_operator.logic.ownership import TagProof, read_proof
+from trainingjob_operator.logic.state.ownership import TagProof, read_proof
 
 identities = st.builds(
     Identity,

@@ -25,7 +25,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import NameResolutionError
 
 from trainingjob_operator.aws.threads import Threads
-from trainingjob_operator.logic.errors import AwsError, ErrorClass, classify, is_clock, is_named, readable
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass, classify, is_clock, is_named, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,7 +28,7 @@ from botocore.utils import parse_timestamp
 
 from trainingjob_operator.aws.connections import show_sockets
 from trainingjob_operator.aws.recent import Recent
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
     import socket

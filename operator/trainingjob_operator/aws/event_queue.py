@@ -1,6 +1,6 @@
 """The SQS queue in which EventBridge leaves its events, as the rest of the operator reads it.
 
-What the messages say is logic/job_events.py's part.
+What the messages say is logic/jobs/job_events.py's part.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from trainingjob_operator.aws.credentials import MUTATING_TIMEOUTS, Sessions, Timeouts
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

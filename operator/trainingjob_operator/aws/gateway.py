@@ -22,7 +22,7 @@ from trainingjob_operator.aws.event_queue import THREADS as QUEUE_THREADS
 from trainingjob_operator.aws.event_queue import EventQueue
 from trainingjob_operator.aws.identities import CallerIdentity, Identities
 from trainingjob_operator.aws.lanes import Lane, Lanes, Place
-from trainingjob_operator.logic.errors import AwsError, ErrorClass, readable
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass, readable
 from trainingjob_operator.logic.operations import (
     ADD_TAGS,
     CREATE,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trainingjob_operator.aws.credentials import IDENTITY_TIMEOUTS, OWN, Principal, Sessions
 from trainingjob_operator.aws.recent import Recent
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainingjob_operator.aws.recent import Recent
 from trainingjob_operator.logic.backoff import Backoff
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.operations import LIST_JOBS
 
 if TYPE_CHECKING:

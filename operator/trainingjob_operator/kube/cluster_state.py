@@ -3,7 +3,7 @@
 List and watch keep a cache of each collection. Misses (a new namespace, a broken watch) are read by name; without the
 right to watch, all reads are by name and repeat every POLL seconds. An unreadable namespace is an error, since its
 annotations may forbid an action. An unreadable account map counts as absent, with one log line. Role selectors are rare
-and are listed every SELECTOR_SECONDS. logic/annotations.py and logic/accounts.py interpret the data.
+and are listed every SELECTOR_SECONDS. logic/objects/annotations.py and logic/decide/accounts.py interpret the data.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 from trainingjob_operator.kube.client import LIST_SECONDS, PAGE_SIZE, READ_SECONDS, ApiServer
 from trainingjob_operator.kube.errors import Forbidden, KubeError, NotFound, Unavailable
-from trainingjob_operator.logic.accounts import ACCOUNT_MAP
 from trainingjob_operator.logic.backoff import Backoff
+from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP
 
 log = logging.getLogger(__name__)
 

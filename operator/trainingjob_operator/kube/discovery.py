@@ -9,7 +9,7 @@ from trainingjob_operator.kube.client import READ_SECONDS, ApiServer
 from trainingjob_operator.kube.errors import Forbidden, NotFound
 from trainingjob_operator.kube.leader import LEASE_NAME
 from trainingjob_operator.kube.objects import API_VERSION, GROUP, PLURAL
-from trainingjob_operator.logic.accounts import ACCOUNT_MAP
+from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP
 
 SIDE_BY_SIDE = 8
 """Maximum number of concurrent access reviews."""

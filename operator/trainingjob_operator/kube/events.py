@@ -1,6 +1,6 @@
 """Event recorder: posts Kubernetes Events in the background, without delaying reconciles.
 
-logic/events.py decides on Events and their messages.
+logic/status/events.py decides on Events and their messages.
 """
 
 import asyncio

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.logic.objects import (
+from tests.logic.builders import (
     ACCOUNT,
     ARN,
     CLUSTER,
@@ -22,7 +22,12 @@ from tests.logic.objects import (
     resource,
 )
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.annotations import (
+from trainingjob_operator.logic.findings import Finding, Hindrance
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.observation import Observation
+from trainingjob_operator.logic.jobs.updates import KEEP_ALIVE, UpdatePlan
+from trainingjob_operator.logic.naming import Identity, Owner, build_arn
+from trainingjob_operator.logic.objects.annotations import (
     ADOPTION_POLICY,
     DELETION_POLICY,
     READ_ONLY,
@@ -30,20 +35,15 @@ from trainingjob_operator.logic.annotations import (
     Policy,
     resolve,
 )
-from trainingjob_operator.logic.annotations import REGION as REGION_KEY
-from trainingjob_operator.logic.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.memory import Refusal, Trouble
-from trainingjob_operator.logic.naming import Identity, Owner, build_arn
-from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.objects.annotations import REGION as REGION_KEY
 from trainingjob_operator.logic.operations import CREATE
-from trainingjob_operator.logic.ownership import TagProof
-from trainingjob_operator.logic.report import Finding, Hindrance
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.memory import Refusal, Trouble
+from trainingjob_operator.logic.state.ownership import TagProof
+from trainingjob_operator.logic.state.steps import (
     Step,
     WriteStatus,
 )
-from trainingjob_operator.logic.updates import KEEP_ALIVE, UpdatePlan
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

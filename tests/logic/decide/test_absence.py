@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import ARN, WANTED
 from tests.logic.decide.situations import EDITED, MARKED, NOW, OWNED, condition, own, says, shown, trouble, when
-from tests.logic.objects import ARN, WANTED
 from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.steps import (
     Describe,
     Step,
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 ABSENCE = [
     when(

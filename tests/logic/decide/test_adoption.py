@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import ARN, WANTED
 from tests.logic.decide.situations import (
     ADOPT,
     ADOPT_OR_CREATE,
@@ -26,16 +27,15 @@ from tests.logic.decide.situations import (
     trouble,
     when,
 )
-from tests.logic.objects import ARN, WANTED
-from trainingjob_operator.logic.annotations import (
+from trainingjob_operator.logic.decide.phases import decide
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.objects.annotations import (
     ADOPT_FROM_CLUSTER,
 )
-from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE
-from trainingjob_operator.logic.ownership import Verdict
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.ownership import Verdict
+from trainingjob_operator.logic.state.steps import (
     ClearIntent,
     Describe,
     FindOwner,
@@ -46,7 +46,7 @@ from trainingjob_operator.logic.steps import (
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 ADOPTION = [
     when("a job to be adopted is looked for", Describe(WANTED), ADOPT),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tests.logic.decide.situations import DELETED, NOW, look_at
-from trainingjob_operator.logic.annotations import (
+from trainingjob_operator.logic.decide.phases import decide
+from trainingjob_operator.logic.objects.annotations import (
     DELETION_POLICY,
 )
-from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.steps import (
     WriteStatus,
 )
 

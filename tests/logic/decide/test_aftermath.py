@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import SPEC, WANTED
 from tests.logic.decide.situations import (
     FRESH,
     NO_ACCESS,
@@ -21,17 +22,16 @@ from tests.logic.decide.situations import (
     trouble,
     when,
 )
-from tests.logic.objects import SPEC, WANTED
 from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.steps import (
     Describe,
     Step,
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 AFTERMATH = [
     *(

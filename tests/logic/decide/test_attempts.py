@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import WANTED
 from tests.logic.decide.situations import (
     ADOPT,
     ARN_ELSEWHERE,
@@ -23,12 +24,11 @@ from tests.logic.decide.situations import (
     trouble,
     when,
 )
-from tests.logic.objects import WANTED
 from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE
-from trainingjob_operator.logic.ownership import Verdict
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.ownership import Verdict
+from trainingjob_operator.logic.state.steps import (
     ClearIntent,
     Describe,
     ReadTags,
@@ -38,7 +38,7 @@ from trainingjob_operator.logic.steps import (
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 ATTEMPTS = [
     when("an attempt elsewhere is settled first", Describe(ELSEWHERE), MARKED_ELSEWHERE),

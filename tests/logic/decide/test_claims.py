@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import ARN, WANTED, claimed, recorded
 from tests.logic.decide.situations import (
     ARN_ELSEWHERE,
     ELSEWHERE,
@@ -30,16 +31,15 @@ from tests.logic.decide.situations import (
     trouble,
     when,
 )
-from tests.logic.objects import ARN, WANTED, claimed, recorded
-from trainingjob_operator.logic.annotations import (
+from trainingjob_operator.logic.decide.phases import decide
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.objects.annotations import (
     ADOPTION_POLICY,
 )
-from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS
-from trainingjob_operator.logic.ownership import TagProof, Verdict
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.ownership import TagProof, Verdict
+from trainingjob_operator.logic.state.steps import (
     ClearIntent,
     Describe,
     JoinQueue,
@@ -51,7 +51,7 @@ from trainingjob_operator.logic.steps import (
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 IN_USE = [
     when("somebody has the name: who?", Describe(WANTED), MARKED, {"name_taken": True}),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import ARN, WANTED
 from tests.logic.decide.situations import (
     AWAITS,
     BAD_SPEC,
@@ -24,16 +25,15 @@ from tests.logic.decide.situations import (
     trouble,
     when,
 )
-from tests.logic.objects import ARN, WANTED
-from trainingjob_operator.logic.annotations import (
+from trainingjob_operator.logic.decide.phases import decide
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.naming import JOB_ARN
+from trainingjob_operator.logic.objects.annotations import (
     ALLOWED_ROLES,
 )
-from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.naming import JOB_ARN
 from trainingjob_operator.logic.operations import CREATE
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.steps import (
     ClearIntent,
     Create,
     Describe,
@@ -44,7 +44,7 @@ from trainingjob_operator.logic.steps import (
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 BIRTH = [
     when("a new object stands in line", JoinQueue(WANTED)),

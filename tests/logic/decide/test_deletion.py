@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import ARN, WANTED, claimed, recorded
 from tests.logic.decide.situations import (
     AWAITS,
     COMPARED,
@@ -36,18 +37,17 @@ from tests.logic.decide.situations import (
     trouble,
     when,
 )
-from tests.logic.objects import ARN, WANTED, claimed, recorded
-from trainingjob_operator.logic.annotations import (
+from trainingjob_operator.logic.decide import deletion
+from trainingjob_operator.logic.decide.phases import decide
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.naming import FINALIZER
+from trainingjob_operator.logic.objects.annotations import (
     DELETION_POLICY,
     NAMESPACE_DELETION_POLICY,
 )
-from trainingjob_operator.logic.decide import deletion
-from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.naming import FINALIZER
 from trainingjob_operator.logic.operations import DESCRIBE, STOP
-from trainingjob_operator.logic.ownership import TagProof, Verdict
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.ownership import TagProof, Verdict
+from trainingjob_operator.logic.state.steps import (
     Describe,
     Idle,
     ReadTags,
@@ -58,7 +58,7 @@ from trainingjob_operator.logic.steps import (
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 DELETION = [
     when("nothing is held", Idle(), {"deleting": True, "status": own()}),

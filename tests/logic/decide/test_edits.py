@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import ARN, WANTED, claimed, recorded
 from tests.logic.decide.situations import (
     ADOPTED,
     COMPARED,
@@ -34,14 +35,14 @@ from tests.logic.decide.situations import (
     trouble,
     when,
 )
-from tests.logic.objects import ARN, WANTED, claimed, recorded
 from trainingjob_operator.logic.decide import edits
 from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.jobs.updates import TagChange
 from trainingjob_operator.logic.operations import ADD_TAGS, DESCRIBE, UPDATE
-from trainingjob_operator.logic.ownership import TagProof
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.ownership import TagProof
+from trainingjob_operator.logic.state.steps import (
     Describe,
     ReadTags,
     SetTags,
@@ -49,10 +50,9 @@ from trainingjob_operator.logic.steps import (
     Update,
     WriteStatus,
 )
-from trainingjob_operator.logic.updates import TagChange
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 EDITS = [
     when("an edit is compared with what runs", Describe(WANTED), EDITED),

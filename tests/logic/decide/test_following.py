@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import ARN, WANTED, recorded
 from tests.logic.decide.situations import (
     AWAITS,
     DELETED,
@@ -33,12 +34,11 @@ from tests.logic.decide.situations import (
     trouble,
     when,
 )
-from tests.logic.objects import ARN, WANTED, recorded
 from trainingjob_operator.logic.decide import following
 from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.steps import (
     Describe,
     Idle,
     Step,
@@ -46,7 +46,7 @@ from trainingjob_operator.logic.steps import (
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 LIFE = [
     when("a job of which nothing is known yet", Describe(WANTED), {"held": True, "status": own(None)}),

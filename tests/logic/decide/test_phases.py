@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import WANTED
 from tests.logic.decide.situations import EDITED, ENDED, NOW, PROVEN, condition, of, own, says, shown, when
-from tests.logic.objects import WANTED
 from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.memory import ACK_MANAGER
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.memory import ACK_MANAGER
+from trainingjob_operator.logic.state.steps import (
     Describe,
     JoinQueue,
     RemoveFinalizer,
@@ -20,7 +20,7 @@ from trainingjob_operator.logic.steps import (
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 PASSIVITY = [
     when(

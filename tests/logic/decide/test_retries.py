@@ -6,7 +6,7 @@ import pytest
 
 from tests.logic.decide.situations import look_at, says, shown, trouble
 from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import CREATE
 
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.logic.builders import WANTED, resource
 from tests.logic.decide.situations import NOW, TOO_SMALL, condition, look_at, says, shown, trouble, when
-from tests.logic.objects import WANTED, resource
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.create_order import Place
 from trainingjob_operator.logic.decide import turns
 from trainingjob_operator.logic.decide.phases import decide
-from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.memory import Unmarked
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.create_order import Place
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import CREATE
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.memory import Unmarked
+from trainingjob_operator.logic.state.steps import (
     Create,
     JoinQueue,
     Requeue,
@@ -25,7 +25,7 @@ from trainingjob_operator.logic.steps import (
 )
 
 if TYPE_CHECKING:
-    from trainingjob_operator.logic.view import View
+    from trainingjob_operator.logic.state.view import View
 
 TURNS = [
     when("a turn that may come within a second is no news", Requeue(1.05), place=Place(3, None)),

@@ -18,5 +18,5 @@ The reconciler executes the step, records the outcome in `Memory` and calls deci
 
     evidence.py (whose job is it), advisories.py and retries.py serve several of these.
 
-Not here: the execution of a step (reconciler) and the conversion of `WriteStatus` to conditions (status.py).
+Not here: the execution of a step (reconciler) and the conversion of `WriteStatus` to conditions (logic/status/).
 """

@@ -6,11 +6,11 @@ from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.advisories import advise
 from trainingjob_operator.logic.decide.evidence import UNCERTAIN_SECONDS, is_newborn
 from trainingjob_operator.logic.decide.retries import wait_out
+from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.operations import DESCRIBE
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.steps import Describe, Step, WriteStatus
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.steps import Describe, Step, WriteStatus
+from trainingjob_operator.logic.state.view import View
 
 
 def decide_absence(view: View, identity: Identity, *, unfinished: bool = False) -> Step:

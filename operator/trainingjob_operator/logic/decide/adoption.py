@@ -3,10 +3,10 @@
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.claims import ABSENT_SECONDS, claim
 from trainingjob_operator.logic.decide.refusals import refuse
+from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.steps import Describe, Step
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.steps import Describe, Step
+from trainingjob_operator.logic.state.view import View
 
 
 def adopt(view: View, wanted: Identity) -> Step | None:

@@ -1,12 +1,12 @@
 """Advisories about the job of an object."""
 
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.annotations import ADOPTION_POLICY, DEFAULT_REGION, DELETION_POLICY, REGION
 from trainingjob_operator.logic.decide.edits import is_refused, name_impossible, name_kept_tags, told_difference
+from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.ownership import Verdict
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.objects.annotations import ADOPTION_POLICY, DEFAULT_REGION, DELETION_POLICY, REGION
+from trainingjob_operator.logic.state.ownership import Verdict
+from trainingjob_operator.logic.state.view import View
 
 STUCK_SECONDS = 900.0
 """Time in Stopping, or without a successful Stop, before the operator raises a Warning."""

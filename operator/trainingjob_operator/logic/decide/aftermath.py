@@ -1,8 +1,8 @@
 """Changes of a job after its end: warm pool, rules, and the late news of spot jobs and rules."""
 
 from trainingjob_operator.logic.decide.evidence import UNCERTAIN_SECONDS
-from trainingjob_operator.logic.resource import Resource, mapping
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.objects.resource import Resource, mapping
+from trainingjob_operator.logic.state.view import View
 
 FOLLOW_SECONDS = 30.0
 """Interval between Describe calls for an ended job with a live warm pool or running rules."""

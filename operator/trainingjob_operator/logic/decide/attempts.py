@@ -1,17 +1,17 @@
 """Attempts to create that may have made a job: settled before the object turns to anything else."""
 
 from trainingjob_operator.logic.decide.evidence import UNCERTAIN_SECONDS, identify, inherit
-from trainingjob_operator.logic.memory import AttemptState
 from trainingjob_operator.logic.naming import Identity, build_arn
-from trainingjob_operator.logic.ownership import Verdict
-from trainingjob_operator.logic.steps import (
+from trainingjob_operator.logic.state.memory import AttemptState
+from trainingjob_operator.logic.state.ownership import Verdict
+from trainingjob_operator.logic.state.steps import (
     ClearIntent,
     Describe,
     Requeue,
     Step,
     TakeOwnership,
 )
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.view import View
 
 
 def settle_attempt(view: View, pending: Identity) -> Step:

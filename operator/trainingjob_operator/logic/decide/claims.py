@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.annotations import ADOPT_FROM_CLUSTER, ADOPTION_POLICY
 from trainingjob_operator.logic.decide.evidence import (
     UNCERTAIN_SECONDS,
     differs_from_earlier_run,
@@ -12,13 +11,14 @@ from trainingjob_operator.logic.decide.evidence import (
     is_ended,
 )
 from trainingjob_operator.logic.decide.refusals import recorded_refusal, refuse
+from trainingjob_operator.logic.findings import Finding, Hindrance
+from trainingjob_operator.logic.jobs.updates import applied_fields
 from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, build_arn
-from trainingjob_operator.logic.outcomes import TakenOver
-from trainingjob_operator.logic.ownership import TagProof, Verdict, read_named_owner
-from trainingjob_operator.logic.report import Finding, Hindrance
-from trainingjob_operator.logic.steps import Describe, Requeue, Step, TakeOwnership, WriteStatus
-from trainingjob_operator.logic.updates import applied_fields
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.objects.annotations import ADOPT_FROM_CLUSTER, ADOPTION_POLICY
+from trainingjob_operator.logic.state.outcomes import TakenOver
+from trainingjob_operator.logic.state.ownership import TagProof, Verdict, read_named_owner
+from trainingjob_operator.logic.state.steps import Describe, Requeue, Step, TakeOwnership, WriteStatus
+from trainingjob_operator.logic.state.view import View
 
 ABSENT_SECONDS = 60.0
 """Interval between Describe calls for a missing job to adopt or read."""

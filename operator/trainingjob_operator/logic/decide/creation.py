@@ -15,12 +15,12 @@ from trainingjob_operator.logic.decide.turns import (
     find_trouble,
     is_intent_recorded,
 )
-from trainingjob_operator.logic.errors import ErrorClass
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.naming import JOB_ARN, Identity
-from trainingjob_operator.logic.ownership import Verdict
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.steps import Create, RecordIntent, Step, WriteStatus
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.ownership import Verdict
+from trainingjob_operator.logic.state.steps import Create, RecordIntent, Step, WriteStatus
+from trainingjob_operator.logic.state.view import View
 
 _TEMPORARY = frozenset({ErrorClass.DENIED, ErrorClass.WAITING, ErrorClass.REGION})
 """Refusals that hold for now: the object must stay deletable at any time."""

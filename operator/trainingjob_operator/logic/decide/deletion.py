@@ -3,20 +3,28 @@
 from dataclasses import replace
 
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.annotations import SPARING_KEYS, Deletion
 from trainingjob_operator.logic.decide.absence import decide_absence
 from trainingjob_operator.logic.decide.advisories import STUCK_SECONDS, describe_unproven, note_stuck
 from trainingjob_operator.logic.decide.attempts import find_attempt, is_known_unborn
 from trainingjob_operator.logic.decide.evidence import collect_evidence
 from trainingjob_operator.logic.decide.retries import await_access, wait_out
 from trainingjob_operator.logic.decide.rules import JobRule, Rule, first
+from trainingjob_operator.logic.findings import Finding, Hindrance
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import FINALIZER, Identity, build_arn
-from trainingjob_operator.logic.observation import Observation
+from trainingjob_operator.logic.objects.annotations import SPARING_KEYS, Deletion
 from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS, STOP
-from trainingjob_operator.logic.ownership import Verdict
-from trainingjob_operator.logic.report import Finding, Hindrance
-from trainingjob_operator.logic.steps import Describe, Idle, RemoveFinalizer, Step, Stop, TakeOwnership, WriteStatus
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.ownership import Verdict
+from trainingjob_operator.logic.state.steps import (
+    Describe,
+    Idle,
+    RemoveFinalizer,
+    Step,
+    Stop,
+    TakeOwnership,
+    WriteStatus,
+)
+from trainingjob_operator.logic.state.view import View
 
 FRESH_SECONDS = 5.0
 """Maximum age of the Describe answer required for a Stop: another run may have taken the name since."""

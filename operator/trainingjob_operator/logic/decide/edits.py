@@ -5,20 +5,20 @@ from dataclasses import replace
 from typing import Any
 
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.conditions import ADVISORY
 from trainingjob_operator.logic.decide.aftermath import is_overdue
 from trainingjob_operator.logic.decide.evidence import UNCERTAIN_SECONDS, collect_evidence
 from trainingjob_operator.logic.decide.retries import wait_out
 from trainingjob_operator.logic.decide.rules import JobRule, first
-from trainingjob_operator.logic.memory import RETRY_SECONDS
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.updates import TagChange, plan_tags
 from trainingjob_operator.logic.naming import Identity
+from trainingjob_operator.logic.objects.resource import Resource
 from trainingjob_operator.logic.operations import ADD_TAGS, DELETE_TAGS, LIST_TAGS, UPDATE
-from trainingjob_operator.logic.ownership import TagProof, Verdict
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.resource import Resource
-from trainingjob_operator.logic.steps import ReadTags, SetTags, Step, Update, WriteStatus
-from trainingjob_operator.logic.updates import TagChange, plan_tags
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.memory import RETRY_SECONDS
+from trainingjob_operator.logic.state.ownership import TagProof, Verdict
+from trainingjob_operator.logic.state.steps import ReadTags, SetTags, Step, Update, WriteStatus
+from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.status.conditions import ADVISORY
 
 
 def apply_edit(view: View, identity: Identity) -> Step | None:

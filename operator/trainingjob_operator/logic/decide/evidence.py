@@ -3,9 +3,9 @@
 from trainingjob_operator.logic.decide.retries import await_access, wait_out
 from trainingjob_operator.logic.naming import Identity, build_arn
 from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS
-from trainingjob_operator.logic.ownership import Evidence, Verdict, judge, read_named_owner
-from trainingjob_operator.logic.steps import Describe, FindOwner, ReadTags, Step, TakeOwnership
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.ownership import Evidence, Verdict, judge, read_named_owner
+from trainingjob_operator.logic.state.steps import Describe, FindOwner, ReadTags, Step, TakeOwnership
+from trainingjob_operator.logic.state.view import View
 
 UNCERTAIN_SECONDS = 30.0
 """After a call of CreateTrainingJob, NotFound proves nothing for this time: the service is eventually consistent."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from trainingjob_operator.logic.conditions import recorded_vanishing
 from trainingjob_operator.logic.decide.absence import decide_absence
 from trainingjob_operator.logic.decide.advisories import advise, note_stuck
 from trainingjob_operator.logic.decide.aftermath import FOLLOW_SECONDS, await_late_news, await_transitions, is_followed
@@ -11,12 +10,13 @@ from trainingjob_operator.logic.decide.edits import apply_edit, is_uncompared, n
 from trainingjob_operator.logic.decide.evidence import collect_evidence
 from trainingjob_operator.logic.decide.retries import await_access, wait_out
 from trainingjob_operator.logic.decide.rules import first
-from trainingjob_operator.logic.memory import RETRY_SECONDS
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.observation import Observation
 from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS
-from trainingjob_operator.logic.steps import Describe, Step, TakeOwnership, WriteStatus
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.memory import RETRY_SECONDS
+from trainingjob_operator.logic.state.steps import Describe, Step, TakeOwnership, WriteStatus
+from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.status.conditions import recorded_vanishing
 
 
 @dataclass(frozen=True, slots=True)

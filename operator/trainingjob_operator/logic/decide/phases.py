@@ -1,17 +1,17 @@
 """The phase that an object is in."""
 
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.annotations import DELETION_POLICY, Deletion
 from trainingjob_operator.logic.decide.creation import create
 from trainingjob_operator.logic.decide.deletion import delete
 from trainingjob_operator.logic.decide.edits import told_difference
 from trainingjob_operator.logic.decide.following import follow
 from trainingjob_operator.logic.decide.rules import Rule, first
-from trainingjob_operator.logic.memory import ACK_MANAGER, PASSIVE_SECONDS, RETRY_SECONDS
-from trainingjob_operator.logic.observation import Observation
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.steps import Idle, RemoveFinalizer, Requeue, Step, WriteStatus
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.observation import Observation
+from trainingjob_operator.logic.objects.annotations import DELETION_POLICY, Deletion
+from trainingjob_operator.logic.state.memory import ACK_MANAGER, PASSIVE_SECONDS, RETRY_SECONDS
+from trainingjob_operator.logic.state.steps import Idle, RemoveFinalizer, Requeue, Step, WriteStatus
+from trainingjob_operator.logic.state.view import View
 
 
 def decide(view: View) -> Step:

@@ -1,14 +1,14 @@
 """Refusals that need an edit by the user, reported as Terminal."""
 
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.conditions import TERMINAL
 from trainingjob_operator.logic.decide.attempts import settle_attempt
-from trainingjob_operator.logic.memory import Refusal
+from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.naming import Identity, build_arn
-from trainingjob_operator.logic.report import Finding
-from trainingjob_operator.logic.resource import string
-from trainingjob_operator.logic.steps import ClearIntent, Idle, Step, WriteStatus
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.objects.resource import string
+from trainingjob_operator.logic.state.memory import Refusal
+from trainingjob_operator.logic.state.steps import ClearIntent, Idle, Step, WriteStatus
+from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.status.conditions import TERMINAL
 
 
 def refuse(view: View, finding: Finding, *, again: float | None = None) -> Step:

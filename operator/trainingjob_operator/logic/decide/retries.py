@@ -1,12 +1,12 @@
 """Waits for the back-off of failed calls, and their reports."""
 
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.errors import ErrorClass
-from trainingjob_operator.logic.memory import PASSING, RETRY_SECONDS, Trouble
+from trainingjob_operator.logic.findings import Finding, Hindrance
+from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.report import Finding, Hindrance
-from trainingjob_operator.logic.steps import WriteStatus
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.memory import PASSING, RETRY_SECONDS, Trouble
+from trainingjob_operator.logic.state.steps import WriteStatus
+from trainingjob_operator.logic.state.view import View
 
 LASTING_SECONDS = 60.0
 """Transient errors appear in conditions after this time."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.steps import Step
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.steps import Step
+from trainingjob_operator.logic.state.view import View
 
 Rule = Callable[[View], Step | None]
 JobRule = Callable[[View, Identity], Step | None]

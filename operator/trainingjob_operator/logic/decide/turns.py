@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.conditions import RECOVERABLE, TERMINAL
-from trainingjob_operator.logic.create_order import Place
 from trainingjob_operator.logic.decide.retries import explain
-from trainingjob_operator.logic.memory import Trouble
+from trainingjob_operator.logic.findings import Finding, Hindrance
+from trainingjob_operator.logic.jobs.create_order import Place
 from trainingjob_operator.logic.naming import CREATE_PENDING, Identity
 from trainingjob_operator.logic.operations import CREATE
-from trainingjob_operator.logic.report import Finding, Hindrance
-from trainingjob_operator.logic.steps import Create, JoinQueue, Requeue, Step, WriteStatus
-from trainingjob_operator.logic.view import View
+from trainingjob_operator.logic.state.memory import Trouble
+from trainingjob_operator.logic.state.steps import Create, JoinQueue, Requeue, Step, WriteStatus
+from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.status.conditions import RECOVERABLE, TERMINAL
 
 WAITING_SHOWN_SECONDS = 1.0
 """A shorter wait for a turn is not reported."""

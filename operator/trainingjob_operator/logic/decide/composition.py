@@ -1,0 +1,52 @@
+"""Report of one reconcile, composed of the view and the step that ends it.
+
+Not here: the status and the conditions of a report (logic/status/).
+"""
+
+from trainingjob_operator.logic.decide.advisories import doubt_region
+from trainingjob_operator.logic.state.steps import WriteStatus
+from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.status.report import Report
+
+
+def compose(view: View, say: WriteStatus) -> Report:
+    """Return the report of one reconcile: the step's result with the known state of the job."""
+    memory, policy, identity = view.memory, view.policy, view.attached()
+    doubt = doubt_region(view)
+    is_unseen = view.job.observation is None and view.job.hint is None
+    observation = None if say.disowned or view.arn is None or is_unseen else view.observation
+    return Report(
+        generation=_decided_generation(view, say),
+        account=None if identity is None else identity.account,
+        region=None if identity is None else identity.region,
+        partition=None if identity is None else view.partition,
+        arn=view.arn,
+        job_name=None if identity is None else identity.job_name,
+        instance_type=view.resource.instance_type,
+        is_found=view.job.described_at is not None and not view.job.not_found,
+        observation=observation,
+        overrules=memory.rival.disputed and observation is not None,
+        terminal=say.terminal,
+        vanished=say.vanished,
+        hindrance=say.hindrance,
+        waiting=say.waiting,
+        advisories=say.advisories if doubt is None else (*say.advisories, doubt),
+        pending_edit=say.pending_edit,
+        is_past=memory.decided_generation is None and view.is_past,
+        ownership=None if say.disowned else view.ownership(),
+        adopted=view.is_adopting and identity is not None and not policy.read_only,
+        observed=policy.reads_only and identity is not None,
+        handled_request=memory.handled_request,
+        applied_tag_keys=view.job.edit.applied_tag_keys,
+        applied_fields=view.job.edit.applied_fields,
+        deleting=view.resource.deleting,
+        disowned=say.disowned,
+        unproved=view.arn is None and view.resource.arn is not None,
+    )
+
+
+def _decided_generation(view: View, say: WriteStatus) -> int:
+    """Return the generation for observedGeneration: an old one while an edit is pending, so that it is found again."""
+    job, generation = view.job, view.resource.generation
+    is_attempt_older = job.attempt.unsettled and view.arn is None and job.attempt.open_generation != generation
+    return view.decided_generation or 0 if say.unfinished or is_attempt_older else generation

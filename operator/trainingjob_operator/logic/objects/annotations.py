@@ -1,0 +1,312 @@
+"""Policy of an object, resolved from its annotations and those of its namespace, with ACK's keys and precedence.
+
+Precedence: object, namespace, flag. An invalid value becomes a `Problem` with the valid values; the operator never
+substitutes another value. Not here: account and region of an existing job, fixed by its ARN (decide/).
+"""
+
+import enum
+import fnmatch
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from trainingjob_operator.logic.naming import is_job_name, is_region
+from trainingjob_operator.logic.objects.resource import Resource, string
+
+PREFIX = "services.k8s.aws/"
+REGION = f"{PREFIX}region"
+DEFAULT_REGION = f"{PREFIX}default-region"
+DELETION_POLICY = f"{PREFIX}deletion-policy"
+NAMESPACE_DELETION_POLICY = f"sagemaker.{PREFIX}deletion-policy"
+ADOPTION_POLICY = f"{PREFIX}adoption-policy"
+ADOPTION_FIELDS = f"{PREFIX}adoption-fields"
+ADOPTED = f"{PREFIX}adopted"
+READ_ONLY = f"{PREFIX}read-only"
+SPARING_KEYS = (DELETION_POLICY, NAMESPACE_DELETION_POLICY, READ_ONLY)
+"""Annotations that prevent a Stop on deletion; an invalid value also prevents it."""
+OWNER_ACCOUNT = f"{PREFIX}owner-account-id"
+ENDPOINT_URL = f"{PREFIX}endpoint-url"
+TEAM = f"{PREFIX}team-id"
+ALLOWED_ROLES = f"sagemaker.{PREFIX}allowed-role-arns"
+ADOPT_FROM_CLUSTER = f"sagemaker.{PREFIX}adopt-from-cluster"
+"""ID of another cluster: permits the adoption of a job with the tags of an object of that cluster."""
+ADOPTABLE_JOBS = f"sagemaker.{PREFIX}adoptable-jobs"
+"""Namespace annotation: names of the jobs, with * as wildcard, open to adoption or reading by its objects."""
+RECONCILE_REQUESTS = ("reconcile.fluxcd.io/requestedAt", f"{PREFIX}reconcile-requested-at")
+"""A new value of one of these annotations requests an immediate reconcile."""
+
+_ACCOUNT = re.compile(r"\d{12}")
+_URL = re.compile(r"(?P<scheme>https?)://[^\s/?#@]+(/[^\s?#]*)?")
+
+
+class Deletion(enum.Enum):
+    DELETE = "delete"
+    RETAIN = "retain"
+
+
+class Adoption(enum.Enum):
+    ADOPT = "adopt"
+    ADOPT_OR_CREATE = "adopt-or-create"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An annotation with an invalid or forbidden value, and the correction."""
+
+    annotation: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Values for objects and namespaces without annotations."""
+
+    account: str
+    region: str
+    endpoint_url: str | None = None
+    deletion: Deletion = Deletion.DELETE
+    allow_unsafe_endpoints: bool = False
+    carm_enabled: bool = True
+    adoption_namespaces: tuple[str, ...] = ()
+    """Namespaces with permission to adopt or read jobs made by others; empty permits all, as in ACK."""
+    allowed_endpoints: tuple[str, ...] = ()
+    """Endpoint URLs open to namespaces: the host may contain *; a single * permits any endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The resolved settings of one object."""
+
+    account: str
+    region: str
+    endpoint_url: str | None
+    deletion: Deletion
+    adoption: Adoption | None
+    adopted: bool
+    read_only: bool
+    job_name: str | None
+    names_account: bool = False
+    """The namespace sets the account: the operator assumes the role of the account map even for its own account."""
+    allowed_roles: tuple[str, ...] = ()
+    namespace_endpoint: str | None = None
+    """The endpoint set by the namespace: its answers are no evidence about jobs elsewhere."""
+    adopt_from_cluster: str | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def asks_adoption(self) -> bool:
+        """Adoption is requested and the namespace permits it."""
+        return (self.adoption is not None or self.adopted) and not self._has_problem(ADOPTION_POLICY, ADOPTED)
+
+    @property
+    def reads_only(self) -> bool:
+        """Read-only access is requested and the namespace permits it."""
+        return self.read_only and not self._has_problem(READ_ONLY)
+
+    @property
+    def endpoint_problem(self) -> Problem | None:
+        """The problem that leaves the object without a valid endpoint; another endpoint would serve other jobs."""
+        return next((problem for problem in self.problems if problem.annotation == ENDPOINT_URL), None)
+
+    def _has_problem(self, *keys: str) -> bool:
+        return any(problem.annotation in keys for problem in self.problems)
+
+    @property
+    def observes_only(self) -> bool:
+        """The job must exist already: the operator never creates it for this object."""
+        return self.read_only or self.adopted or self.adoption is Adoption.ADOPT
+
+    @property
+    def names_existing_job(self) -> bool:
+        """Annotations request an existing job: to adopt it or to read it."""
+        return self.observes_only or self.adoption is not None
+
+    def allows_role(self, role_arn: object) -> bool:
+        """Return True if the namespace permits this role for its jobs."""
+        if not self.allowed_roles:
+            return True
+        return isinstance(role_arn, str) and any(fnmatch.fnmatchcase(role_arn, glob) for glob in self.allowed_roles)
+
+
+def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults) -> Policy:
+    """Return the policy for an object, given its namespace's annotations and the operator's defaults."""
+    reader = _Reader(resource.annotations, namespace)
+    region = reader.read(REGION, DEFAULT_REGION, _parse_region) or defaults.region
+    account = reader.read(None, OWNER_ACCOUNT, _parse_account) or defaults.account
+    if account != defaults.account and not defaults.carm_enabled:
+        reader.refuse(OWNER_ACCOUNT, "requires --enable-carm. Remove the annotation or set the flag.")
+    endpoint = reader.read(None, ENDPOINT_URL, _endpoint_parser(defaults))
+    deletion = reader.read(DELETION_POLICY, NAMESPACE_DELETION_POLICY, _choice(Deletion))
+    adoption = reader.read(ADOPTION_POLICY, None, _choice(Adoption))
+    fields = reader.read(ADOPTION_FIELDS, None, _parse_adoption_fields)
+    adopted = reader.read(ADOPTED, None, _parse_flag) or False
+    read_only = reader.read(READ_ONLY, None, _parse_flag) or False
+    is_unclear = any(problem.annotation in SPARING_KEYS for problem in reader.problems)
+    if TEAM in namespace:
+        reader.refuse(
+            TEAM,
+            "is not supported. Use services.k8s.aws/owner-account-id with a role in ack-role-account-map.",
+        )
+    written = string(resource.spec.get("trainingJobName"))
+    if fields is not None and written is not None and fields != written:
+        reader.refuse(ADOPTION_FIELDS, f"names {fields!r}, but spec.trainingJobName is {written!r}. Use one name.")
+    refusal = _refuse_adoption(resource.namespace, written or fields, namespace, defaults)
+    for key, asks in ((ADOPTION_POLICY, adoption is not None), (ADOPTED, adopted), (READ_ONLY, read_only)):
+        if asks and refusal is not None:
+            reader.refuse(key, refusal)
+    allowed_roles = _split(namespace.get(ALLOWED_ROLES, ""))
+    if ALLOWED_ROLES in namespace and not allowed_roles:
+        reader.refuse(ALLOWED_ROLES, "of the namespace contains no role. Use role ARNs, * as wildcard, or remove it.")
+    return Policy(
+        account=account,
+        region=region,
+        endpoint_url=endpoint or defaults.endpoint_url,
+        deletion=Deletion.RETAIN if is_unclear else deletion or defaults.deletion,
+        adoption=adoption,
+        adopted=adopted,
+        read_only=read_only,
+        job_name=written or fields,
+        names_account=OWNER_ACCOUNT in namespace and defaults.carm_enabled,
+        allowed_roles=allowed_roles,
+        namespace_endpoint=endpoint,
+        adopt_from_cluster=string(resource.annotations.get(ADOPT_FROM_CLUSTER)),
+        problems=tuple(reader.problems),
+    )
+
+
+def read_request(annotations: Mapping[str, str]) -> str | None:
+    """Return the value of the reconcile request; compare it with the value handled last."""
+    asked = [annotations[key] for key in RECONCILE_REQUESTS if string(annotations.get(key))]
+    return ",".join(asked) or None
+
+
+def _refuse_adoption(
+    namespace: str, job_name: str | None, annotations: Mapping[str, str], defaults: Defaults
+) -> str | None:
+    """Return the problem that forbids the object to adopt or read the job, if any."""
+    if defaults.adoption_namespaces and namespace not in defaults.adoption_namespaces:
+        return "is not permitted in this namespace (--adoption-namespaces)."
+    if ADOPTABLE_JOBS not in annotations:
+        return None
+    names, name = _split(annotations[ADOPTABLE_JOBS]), (job_name or "").lower()
+    if any(fnmatch.fnmatchcase(name, glob.lower()) for glob in names):
+        return None
+    allowed = ", ".join(names) or "none"
+    return f"is not permitted for this job. Annotation {ADOPTABLE_JOBS} of the namespace permits: {allowed}."
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads annotations in order of precedence and collects invalid ones."""
+
+    own: Mapping[str, str]
+    namespace: Mapping[str, str]
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(self, key: str | None, namespace_key: str | None, parse: Callable[[str], T]) -> T | None:
+        """Return the parsed value of the first annotation present; None without one, or for an invalid value."""
+        for source, name in ((self.own, key), (self.namespace, namespace_key)):
+            if name is None or name not in source:
+                continue
+            try:
+                return parse(source[name])
+            except ValueError as error:
+                where = "" if source is self.own else " of the namespace"
+                self.refuse(name, f"{where.strip()} {error}".strip())
+                return None
+        return None
+
+    def refuse(self, key: str, why: str) -> None:
+        self.problems.append(Problem(key, f"Annotation {key} {why}"))
+
+
+def _parse_region(value: str) -> str:
+    if not is_region(value):
+        raise ValueError(f"is {_shorten(value)}, not an AWS region. Use a region such as us-west-2.")
+    return value
+
+
+def _parse_account(value: str) -> str:
+    if not _ACCOUNT.fullmatch(value):
+        raise ValueError(f"is {_shorten(value)}. Use an AWS account ID of 12 digits.")
+    return value
+
+
+def _endpoint_parser(defaults: Defaults) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        match = _URL.fullmatch(value)
+        unsafe = defaults.allow_unsafe_endpoints
+        if not match or not (unsafe or match["scheme"] == "https"):
+            allowed = "http:// or https://" if unsafe else "https:// (or run with --allow-unsafe-aws-endpoint-urls)"
+            raise ValueError(f"is {_shorten(value)}. Use a URL with the prefix {allowed}.")
+        if not any(_is_endpoint_of(value, pattern) for pattern in defaults.allowed_endpoints):
+            raise ValueError(
+                f"is {_shorten(value)}, not permitted by --allowed-endpoint-urls. Ask the operator's administrator."
+            )
+        return value
+
+    return parse
+
+
+def _is_endpoint_of(url: str, pattern: str) -> bool:
+    """Match a URL with a permitted one: scheme, host (with *), port, and the path if the pattern has one."""
+    if pattern == "*":
+        return True
+    allowed = urlsplit(pattern)
+    try:
+        given = urlsplit(url)
+        is_same_place = (given.scheme, given.port) == (allowed.scheme, allowed.port)
+    except ValueError:  # invalid port or IPv6 address
+        return False
+    return (
+        is_same_place
+        and fnmatch.fnmatchcase(given.hostname or "", allowed.hostname or "")
+        and allowed.path.rstrip("/") in ("", given.path.rstrip("/"))
+    )
+
+
+E = TypeVar("E", bound=enum.Enum)
+
+
+def _choice(kind: type[E]) -> Callable[[str], E]:
+    def parse(value: str) -> E:
+        try:
+            return kind(value)
+        except ValueError:
+            allowed = " or ".join(str(member.value) for member in kind)
+            raise ValueError(f"is {_shorten(value)}. Allowed: {allowed}.") from None
+
+    return parse
+
+
+def _parse_flag(value: str) -> bool:
+    """Parse a boolean case-insensitively, as ACK does."""
+    if value.lower() not in ("true", "false"):
+        raise ValueError(f"is {_shorten(value)}. Allowed: true or false.")
+    return value.lower() == "true"
+
+
+def _parse_adoption_fields(value: str) -> str:
+    """Return the job name in ACK's JSON string map."""
+    try:
+        fields = json.loads(value)
+    except ValueError:
+        fields = None
+    name = fields.get("trainingJobName") if isinstance(fields, dict) else None
+    if not isinstance(name, str) or not is_job_name(name):
+        raise ValueError('must be JSON with the name of the job: {"trainingJobName": "my-job"}.')
+    return name
+
+
+def _shorten(value: str) -> str:
+    return repr(value if len(value) <= 64 else value[:64] + "…")

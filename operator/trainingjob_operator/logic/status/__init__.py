@@ -1,0 +1,1 @@
+"""The `.status` and the Events of an object, made from one report."""
