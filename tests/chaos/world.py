@@ -35,6 +35,10 @@ GROUP = "/apis/sagemaker.services.k8s.aws/v1alpha1"
 FINALIZER = "finalizers.sagemaker.services.k8s.aws/TrainingJob"
 
 
+OVERLOADED = (429, 503, 504)
+READS = 10
+
+
 class Refused(Exception):  # noqa: N818  an answer rather than an error
     """The API server did not take it."""
 
@@ -98,14 +102,18 @@ class World:
             return json.loads(await answer.read())
 
     async def api(self, method: str, path: str, body: Body | None = None, kind: str = "application/json") -> Body:
-        """One request to the API server as the admin; raises Refused."""
+        """One request to the API server as the admin; raises Refused. A read is repeated while it is overloaded."""
         headers = {"Authorization": f"Bearer {self.cluster.token}", "Content-Type": kind, "Accept-Encoding": "identity"}
         data = None if body is None else json.dumps(body).encode()
-        async with self.kube.request(method, f"{self.cluster.url}{path}", headers=headers, data=data) as answer:
-            text = await answer.read()
-            if answer.status >= 400:
+        for tries in itertools.count(1):
+            async with self.kube.request(method, f"{self.cluster.url}{path}", headers=headers, data=data) as answer:
+                text = await answer.read()
+            if answer.status < 400:
+                break
+            if method != "GET" or answer.status not in OVERLOADED or tries == READS:
                 raise Refused(answer.status, text.decode(errors="replace"))
-            return dict(json.loads(text))
+            await asyncio.sleep(1.0)
+        return dict(json.loads(text))
 
     @contextlib.asynccontextmanager
     async def with_own_service(self) -> AsyncIterator[World]:
