@@ -5,8 +5,8 @@ import random
 from typing import TYPE_CHECKING, cast
 
 from tests.fakes.virtual_time import run
-from trainingjob_operator.assembly import FINISH_SECONDS, finish
 from trainingjob_operator.logic.objects.resource import Key
+from trainingjob_operator.process import FINISH_SECONDS, finish
 from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ from trainingjob_operator.logic.naming import Identity, build_arn
 from trainingjob_operator.logic.state.outcomes import Described
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
+from trainingjob_operator.runtime import Runtime
 from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -113,7 +114,6 @@ class World:
     flow: EventFlow = field(default_factory=EventFlow)
     events: Queue = field(default_factory=Queue)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    ticks: int = 0
 
     def track(self, name: str, secondary: str | None) -> StoredObject:
         """An object whose job is followed and was last seen so, or is not followed."""
@@ -131,26 +131,21 @@ class World:
 
     @asynccontextmanager
     async def listening(self, leadership: AlwaysLeading | None = None) -> AsyncIterator[None]:
-        listener = EventListener(
-            events=self.events,
-            jobs=self.jobs,
-            queue=self.queue,
-            flow=self.flow,
-            leadership=leadership or AlwaysLeading(),
-            metrics=Metrics(self.registry, "1", now),
-            clocks=Clocks(now, lambda: CREATED, random.Random(1)),
-            tick=self.tick,
+        runtime = Runtime(
+            self.jobs,
+            self.queue,
+            leadership or AlwaysLeading(),
+            Metrics(self.registry, "1", now),
+            Clocks(now, lambda: CREATED, random.Random(1)),
         )
-        task = asyncio.create_task(listener.run())
+        self.listener = EventListener(runtime, events=self.events, flow=self.flow)
+        task = asyncio.create_task(self.listener.run())
         try:
             yield
         finally:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-
-    def tick(self) -> None:
-        self.ticks += 1
 
     async def woken(self) -> str | None:
         """The object that is due now, taken from the work queue."""
@@ -317,9 +312,10 @@ async def test_messages_that_can_t_be_deleted_are_an_error_too_which_no_idle_pol
 async def test_only_the_leader_reads_the_queue(world: World) -> None:
     async with world.listening(Follower()):
         world.events.bring(["message"])
+        began = now()
         await asyncio.sleep(1.2)
+        assert world.listener.heartbeat.last() > began
     assert world.events.polls == 0
-    assert world.ticks >= 2
 
 
 @in_virtual_time

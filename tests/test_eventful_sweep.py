@@ -22,6 +22,7 @@ from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.state.outcomes import Described, Hinted
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
+from trainingjob_operator.runtime import Runtime
 from trainingjob_operator.sweeper import EVENTFUL_SECONDS, IDLE_SECONDS, Sweeper
 from trainingjob_operator.work_queue import WorkQueue
 
@@ -99,17 +100,18 @@ async def sweep_beside_events() -> World:
     jobs.watch(job, Live(TARGET, Identity(*SLOT), Observation.from_summary(summary("Starting"))))
     queue: WorkQueue[Key] = WorkQueue(jitter=random.Random(1))
     sweeper = Sweeper(
+        Runtime(
+            jobs,
+            queue,
+            AlwaysLeading(),
+            Metrics(CollectorRegistry(), "1", now),
+            Clocks(now, lambda: CREATED, random.Random(1)),
+        ),
         seconds=SECONDS,
         call_seconds=0.0,
-        jobs=jobs,
-        queue=queue,
         accounts=cast("Accounts", service),
         budgets=Budgets(now, list_tps=100),
         flow=flow,
-        leadership=AlwaysLeading(),
-        metrics=Metrics(CollectorRegistry(), "1", now),
-        clocks=Clocks(now, lambda: CREATED, random.Random(1)),
-        tick=lambda: None,
     )
     sweeping = asyncio.create_task(sweeper.run())
     queue.release(await queue.take())  # the first look

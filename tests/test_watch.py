@@ -21,6 +21,7 @@ from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.objects import GROUP, PLURAL, VERSION
 from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.runtime import Runtime
 from trainingjob_operator.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -110,24 +111,25 @@ class Watch:
             "users": [{"name": "u", "user": {"token": "abc"}}],
         }
         (folder / "config").write_text(json.dumps(config))
-        self.jobs, self.ticks, self.metrics = life.jobs, 0, CollectorRegistry()
+        self.jobs, self.metrics = life.jobs, CollectorRegistry()
         loop = asyncio.get_running_loop()
-        watcher = Watcher(
+        self.began = loop.time()
+        runtime = Runtime(
+            life.jobs,
+            life.queue,
+            life.leadership,
+            Metrics(self.metrics, "0", loop.time),
+            Clocks(loop.time, wall, random.Random(7)),
+        )
+        self.watcher = Watcher(
+            runtime,
             login=Login({"KUBECONFIG": str(folder / "config")}),
             lists=FakeApiServer(),
             coverage=coverage,
             label_selector="team=red",
-            jobs=life.jobs,
-            queue=life.queue,
             reconciler=life.reconciler,
-            metrics=Metrics(self.metrics, "0", loop.time),
-            clocks=Clocks(loop.time, wall, random.Random(7)),
-            tick=self._tick,
         )
-        self._task = asyncio.ensure_future(watcher.watch())
-
-    def _tick(self) -> None:
-        self.ticks += 1
+        self._task = asyncio.ensure_future(self.watcher.watch())
 
     def knows(self, *keys: tuple[str, str]) -> bool:
         return {tracked.key for tracked in self.jobs} == set(keys)
@@ -163,7 +165,7 @@ async def test_what_the_watch_tells_is_known_and_nothing_is_written(server: Serv
     await watch.until(lambda: watch.knows((NAMESPACE, "other")))
     assert server.selectors == {"team=red"}
     assert server.writes == 0, "no finalizer, no annotation, no progress of Kopf's"
-    assert watch.ticks > 0
+    assert watch.watcher.heartbeat.last() > watch.began
 
 
 async def test_a_watch_that_ends_is_started_again(

@@ -19,6 +19,7 @@ from trainingjob_operator.coverage import Coverage
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import Unavailable
 from trainingjob_operator.metrics import Metrics
+from trainingjob_operator.runtime import Runtime
 from trainingjob_operator.watcher import RELIST_SECONDS, Watcher
 
 KEY = (NAMESPACE, NAME)
@@ -29,17 +30,20 @@ async def watcher(
 ) -> Watcher:
     coverage = coverage or make_coverage(FakeDiscovery())
     await coverage.survey()
+    runtime = Runtime(
+        life.jobs,
+        life.queue,
+        life.leadership,
+        Metrics(CollectorRegistry(), "0", lambda: 0.0),
+        Clocks(asyncio.get_running_loop().time, wall, random.Random(7)),
+    )
     return Watcher(
+        runtime,
         login=Login.__new__(Login),  # only Kopf's thread asks it, which these tests do not start
         lists=api,
         coverage=coverage,
         label_selector=label_selector,
-        jobs=life.jobs,
-        queue=life.queue,
         reconciler=life.reconciler,
-        metrics=Metrics(CollectorRegistry(), "0", lambda: 0.0),
-        clocks=Clocks(asyncio.get_running_loop().time, wall, random.Random(7)),
-        tick=lambda: None,
     )
 
 

@@ -1,6 +1,6 @@
 """Command line of the program: argument parsing, `--help` and exit codes.
 
-settings.py defines the flags; assembly.py runs the operator.
+settings.py defines the flags; process.py runs the operator.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ def _ensure_home() -> None:
 
 async def _operate(chosen: Settings) -> int:
     _ensure_home()
-    from trainingjob_operator import assembly  # noqa: PLC0415 - usage errors appear without the import time of boto3 and Kopf
+    from trainingjob_operator import process  # noqa: PLC0415 - usage errors appear without the import time of boto3 and Kopf
 
     gc.freeze()  # excludes imported modules from collections
     gc.set_threshold(GARBAGE_THRESHOLD)
-    return await assembly.run(chosen)
+    return await process.run(chosen)
 
 
 def main(

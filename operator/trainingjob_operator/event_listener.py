@@ -6,24 +6,21 @@ event. logic/jobs/job_events.py parses messages.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from trainingjob_operator.aws.event_queue import BATCH, Message
-from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.leadership import Leadership, NotLeading
+from trainingjob_operator.health import Heartbeat
+from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.jobs.errors import AwsError
 from trainingjob_operator.logic.jobs.event_flow import EventFlow
 from trainingjob_operator.logic.jobs.job_events import read_event
 from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Slot
-from trainingjob_operator.logic.objects.resource import Key
 from trainingjob_operator.logic.state.outcomes import Hinted
-from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.object_store import ObjectStore
-from trainingjob_operator.work_queue import WorkQueue
+from trainingjob_operator.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -63,29 +60,17 @@ class _Hint:
 class EventListener:
     """Reads one queue for the jobs of all accounts and regions while this replica leads."""
 
-    def __init__(
-        self,
-        *,
-        events: Queue,
-        jobs: ObjectStore,
-        queue: WorkQueue[Key],
-        flow: EventFlow,
-        leadership: Leadership,
-        metrics: Metrics,
-        clocks: Clocks,
-        tick: Callable[[], None],
-        url: str = "",
-    ) -> None:
+    def __init__(self, runtime: Runtime, *, events: Queue, flow: EventFlow, url: str = "") -> None:
         """:param url: queue URL for log lines"""
-        self._url = url
+        self._jobs = runtime.jobs
+        self._queue = runtime.queue
+        self._leadership = runtime.leadership
+        self._metrics = runtime.metrics
+        self._clocks = runtime.clocks
         self._events = events
-        self._jobs = jobs
-        self._queue = queue
         self._flow = flow
-        self._leadership = leadership
-        self._metrics = metrics
-        self._clocks = clocks
-        self._tick = tick
+        self._url = url
+        self.heartbeat = Heartbeat(runtime.clocks.monotonic)
         self._hints: dict[Slot, _Hint] = {}
 
     async def run(self) -> None:
@@ -98,7 +83,7 @@ class EventListener:
         trouble: AwsError | None = None
         failures, is_first = 0, True
         while True:
-            self._tick()
+            self.heartbeat.tick()
             if not self._leadership.is_leading():
                 await asyncio.sleep(IDLE_SECONDS)
                 continue

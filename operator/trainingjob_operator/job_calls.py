@@ -11,13 +11,12 @@ from typing import Any
 from trainingjob_operator.aws.budget import Budget, Budgets, OperationBudgets
 from trainingjob_operator.aws.gateway import Accounts, Target
 from trainingjob_operator.aws.lanes import Busy
-from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_queue import CreateQueue
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic import operations, reasons
 from trainingjob_operator.logic.decide import edits, evidence, retries
-from trainingjob_operator.logic.findings import Finding, Hindrance
+from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.jobs.answers import check_arn, is_another_run
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.jobs.observation import Observation
@@ -25,7 +24,6 @@ from trainingjob_operator.logic.jobs.quotas import is_not_offered, read_demand, 
 from trainingjob_operator.logic.jobs.updates import TagChange, applied_fields, plan_update
 from trainingjob_operator.logic.naming import Identity, Location, Owner
 from trainingjob_operator.logic.objects import fields
-from trainingjob_operator.logic.objects.annotations import Defaults
 from trainingjob_operator.logic.objects.create_request import build_request, build_tags
 from trainingjob_operator.logic.objects.resource import Key, Resource
 from trainingjob_operator.logic.state.memory import JobState, Outcome, Refusal
@@ -55,9 +53,8 @@ from trainingjob_operator.logic.state.outcomes import (
 )
 from trainingjob_operator.logic.state.ownership import read_proof
 from trainingjob_operator.logic.state.view import View
-from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.object_store import ObjectStore, StoredObject
-from trainingjob_operator.work_queue import WorkQueue
+from trainingjob_operator.object_store import StoredObject
+from trainingjob_operator.runtime import OperatorContext, Runtime
 
 log = logging.getLogger(__name__)
 
@@ -66,35 +63,13 @@ _READING = (operations.DESCRIBE, operations.LIST_TAGS)
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorContext:
-    """Identity and settings of the operator, equal for all objects."""
-
-    defaults: Defaults
-    partition: str
-    cluster_id: str
-    default_tags: Mapping[str, str]
-    version: str
-    external_id: str | None = None
-    overrides_passive: bool = False
-    knows_region: Callable[[str], bool] = lambda _: True
-    """True if AWS's published data list SageMaker in that region; they lack new regions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """The target of calls about a job, or the hindrance."""
-
-    target: Target | None
-    problem: Hindrance | None
-
-
-@dataclass(frozen=True, slots=True)
 class Work:
     """The object of one step."""
 
     tracked: StoredObject
     view: View
-    access: Access
+    reached: Target | None
+    """The target of calls about the job; None if no call is possible (`View.no_access`)."""
 
     @property
     def key(self) -> Key:
@@ -126,9 +101,9 @@ class Work:
 
     @property
     def target(self) -> Target:
-        if self.access.target is None:  # decide() returns no call without access
+        if self.reached is None:  # decide() returns no call without access
             raise RuntimeError("a step requires a call, but the object has no target")
-        return self.access.target
+        return self.reached
 
     @property
     def identity(self) -> Identity:
@@ -143,24 +118,21 @@ class JobCalls:
 
     def __init__(
         self,
+        runtime: Runtime,
         *,
         context: OperatorContext,
-        jobs: ObjectStore,
         accounts: Accounts,
         budgets: Budgets,
         create_queue: CreateQueue,
-        queue: WorkQueue[Key],
-        metrics: Metrics,
-        clocks: Clocks,
     ) -> None:
         self._context = context
-        self._jobs = jobs
+        self._jobs = runtime.jobs
+        self._queue = runtime.queue
+        self._metrics = runtime.metrics
+        self._clocks = runtime.clocks
         self._accounts = accounts
         self._budgets = budgets
         self._create_queue = create_queue
-        self._queue = queue
-        self._metrics = metrics
-        self._clocks = clocks
         self._vanguard: dict[tuple[str, str, str], Key] = {}
         """By account, region and operation: the object that retries soon for all objects denied the call.
 

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.aws.lanes import Busy
-from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.create_queue import CreateQueue
-from trainingjob_operator.job_calls import Access, JobCalls, OperatorContext, Work
+from trainingjob_operator.job_calls import JobCalls, Work
 from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
-from trainingjob_operator.leadership import Leadership, NotLeading
+from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic.decide import claims, deletion, following, phases, turns
 from trainingjob_operator.logic.decide.accounts import (
@@ -64,10 +63,9 @@ from trainingjob_operator.logic.state.steps import (
 )
 from trainingjob_operator.logic.state.view import View
 from trainingjob_operator.logic.status import conditions
-from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.object_store import Live, ObjectStore, StoredObject
+from trainingjob_operator.object_store import Live, StoredObject
 from trainingjob_operator.reporter import Reporter
-from trainingjob_operator.work_queue import WorkQueue
+from trainingjob_operator.runtime import OperatorContext, Runtime
 
 log = logging.getLogger(__name__)
 
@@ -112,30 +110,26 @@ class Reconciler:
 
     def __init__(
         self,
+        runtime: Runtime,
         *,
         context: OperatorContext,
-        jobs: ObjectStore,
-        queue: WorkQueue[Key],
         objects: Objects,
         calls: JobCalls,
         create_queue: CreateQueue,
         cluster_state: ClusterState,
         reporter: Reporter,
-        leadership: Leadership,
-        metrics: Metrics,
-        clocks: Clocks,
     ) -> None:
         self._context = context
-        self._jobs = jobs
-        self._queue = queue
+        self._jobs = runtime.jobs
+        self._queue = runtime.queue
+        self._leadership = runtime.leadership
+        self._metrics = runtime.metrics
+        self._clocks = runtime.clocks
         self._objects = objects
         self._calls = calls
         self._create_queue = create_queue
         self._cluster_state = cluster_state
         self._reporter = reporter
-        self._leadership = leadership
-        self._metrics = metrics
-        self._clocks = clocks
         self._term: int | None = None
         self._taken_over = 0
 
@@ -211,9 +205,9 @@ class Reconciler:
                 return
             if tracked.packed is not packed:  # most steps do not change the object
                 packed, resource = tracked.packed, tracked.resource()
-            view, access = await self._observe(tracked, resource)
+            view, target = await self._observe(tracked, resource)
             step = phases.decide(view)
-            if await self._carry_out(step, Work(tracked, view, access)):
+            if await self._carry_out(step, Work(tracked, view, target)):
                 if turns.gives_up_turn(step, view):
                     self._create_queue.forget(key)
                 return
@@ -221,7 +215,7 @@ class Reconciler:
         message = f"Reconcile exceeded {MAX_STEPS} steps; last step: {type(step).__name__}"
         raise RuntimeError(message)
 
-    async def _observe(self, tracked: StoredObject, resource: Resource) -> "tuple[View, Access]":
+    async def _observe(self, tracked: StoredObject, resource: Resource) -> tuple[View, Target | None]:
         now = self._clocks.monotonic()
         if tracked.memory.term != self._leadership.term:
             tracked.memory = Memory(first_seen=now, term=self._leadership.term)
@@ -244,7 +238,7 @@ class Reconciler:
             namespace_unread=unread,
         )
         if unread is not None:
-            return bare, Access(None, unread)
+            return bare, None
         if resource.deleting and bare.observation.status == "Stopping":
             tracked.note(Stopping(now))  # another actor's Stop, or one from before a restart
         known = bare.observation
@@ -257,15 +251,16 @@ class Reconciler:
             is_owner=bare.is_owner and policy.namespace_endpoint is None,
         )
         if identity is None:
-            return bare, Access(None, None)
+            return bare, None
         tracked.memory = tracked.memory.turned_to(identity.slot, policy.namespace_endpoint)
         foreign_mark = resource.pending is not None and resource.pending != tracked.memory.marked
         if tracked.memory.job.attempt.attempted_at is None and tracked.memory.job.arn is None and foreign_mark:
             tracked.note(Unsettled())
         bare = bare.remembering(tracked.memory)
-        access = await self._reach(bare, identity)
-        if access.target is not None:
-            tracked.memory = tracked.memory.reached_by(access.target)
+        reached = await self._reach(bare, identity)
+        target, no_access = (None, reached) if isinstance(reached, Hindrance) else (reached, None)
+        if target is not None:
+            tracked.memory = tracked.memory.reached_by(target)
         self._still_there(tracked)
         rival = self._jobs.find_rival(tracked.key, identity.slot)
         own_turn, place = self._create_queue.look_up(resource, identity)
@@ -276,9 +271,9 @@ class Reconciler:
             place=place,
             rival=None if rival is None else "/".join(rival),
             request_problem=None if bare.arn is not None else check_request(resource.spec),
-            no_access=access.problem,
+            no_access=no_access,
         )
-        return view, access
+        return view, target
 
     async def _read_namespace(self, namespace: str) -> tuple[Mapping[str, str], Hindrance | None]:
         """Return the namespace's annotations, or a hindrance if they are unreadable."""
@@ -292,26 +287,26 @@ class Reconciler:
         if self._jobs.get(tracked.key) is not tracked:
             raise NotFound("the object was deleted during its reconcile")
 
-    async def _reach(self, view: View, identity: Identity) -> "Access":
+    async def _reach(self, view: View, identity: Identity) -> Target | Hindrance:
         """Resolve the target of calls about the job: account, region, role, endpoint; or the hindrance."""
         resource, policy = view.resource, view.policy
         if (problem := find_wrong_target(view)) is not None:
-            return Access(None, problem)
+            return problem
         selectors = await self._cluster_state.role_selectors()
         if selectors:
             labels = await self._cluster_state.labels(resource.namespace)
             if (selected := find_selector(selectors, resource, labels)) is not None:
-                return Access(None, selected)
+                return selected
         role = None
         is_own = identity.account == self._context.defaults.account
         if not is_own and not self._context.defaults.carm_enabled:
-            return Access(None, forbid_account(identity.account))
+            return forbid_account(identity.account)
         if not is_own or (policy.names_account and policy.account == identity.account):
             found = find_role(identity.account, await self._cluster_state.account_roles())
             if isinstance(found, Hindrance):
-                return Access(None, found)
+                return found
             role = found
-        target = Target(
+        return Target(
             account=identity.account,
             region=identity.region,
             role_arn=role,
@@ -319,7 +314,6 @@ class Reconciler:
             external_id=None if role is None else self._context.external_id,
             namespace=None if role is None else resource.namespace,
         )
-        return Access(target, None)
 
     async def _carry_out(self, step: Step, work: Work) -> bool:  # noqa: C901, PLR0912  one arm per step
         """Execute one step; True if it ends the reconcile."""
@@ -508,7 +502,7 @@ class Reconciler:
 
     def _follow(self, work: Work, wanted: Mapping[str, Any]) -> None:
         """Register the job with the sweep until it ends."""
-        identity, target = work.current_view.attached(), work.access.target
+        identity, target = work.current_view.attached(), work.reached
         seen = Observation(wanted)
         ended = seen.is_ended() or conditions.recorded_vanishing(wanted.get("conditions")) is not None
         if identity is None or target is None or ended:

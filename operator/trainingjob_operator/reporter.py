@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from trainingjob_operator.kube.errors import Conflict
 from trainingjob_operator.kube.events import Subject
-from trainingjob_operator.leadership import Leadership
 from trainingjob_operator.log_format import name_in_log
 from trainingjob_operator.logic.decide.composition import compose
 from trainingjob_operator.logic.jobs.observation import Observation
@@ -20,8 +19,8 @@ from trainingjob_operator.logic.state.view import View
 from trainingjob_operator.logic.status import contents as status
 from trainingjob_operator.logic.status import events
 from trainingjob_operator.logic.status.report import Report
-from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.object_store import ObjectStore, StoredObject
+from trainingjob_operator.object_store import StoredObject
+from trainingjob_operator.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +47,12 @@ class Recorder(Protocol):
 class Reporter:
     """The only writer of `.status`."""
 
-    def __init__(
-        self,
-        *,
-        objects: StatusWriter,
-        jobs: ObjectStore,
-        recorder: Recorder,
-        leadership: Leadership,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, runtime: Runtime, *, objects: StatusWriter, recorder: Recorder) -> None:
+        self._jobs = runtime.jobs
+        self._leadership = runtime.leadership
+        self._metrics = runtime.metrics
         self._objects = objects
-        self._jobs = jobs
         self._recorder = recorder
-        self._leadership = leadership
-        self._metrics = metrics
         self._pruned: frozenset[str] = frozenset()
         self._pruned_since = 0.0
 

@@ -7,23 +7,20 @@ handles each job.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.aws.gateway import Accounts, Target
 from trainingjob_operator.aws.lanes import Busy
-from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.leadership import Leadership
+from trainingjob_operator.health import Heartbeat
 from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.jobs.event_flow import EventFlow
 from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.jobs.sweep import Sweep
-from trainingjob_operator.logic.objects.resource import Key
 from trainingjob_operator.logic.state.outcomes import Forgiven, Hinted, Suspected
-from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.object_store import ObjectStore, StoredObject
-from trainingjob_operator.work_queue import WorkQueue
+from trainingjob_operator.object_store import StoredObject
+from trainingjob_operator.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -55,30 +52,25 @@ class Sweeper:
 
     def __init__(
         self,
+        runtime: Runtime,
         *,
         seconds: float,
         call_seconds: float,
-        jobs: ObjectStore,
-        queue: WorkQueue[Key],
         accounts: Accounts,
         budgets: Budgets,
         flow: EventFlow,
-        leadership: Leadership,
-        metrics: Metrics,
-        clocks: Clocks,
-        tick: Callable[[], None],
     ) -> None:
+        self._jobs = runtime.jobs
+        self._queue = runtime.queue
+        self._leadership = runtime.leadership
+        self._metrics = runtime.metrics
+        self._clocks = runtime.clocks
         self._seconds = seconds
         self._call_seconds = call_seconds
-        self._jobs = jobs
-        self._queue = queue
         self._accounts = accounts
         self._budgets = budgets
         self._flow = flow
-        self._leadership = leadership
-        self._metrics = metrics
-        self._clocks = clocks
-        self._tick = tick
+        self.heartbeat = Heartbeat(runtime.clocks.monotonic)
         self._loops: dict[Target, asyncio.Task[None]] = {}
         self._turned: dict[Target, float] = {}
         self._looked_at_each: dict[Target, float] = {}
@@ -90,7 +82,7 @@ class Sweeper:
         try:
             while True:
                 if not self._is_stuck():
-                    self._tick()
+                    self.heartbeat.tick()
                 wanted = set(self._jobs.live_targets()) if self._may_sweep() else set()
                 for target in wanted - self._loops.keys():
                     self._turned[target] = self._clocks.monotonic()

@@ -18,16 +18,14 @@ from kopf._cogs.structs.references import Insights
 from kopf._core.engines.peering import Identity
 
 from trainingjob_operator import handlers
-from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import Coverage, State
+from trainingjob_operator.health import Heartbeat
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import KubeError, NotFound
 from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.objects.resource import Key, mapping
-from trainingjob_operator.metrics import Metrics
-from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.reconciler import Reconciler
-from trainingjob_operator.work_queue import WorkQueue
+from trainingjob_operator.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -60,28 +58,24 @@ class Watcher:
 
     def __init__(
         self,
+        runtime: Runtime,
         *,
         login: Login,
         lists: Lists,
         coverage: Coverage,
         label_selector: str,
-        jobs: ObjectStore,
-        queue: WorkQueue[Key],
         reconciler: Reconciler,
-        metrics: Metrics,
-        clocks: Clocks,
-        tick: Callable[[], None],
     ) -> None:
+        self._jobs = runtime.jobs
+        self._queue = runtime.queue
+        self._metrics = runtime.metrics
+        self._clocks = runtime.clocks
         self._login = login
         self._lists = lists
         self._coverage = coverage
         self._label_selector = label_selector
-        self._jobs = jobs
-        self._queue = queue
         self._reconciler = reconciler
-        self._metrics = metrics
-        self._clocks = clocks
-        self._tick = tick
+        self.heartbeat = Heartbeat(runtime.clocks.monotonic)
         self._heard_at = self._clocks.monotonic()
         self._unlisted: dict[str, str] = {}
         self.inherited = 0
@@ -196,7 +190,7 @@ class Watcher:
         state = self._coverage.state
         while True:
             if not self._coverage.served:
-                self._tick()
+                self.heartbeat.tick()
                 await self._coverage.change_from(self._coverage.state, TICK_SECONDS)
                 continue
             if state != self._coverage.state:
@@ -310,7 +304,7 @@ class Watcher:
 
     async def _beat(self, home: asyncio.AbstractEventLoop) -> None:
         while True:
-            home.call_soon_threadsafe(self._tick)
+            home.call_soon_threadsafe(self.heartbeat.tick)
             await asyncio.sleep(TICK_SECONDS)
 
 

@@ -12,8 +12,8 @@ from tests.chaos.invariants import check, delete_everything
 from tests.chaos.road import CutError
 from tests.chaos.trials import Trial, apply, run_trials, start_running, wait_training
 from tests.chaos.world import status_of, until
-from trainingjob_operator.assembly import STUCK_SECONDS, WATCH_SECONDS
 from trainingjob_operator.aws.credentials import READING_TIMEOUTS
+from trainingjob_operator.process import STUCK_SECONDS, WATCH_SECONDS
 from trainingjob_operator.sweeper import STUCK_SECONDS as SWEEP_STUCK_SECONDS
 
 if TYPE_CHECKING:

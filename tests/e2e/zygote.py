@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.e2e.operator_process import Running
 
 ROOT = Path(__file__).parents[2]
-PRELOADED = ("trainingjob_operator.cli", "trainingjob_operator.assembly", "botocore.session", "kubernetes.aio", "kopf")
+PRELOADED = ("trainingjob_operator.cli", "trainingjob_operator.process", "botocore.session", "kubernetes.aio", "kopf")
 PR_SET_PDEATHSIG = 1
 HANG = signal.SIGUSR1
 

@@ -14,24 +14,20 @@ from tests.fakes.discovery import FakeDiscovery, make_coverage
 from tests.fakes.service import FakeService, wall
 from tests.logic.builders import ACCOUNT, CLUSTER, REGION
 from trainingjob_operator.aws.budget import Budgets, OperationBudgets
-from trainingjob_operator.aws.gateway import Accounts, Gateway, Target
+from trainingjob_operator.aws.gateway import Gateway, Target
+from trainingjob_operator.building import Outside, build
 from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.create_queue import CreateQueue
-from trainingjob_operator.job_calls import JobCalls, OperatorContext
 from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import Forbidden
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.kube.objects import FIELD_MANAGER
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.jobs.event_flow import EventFlow
 from trainingjob_operator.logic.objects.annotations import Defaults
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore
-from trainingjob_operator.reconciler import Reconciler
-from trainingjob_operator.reporter import Reporter
-from trainingjob_operator.sweeper import Sweeper
-from trainingjob_operator.watcher import Watcher
+from trainingjob_operator.runtime import OperatorContext, Runtime
+from trainingjob_operator.settings import Settings
 from trainingjob_operator.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -181,71 +177,27 @@ class Life:
         self.jobs = ObjectStore(FIELD_MANAGER)
         self.queue: WorkQueue[Key] = WorkQueue(jitter=clocks.jitter)
         self.budgets = Budgets(loop.time, create_tps=create_tps, list_tps=10.0, describe_tps=describe_tps)
-        accounts: Accounts = LearningAccounts(service, self.budgets) if learns else service
-        self.create_queue = CreateQueue(budgets=self.budgets, queue=self.queue, clocks=clocks, workers=workers)
-        self.reporter = Reporter(
-            objects=api, jobs=self.jobs, recorder=self.recorder, leadership=self.leadership, metrics=metrics
-        )
-        self.reconciler = Reconciler(
-            context=context,
-            jobs=self.jobs,
-            queue=self.queue,
-            objects=api,
-            calls=JobCalls(
-                context=context,
-                jobs=self.jobs,
-                accounts=accounts,
-                budgets=self.budgets,
-                create_queue=self.create_queue,
-                queue=self.queue,
-                metrics=metrics,
-                clocks=clocks,
-            ),
-            create_queue=self.create_queue,
-            cluster_state=self.cluster_state,
-            reporter=self.reporter,
-            leadership=self.leadership,
-            metrics=metrics,
-            clocks=clocks,
-        )
-        self.ticks = 0
-        self.flow = EventFlow()
-        self.sweeper = Sweeper(
-            seconds=5.0,
-            call_seconds=0.0,
-            jobs=self.jobs,
-            queue=self.queue,
-            accounts=accounts,
+        self.runtime = Runtime(self.jobs, self.queue, self.leadership, metrics, clocks)
+        self.outside = Outside(
+            accounts=LearningAccounts(service, self.budgets) if learns else service,
             budgets=self.budgets,
-            leadership=self.leadership,
-            metrics=metrics,
-            clocks=clocks,
-            flow=self.flow,
-            tick=self._tick,
+            objects=api,
+            recorder=self.recorder,
+            cluster_state=self.cluster_state,
+            coverage=make_coverage(FakeDiscovery(), clock=loop.time),
+            login=Login.__new__(Login),  # only Kopf's thread uses it, which does not run here
         )
-        coverage = make_coverage(FakeDiscovery(), clock=loop.time)
-        self.watcher = Watcher(
-            login=Login.__new__(Login),  # only Kopf's thread asks it, which is not started
-            lists=api,
-            coverage=coverage,
-            label_selector="",
-            jobs=self.jobs,
-            queue=self.queue,
-            reconciler=self.reconciler,
-            metrics=metrics,
-            clocks=clocks,
-            tick=lambda: None,
-        )
+        settings = Settings(aws_region=REGION, max_concurrent_reconciles=workers)
+        parts = build(self.runtime, context, self.outside, settings)
+        self.create_queue, self.reconciler, self.flow = parts.create_queue, parts.reconciler, parts.flow
+        self.sweeper, self.watcher = parts.sweeper, parts.watcher
         self.hear()
         bodies: list[Callable[[], Awaitable[None]]] = [
             self.sweeper.run,
             self.watcher.relist,
-            partial(coverage.run, lambda: None),
+            partial(self.outside.coverage.run, lambda: None),
         ]
         self.tasks = [asyncio.ensure_future(body()) for body in [*bodies, *[self.reconciler.work] * workers]]
-
-    def _tick(self) -> None:
-        self.ticks += 1
 
     def hear(self) -> None:
         """The watch begins, with a list of what exists; it does not mention what was deleted before."""
