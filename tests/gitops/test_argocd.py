@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.logic.test_conditions import TABLE
 
 from tests.crds.installation import OURS
 from tests.e2e.recorded import PHASES, read_object
 from tests.gitops.lua import BUILT_IN, read_customization, run
 from tests.logic.answers import NOW, observed, report
+from tests.logic.status.test_conditions import TABLE
 from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.status.conditions import build_conditions
