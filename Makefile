@@ -71,7 +71,7 @@ controlplane: $(READY) ## run a control plane on loopback until Ctrl-C
 lock: ## update both lock files; needs uv (https://docs.astral.sh/uv)
 	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 \
 		--output-file requirements.lock pyproject.toml
-	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group dev \
+	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group dev --extra plugin \
 		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 $(BIN)/python:
