@@ -13,7 +13,7 @@ RUN awk '/^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/,!/\\$/' re
  && /opt/build/bin/pip --python /opt/operator/bin/python install --no-cache-dir --no-compile --no-deps \
       --only-binary :all: --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
-COPY operator operator
+COPY operator/trainingjob_operator operator/trainingjob_operator
 COPY image image
 # The root is read-only at run time: without compiled modules each start would compile all again.
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \

@@ -1,0 +1,1 @@
+"""Subcommands: each reads its options, calls kubectl or AWS, and shows a view."""

@@ -1,0 +1,1 @@
+"""Rules of the plugin without input, output, clock or terminal."""

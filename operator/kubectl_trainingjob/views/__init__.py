@@ -1,0 +1,1 @@
+"""Renderables for rich; the terminal is the caller's."""
