@@ -18,7 +18,7 @@ from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.objects.annotations import REGION
-from trainingjob_operator.logic.state.outcomes import VANGUARD_RETRY_FIRST
+from trainingjob_operator.logic.state.outcomes import PROBE_RETRY_FIRST
 
 if TYPE_CHECKING:
     from tests.fakes.world import Life
@@ -139,7 +139,7 @@ def test_an_object_that_was_denied_first_and_goes_elsewhere_leaves_the_others_on
         await stage.wait(40.0)
         tries = stage.service.calls.count((CREATE, "second"))
         await stage.wait(60.0)
-        assert stage.service.calls.count((CREATE, "second")) >= tries + 60.0 / (4 * VANGUARD_RETRY_FIRST)
+        assert stage.service.calls.count((CREATE, "second")) >= tries + 60.0 / (4 * PROBE_RETRY_FIRST)
 
     played(scene)
 

@@ -29,7 +29,7 @@ from trainingjob_operator.logic.objects.annotations import (
 from trainingjob_operator.logic.objects.annotations import (
     REGION as REGION_KEY,
 )
-from trainingjob_operator.logic.state.outcomes import DENIED_RETRY_SECONDS, VANGUARD_RETRY_FIRST, VANGUARD_SHARE
+from trainingjob_operator.logic.state.outcomes import DENIED_RETRY_SECONDS, PROBE_RETRY_FIRST, PROBE_SHARE
 from trainingjob_operator.reconciler import FENCED_SECONDS
 
 
@@ -419,7 +419,7 @@ def test_a_right_that_one_object_is_found_to_have_again_is_used_by_all_at_once(o
                 stage.api.delete((NAMESPACE, name))
         await stage.wait(seconds)
         del stage.service.refusals[operation]
-        await stage.wait(min(DENIED_RETRY_SECONDS, max(VANGUARD_RETRY_FIRST, VANGUARD_SHARE * seconds)) + 2.0)
+        await stage.wait(min(DENIED_RETRY_SECONDS, max(PROBE_RETRY_FIRST, PROBE_SHARE * seconds)) + 2.0)
         done = stage.service.created if is_create else stage.service.stopped
         assert len(done) == len(names)
 

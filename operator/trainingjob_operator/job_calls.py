@@ -14,44 +14,29 @@ from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.create_queue import CreateQueue
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.log_format import name_in_log
-from trainingjob_operator.logic import operations, reasons
-from trainingjob_operator.logic.decide import edits, evidence, retries
+from trainingjob_operator.logic import operations
+from trainingjob_operator.logic.decide import evidence, responses
 from trainingjob_operator.logic.findings import Finding
-from trainingjob_operator.logic.jobs.answers import check_arn, is_another_run
+from trainingjob_operator.logic.jobs.answers import check_arn
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.jobs.observation import Observation
-from trainingjob_operator.logic.jobs.quotas import is_not_offered, read_demand, read_shortage
-from trainingjob_operator.logic.jobs.updates import TagChange, applied_fields, plan_update
+from trainingjob_operator.logic.jobs.quotas import read_demand, read_shortage
+from trainingjob_operator.logic.jobs.updates import TagChange, applied_fields
 from trainingjob_operator.logic.naming import Identity, Location, Owner
-from trainingjob_operator.logic.objects import fields
 from trainingjob_operator.logic.objects.create_request import build_request, build_tags
 from trainingjob_operator.logic.objects.resource import Key, Resource
 from trainingjob_operator.logic.state.memory import JobState, Outcome, Refusal
 from trainingjob_operator.logic.state.outcomes import (
     Attempted,
-    Claimed,
-    Compared,
     Created,
     CreateFailed,
-    Described,
     Dismissed,
-    Doubted,
-    DoubtEnded,
-    EditRefused,
     Failed,
     JobMissing,
-    NameTaken,
-    Outdone,
-    Seen,
-    Stopping,
     StopSent,
-    Suspected,
-    TagsRead,
     TagsSet,
     Updated,
     Woken,
 )
-from trainingjob_operator.logic.state.ownership import read_proof
 from trainingjob_operator.logic.state.view import View
 from trainingjob_operator.object_store import StoredObject
 from trainingjob_operator.runtime import OperatorContext, Runtime
@@ -85,9 +70,10 @@ class Work:
         """The view with the newest memory."""
         return self.view.remembering(self.tracked.memory)
 
-    def note(self, outcome: Outcome) -> None:
-        """Replace the object's memory by that after an outcome."""
-        self.tracked.note(outcome)
+    def note(self, *outcomes: Outcome) -> None:
+        """Replace the object's memory by that after these outcomes."""
+        for outcome in outcomes:
+            self.tracked.note(outcome)
 
     def refuse(self, finding: Finding, retry_at: float | None = None) -> None:
         """Refuse the spec until it or the annotations change, or until `retry_at`."""
@@ -133,10 +119,10 @@ class JobCalls:
         self._accounts = accounts
         self._budgets = budgets
         self._create_queue = create_queue
-        self._vanguard: dict[tuple[str, str, str], Key] = {}
+        self._probes: dict[tuple[str, str, str], Key] = {}
         """By account, region and operation: the object that retries soon for all objects denied the call.
 
-        Each entry is an existing object, without an entry of another account or region.
+        Each probe is an existing object, without an entry of another account or region.
         """
 
     async def describe(self, identity: Identity, work: Work) -> float:
@@ -154,18 +140,9 @@ class JobCalls:
                 self._note(error, work, operations.DESCRIBE)
             return 0.0
         self._note_success(operations.DESCRIBE, work)
-        seen, now, view = Observation.from_describe(answer), self._clocks.monotonic(), work.current_view
-        if view.arn is None:
-            work.note(Described((work.job.observation or Observation()).updated_by(seen), now))
-        elif is_another_run(seen, view.observation, identity):
-            if await self._is_confirmed(work):
-                work.note(JobMissing(now, is_replaced=True))
-            return 0.0
-        else:
-            work.note(Described(view.observation.updated_by(seen), now))
-        if edits.is_worth_comparing(work.current_view):
-            self._compare(answer, work)
-        work.note(Seen(view.resource.generation))
+        outcomes = responses.read_description(work.current_view, identity, answer, self._clocks.monotonic())
+        if not isinstance(outcomes[0], JobMissing) or await self._is_confirmed(work):
+            work.note(*outcomes)
         return 0.0
 
     async def _is_confirmed(self, work: Work) -> bool:
@@ -179,20 +156,6 @@ class JobCalls:
             return False
         return True
 
-    def _compare(self, answer: Mapping[str, Any], work: Work) -> None:
-        """Compare the spec with the job, and plan the edits."""
-        resource, applied = work.view.resource, work.job.edit.applied_fields
-        try:
-            request = fields.to_request(resource.spec)
-            differences = fields.differences(resource.spec, answer)
-            if work.current_view.arn is None:  # a run of the object only if the whole spec matches
-                differences += fields.left_out(resource.spec, answer)
-        except fields.InvalidSpec as error:
-            work.note(EditRefused(resource.generation, Finding(reasons.EDIT_NOT_POSSIBLE, str(error))))
-            return
-        applied = resource.recorded_names("appliedFields") if applied is None else applied
-        work.note(Compared(differences, plan_update(request, answer, differences, applied)))
-
     async def read_tags(self, arn: str, work: Work) -> bool:
         if self._must_wait(lambda budgets: budgets.list_tags, work.identity, work):
             return True
@@ -205,12 +168,7 @@ class JobCalls:
                 self._note(error, work, operations.LIST_TAGS)
             return False
         self._note_success(operations.LIST_TAGS, work)
-        resource = work.view.resource
-        work.note(TagsRead(tags, resource.generation, read_proof(tags, self._owner(resource))))
-        # The claim may rest on the finalizer, removed at the end of the job. A job that the object does not have yet is
-        # claimed by TakeOwnership only: the status may have the ARN of another one.
-        if work.view.arn is not None and (verdict := work.current_view.verdict).may_change:
-            work.note(Claimed(verdict))
+        work.note(*responses.read_tags(work.current_view, tags, self._owner(work.view.resource)))
         return False
 
     async def create(self, identity: Identity, work: Work) -> bool:
@@ -227,11 +185,7 @@ class JobCalls:
             arn = check_arn(await self._accounts.get(work.target).create(request), identity)
         except AwsError as error:
             work.note(CreateFailed(error.definite, self._clocks.monotonic()))
-            if error.kind is ErrorClass.WAITING:
-                self._note_shortage(error, identity, work)
-            else:
-                self._create_queue.leave(work.key, identity)
-                self._note_refusal(error, identity, work)
+            self._react_to_create(error, identity, work)
             return False
         except NotLeading:
             self._create_queue.leave(work.key, identity)
@@ -247,57 +201,21 @@ class JobCalls:
         log.info("Created the training job %s", identity.job_name, extra=work.named)
         return False
 
-    def _note_shortage(self, error: AwsError, identity: Identity, work: Work) -> None:
-        """Handle a quota or capacity in use: wait for it, unless no wait helps."""
+    def _react_to_create(self, error: AwsError, identity: Identity, work: Work) -> None:
+        """Leave the create queue, or wait in it for a quota or capacity in use."""
         resource = work.view.resource
-        shortage = read_shortage(error.message, read_demand(resource.spec))
-        if not (is_not_offered(error.message) or shortage.is_hopeless):
-            self._create_queue.lack_capacity(resource, identity, shortage)
-            self._note(error, work, operations.CREATE)
-            return
-        self._create_queue.leave(work.key, identity)
-        if is_not_offered(error.message):
-            work.refuse(Finding(reasons.REFUSED, error.sentence))
+        if error.kind is not ErrorClass.WAITING:
+            self._create_queue.leave(work.key, identity)
+            created_jobs = self._create_queue.created_jobs(identity)
+            reaction = responses.react_to_refusal(work.current_view, error, self._clocks.monotonic(), created_jobs)
         else:
-            finding = Finding(reasons.QUOTA_TOO_SMALL, f"{shortage.advice} {error.sentence}")
-            self._note(error, work, operations.CREATE, finding)
-
-    def _note_refusal(self, error: AwsError, identity: Identity, work: Work) -> None:
-        """Handle a failed CreateTrainingJob by the class of its error."""
-        attempt, now = work.job.attempt, self._clocks.monotonic()
-        match error.kind:
-            case ErrorClass.DOUBTFUL | ErrorClass.REFUSED | ErrorClass.NOT_FOUND if is_not_offered(error.message):
-                work.refuse(Finding(reasons.REFUSED, error.sentence))
-            case ErrorClass.IN_USE:
-                work.note(NameTaken())
-            case ErrorClass.REFUSED if error.operation == operations.CREATE:  # not AssumeRole before it
-                work.refuse(Finding(reasons.REFUSED, error.sentence))
-            case ErrorClass.DOUBTFUL if now - (attempt.doubtful_since or now) >= retries.DOUBTFUL_SECONDS:
-                repeats = retries.DOUBTFUL_REPEATS[attempt.doubtful_rounds :]
-                work.note(DoubtEnded())
-                work.refuse(Finding(reasons.CREATE_FAILED, error.sentence), now + repeats[0] if repeats else None)
-            case ErrorClass.RETRY if self._is_outdone(error, identity, work):
-                message = (
-                    f"{error.sentence} SageMaker has answered this spec so for {_hours(now, work.job)} hours, while it "
-                    "created other jobs. The operator gives up until the spec or the annotations change."
-                )
-                work.note(Dismissed(operations.CREATE))
-                work.refuse(Finding(reasons.CREATE_FAILED, message))
-            case _:
-                if error.kind is ErrorClass.DOUBTFUL:
-                    work.note(Doubted(now))
-                self._note(error, work, operations.CREATE)
-
-    def _is_outdone(self, error: AwsError, identity: Identity, work: Work) -> bool:
-        """Return True if the service fails with this spec only: for long, while it creates other jobs."""
-        work.note(Outdone(self._create_queue.created_jobs(identity)))
-        trouble = work.job.troubles.get(operations.CREATE)
-        return (
-            error.operation == operations.CREATE
-            and trouble is not None
-            and work.job.attempt.outdone >= retries.OUTDONE_FAILURES
-            and self._clocks.monotonic() - trouble.since >= retries.OUTDONE_SECONDS
-        )
+            shortage = read_shortage(error.message, read_demand(resource.spec))
+            reaction = responses.react_to_shortage(shortage, error)
+            if reaction.is_retried and reaction.finding is None:
+                self._create_queue.lack_capacity(resource, identity, shortage)
+            else:
+                self._create_queue.leave(work.key, identity)
+        self._react(reaction, error, work, operations.CREATE)
 
     async def stop(self, identity: Identity, work: Work) -> bool:
         if self._must_wait(lambda budgets: budgets.stop, identity, work):
@@ -305,14 +223,7 @@ class JobCalls:
         try:
             await self._accounts.get(work.target).stop(identity.job_name)
         except AwsError as error:
-            now = self._clocks.monotonic()
-            work.note(Stopping(now))
-            if error.kind is ErrorClass.NOT_FOUND:
-                work.note(JobMissing(now))
-                return False
-            if error.kind is ErrorClass.CONFLICT:  # the job has ended or is about to; Describe shows it
-                work.note(Suspected())
-            self._note(error, work, operations.STOP)
+            self._react(responses.react_to_stop(error, self._clocks.monotonic()), error, work, operations.STOP)
             return False
         self._note_success(operations.STOP, work)
         work.note(StopSent(self._clocks.monotonic()))
@@ -325,7 +236,7 @@ class JobCalls:
         try:
             await self._accounts.get(work.target).update({"TrainingJobName": identity.job_name, **members})
         except AwsError as error:
-            self._note_edit(error, work, operations.UPDATE)
+            self._react(responses.react_to_edit(work.view, error, operations.UPDATE), error, work, operations.UPDATE)
             return False
         self._note_success(operations.UPDATE, work)
         work.note(Updated(members, applied_fields(work.view.resource.spec), self._clocks.monotonic()))
@@ -343,7 +254,7 @@ class JobCalls:
             if change.remove:
                 await gateway.delete_tags(arn, change.remove)
         except AwsError as error:
-            self._note_edit(error, work, operation)
+            self._react(responses.react_to_edit(work.view, error, operation), error, work, operation)
             return False
         self._note_success(operations.ADD_TAGS, work)
         self._note_success(operations.DELETE_TAGS, work)
@@ -352,15 +263,12 @@ class JobCalls:
         log.info("Set %d tags and removed %d", len(change.add), len(change.remove), extra=work.named)
         return False
 
-    def _note_edit(self, error: AwsError, work: Work, operation: str) -> None:
-        """Record an edit that the service refuses for good; retry after other errors."""
-        if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND) and error.operation == operation:
-            finding = Finding(reasons.EDIT_NOT_POSSIBLE, error.sentence)
-            work.note(EditRefused(work.view.resource.generation, finding))
-            return
-        if error.kind is ErrorClass.CONFLICT:  # not possible in this phase; Describe shows the phase
-            work.note(Suspected())
-        self._note(error, work, operation)
+    def _react(self, reaction: responses.Reaction, error: AwsError, work: Work, operation: str) -> None:
+        work.note(*reaction.outcomes)
+        if reaction.refusal is not None:
+            work.refuse(reaction.refusal, reaction.retry_at)
+        if reaction.is_retried:
+            self._note(error, work, operation, reaction.finding)
 
     def _note(self, error: AwsError, work: Work, operation: str, finding: Finding | None = None) -> None:
         """Record an error for the intended operation; the error names a preliminary call that failed."""
@@ -370,31 +278,31 @@ class JobCalls:
             error = AwsError(operation, error.code, error.message, ErrorClass.RETRY, definite=error.definite)
         known = work.job.troubles.get(operation)
         is_news = known is None or (known.error.sentence, known.error.kind) != (error.sentence, error.kind)
-        is_vanguard = error.kind is ErrorClass.DENIED and self._goes_ahead(operation, work)
+        is_probe = error.kind is ErrorClass.DENIED and self._is_probe(operation, work)
         spread = self._clocks.jitter.uniform(0.5, 1.0)
         is_lasting = operation == operations.CREATE
-        work.note(Failed(operation, error, self._clocks.monotonic(), spread, is_vanguard, is_lasting, finding))
+        work.note(Failed(operation, error, self._clocks.monotonic(), spread, is_probe, is_lasting, finding))
         log.log(logging.WARNING if is_news and not is_early else logging.DEBUG, "%s", error.sentence, extra=work.named)
 
-    def _goes_ahead(self, operation: str, work: Work) -> bool:
+    def _is_probe(self, operation: str, work: Work) -> bool:
         """Return True for the first object denied the call, while it is denied: it retries for the others."""
         if self._jobs.get(work.key) is not work.tracked:
             return False  # deleted during the call
         account, region = work.identity.account, work.identity.region
-        ahead = self._vanguard.get((account, region, operation))
-        tracked = None if ahead is None else self._jobs.get(ahead)
+        probe = self._probes.get((account, region, operation))
+        tracked = None if probe is None else self._jobs.get(probe)
         if tracked is None or not tracked.memory.job.is_denied(operation):
-            self._step_back(work.key, but_in=(account, region))
-            self._vanguard[account, region, operation] = ahead = work.key
-        return ahead == work.key
+            self._drop_probe(work.key, but_in=(account, region))
+            self._probes[account, region, operation] = probe = work.key
+        return probe == work.key
 
     def forget(self, key: Key) -> None:
         """Forget a deleted object: it retries for no others."""
-        self._step_back(key)
+        self._drop_probe(key)
 
-    def _step_back(self, key: Key, *, but_in: Location | None = None) -> None:
-        for place in [place for place, ahead in self._vanguard.items() if ahead == key and place[:2] != but_in]:
-            del self._vanguard[place]
+    def _drop_probe(self, key: Key, *, but_in: Location | None = None) -> None:
+        for place in [place for place, probe in self._probes.items() if probe == key and place[:2] != but_in]:
+            del self._probes[place]
 
     def _note_success(self, operation: str, work: Work) -> None:
         """Record a success; objects denied the same call retry at once if this one was denied it before."""
@@ -402,7 +310,7 @@ class JobCalls:
         work.note(Dismissed(operation))
         if not has_news:
             return
-        self._vanguard.pop((work.identity.account, work.identity.region, operation), None)
+        self._probes.pop((work.identity.account, work.identity.region, operation), None)
         now = self._clocks.monotonic()
         for tracked in self._jobs.in_region(work.identity.account, work.identity.region):
             if tracked.memory.job.may_wake(operation, now):
@@ -418,7 +326,3 @@ class JobCalls:
 
     def _owner(self, resource: Resource) -> Owner:
         return Owner(self._context.cluster_id, resource.namespace, resource.name, resource.uid)
-
-
-def _hours(now: float, job: JobState) -> int:
-    return int((now - job.troubles[operations.CREATE].since) // 3600)

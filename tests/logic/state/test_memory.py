@@ -23,10 +23,10 @@ from trainingjob_operator.logic.state.memory import (
 from trainingjob_operator.logic.state.outcomes import (
     DENIED_RETRY_FIRST,
     DENIED_RETRY_SECONDS,
+    PROBE_RETRY_FIRST,
+    PROBE_SHARE,
     RETRY_FIRST,
     THROTTLED_RETRY_SECONDS,
-    VANGUARD_RETRY_FIRST,
-    VANGUARD_SHARE,
     Attempted,
     AttemptSettled,
     Described,
@@ -211,11 +211,11 @@ def test_a_permitted_call_is_news_for_other_denied_objects_unless_they_woke_the_
 def test_who_tries_on_behalf_of_others_tries_sooner_but_never_all_the_time() -> None:
     memory, now, pauses = remembered(), 0.0, []
     for _ in range(30):
-        memory = memory.after(Failed("Stop", error(ErrorClass.DENIED), now, 1.0, is_vanguard=True))
+        memory = memory.after(Failed("Stop", error(ErrorClass.DENIED), now, 1.0, is_probe=True))
         pauses.append(memory.job.troubles["Stop"].retry_at - now)
         now += pauses[-1]
-    assert pauses[:5] == [VANGUARD_RETRY_FIRST] * 5
-    assert pauses[6] == pytest.approx(VANGUARD_SHARE * sum(pauses[:6]))
+    assert pauses[:5] == [PROBE_RETRY_FIRST] * 5
+    assert pauses[6] == pytest.approx(PROBE_SHARE * sum(pauses[:6]))
     assert pauses == sorted(pauses)
     assert pauses[-1] == DENIED_RETRY_SECONDS
 

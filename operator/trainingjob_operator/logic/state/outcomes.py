@@ -23,7 +23,7 @@ RETRY_FIRST = 1.0
 DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS = 15.0, 300.0
 """The same for denied calls: only a user can correct permissions."""
 
-VANGUARD_RETRY_FIRST, VANGUARD_SHARE = 5.0, 0.25
+PROBE_RETRY_FIRST, PROBE_SHARE = 5.0, 0.25
 """One object (the probe) retries for all objects denied the same call: first back-off, later share of elapsed time."""
 
 THROTTLED_RETRY_SECONDS = 2.0
@@ -453,7 +453,7 @@ class Failed:
     now: float
     spread: float
     """The jitter between objects, 0.5 to 1.0."""
-    is_vanguard: bool = False
+    is_probe: bool = False
     """The object tries for all objects denied the same call."""
     is_lasting: bool = False
     """The back-off continues to grow with the elapsed time."""
@@ -474,7 +474,7 @@ class Failed:
         if self.is_lasting:
             limit = max(limit, min(LASTING_RETRY_SECONDS, LASTING_SHARE * elapsed))
         pause = Backoff(first, limit).after(failures)
-        return min(pause, max(VANGUARD_RETRY_FIRST, VANGUARD_SHARE * elapsed)) if self.is_vanguard else pause
+        return min(pause, max(PROBE_RETRY_FIRST, PROBE_SHARE * elapsed)) if self.is_probe else pause
 
 
 @dataclass(frozen=True, slots=True)

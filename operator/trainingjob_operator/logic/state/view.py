@@ -12,7 +12,7 @@ from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, is_job_name, parse_arn
 from trainingjob_operator.logic.objects.annotations import Policy
 from trainingjob_operator.logic.objects.resource import Resource, mapping
-from trainingjob_operator.logic.state.memory import JobState, Memory
+from trainingjob_operator.logic.state.memory import JobState, Memory, Outcome
 from trainingjob_operator.logic.state.ownership import (
     RECORD,
     Evidence,
@@ -65,6 +65,10 @@ class View:
     def remembering(self, memory: Memory) -> "View":
         """Return the view with a newer memory."""
         return self if memory is self.memory else replace(self, memory=memory)
+
+    def after(self, outcome: Outcome) -> "View":
+        """Return the view after an outcome."""
+        return self.remembering(self.memory.after(outcome))
 
     @property
     def is_passive(self) -> bool:

@@ -1,0 +1,158 @@
+"""Outcomes of the answers from AWS. Not here: the calls (job_calls.py), and the change of the memory (outcomes.py)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainingjob_operator.logic import operations, reasons
+from trainingjob_operator.logic.decide import edits, retries
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.answers import is_another_run
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.observation import Observation
+from trainingjob_operator.logic.jobs.quotas import Shortage, is_not_offered
+from trainingjob_operator.logic.jobs.updates import plan_update
+from trainingjob_operator.logic.naming import Identity, Owner
+from trainingjob_operator.logic.objects import fields
+from trainingjob_operator.logic.state.memory import Outcome
+from trainingjob_operator.logic.state.outcomes import (
+    Claimed,
+    Compared,
+    Described,
+    Dismissed,
+    Doubted,
+    DoubtEnded,
+    EditRefused,
+    JobMissing,
+    NameTaken,
+    Outdone,
+    Seen,
+    Stopping,
+    Suspected,
+    TagsRead,
+)
+from trainingjob_operator.logic.state.ownership import read_proof
+from trainingjob_operator.logic.state.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """Consequences of a failed call."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    refusal: Finding | None = None
+    """The spec is refused: it is not sent again until it or the annotations change."""
+    retry_at: float | None = None
+    """End of the refusal."""
+    is_retried: bool = False
+    """The call is repeated with back-off."""
+    finding: Finding | None = None
+    """Reported in place of the error while the call is repeated."""
+
+
+def read_description(view: View, identity: Identity, answer: Mapping[str, Any], now: float) -> tuple[Outcome, ...]:
+    """Return the outcomes of an answer to DescribeTrainingJob; JobMissing if it is about another run."""
+    seen = Observation.from_describe(answer)
+    if view.arn is None:
+        known = view.job.observation or Observation()
+    elif is_another_run(seen, view.observation, identity):
+        return (JobMissing(now, is_replaced=True),)
+    else:
+        known = view.observation
+    described = Described(known.updated_by(seen), now)
+    after = view.after(described)
+    compared = (_compare(after, answer),) if edits.is_worth_comparing(after) else ()
+    return (described, *compared, Seen(view.resource.generation))
+
+
+def _compare(view: View, answer: Mapping[str, Any]) -> Outcome:
+    """Compare the spec with the job, and plan the edits."""
+    resource, applied = view.resource, view.job.edit.applied_fields
+    try:
+        request = fields.to_request(resource.spec)
+        differences = fields.differences(resource.spec, answer)
+        if view.arn is None:  # a run of the object only if the whole spec matches
+            differences += fields.left_out(resource.spec, answer)
+    except fields.InvalidSpec as error:
+        return EditRefused(resource.generation, Finding(reasons.EDIT_NOT_POSSIBLE, str(error)))
+    applied = resource.recorded_names("appliedFields") if applied is None else applied
+    return Compared(differences, plan_update(request, answer, differences, applied))
+
+
+def read_tags(view: View, tags: Mapping[str, str], owner: Owner) -> tuple[Outcome, ...]:
+    """Return the outcomes of an answer to ListTags."""
+    read = TagsRead(tags, view.resource.generation, read_proof(tags, owner))
+    verdict = view.after(read).verdict
+    # The claim may rest on the finalizer, removed at the end of the job. A job that the object does not have yet is
+    # claimed by TakeOwnership only: the status may have the ARN of another one.
+    return (read, Claimed(verdict)) if view.arn is not None and verdict.may_change else (read,)
+
+
+def react_to_shortage(shortage: Shortage, error: AwsError) -> Reaction:
+    """React to a quota or capacity in use: the object waits for it, unless no wait helps."""
+    if is_not_offered(error.message):
+        return Reaction(refusal=Finding(reasons.REFUSED, error.sentence))
+    if shortage.is_hopeless:
+        finding = Finding(reasons.QUOTA_TOO_SMALL, f"{shortage.advice} {error.sentence}")
+        return Reaction(is_retried=True, finding=finding)
+    return Reaction(is_retried=True)
+
+
+def react_to_refusal(view: View, error: AwsError, now: float, created_jobs: int) -> Reaction:
+    """React to a failed CreateTrainingJob.
+
+    :param created_jobs: the number of jobs that this process created in the account and region
+    """
+    attempt = view.job.attempt
+    is_refused = error.kind is ErrorClass.REFUSED and error.operation == operations.CREATE  # not AssumeRole before it
+    match error.kind:
+        case ErrorClass.DOUBTFUL | ErrorClass.REFUSED | ErrorClass.NOT_FOUND if is_not_offered(error.message):
+            return Reaction(refusal=Finding(reasons.REFUSED, error.sentence))
+        case ErrorClass.IN_USE:
+            return Reaction((NameTaken(),))
+        case _ if is_refused:
+            return Reaction(refusal=Finding(reasons.REFUSED, error.sentence))
+        case ErrorClass.DOUBTFUL if now - (attempt.doubtful_since or now) >= retries.DOUBTFUL_SECONDS:
+            repeats = retries.DOUBTFUL_REPEATS[attempt.doubtful_rounds :]
+            finding = Finding(reasons.CREATE_FAILED, error.sentence)
+            return Reaction((DoubtEnded(),), finding, now + repeats[0] if repeats else None)
+        case ErrorClass.DOUBTFUL:
+            return Reaction((Doubted(now),), is_retried=True)
+        case ErrorClass.RETRY:
+            return _react_to_failure(view, error, now, Outdone(created_jobs))
+    return Reaction(is_retried=True)
+
+
+def _react_to_failure(view: View, error: AwsError, now: float, outdone: Outdone) -> Reaction:
+    """Give up if the service fails with this spec only: for long, while it creates other jobs."""
+    trouble = view.job.troubles.get(operations.CREATE)
+    lasted = 0.0 if trouble is None else now - trouble.since
+    failures = view.after(outdone).job.attempt.outdone
+    is_lasting = failures >= retries.OUTDONE_FAILURES and lasted >= retries.OUTDONE_SECONDS
+    if error.operation != operations.CREATE or not is_lasting:
+        return Reaction((outdone,), is_retried=True)
+    message = (
+        f"{error.sentence} SageMaker has answered this spec so for {int(lasted // 3600)} hours, while it created other "
+        "jobs. The operator gives up until the spec or the annotations change."
+    )
+    return Reaction((outdone, Dismissed(operations.CREATE)), Finding(reasons.CREATE_FAILED, message))
+
+
+def react_to_stop(error: AwsError, now: float) -> Reaction:
+    """React to a failed StopTrainingJob."""
+    match error.kind:
+        case ErrorClass.NOT_FOUND:
+            return Reaction((Stopping(now), JobMissing(now)))
+        case ErrorClass.CONFLICT:  # the job has ended or is about to; Describe shows it
+            return Reaction((Stopping(now), Suspected()), is_retried=True)
+    return Reaction((Stopping(now),), is_retried=True)
+
+
+def react_to_edit(view: View, error: AwsError, operation: str) -> Reaction:
+    """React to a failed edit: it is given up only if the service refuses it for good."""
+    if error.kind in (ErrorClass.REFUSED, ErrorClass.NOT_FOUND) and error.operation == operation:
+        finding = Finding(reasons.EDIT_NOT_POSSIBLE, error.sentence)
+        return Reaction((EditRefused(view.resource.generation, finding),))
+    # Not possible in this phase: Describe shows the phase.
+    outcomes = (Suspected(),) if error.kind is ErrorClass.CONFLICT else ()
+    return Reaction(outcomes, is_retried=True)
