@@ -1,0 +1,243 @@
+"""Outcomes of the answers from AWS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.logic.builders import ARN, OWNER, SPEC, WANTED
+from tests.logic.decide.situations import NOW, look_at, own, trouble
+from trainingjob_operator.logic.decide.responses import (
+    Reaction,
+    react_to_edit,
+    react_to_refusal,
+    react_to_shortage,
+    react_to_stop,
+    read_description,
+    read_tags,
+)
+from trainingjob_operator.logic.decide.retries import (
+    DOUBTFUL_REPEATS,
+    DOUBTFUL_SECONDS,
+    OUTDONE_FAILURES,
+    OUTDONE_SECONDS,
+)
+from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
+from trainingjob_operator.logic.jobs.quotas import read_demand, read_shortage
+from trainingjob_operator.logic.objects.fields import to_request
+from trainingjob_operator.logic.operations import CREATE, STOP, UPDATE
+from trainingjob_operator.logic.state.outcomes import (
+    Claimed,
+    Compared,
+    Described,
+    Dismissed,
+    Doubted,
+    DoubtEnded,
+    EditRefused,
+    JobMissing,
+    NameTaken,
+    Outdone,
+    Seen,
+    Stopping,
+    Suspected,
+    TagsRead,
+)
+from trainingjob_operator.logic.state.ownership import TagProof, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainingjob_operator.logic.state.memory import Outcome
+    from trainingjob_operator.logic.state.view import View
+
+NOT_OFFERED = "The requested instance type ml.p9.large is not supported in this region."
+
+
+def failed(kind: ErrorClass, message: str = "words", *, operation: str = CREATE) -> AwsError:
+    return AwsError(operation, "Code", message, kind, definite=True)
+
+
+def answer(**members: Any) -> dict[str, Any]:
+    """An answer to DescribeTrainingJob about the job of SPEC."""
+    return {**to_request(SPEC), "TrainingJobArn": ARN, "TrainingJobStatus": "InProgress", **members}
+
+
+def kinds(outcomes: tuple[Outcome, ...]) -> list[type[Outcome]]:
+    return [type(outcome) for outcome in outcomes]
+
+
+def test_a_description_of_the_objects_job_is_merged_and_compared_after_an_edit() -> None:
+    view = look_at({"status": own(), "generation": 2, "held": True}, {}, {}, {})
+    described, compared, seen = read_description(view, WANTED, answer(SecondaryStatus="Training"), NOW)
+    assert isinstance(described, Described)
+    assert described.observation.secondary_status == "Training"
+    assert isinstance(compared, Compared)
+    assert compared.differences == ()
+    assert seen == Seen(2)
+
+
+def test_a_description_of_an_unchanged_object_is_not_compared() -> None:
+    view = look_at({"status": own(), "held": True}, {"decided_generation": 1, "compared_generation": 1}, {}, {})
+    assert kinds(read_description(view, WANTED, answer(), NOW)) == [Described, Seen]
+
+
+def test_a_description_of_another_run_is_no_description_of_the_objects_job() -> None:
+    status = own(creationTime="2026-11-21T10:00:00Z")
+    view = look_at({"status": status, "held": True}, {}, {}, {})
+    another = answer(TrainingJobArn=ARN.replace("training-job/", "training-job/another-"))
+    assert read_description(view, WANTED, another, NOW) == (JobMissing(NOW, is_replaced=True),)
+
+
+def test_a_job_without_a_claim_is_compared_with_the_whole_spec() -> None:
+    view = look_at({}, {"name_taken": True}, {}, {})
+    found = answer(HyperParameters={"rate": "1"}, Environment={"A": "b"})
+    compared = next(outcome for outcome in read_description(view, WANTED, found, NOW) if isinstance(outcome, Compared))
+    assert {"hyperParameters", "environment"} & set(compared.differences)
+
+
+def test_a_spec_that_makes_no_request_is_refused_as_an_edit() -> None:
+    spec = {**SPEC, "tags": [{"value": "no key"}], "resourceConfig": 7}
+    view = look_at({"status": own(), "generation": 2, "spec": spec, "held": True}, {}, {}, {})
+    refused = next(
+        outcome for outcome in read_description(view, WANTED, answer(), NOW) if isinstance(outcome, EditRefused)
+    )
+    assert refused.finding.reason == "EditNotPossible"
+    assert refused.generation == 2
+
+
+@pytest.mark.parametrize(
+    ("object", "tags", "expected"),
+    [
+        ({"status": own(), "held": True}, OWNER.tags(), Verdict.CREATED),
+        ({}, OWNER.tags(), None),  # the object does not show the job yet
+        ({"status": own(), "held": True}, {}, Verdict.CREATED),  # by the record in the status
+    ],
+)
+def test_tags_give_a_claim_on_the_job_that_the_object_shows(
+    object: Mapping[str, Any],  # noqa: A002
+    tags: Mapping[str, str],
+    expected: Verdict | None,
+) -> None:
+    outcomes = read_tags(look_at(object, {}, {}, {}), tags, OWNER)
+    proof = TagProof.SAME_OBJECT if tags else TagProof.NONE
+    assert outcomes[0] == TagsRead(tags, 1, proof)
+    assert outcomes[1:] == (() if expected is None else (Claimed(expected),))
+
+
+def of_new(**known: Any) -> View:
+    return look_at({"held": True}, known, {}, {})
+
+
+def test_an_instance_type_that_the_region_lacks_is_refused_by_any_of_its_errors() -> None:
+    for kind in (ErrorClass.DOUBTFUL, ErrorClass.REFUSED, ErrorClass.NOT_FOUND):
+        reaction = react_to_refusal(of_new(), failed(kind, NOT_OFFERED), NOW, 0)
+        assert reaction.refusal is not None
+        assert (reaction.refusal.reason, reaction.is_retried) == ("Refused", False)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcomes", "reason", "is_retried"),
+    [
+        (failed(ErrorClass.IN_USE), (NameTaken(),), None, False),
+        (failed(ErrorClass.REFUSED), (), "Refused", False),
+        (failed(ErrorClass.REFUSED, operation="AssumeRole"), (), None, True),
+        (failed(ErrorClass.DENIED), (), None, True),
+        (failed(ErrorClass.DOUBTFUL), (Doubted(NOW),), None, True),
+        (failed(ErrorClass.RETRY), (Outdone(3),), None, True),
+    ],
+)
+def test_a_failed_create_is_refused_or_retried_by_the_class_of_its_error(
+    error: AwsError, outcomes: tuple[Outcome, ...], reason: str | None, *, is_retried: bool
+) -> None:
+    reaction = react_to_refusal(of_new(), error, NOW, 3)
+    assert reaction.outcomes == outcomes
+    assert (None if reaction.refusal is None else reaction.refusal.reason) == reason
+    assert reaction.is_retried == is_retried
+
+
+@pytest.mark.parametrize(("rounds", "again"), [*enumerate(DOUBTFUL_REPEATS), (len(DOUBTFUL_REPEATS), None)])
+def test_a_doubtful_error_that_lasts_refuses_the_spec_for_longer_each_time(rounds: int, again: float | None) -> None:
+    view = of_new(doubtful_since=NOW - DOUBTFUL_SECONDS, doubtful_rounds=rounds)
+    reaction = react_to_refusal(view, failed(ErrorClass.DOUBTFUL), NOW, 0)
+    assert reaction.outcomes == (DoubtEnded(),)
+    assert reaction.refusal is not None
+    assert reaction.refusal.reason == "CreateFailed"
+    assert reaction.retry_at == (None if again is None else NOW + again)
+
+
+@pytest.mark.parametrize(
+    ("lasts", "failures", "operation", "gives_up"),
+    [
+        (OUTDONE_SECONDS, OUTDONE_FAILURES - 1, CREATE, True),
+        (OUTDONE_SECONDS - 1, OUTDONE_FAILURES - 1, CREATE, False),
+        (OUTDONE_SECONDS, OUTDONE_FAILURES - 2, CREATE, False),
+        (OUTDONE_SECONDS, OUTDONE_FAILURES - 1, "AssumeRole", False),
+    ],
+)
+def test_a_server_error_that_only_this_spec_meets_is_given_up_late(
+    lasts: float, failures: int, operation: str, *, gives_up: bool
+) -> None:
+    view = of_new(troubles=trouble(CREATE, ErrorClass.RETRY, lasts=lasts), outdone=failures, created_jobs=5)
+    reaction = react_to_refusal(view, failed(ErrorClass.RETRY, operation=operation), NOW, 6)
+    assert reaction.is_retried is not gives_up
+    if gives_up:
+        assert reaction.outcomes == (Outdone(6), Dismissed(CREATE))
+        assert reaction.refusal is not None
+        assert "for 2 hours" in reaction.refusal.message
+    else:
+        assert reaction.outcomes == (Outdone(6),)
+
+
+QUOTA = (
+    "The account-level service limit 'ml.m5.large for training job usage' is {limit} Instances, with current "
+    "utilization of 0 Instances and a request delta of 2 Instances. Please contact AWS support."
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "is_retried", "refusal", "reported"),
+    [
+        (QUOTA.format(limit=2), True, None, None),
+        (QUOTA.format(limit=1), True, None, "QuotaTooSmall"),
+        (NOT_OFFERED, False, "Refused", None),
+    ],
+)
+def test_a_quota_in_use_is_waited_for_unless_no_wait_helps(
+    message: str, refusal: str | None, reported: str | None, *, is_retried: bool
+) -> None:
+    error = failed(ErrorClass.WAITING, message)
+    reaction = react_to_shortage(read_shortage(message, read_demand(SPEC)), error)
+    assert reaction.is_retried == is_retried
+    assert (None if reaction.refusal is None else reaction.refusal.reason) == refusal
+    assert (None if reaction.finding is None else reaction.finding.reason) == reported
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcomes", "is_retried"),
+    [
+        (ErrorClass.NOT_FOUND, (Stopping(NOW), JobMissing(NOW)), False),
+        (ErrorClass.CONFLICT, (Stopping(NOW), Suspected()), True),
+        (ErrorClass.DENIED, (Stopping(NOW),), True),
+    ],
+)
+def test_a_failed_stop_counts_as_the_begin_of_the_end(
+    kind: ErrorClass, outcomes: tuple[Outcome, ...], *, is_retried: bool
+) -> None:
+    assert react_to_stop(failed(kind, operation=STOP), NOW) == Reaction(outcomes, is_retried=is_retried)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (failed(ErrorClass.REFUSED, operation=UPDATE), EditRefused),
+        (failed(ErrorClass.NOT_FOUND, operation=UPDATE), EditRefused),
+        (failed(ErrorClass.REFUSED, operation="AssumeRole"), None),
+        (failed(ErrorClass.CONFLICT, operation=UPDATE), Suspected),
+        (failed(ErrorClass.THROTTLED, operation=UPDATE), None),
+    ],
+)
+def test_an_edit_is_given_up_only_where_the_service_refuses_it(error: AwsError, expected: type[Outcome] | None) -> None:
+    reaction = react_to_edit(of_new(), error, UPDATE)
+    assert kinds(reaction.outcomes) == ([] if expected is None else [expected])
+    assert reaction.is_retried == (expected is not EditRefused)
