@@ -34,9 +34,9 @@ class Account:
 
     def __init__(self, identity: Identity, profile: str = "") -> None:
         self._identity = identity
+        self._clients: dict[str, Any] = {}
         try:
-            session = boto3.Session(profile_name=profile or None, region_name=identity.region)
-            self._clients = {name: session.client(name, config=_CONFIG) for name in ("logs", "sagemaker", "sts")}
+            self._session = boto3.Session(profile_name=profile or None, region_name=identity.region)
         except (BotoCoreError, ValueError) as error:
             raise CommandError(
                 f"The AWS configuration is not usable: {error}. Check AWS_PROFILE or --profile."
@@ -107,6 +107,8 @@ class Account:
 
     def _call(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
         try:
+            if service not in self._clients:  # the model of SageMaker takes half a second
+                self._clients[service] = self._session.client(service, config=_CONFIG)
             answer: dict[str, Any] = getattr(self._clients[service], operation)(**arguments)
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise NoCredentials(

@@ -1,0 +1,50 @@
+"""`kubectl trainingjob` in this process: its output, errors and exit code, and pictures of its terminal."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from kubectl_trainingjob.cli import run_command
+from kubectl_trainingjob.screen import PLAIN_WIDTH, Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command wrote, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def _open(width: int) -> Console:
+    return Console(file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False, color_system=None)
+
+
+def run_plugin(*arguments: str) -> Result:
+    """Run a command as in a pipe."""
+    screen = Screen(_open(PLAIN_WIDTH), _open(PLAIN_WIDTH))
+    code = run_command(arguments, screen)
+    out, err = screen.out.file, screen.err.file
+    assert isinstance(out, io.StringIO)
+    assert isinstance(err, io.StringIO)
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def picture(*arguments: str, width: int = 100) -> str:
+    """Run a command as on a terminal of `width` columns, and return its picture as SVG."""
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=True,
+        color_system="truecolor",
+        record=True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    run_command(arguments, Screen(console, console))
+    return console.export_svg(title=f"kubectl trainingjob {' '.join(arguments)}")
