@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test unit e2e bench bench-full chaos chart pod lint crds manifests controlplane lock
+.PHONY: help setup demo test unit e2e bench bench-full chaos chart pod dist audit lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ chaos: $(READY) ## inject every fault at every step of a job and print a table o
 pod: $(READY) ## build the image and run it as a Pod on a real node on this machine; needs root and debootstrap
 	$(RUN) -m tests.node $(ARGS)
 
+dist: $(READY) build/release/.locked ## build wheel, sdist and SBOM into dist/: built twice, compared, and installed
+	$(RUN) -m release.artifacts --sbom-program build/release/bin/cyclonedx-py dist
+
+audit: build/release/.locked ## known vulnerabilities of the locked packages; asks the database of PyPI
+	build/release/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
+
 lint: $(READY) ## check style, types, layers, Dockerfile, generated files and locks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -68,11 +74,13 @@ chart: $(READY) ## test the chart with Helm on a real API server; builds Helm on
 controlplane: $(READY) ## run a control plane on loopback until Ctrl-C
 	$(RUN) -m tests.controlplane
 
-lock: ## update both lock files; needs uv (https://docs.astral.sh/uv)
+lock: ## update the lock files; needs uv (https://docs.astral.sh/uv)
 	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 \
 		--output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group dev --extra plugin \
 		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group release \
+		--output-file requirements-release.lock
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -87,4 +95,9 @@ $(BIN)/python:
 
 .venv/.installed: pyproject.toml .venv/.locked
 	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+build/release/.locked: requirements-release.lock
+	$(PYTHON) -m venv build/release
+	build/release/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r $<
 	@touch $@

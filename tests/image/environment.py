@@ -1,37 +1,41 @@
-"""The Python environment of the image, made without a container engine: the locked packages as installed, pruned."""
+"""The Python environment of the image, made without a container engine.
+
+It has the locked packages as this machine has them, and the wheel; pruned.
+"""
 
 from __future__ import annotations
 
 import compileall
 import re
 import shutil
-import subprocess
-import sys
 from importlib.metadata import distribution
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from image.prune import prune
+from release.artifacts import LOCK, build, copy_sources, install_wheel, make_environment
 
-ROOT = Path(__file__).parents[2]
-OPERATOR = ROOT / "operator" / "trainingjob_operator"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-def build_environment(prefix: Path) -> Path:
-    """Make the environment at `prefix` as the Dockerfile does, and return its Python."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(prefix)], check=True)
+def build_environment(work: Path) -> Path:
+    """Make the environment in the folder `work` as the Dockerfile does, and return its Python."""
+    prefix = work / "environment"
+    python = make_environment(prefix)
     [packages] = prefix.glob("lib/python3*/site-packages")
-    for name in [*locked_packages(), "trainingjob-operator"]:
+    for name in locked_packages():
         copy_package(name, prefix, packages)
-    uncompiled = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(OPERATOR, packages / OPERATOR.name, ignore=uncompiled)
+    copy_sources(work / "sources")
+    build(work / "sources", work / "built", "--target", "wheel")
+    install_wheel(work / "built", python)
     prune(prefix)
     compileall.compile_dir(packages, quiet=2, maxlevels=20)
-    return prefix / "bin" / "python"
+    return python
 
 
 def locked_packages() -> list[str]:
     """The names in requirements.lock."""
-    return re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    return re.findall(r"^([\w.-]+)==", LOCK.read_text(), re.MULTILINE)
 
 
 def copy_package(name: str, prefix: Path, packages: Path) -> None:
