@@ -74,6 +74,17 @@ def test_a_service_account_has_what_rbac_grants_and_no_more(
         reader.kubectl("--namespace", namespace, "get", "secrets")
 
 
+def test_a_read_without_kubectl_has_the_answers_of_kubectl(own_control_plane: ControlPlane, namespace: str) -> None:
+    given = GivenCluster(own_control_plane.kubeconfig)
+    path = f"/api/v1/namespaces/{namespace}"
+    for cluster in (own_control_plane, given):
+        assert cluster.read(path)["metadata"]["name"] == namespace
+        with pytest.raises(KubectlError, match="NotFound"):
+            cluster.read(f"{path}-absent")
+        with pytest.raises(KubectlError, match=r"(?i)forbidden.*mallory.* cannot get"):
+            cluster.read(path, user="mallory")
+
+
 def test_a_deleted_namespace_goes_with_all_that_is_in_it(control_plane: Cluster) -> None:
     control_plane.kubectl("create", "namespace", "short-lived")
     control_plane.kubectl("--namespace", "short-lived", "create", "configmap", "inside")

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.controlplane.fixtures import Kubectl
     from tests.controlplane.plane import Cluster
     from tests.e2e.operator_process import OperatorProcess
     from tests.sagemaker.stand_in import Control
@@ -49,8 +48,8 @@ def crd(control_plane: Cluster) -> None:
 
 
 @pytest.fixture
-def jobs(crd: None, kubectl: Kubectl) -> Jobs:
-    return Jobs(kubectl)
+def jobs(crd: None, control_plane: Cluster, namespace: str) -> Jobs:
+    return Jobs(control_plane, namespace)
 
 
 class Launch(Protocol):
@@ -177,6 +176,6 @@ def shared(
             control_plane, sagemaker, folder, f"--watch-namespace={namespace}", kubeconfig=account.kubeconfig
         ) as operator,
     ):
-        yield Shared(Jobs(partial(control_plane.kubectl, "--namespace", namespace)), operator, sagemaker, namespace)
+        yield Shared(Jobs(control_plane, namespace), operator, sagemaker, namespace)
         control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
         assert sagemaker.drift() == []

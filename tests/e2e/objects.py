@@ -7,17 +7,17 @@ import copy
 import json
 import os
 import subprocess
+import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.controlplane.plane import KUBECTL
+from tests.controlplane.plane import KUBECTL, KubectlError
 from tests.e2e.operator_process import await_true
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.controlplane.fixtures import Kubectl
     from tests.controlplane.plane import Cluster
 
 Body = dict[str, Any]
@@ -42,24 +42,44 @@ def training_job(name: str, *, annotations: dict[str, str] | None = None, **spec
     }
 
 
+GROUP = "/apis/sagemaker.services.k8s.aws/v1alpha1"
+
+
 @dataclass(frozen=True)
 class Jobs:
-    """The objects of one namespace, through kubectl."""
+    """The objects of one namespace, as the admin or on behalf of `user`."""
 
-    kubectl: Kubectl
+    cluster: Cluster
+    namespace: str
+    user: str = ""
+
+    def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - as in Cluster.kubectl
+        """Stdout of kubectl in the namespace. Raises KubectlError."""
+        impersonation = [f"--as={self.user}"] if self.user else []
+        return self.cluster.kubectl(
+            "--namespace", self.namespace, *impersonation, *arguments, input=input, timeout=timeout
+        )
 
     def apply(self, *bodies: Body) -> None:
         self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(bodies)}))
 
     def get(self, name: str) -> Body | None:
         """The object, or None when there is none."""
-        text = self.kubectl("get", "trainingjob", name, "-o", "json", "--ignore-not-found")
-        return json.loads(text) if text.strip() else None
+        try:
+            body: Body = self._read(f"{GROUP}/namespaces/{self.namespace}/trainingjobs/{name}")
+        except KubectlError as error:
+            if "NotFound" not in str(error):
+                raise
+            return None
+        return body
 
     def bodies(self) -> list[Body]:
         """All of them."""
-        items: list[Body] = json.loads(self.kubectl("get", "trainingjobs", "-o", "json"))["items"]
+        items: list[Body] = self._read(f"{GROUP}/namespaces/{self.namespace}/trainingjobs")["items"]
         return items
+
+    def _read(self, path: str) -> Any:
+        return self.cluster.read(path, self.user)
 
     def delete(self, name: str) -> None:
         """Ask for its deletion, without waiting for it."""
@@ -75,10 +95,8 @@ class Jobs:
 
     def events(self, name: str) -> list[Body]:
         """The object's Events."""
-        selector = f"involvedObject.kind=TrainingJob,involvedObject.name={name}"
-        items: list[Body] = json.loads(self.kubectl("get", "events", "-o", "json", "--field-selector", selector))[
-            "items"
-        ]
+        selector = urllib.parse.quote(f"involvedObject.kind=TrainingJob,involvedObject.name={name}")
+        items: list[Body] = self._read(f"/api/v1/namespaces/{self.namespace}/events?fieldSelector={selector}")["items"]
         return items
 
     def wait(self, name: str, what: str, question: Callable[[Body], Any], seconds: float = 60.0) -> Body:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,7 +46,7 @@ def test_a_crd_that_is_deleted_and_applied_again_or_changed_is_followed_within_s
     bare: ControlPlane, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     install_crd(bare)
-    jobs = Jobs(partial(bare.kubectl, "--namespace", "default"))
+    jobs = Jobs(bare, "default")
     with OperatorProcess(bare, sagemaker, tmp_path) as operator:
         sagemaker.plan(seconds=0.5)
         jobs.apply(training_job("before"))
@@ -101,7 +100,7 @@ def test_nothing_is_done_in_a_namespace_whose_annotations_may_not_be_read(
     control_plane.kubectl("annotate", "namespace", namespace, "sagemaker.services.k8s.aws/deletion-policy=retain")
     account = control_plane.kubeconfig_of_service_account(namespace, "default", tmp_path)
     flags = (f"--watch-namespace={namespace}", "--cluster-id=it", "--enable-carm=false")
-    jobs = Jobs(partial(control_plane.kubectl, "--namespace", namespace))
+    jobs = Jobs(control_plane, namespace)
     with OperatorProcess(control_plane, sagemaker, tmp_path, *flags, kubeconfig=account) as operator:
         assert f"is not allowed to get namespaces in namespace {namespace}" in operator.ask("readyz")[1]
         jobs.apply(training_job("waits"))
@@ -124,8 +123,8 @@ def test_a_namespace_that_is_not_there_keeps_no_other_waiting(
     grant(control_plane, namespace, namespace)
     account = control_plane.kubeconfig_of_service_account(namespace, "default", tmp_path)
     flags = (f"--watch-namespace={other},{namespace}", "--cluster-id=it", "--enable-carm=false")
-    jobs = Jobs(partial(control_plane.kubectl, "--namespace", namespace))
-    others = Jobs(partial(control_plane.kubectl, "--namespace", other))
+    jobs = Jobs(control_plane, namespace)
+    others = Jobs(control_plane, other)
     served = f'{{namespace="{other}"}}'
     with OperatorProcess(control_plane, sagemaker, tmp_path, *flags, kubeconfig=account) as operator:
         assert f"in namespace {other}" in operator.ask("readyz")[1]
@@ -158,7 +157,7 @@ def test_a_replica_that_can_not_list_leaves_the_lease_and_obeys_sigterm(
     watched = f"--watch-namespace={namespace}"
     selector = f"--watch-selectors={'a' * 254}/team=b"  # the flag's own check takes this; the API server does not
     unlistable = OperatorProcess(control_plane, sagemaker, tmp_path, *election, watched, selector)
-    jobs = Jobs(partial(control_plane.kubectl, "--namespace", namespace))
+    jobs = Jobs(control_plane, namespace)
     try:
         unlistable.start(wait=False)
         await_true("it is said", lambda: "--watch-selectors" in unlistable.ask("readyz")[1])

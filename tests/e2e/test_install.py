@@ -64,7 +64,7 @@ def test_the_service_account_can_do_all_that_a_life_takes(
     served = variables.get("ACK_WATCH_NAMESPACE") or next(
         (flag.partition("=")[2] for flag in flags if flag.startswith("--watch-namespace=")), namespace
     )
-    jobs = Jobs(partial(control_plane.kubectl, "--namespace", served))
+    jobs = Jobs(control_plane, served)
     sagemaker.plan("whole-life", seconds=2)
     sagemaker.plan("cut-short", outcome="Running", seconds=0.5, stop_seconds=0.5)
     make = partial(OperatorProcess, control_plane, sagemaker, tmp_path, *flags, kubeconfig=account)

@@ -118,7 +118,7 @@ def tenants(
     neighbour = f"a-tenant-{secrets.token_hex(4)}"
     control_plane.kubectl("create", "namespace", neighbour)
     control_plane.kubectl("--namespace", neighbour, "apply", "-f", "-", input=TENANT)
-    mallory = Jobs(partial(control_plane.kubectl, "--namespace", neighbour, "--as=mallory"))
+    mallory = Jobs(control_plane, neighbour, user="mallory")
     sagemaker.plan(outcome="Running", stop_seconds=0.2)
     served = f"--watch-namespace={neighbour},{namespace}"
     operator = launch(control_plane, sagemaker, tmp_path, served)

@@ -167,7 +167,7 @@ def world(
             recorded.make_job(name, sagemaker, namespace)
         recorded.put_objects(tuple(PHASES), sagemaker, kubectl)
         install_crd(control_plane, request.param)
-        jobs, since = Jobs(kubectl), sagemaker.total()
+        jobs, since = Jobs(control_plane, namespace), sagemaker.total()
         uids = {name: body["metadata"]["uid"] for name, body in read_all(jobs).items()}
         with launch(
             control_plane, sagemaker, folder, f"--watch-namespace={namespace}", environment=recorded.ENVIRONMENT
@@ -407,7 +407,7 @@ def test_a_deletion_that_ack_had_not_begun_with_stops_the_job_once(
         kubectl("delete", "trainingjob", "running", "--wait=false")
         watched = f"--watch-namespace={namespace}"
         with launch(control_plane, sagemaker, tmp_path, watched, environment=recorded.ENVIRONMENT):
-            Jobs(kubectl).wait_gone("running")
+            Jobs(control_plane, namespace).wait_gone("running")
         assert [call["operation"] for call in sagemaker.effects()] == ["StopTrainingJob"]
         job = sagemaker.job("running")
         assert job is not None
@@ -425,7 +425,7 @@ def test_a_thousand_running_jobs_need_not_wait_for_their_describe_to_be_known(
         recorded.put_objects(tuple(names), sagemaker, kubectl, like="running")
         flags = (f"--watch-namespace={namespace}", "--describe-tps=0.1")
         with launch(control_plane, sagemaker, tmp_path, *flags, environment=recorded.ENVIRONMENT):
-            jobs = Jobs(kubectl)
+            jobs = Jobs(control_plane, namespace)
             await_true(
                 "all are known",
                 lambda: all(show(body) == _running() for body in read_all(jobs).values()),

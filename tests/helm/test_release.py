@@ -12,7 +12,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,7 +112,7 @@ def place(releases: Releases) -> str:
 @pytest.fixture
 def team(releases: Releases, place: str) -> Jobs:
     """The objects of the tenant."""
-    return Jobs(partial(releases.kubectl, "--namespace", place))
+    return Jobs(releases.cluster, place)
 
 
 def earlier_chart(folder: Path) -> Path:
@@ -270,7 +269,7 @@ def test_the_namespace_scope_is_installed_and_runs_without_any_right_on_the_clus
         "crds": {"install": False},
     }
     installer.apply(values=values)
-    mine, other = (Jobs(partial(releases.kubectl, "--namespace", name)) for name in (a, b))
+    mine, other = (Jobs(releases.cluster, name) for name in (a, b))
     sagemaker.plan(seconds=0.5)
     with installer.operator(sagemaker) as operator:
         mine.apply(training_job("here"))

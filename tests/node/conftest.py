@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.controlplane.fixtures import Kubectl
-
 AUDIT = """
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -92,6 +90,6 @@ def installation(
 
 
 @pytest.fixture
-def jobs(installation: Installation, kubectl: Kubectl) -> Jobs:
+def jobs(installation: Installation, control_plane: ControlPlane, namespace: str) -> Jobs:
     """TrainingJobs in the test's namespace."""
-    return Jobs(kubectl)
+    return Jobs(control_plane, namespace)
