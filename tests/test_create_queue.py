@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.fakes.service import failed
-from tests.fakes.stage import Stage, played
+from tests.fakes.simulation import Simulation, simulate, simulated
+from tests.fakes.virtual_time import in_virtual_time
 from tests.logic.builders import SPEC, body
 from trainingjob_operator.aws.lanes import LONG_PAUSE, Busy
 from trainingjob_operator.kube.errors import Forbidden, Invalid, KubeError, Unavailable
@@ -59,154 +60,146 @@ def is_bad(request: Mapping[str, Any]) -> bool:
     return str(request["TrainingJobName"]).startswith("bad")
 
 
-def created(stage: Stage) -> list[str]:
-    return [job.identity.job_name for job in stage.service.created]
+def created(simulation: Simulation) -> list[str]:
+    return [job.identity.job_name for job in simulation.service.created]
 
 
-def count_marked(stage: Stage, namespace: str) -> int:
+def count_marked(simulation: Simulation, namespace: str) -> int:
     return sum(
-        key[0] == namespace and bool(one["metadata"].get("finalizers")) for key, one in stage.api.objects.items()
+        key[0] == namespace and bool(one["metadata"].get("finalizers")) for key, one in simulation.api.objects.items()
     )
 
 
-async def await_created(stage: Stage, *names: str, within: float) -> float:
+async def await_created(simulation: Simulation, *names: str, within: float) -> float:
     """Wait until jobs of those names were created; after how many seconds."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    while not set(names) <= set(created(stage)):
+    while not set(names) <= set(created(simulation)):
         await asyncio.sleep(0.1)
-        assert loop.time() - began < within, f"{set(names) - set(created(stage))} are not created"
+        assert loop.time() - began < within, f"{set(names) - set(created(simulation))} are not created"
     return loop.time() - began
 
 
 @pytest.mark.parametrize(("kind", "count"), [("doubtful", 50), ("denied", 100), ("500", 50), ("quota", 50)])
-def test_a_good_object_is_created_within_seconds_behind_many_that_are_refused(kind: str, count: int) -> None:
-    async def scene(stage: Stage) -> None:
-        stage.service.create_errors = lambda request: STORMS[kind] if is_bad(request) else None
-        await stage.start(create_tps=1.0, workers=20)
-        for number in range(count):
-            stage.api.apply(job_object(f"bad-{number}", number))
-        await stage.wait(1.4 * count)  # each was tried
-        for number in range(3):
-            stage.api.apply(job_object(f"good-{number}", 5000 + number))
-            await await_created(stage, f"good-{number}", within=SECONDS)
-            await stage.wait(100.0)
-
-    played(scene)
+@simulated()
+async def test_a_good_object_is_created_within_seconds_behind_many_that_are_refused(
+    simulation: Simulation, kind: str, count: int
+) -> None:
+    simulation.service.create_errors = lambda request: STORMS[kind] if is_bad(request) else None
+    await simulation.start(create_tps=1.0, workers=20)
+    for number in range(count):
+        simulation.api.apply(job_object(f"bad-{number}", number))
+    await simulation.wait(1.4 * count)  # each was tried
+    for number in range(3):
+        simulation.api.apply(job_object(f"good-{number}", 5000 + number))
+        await await_created(simulation, f"good-{number}", within=SECONDS)
+        await simulation.wait(100.0)
 
 
 @pytest.mark.parametrize("kind", ["doubtful", "denied", "500"])
-def test_an_object_of_another_namespace_is_created_within_seconds_while_the_others_are_tried_first(kind: str) -> None:
-    async def scene(stage: Stage) -> None:
-        stage.service.create_errors = lambda request: STORMS[kind] if is_bad(request) else None
-        await stage.start(create_tps=1.0, workers=20)
-        for number in range(60):
-            stage.api.apply(job_object(f"bad-{number}", number))
-        await stage.wait(15.0)
-        stage.api.apply(job_object("good", 5000, namespace="other"))
-        await await_created(stage, "good", within=SECONDS)
-
-    played(scene)
-
-
-def test_hundreds_of_objects_of_one_namespace_do_not_delay_ten_of_another() -> None:
-    async def scene(stage: Stage) -> None:
-        await stage.start(create_tps=1.0, workers=20)
-        for number in range(300):
-            stage.api.apply(job_object(f"many-{number}", number))
-        await stage.wait(20.0)
-        few = [f"few-{number}" for number in range(10)]
-        for number, name in enumerate(few):
-            stage.api.apply(job_object(name, 2000 + number, namespace="other"))
-        await await_created(stage, *few, within=25.0)
-        order = [name for name in created(stage) if name in few]
-        assert order == few, "in the order of creation within a namespace"
-
-    played(scene, seconds=100_000.0)
+@simulated()
+async def test_an_object_of_another_namespace_is_created_within_seconds_while_the_others_are_tried_first(
+    simulation: Simulation, kind: str
+) -> None:
+    simulation.service.create_errors = lambda request: STORMS[kind] if is_bad(request) else None
+    await simulation.start(create_tps=1.0, workers=20)
+    for number in range(60):
+        simulation.api.apply(job_object(f"bad-{number}", number))
+    await simulation.wait(15.0)
+    simulation.api.apply(job_object("good", 5000, namespace="other"))
+    await await_created(simulation, "good", within=SECONDS)
 
 
-def test_a_retry_comes_although_new_objects_never_end() -> None:
-    async def scene(stage: Stage) -> None:
-        refused = {"bad": STORMS["doubtful"]}
-        stage.service.create_errors = lambda request: refused.get(request["TrainingJobName"])
-        await stage.start(create_tps=1.0, workers=20)
-        stage.api.apply(job_object("bad"))
-        for number in range(200):
-            stage.api.apply(job_object(f"new-{number}", 1 + number))
-        await stage.wait(30.0)
-        refused.clear()
-        await await_created(stage, "bad", within=60.0)
-        assert len(created(stage)) < 150, "and not only after all the others"
-
-    played(scene, seconds=100_000.0)
+@simulated(seconds=100_000.0)
+async def test_hundreds_of_objects_of_one_namespace_do_not_delay_ten_of_another(simulation: Simulation) -> None:
+    await simulation.start(create_tps=1.0, workers=20)
+    for number in range(300):
+        simulation.api.apply(job_object(f"many-{number}", number))
+    await simulation.wait(20.0)
+    few = [f"few-{number}" for number in range(10)]
+    for number, name in enumerate(few):
+        simulation.api.apply(job_object(name, 2000 + number, namespace="other"))
+    await await_created(simulation, *few, within=25.0)
+    order = [name for name in created(simulation) if name in few]
+    assert order == few, "in the order of creation within a namespace"
 
 
-def test_a_spec_that_alone_is_answered_with_500_ends_as_refused_after_hours() -> None:
-    async def scene(stage: Stage) -> None:
-        stage.service.create_errors = lambda request: STORMS["500"] if is_bad(request) else None
-        await stage.start(create_tps=1.0)
-        stage.api.apply(job_object("bad"))
-        for number in range(40):
-            stage.api.apply(job_object(f"good-{number}", 1 + number))
-            await stage.wait(300.0)
-            if number < 20:
-                assert stage.condition("Stalled", ("ml", "bad"))[0] == "", "not before two hours"
-        assert stage.condition("ACK.Terminal", ("ml", "bad"))[:2] == ("True", "CreateFailed")
-        calls = stage.service.calls.count((CREATE, "bad"))
-        await stage.wait(20_000.0)
-        assert stage.service.calls.count((CREATE, "bad")) == calls
-
-    played(scene)
+@simulated(seconds=100_000.0)
+async def test_a_retry_comes_although_new_objects_never_end(simulation: Simulation) -> None:
+    refused = {"bad": STORMS["doubtful"]}
+    simulation.service.create_errors = lambda request: refused.get(request["TrainingJobName"])
+    await simulation.start(create_tps=1.0, workers=20)
+    simulation.api.apply(job_object("bad"))
+    for number in range(200):
+        simulation.api.apply(job_object(f"new-{number}", 1 + number))
+    await simulation.wait(30.0)
+    refused.clear()
+    await await_created(simulation, "bad", within=60.0)
+    assert len(created(simulation)) < 150, "and not only after all the others"
 
 
-def test_an_outage_of_the_service_refuses_nobody_however_long_it_lasts() -> None:
-    async def scene(stage: Stage) -> None:
-        stage.service.refusals[CREATE] = STORMS["500"]
-        await stage.start(create_tps=1.0)
-        for number in range(20):
-            stage.api.apply(job_object(f"job-{number}", number))
-        await stage.wait(6 * 3600.0)
-        assert not any(stage.condition("Stalled", key)[0] for key in stage.api.objects)
-        del stage.service.refusals[CREATE]
-        await await_created(stage, *(f"job-{number}" for number in range(20)), within=900.0)
+@simulated()
+async def test_a_spec_that_alone_is_answered_with_500_ends_as_refused_after_hours(simulation: Simulation) -> None:
+    simulation.service.create_errors = lambda request: STORMS["500"] if is_bad(request) else None
+    await simulation.start(create_tps=1.0)
+    simulation.api.apply(job_object("bad"))
+    for number in range(40):
+        simulation.api.apply(job_object(f"good-{number}", 1 + number))
+        await simulation.wait(300.0)
+        if number < 20:
+            assert simulation.condition("Stalled", ("ml", "bad"))[0] == "", "not before two hours"
+    assert simulation.condition("ACK.Terminal", ("ml", "bad"))[:2] == ("True", "CreateFailed")
+    calls = simulation.service.calls.count((CREATE, "bad"))
+    await simulation.wait(20_000.0)
+    assert simulation.service.calls.count((CREATE, "bad")) == calls
 
-    played(scene)
+
+@simulated()
+async def test_an_outage_of_the_service_refuses_nobody_however_long_it_lasts(simulation: Simulation) -> None:
+    simulation.service.refusals[CREATE] = STORMS["500"]
+    await simulation.start(create_tps=1.0)
+    for number in range(20):
+        simulation.api.apply(job_object(f"job-{number}", number))
+    await simulation.wait(6 * 3600.0)
+    assert not any(simulation.condition("Stalled", key)[0] for key in simulation.api.objects)
+    del simulation.service.refusals[CREATE]
+    await await_created(simulation, *(f"job-{number}" for number in range(20)), within=900.0)
 
 
 @pytest.mark.parametrize("is_full", [False, True], ids=["first attempts", "waiting for a quota"])
-def test_objects_whose_calls_have_to_come_later_use_no_token_and_hold_up_nobody(*, is_full: bool) -> None:
-    async def scene(stage: Stage) -> None:
-        held: set[str] = set() if is_full else {"busy"}
+@simulated(seconds=60_000.0)
+async def test_objects_whose_calls_have_to_come_later_use_no_token_and_hold_up_nobody(
+    simulation: Simulation, *, is_full: bool
+) -> None:
+    held: set[str] = set() if is_full else {"busy"}
 
-        def fault(_operation: str, _before: bool) -> None:
-            operation, name = stage.service.calls[-1]
-            if operation == CREATE and name.partition("-")[0] in held:
-                raise Busy(LONG_PAUSE)
+    def fault(_operation: str, _before: bool) -> None:
+        operation, name = simulation.service.calls[-1]
+        if operation == CREATE and name.partition("-")[0] in held:
+            raise Busy(LONG_PAUSE)
 
-        await stage.start(create_tps=1.0, workers=20)
-        stage.service.fault = fault
-        if is_full:
-            stage.service.quotas["ml.m5.large for training job usage"] = 1
-            stage.api.apply(job_object("early"))
-            await stage.wait(2.0)
-        busy = [f"busy-{number}" for number in range(40)]
-        for number, name in enumerate(busy):
-            stage.api.apply(job_object(name, 10 + number, namespace="slow"))
-        await stage.wait(3.0)
-        held.add("busy")
-        await stage.wait(30.0)
-        marked = count_marked(stage, "slow")
-        await stage.wait(90.0)
-        assert count_marked(stage, "slow") == marked < 20, "the others of that namespace have no turn meanwhile"
-        good = [f"good-{number}" for number in range(8)]
-        for number, name in enumerate(good):
-            stage.api.apply(job_object(name, 3600 + number))
-        stage.service.quotas.clear()
-        await await_created(stage, *good, within=70.0 if is_full else SECONDS)
-        held.clear()
-        await await_created(stage, *busy, within=90.0)
-
-    played(scene, seconds=60_000.0)
+    await simulation.start(create_tps=1.0, workers=20)
+    simulation.service.fault = fault
+    if is_full:
+        simulation.service.quotas["ml.m5.large for training job usage"] = 1
+        simulation.api.apply(job_object("early"))
+        await simulation.wait(2.0)
+    busy = [f"busy-{number}" for number in range(40)]
+    for number, name in enumerate(busy):
+        simulation.api.apply(job_object(name, 10 + number, namespace="slow"))
+    await simulation.wait(3.0)
+    held.add("busy")
+    await simulation.wait(30.0)
+    marked = count_marked(simulation, "slow")
+    await simulation.wait(90.0)
+    assert count_marked(simulation, "slow") == marked < 20, "the others of that namespace have no turn meanwhile"
+    good = [f"good-{number}" for number in range(8)]
+    for number, name in enumerate(good):
+        simulation.api.apply(job_object(name, 3600 + number))
+    simulation.service.quotas.clear()
+    await await_created(simulation, *good, within=70.0 if is_full else SECONDS)
+    held.clear()
+    await await_created(simulation, *busy, within=90.0)
 
 
 # -- quotas -----------------------------------------------------------------------------------------------------------
@@ -230,163 +223,148 @@ SPOT = {"enableManagedSpotTraining": True, "stoppingCondition": {"maxRuntimeInSe
     ],
     ids=["more than the limit", "spot", "warm pool", "all training jobs"],
 )
-def test_a_quota_that_is_too_small_is_told_and_holds_up_nobody(
+@in_virtual_time
+async def test_a_quota_that_is_too_small_is_told_and_holds_up_nobody(
     quotas: dict[str, float], first: dict[str, Any], words: str
 ) -> None:
-    async def scene(stage: Stage) -> None:
-        await stage.start(create_tps=1.0)
-        stage.api.apply(job_object("first", 0, **first))
-        await stage.wait(30.0)
+    async with simulate(quotas=quotas, seconds=60.0) as simulation:
+        await simulation.start(create_tps=1.0)
+        simulation.api.apply(job_object("first", 0, **first))
+        await simulation.wait(30.0)
         for number in (1, 2):
-            stage.api.apply(job_object(f"good-{number}", number, **resources(1, P3)))
-        await await_created(stage, "good-1", "good-2", within=SECONDS)
+            simulation.api.apply(job_object(f"good-{number}", number, **resources(1, P3)))
+        await await_created(simulation, "good-1", "good-2", within=SECONDS)
         key = ("ml", "first")
-        assert stage.condition("Ready", key)[:2] == ("False", "QuotaTooSmall")
-        status, reason, message = stage.condition("ACK.Recoverable", key)
+        assert simulation.condition("Ready", key)[:2] == ("False", "QuotaTooSmall")
+        status, reason, message = simulation.condition("ACK.Recoverable", key)
         assert (status, reason) == ("True", "QuotaTooSmall")
         assert words in message
         assert "Raise the quota in Service Quotas, or request less" in message
-        assert stage.condition("Stalled", key)[0] == ""
-        await stage.wait(4 * 3600.0)
-        assert 5 <= stage.service.calls.count((CREATE, "first")) <= 12, "at long intervals"
-        stage.service.quotas.clear()
-        await await_created(stage, "first", within=3700.0)
-
-    played(scene, quotas=quotas, seconds=60.0)
+        assert simulation.condition("Stalled", key)[0] == ""
+        await simulation.wait(4 * 3600.0)
+        assert 5 <= simulation.service.calls.count((CREATE, "first")) <= 12, "at long intervals"
+        simulation.service.quotas.clear()
+        await await_created(simulation, "first", within=3700.0)
 
 
-def test_an_instance_type_that_the_region_does_not_have_is_refused_at_once() -> None:
+@simulated()
+async def test_an_instance_type_that_the_region_does_not_have_is_refused_at_once(simulation: Simulation) -> None:
     words = "The requested resource training-job/ml.p2.xlarge is not available in this region"
     error = failed(CREATE, "ResourceLimitExceeded", ErrorClass.WAITING, words)
-
-    async def scene(stage: Stage) -> None:
-        stage.service.create_errors = lambda request: error if is_bad(request) else None
-        stage.api.apply(job_object("bad", 0))
-        await stage.wait(5.0)
-        assert stage.condition("ACK.Terminal", ("ml", "bad"))[:2] == ("True", "Refused")
-        stage.api.apply(job_object("good", 1))
-        await await_created(stage, "good", within=SECONDS)
-        assert stage.service.calls.count((CREATE, "bad")) == 1
-
-    played(scene)
+    simulation.service.create_errors = lambda request: error if is_bad(request) else None
+    simulation.api.apply(job_object("bad", 0))
+    await simulation.wait(5.0)
+    assert simulation.condition("ACK.Terminal", ("ml", "bad"))[:2] == ("True", "Refused")
+    simulation.api.apply(job_object("good", 1))
+    await await_created(simulation, "good", within=SECONDS)
+    assert simulation.service.calls.count((CREATE, "bad")) == 1
 
 
-def test_each_quota_has_a_queue_of_its_own() -> None:
-    async def scene(stage: Stage) -> None:
-        await stage.start(create_tps=1.0)
-        stage.api.apply(job_object("holder", 0, **resources(2, P3)))
-        await stage.wait(2.0)
-        for number in range(1, 6):
-            stage.api.apply(job_object(f"waits-{number}", number, **resources(1, P3)))
-            await stage.wait(2.0)
-        await stage.wait(20.0)
-        assert created(stage) == ["holder"]
-        tries = stage.count(CREATE)
-        stage.api.apply(job_object("spot", 10, **{**resources(2, P3), **SPOT}))
-        stage.api.apply(job_object("other", 11, **resources(2)))
-        await await_created(stage, "spot", "other", within=SECONDS)
-        message = stage.condition("Ready", ("ml", "waits-3"))[2]
-        assert message == f"Waiting for the quota '{P3} for training job usage': 2 objects ahead of it in the queue."
-        assert stage.count(CREATE) <= tries + 4, "those that wait are not sent"
-
-    played(scene, quotas={f"{P3} for training job usage": 2}, seconds=1000.0)
+@simulated(quotas={f"{P3} for training job usage": 2}, seconds=1000.0)
+async def test_each_quota_has_a_queue_of_its_own(simulation: Simulation) -> None:
+    await simulation.start(create_tps=1.0)
+    simulation.api.apply(job_object("holder", 0, **resources(2, P3)))
+    await simulation.wait(2.0)
+    for number in range(1, 6):
+        simulation.api.apply(job_object(f"waits-{number}", number, **resources(1, P3)))
+        await simulation.wait(2.0)
+    await simulation.wait(20.0)
+    assert created(simulation) == ["holder"]
+    tries = simulation.count(CREATE)
+    simulation.api.apply(job_object("spot", 10, **{**resources(2, P3), **SPOT}))
+    simulation.api.apply(job_object("other", 11, **resources(2)))
+    await await_created(simulation, "spot", "other", within=SECONDS)
+    message = simulation.condition("Ready", ("ml", "waits-3"))[2]
+    assert message == f"Waiting for the quota '{P3} for training job usage': 2 objects ahead of it in the queue."
+    assert simulation.count(CREATE) <= tries + 4, "those that wait are not sent"
 
 
-def test_a_large_job_waits_for_its_quota_while_small_ones_pass_and_comes_in_the_end() -> None:
+@simulated(quotas={f"{P3} for training job usage": 10}, seconds=60.0)
+async def test_a_large_job_waits_for_its_quota_while_small_ones_pass_and_comes_in_the_end(
+    simulation: Simulation,
+) -> None:
     """Of 10 instances 4 are always wanted by small jobs of a minute; the large one needs 8."""
-
-    async def scene(stage: Stage) -> None:
-        await stage.start(create_tps=1.0)
-        for number in range(4):
-            stage.api.apply(job_object(f"early-{number}", number, **resources(1, P3)))
-        await stage.wait(10.0)
-        stage.api.apply(job_object("large", 50, **resources(8, P3)))
-        await stage.wait(5.0)
-        small = [f"small-{number}" for number in range(30)]
-        for number, name in enumerate(small):
-            stage.api.apply(job_object(name, 100 + number, **resources(1, P3)))
-        await stage.wait(15.0)
-        assert len(created(stage)) == 10, "small ones use what is free"
-        assert "large" not in created(stage)
-        await await_created(stage, "large", within=600.0)
-        assert len(created(stage)) < 30, "not behind all of the small ones"
-        await await_created(stage, *small, within=1200.0)
-
-    played(scene, quotas={f"{P3} for training job usage": 10}, seconds=60.0)
+    await simulation.start(create_tps=1.0)
+    for number in range(4):
+        simulation.api.apply(job_object(f"early-{number}", number, **resources(1, P3)))
+    await simulation.wait(10.0)
+    simulation.api.apply(job_object("large", 50, **resources(8, P3)))
+    await simulation.wait(5.0)
+    small = [f"small-{number}" for number in range(30)]
+    for number, name in enumerate(small):
+        simulation.api.apply(job_object(name, 100 + number, **resources(1, P3)))
+    await simulation.wait(15.0)
+    assert len(created(simulation)) == 10, "small ones use what is free"
+    assert "large" not in created(simulation)
+    await await_created(simulation, "large", within=600.0)
+    assert len(created(simulation)) < 30, "not behind all of the small ones"
+    await await_created(simulation, *small, within=1200.0)
 
 
-def test_a_large_job_that_never_fits_does_not_keep_small_ones_out() -> None:
+@simulated(quotas={f"{P3} for training job usage": 4}, seconds=60.0)
+async def test_a_large_job_that_never_fits_does_not_keep_small_ones_out(simulation: Simulation) -> None:
     """Somebody else holds one instance of four for good."""
-
-    async def scene(stage: Stage) -> None:
-        await stage.start(create_tps=1.0)
-        stage.api.apply(job_object("holder", 0, **resources(1, P3)))
-        await stage.wait(5.0)
-        stage.service.created[0].seconds = 1e9
-        stage.api.apply(job_object("large", 1, **resources(4, P3)))
-        await stage.wait(5.0)
-        small = [f"small-{number}" for number in range(15)]
-        for number, name in enumerate(small):
-            stage.api.apply(job_object(name, 10 + number, **resources(1, P3)))
-        await await_created(stage, "small-0", "small-1", within=SECONDS)
-        await stage.wait(300.0)
-        assert stage.condition("Ready", ("ml", "large"))[2].endswith(
-            "it is next in the queue; freed capacity is reserved for the longest-waiting object."
-        )
-        await await_created(stage, *small, within=3600.0)
-        assert "large" not in created(stage)
-
-    played(scene, quotas={f"{P3} for training job usage": 4}, seconds=60.0)
+    await simulation.start(create_tps=1.0)
+    simulation.api.apply(job_object("holder", 0, **resources(1, P3)))
+    await simulation.wait(5.0)
+    simulation.service.created[0].seconds = 1e9
+    simulation.api.apply(job_object("large", 1, **resources(4, P3)))
+    await simulation.wait(5.0)
+    small = [f"small-{number}" for number in range(15)]
+    for number, name in enumerate(small):
+        simulation.api.apply(job_object(name, 10 + number, **resources(1, P3)))
+    await await_created(simulation, "small-0", "small-1", within=SECONDS)
+    await simulation.wait(300.0)
+    assert simulation.condition("Ready", ("ml", "large"))[2].endswith(
+        "it is next in the queue; freed capacity is reserved for the longest-waiting object."
+    )
+    await await_created(simulation, *small, within=3600.0)
+    assert "large" not in created(simulation)
 
 
-def test_where_writes_are_slow_one_at_a_time_is_tried_and_in_the_same_order() -> None:
-    async def scene(stage: Stage) -> None:
-        slow_down(stage, 2.5)
-        await stage.start(create_tps=1.0, workers=20)
-        for number in range(2):
-            stage.api.apply(job_object(f"runs-{number}", number))
-        await stage.wait(15.0)
-        for job in stage.service.created:
-            job.seconds = 1e9
-        names = [f"waits-{number}" for number in range(6)]
-        for number, name in enumerate(names):
-            stage.api.apply(job_object(name, 10 + number))
-        await stage.wait(60.0)
-        tried = stage.count(CREATE)
-        await stage.wait(600.0)
-        assert 10 <= stage.count(CREATE) - tried <= 12
-        for number, name in enumerate(names):
-            stage.service.created[number].seconds = 1.0
-            await await_created(stage, name, within=75.0)
-            stage.service.created[-1].seconds = 1e9
-            assert len(stage.service.created) == 3 + number
-
-    played(scene, quotas={QUOTA: 2}, seconds=100.0)
+@simulated(quotas={QUOTA: 2}, seconds=100.0)
+async def test_where_writes_are_slow_one_at_a_time_is_tried_and_in_the_same_order(simulation: Simulation) -> None:
+    slow_down(simulation, 2.5)
+    await simulation.start(create_tps=1.0, workers=20)
+    for number in range(2):
+        simulation.api.apply(job_object(f"runs-{number}", number))
+    await simulation.wait(15.0)
+    for job in simulation.service.created:
+        job.seconds = 1e9
+    names = [f"waits-{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        simulation.api.apply(job_object(name, 10 + number))
+    await simulation.wait(60.0)
+    tried = simulation.count(CREATE)
+    await simulation.wait(600.0)
+    assert 10 <= simulation.count(CREATE) - tried <= 12
+    for number, name in enumerate(names):
+        simulation.service.created[number].seconds = 1.0
+        await await_created(simulation, name, within=75.0)
+        simulation.service.created[-1].seconds = 1e9
+        assert len(simulation.service.created) == 3 + number
 
 
-def test_a_busy_api_server_does_not_leave_workers_idle() -> None:
+@simulated(seconds=1e9)
+async def test_a_busy_api_server_does_not_leave_workers_idle(simulation: Simulation) -> None:
     """One namespace, a large budget, and writes of half a second: each worker creates a job in about a second."""
-
-    async def scene(stage: Stage) -> None:
-        slow_down(stage, 0.5)
-        await stage.start(create_tps=1000.0, workers=20)
-        names = [f"job-{number}" for number in range(200)]
-        for number, name in enumerate(names):
-            stage.api.apply(job_object(name, number))
-        await await_created(stage, *names, within=10.0)
-
-    played(scene, seconds=1e9)
+    slow_down(simulation, 0.5)
+    await simulation.start(create_tps=1000.0, workers=20)
+    names = [f"job-{number}" for number in range(200)]
+    for number, name in enumerate(names):
+        simulation.api.apply(job_object(name, number))
+    await await_created(simulation, *names, within=10.0)
 
 
-def slow_down(stage: Stage, seconds: float) -> None:
+def slow_down(simulation: Simulation, seconds: float) -> None:
     """Let each write of metadata take so long."""
-    taken = stage.api.patch_metadata
+    taken = simulation.api.patch_metadata
 
     async def patch(namespace: str, name: str, **change: Any) -> dict[str, Any]:
         await asyncio.sleep(seconds)
         return await taken(namespace, name, **change)
 
-    stage.api.patch_metadata = patch  # type: ignore[method-assign]
+    simulation.api.patch_metadata = patch  # type: ignore[method-assign]
 
 
 # -- metadata that can't be written -----------------------------------------------------------------------------------
@@ -400,9 +378,9 @@ REFUSALS: dict[str, Callable[[], KubeError]] = {
 }
 
 
-def hinder(stage: Stage, refusal: Callable[[], KubeError], *, slow: float = 0.0) -> Callable[[], None]:
+def hinder(simulation: Simulation, refusal: Callable[[], KubeError], *, slow: float = 0.0) -> Callable[[], None]:
     """Let the API server refuse writes of the metadata of namespace `frozen`; what ends it."""
-    taken = stage.api.patch_metadata
+    taken = simulation.api.patch_metadata
 
     async def refuse(namespace: str, name: str, **change: Any) -> dict[str, Any]:
         if namespace == "frozen":
@@ -411,96 +389,87 @@ def hinder(stage: Stage, refusal: Callable[[], KubeError], *, slow: float = 0.0)
         return await taken(namespace, name, **change)
 
     def end() -> None:
-        stage.api.patch_metadata = taken  # type: ignore[method-assign]
+        simulation.api.patch_metadata = taken  # type: ignore[method-assign]
 
-    stage.api.patch_metadata = refuse  # type: ignore[method-assign]
+    simulation.api.patch_metadata = refuse  # type: ignore[method-assign]
     return end
 
 
 @pytest.mark.parametrize("cause", REFUSALS)
-def test_objects_whose_metadata_cannot_be_written_use_no_turn_and_say_why(cause: str) -> None:
-    async def scene(stage: Stage) -> None:
-        await stage.start(create_tps=1.0, workers=20)
-        end = hinder(stage, REFUSALS[cause])
-        for number in range(40):
-            stage.api.apply(job_object(f"stuck-{number}", number, namespace="frozen"))
-        await stage.wait(3.0)
-        for time in range(3):
-            good = [f"good-{time}-{number}" for number in range(5)]
-            for number, name in enumerate(good):
-                stage.api.apply(job_object(name, 3600 + time * 60 + number))
-            await await_created(stage, *good, within=SECONDS)
-            await stage.wait(200.0)
-        key = ("frozen", "stuck-7")
-        status, reason, message = stage.condition("ACK.Recoverable", key)
-        assert (status, reason) == ("True", "MetadataNotWritten")
-        assert message.endswith(str(REFUSALS[cause]()))
-        assert stage.condition("Ready", key)[:2] == ("False", "MetadataNotWritten")
-        assert stage.life is not None
-        assert ("Warning", "MetadataNotWritten", message) in stage.life.recorder.events
-        assert len(stage.life.create_queue) == 0, "nobody waits for a turn that it can't use"
-        end()
-        await await_created(stage, *(f"stuck-{number}" for number in range(40)), within=450.0)
+@simulated(seconds=100_000.0)
+async def test_objects_whose_metadata_cannot_be_written_use_no_turn_and_say_why(
+    simulation: Simulation, cause: str
+) -> None:
+    await simulation.start(create_tps=1.0, workers=20)
+    end = hinder(simulation, REFUSALS[cause])
+    for number in range(40):
+        simulation.api.apply(job_object(f"stuck-{number}", number, namespace="frozen"))
+    await simulation.wait(3.0)
+    for time in range(3):
+        good = [f"good-{time}-{number}" for number in range(5)]
+        for number, name in enumerate(good):
+            simulation.api.apply(job_object(name, 3600 + time * 60 + number))
+        await await_created(simulation, *good, within=SECONDS)
+        await simulation.wait(200.0)
+    key = ("frozen", "stuck-7")
+    status, reason, message = simulation.condition("ACK.Recoverable", key)
+    assert (status, reason) == ("True", "MetadataNotWritten")
+    assert message.endswith(str(REFUSALS[cause]()))
+    assert simulation.condition("Ready", key)[:2] == ("False", "MetadataNotWritten")
+    assert ("Warning", "MetadataNotWritten", message) in simulation.operator.recorder.events
+    assert len(simulation.operator.create_queue) == 0, "nobody waits for a turn that it can't use"
+    end()
+    await await_created(simulation, *(f"stuck-{number}" for number in range(40)), within=450.0)
 
-    played(scene, seconds=100_000.0)
 
-
-def test_a_refused_write_of_metadata_is_tried_again_at_growing_intervals() -> None:
+@simulated()
+async def test_a_refused_write_of_metadata_is_tried_again_at_growing_intervals(simulation: Simulation) -> None:
     tries: list[float] = []
 
-    async def scene(stage: Stage) -> None:
-        def refuse() -> KubeError:
-            tries.append(asyncio.get_running_loop().time())
-            return REFUSALS["a policy"]()
+    def refuse() -> KubeError:
+        tries.append(asyncio.get_running_loop().time())
+        return REFUSALS["a policy"]()
 
-        hinder(stage, refuse)
-        stage.api.apply(job_object("stuck", namespace="frozen"))
-        await stage.wait(4 * 3600.0)
-        pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
-        assert pauses[0] < 3.0
-        assert min(pauses[9:]) > 140.0
-        assert max(pauses) < 302.0
-
-    played(scene)
+    hinder(simulation, refuse)
+    simulation.api.apply(job_object("stuck", namespace="frozen"))
+    await simulation.wait(4 * 3600.0)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    assert pauses[0] < 3.0
+    assert min(pauses[9:]) > 140.0
+    assert max(pauses) < 302.0
 
 
-def test_an_object_whose_annotations_have_room_again_is_tried_at_once() -> None:
-    async def scene(stage: Stage) -> None:
-        end = hinder(stage, REFUSALS["annotations without room"])
-        stage.api.apply(job_object("stuck", namespace="frozen"))
-        await stage.wait(3600.0)
-        end()
-        stage.api.annotate(("frozen", "stuck"), note="short")
-        await await_created(stage, "stuck", within=3.0)
-
-    played(scene)
+@simulated()
+async def test_an_object_whose_annotations_have_room_again_is_tried_at_once(simulation: Simulation) -> None:
+    end = hinder(simulation, REFUSALS["annotations without room"])
+    simulation.api.apply(job_object("stuck", namespace="frozen"))
+    await simulation.wait(3600.0)
+    end()
+    simulation.api.annotate(("frozen", "stuck"), note="short")
+    await await_created(simulation, "stuck", within=3.0)
 
 
-def test_a_webhook_that_times_out_delays_other_namespaces_by_seconds() -> None:
-    async def scene(stage: Stage) -> None:
-        await stage.start(create_tps=1.0, workers=20)
-        hinder(stage, lambda: Unavailable("context deadline exceeded"), slow=10.0)
-        for number in range(40):
-            stage.api.apply(job_object(f"stuck-{number}", number, namespace="frozen"))
-        await stage.wait(3.0)
-        for hour in range(3):
-            stage.api.apply(job_object(f"good-{hour}", 3600 + hour))
-            await await_created(stage, f"good-{hour}", within=SECONDS)
-            await stage.wait(60.0)
-
-    played(scene, seconds=100_000.0)
+@simulated(seconds=100_000.0)
+async def test_a_webhook_that_times_out_delays_other_namespaces_by_seconds(simulation: Simulation) -> None:
+    await simulation.start(create_tps=1.0, workers=20)
+    hinder(simulation, lambda: Unavailable("context deadline exceeded"), slow=10.0)
+    for number in range(40):
+        simulation.api.apply(job_object(f"stuck-{number}", number, namespace="frozen"))
+    await simulation.wait(3.0)
+    for hour in range(3):
+        simulation.api.apply(job_object(f"good-{hour}", 3600 + hour))
+        await await_created(simulation, f"good-{hour}", within=SECONDS)
+        await simulation.wait(60.0)
 
 
-def test_an_object_that_was_refused_comes_behind_new_ones_after_a_restart_too() -> None:
-    async def scene(stage: Stage) -> None:
-        error: dict[str, AwsError] = {"bad": STORMS["denied"]}
-        stage.service.create_errors = lambda request: error["bad"] if is_bad(request) else None
-        await stage.start(create_tps=1.0, workers=20)
-        for number in range(100):
-            stage.api.apply(job_object(f"bad-{number}", number))
-        await stage.wait(300.0)
-        await stage.start(create_tps=1.0, workers=20)
-        stage.api.apply(job_object("good", 5000))
-        await await_created(stage, "good", within=SECONDS)
-
-    played(scene)
+@simulated()
+async def test_an_object_that_was_refused_comes_behind_new_ones_after_a_restart_too(simulation: Simulation) -> None:
+    error: dict[str, AwsError] = {"bad": STORMS["denied"]}
+    simulation.service.create_errors = lambda request: error["bad"] if is_bad(request) else None
+    await simulation.start(create_tps=1.0, workers=20)
+    for number in range(100):
+        simulation.api.apply(job_object(f"bad-{number}", number))
+    await simulation.wait(300.0)
+    await simulation.start(create_tps=1.0, workers=20)
+    simulation.api.apply(job_object("good", 5000))
+    await await_created(simulation, "good", within=SECONDS)

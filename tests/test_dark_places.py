@@ -8,9 +8,9 @@ import asyncio
 import pytest
 
 from tests.fakes.api_server import FakeApiServer
+from tests.fakes.operator import SimulatedOperator
 from tests.fakes.service import FakeService
-from tests.fakes.virtual_time import run
-from tests.fakes.world import Life
+from tests.fakes.virtual_time import in_virtual_time
 from tests.logic.builders import NAMESPACE, SPEC, body
 from trainingjob_operator.aws.lanes import Lanes
 from trainingjob_operator.logic.objects.annotations import REGION
@@ -26,7 +26,7 @@ class Scene:
         self.api = FakeApiServer()
         lanes = Lanes(asyncio.get_running_loop().time, workers=WORKERS)
         self.service = FakeService(lanes=lanes, seconds=100_000.0)
-        self.life = Life(self.api, self.service, workers=WORKERS, create_tps=100.0)
+        self.operator = SimulatedOperator(self.api, self.service, workers=WORKERS, create_tps=100.0)
 
     def apply(self, name: str, region: str) -> None:
         spec = {**SPEC, "trainingJobName": name}
@@ -53,27 +53,25 @@ class Scene:
 @pytest.mark.parametrize(
     ("dark", "elsewhere"), [(1, "eu-north-1"), (5, "us-east-1"), (5, "eu-north-1")], ids="{}".format
 )
-def test_a_job_elsewhere_is_created_followed_and_stopped_while_regions_go_dark(dark: int, elsewhere: str) -> None:
-    async def scene() -> None:
-        it = Scene()
-        regions = [f"eu-dark-{number + 1}" for number in range(dark)]
-        names = [f"job-{number}" for number in range(60)]
-        for number, name in enumerate(names):
-            it.apply(name, regions[number % dark])
-        it.apply("neighbour", "us-east-1")
-        await it.until_all("Training", [*names, "neighbour"], 120.0)
-        it.service.dark.update(regions)
-        for name in names:
-            it.api.delete((NAMESPACE, name))
-        await asyncio.sleep(0.5)
-        it.apply("new", elsewhere)
-        await it.until_all("Starting", ["new"], PROMPT_SECONDS)
-        await it.until_all("Training", ["new"], 20.0 + PROMPT_SECONDS)
-        it.api.delete((NAMESPACE, "new"))
-        await it.until_all("", ["new"], 10.0 + 2 * PROMPT_SECONDS)
-        assert len(it.service.hung) > 3
-        it.service.dark.clear()
-        await it.until_all("", names, 120.0)
-        await it.life.end()
-
-    run(scene())
+@in_virtual_time
+async def test_a_job_elsewhere_is_created_followed_and_stopped_while_regions_go_dark(dark: int, elsewhere: str) -> None:
+    it = Scene()
+    regions = [f"eu-dark-{number + 1}" for number in range(dark)]
+    names = [f"job-{number}" for number in range(60)]
+    for number, name in enumerate(names):
+        it.apply(name, regions[number % dark])
+    it.apply("neighbour", "us-east-1")
+    await it.until_all("Training", [*names, "neighbour"], 120.0)
+    it.service.dark.update(regions)
+    for name in names:
+        it.api.delete((NAMESPACE, name))
+    await asyncio.sleep(0.5)
+    it.apply("new", elsewhere)
+    await it.until_all("Starting", ["new"], PROMPT_SECONDS)
+    await it.until_all("Training", ["new"], 20.0 + PROMPT_SECONDS)
+    it.api.delete((NAMESPACE, "new"))
+    await it.until_all("", ["new"], 10.0 + 2 * PROMPT_SECONDS)
+    assert len(it.service.hung) > 3
+    it.service.dark.clear()
+    await it.until_all("", names, 120.0)
+    await it.operator.end()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.fakes.service import failed
-from tests.fakes.stage import Stage, played
+from tests.fakes.simulation import Simulation, simulated
 from tests.logic.builders import ACCOUNT, SPEC, body
 from trainingjob_operator.aws.budget import IDLE_SECONDS
 from trainingjob_operator.logic.jobs.errors import ErrorClass
@@ -21,7 +21,7 @@ from trainingjob_operator.logic.objects.annotations import REGION
 from trainingjob_operator.logic.state.outcomes import PROBE_RETRY_FIRST
 
 if TYPE_CHECKING:
-    from tests.fakes.world import Life
+    from tests.fakes.operator import SimulatedOperator
 
 CREATE = "CreateTrainingJob"
 DENIED = failed(CREATE, "AccessDeniedException", ErrorClass.DENIED)
@@ -35,15 +35,22 @@ def job_object(name: str, region: str | None = None, namespace: str = "ml") -> d
     return made
 
 
-def sizes(life: Life) -> dict[str, int]:
+def sizes(operator: SimulatedOperator) -> dict[str, int]:
     """The length of every collection that the parts of the operator hold, by its path; those that are empty left out.
 
     Collections of strings and numbers count, and what an instance of this package or a collection holds is followed.
     """
     found: dict[str, int] = {}
     seen: set[int] = set()
-    parts = {"jobs": life.jobs, "create_queue": life.create_queue, "budgets": life.budgets, "queue": life.queue}
-    waiting = deque[tuple[str, object]]({**parts, "sweeper": life.sweeper, "reconciler": life.reconciler}.items())
+    parts = {
+        "jobs": operator.jobs,
+        "create_queue": operator.create_queue,
+        "budgets": operator.budgets,
+        "queue": operator.queue,
+    }
+    waiting = deque[tuple[str, object]](
+        {**parts, "sweeper": operator.sweeper, "reconciler": operator.reconciler}.items()
+    )
     while waiting:
         path, value = waiting.popleft()
         if id(value) in seen or isinstance(value, str | bytes):
@@ -64,12 +71,12 @@ def without_budgets(found: Mapping[str, int]) -> dict[str, int]:
     return {path: size for path, size in found.items() if not path.startswith("budgets")}
 
 
-def regions_in_metrics(life: Life) -> set[str]:
-    samples = [sample for metric in life.registry.collect() for sample in metric.samples]
+def regions_in_metrics(operator: SimulatedOperator) -> set[str]:
+    samples = [sample for metric in operator.registry.collect() for sample in metric.samples]
     return {sample.labels["region"] for sample in samples if "region" in sample.labels}
 
 
-async def come_and_go(stage: Stage, regions: list[str | None], *, at_once: int) -> None:
+async def come_and_go(simulation: Simulation, regions: list[str | None], *, at_once: int) -> None:
     """An object for each region, in a namespace of its own; some end, some run when they are deleted, some are denied.
 
     So many exist at the same time.
@@ -78,112 +85,106 @@ async def come_and_go(stage: Stage, regions: list[str | None], *, at_once: int) 
         keys = []
         for number, region in enumerate(regions[first : first + at_once], first):
             name = f"{'bad' if number % 3 == 0 else 'good'}-{number}"
-            stage.api.apply(job_object(name, region, f"ns-{number}"))
+            simulation.api.apply(job_object(name, region, f"ns-{number}"))
             keys.append((f"ns-{number}", name))
-        await stage.wait(4.0)
+        await simulation.wait(4.0)
         for key in keys[: at_once // 2]:
-            stage.api.delete(key)
-        await stage.wait(10.0)
+            simulation.api.delete(key)
+        await simulation.wait(10.0)
         for key in keys[at_once // 2 :]:
-            stage.api.delete(key)
-        await stage.wait(14.0)
-        assert not stage.api.objects
+            simulation.api.delete(key)
+        await simulation.wait(14.0)
+        assert not simulation.api.objects
 
 
 @pytest.mark.no_cover
-def test_a_hundred_objects_that_name_a_hundred_regions_come_and_go_and_nothing_of_them_is_left() -> None:
-    async def scene(stage: Stage) -> None:
-        stage.service.create_errors = lambda request: DENIED if request["TrainingJobName"].startswith("bad") else None
-        life = await stage.start(workers=20)
-        assert life is not None
-        await come_and_go(stage, [None] * 6, at_once=6)
-        before = sizes(life)
-        await come_and_go(stage, list(REGIONS), at_once=50)
-        assert len({job.identity.region for job in stage.service.created}) > 60, "it has happened"
-        await stage.wait(IDLE_SECONDS)
-        await come_and_go(stage, [None] * 6, at_once=6)
-        assert sizes(life) == before
-        assert regions_in_metrics(life) == set()
-
-    played(scene, seconds=6.0)
+@simulated(seconds=6.0)
+async def test_a_hundred_objects_that_name_a_hundred_regions_come_and_go_and_nothing_of_them_is_left(
+    simulation: Simulation,
+) -> None:
+    simulation.service.create_errors = lambda request: DENIED if request["TrainingJobName"].startswith("bad") else None
+    operator = await simulation.start(workers=20)
+    assert operator is not None
+    await come_and_go(simulation, [None] * 6, at_once=6)
+    before = sizes(operator)
+    await come_and_go(simulation, list(REGIONS), at_once=50)
+    assert len({job.identity.region for job in simulation.service.created}) > 60, "it has happened"
+    await simulation.wait(IDLE_SECONDS)
+    await come_and_go(simulation, [None] * 6, at_once=6)
+    assert sizes(operator) == before
+    assert regions_in_metrics(operator) == set()
 
 
 @pytest.mark.no_cover
-def test_an_object_that_names_one_region_after_the_other_leaves_nothing_behind() -> None:
-    async def scene(stage: Stage) -> None:
-        stage.service.refusals[CREATE] = DENIED
-        life = await stage.start()
-        assert life is not None
-        key = ("ml", "bad")
-        stage.api.apply(job_object("bad", REGIONS[0]))
-        await stage.wait(5.0)
-        before = sizes(life)
-        for region in REGIONS[1:40]:
-            stage.api.annotate(key, **{REGION: region})
-            await stage.wait(5.0)
-        assert stage.count(CREATE) >= 40, "it was tried everywhere"
-        assert without_budgets(sizes(life)) == without_budgets(before)
-
-    played(scene)
+@simulated()
+async def test_an_object_that_names_one_region_after_the_other_leaves_nothing_behind(simulation: Simulation) -> None:
+    simulation.service.refusals[CREATE] = DENIED
+    operator = await simulation.start()
+    assert operator is not None
+    key = ("ml", "bad")
+    simulation.api.apply(job_object("bad", REGIONS[0]))
+    await simulation.wait(5.0)
+    before = sizes(operator)
+    for region in REGIONS[1:40]:
+        simulation.api.annotate(key, **{REGION: region})
+        await simulation.wait(5.0)
+    assert simulation.count(CREATE) >= 40, "it was tried everywhere"
+    assert without_budgets(sizes(operator)) == without_budgets(before)
 
 
-def test_an_object_that_was_denied_first_and_goes_elsewhere_leaves_the_others_one_that_tries_soon() -> None:
-    async def scene(stage: Stage) -> None:
-        stage.service.refusals[CREATE] = DENIED
-        await stage.start()
-        stage.api.apply(job_object("first", REGIONS[0]))
-        await stage.wait(1.0)
-        stage.api.apply(job_object("second", REGIONS[0]))
-        await stage.wait(1.0)
-        stage.api.annotate(("ml", "first"), **{REGION: REGIONS[1]})
-        await stage.wait(40.0)
-        tries = stage.service.calls.count((CREATE, "second"))
-        await stage.wait(60.0)
-        assert stage.service.calls.count((CREATE, "second")) >= tries + 60.0 / (4 * PROBE_RETRY_FIRST)
-
-    played(scene)
-
-
-def test_an_object_that_is_deleted_during_its_call_leaves_nothing_behind() -> None:
-    async def scene(stage: Stage) -> None:
-        stage.service.refusals[CREATE] = DENIED
-        life = await stage.start()
-        assert life is not None
-        before = sizes(life)
-        key = ("ml", "bad")
-
-        def fault(operation: str, _before: bool) -> None:
-            if operation == CREATE:
-                stage.api.objects[key]["metadata"]["finalizers"] = []  # as by hand
-                stage.api.delete(key)
-
-        stage.service.fault = fault
-        stage.api.apply(job_object("bad", REGIONS[0]))
-        await stage.wait(2.0)
-        assert stage.count(CREATE) == 1
-        assert not stage.api.objects
-        assert without_budgets(sizes(life)) == without_budgets(before)
-
-    played(scene)
+@simulated()
+async def test_an_object_that_was_denied_first_and_goes_elsewhere_leaves_the_others_one_that_tries_soon(
+    simulation: Simulation,
+) -> None:
+    simulation.service.refusals[CREATE] = DENIED
+    await simulation.start()
+    simulation.api.apply(job_object("first", REGIONS[0]))
+    await simulation.wait(1.0)
+    simulation.api.apply(job_object("second", REGIONS[0]))
+    await simulation.wait(1.0)
+    simulation.api.annotate(("ml", "first"), **{REGION: REGIONS[1]})
+    await simulation.wait(40.0)
+    tries = simulation.service.calls.count((CREATE, "second"))
+    await simulation.wait(60.0)
+    assert simulation.service.calls.count((CREATE, "second")) >= tries + 60.0 / (4 * PROBE_RETRY_FIRST)
 
 
-def test_events_of_a_region_are_forgotten_with_its_last_object() -> None:
-    async def scene(stage: Stage) -> None:
-        life = stage.life
-        assert life is not None
-        flow = life.flow
-        stage.api.apply(job_object("job", REGIONS[0]))
-        stage.api.apply(job_object("other", REGIONS[1]))
-        await stage.wait(5.0)
-        now, told = asyncio.get_running_loop().time(), Observation({"trainingJobStatus": "InProgress"})
-        for region, name in ((REGIONS[0], "job"), (REGIONS[1], "other")):
-            flow.note_event(Identity(ACCOUNT, region, name).slot, told, now, is_news=True)
-        flow.note_found(Identity(ACCOUNT, REGIONS[0], "job").slot, told, now)
-        stage.api.delete(("ml", "job"))
-        await stage.wait(30.0)
-        assert list(stage.api.objects) == [("ml", "other")]
-        assert not flow.is_flowing((ACCOUNT, REGIONS[0]), now)
-        assert flow.is_flowing((ACCOUNT, REGIONS[1]), now)
-        assert regions_in_metrics(life) == {REGIONS[1]}
+@simulated()
+async def test_an_object_that_is_deleted_during_its_call_leaves_nothing_behind(simulation: Simulation) -> None:
+    simulation.service.refusals[CREATE] = DENIED
+    operator = await simulation.start()
+    assert operator is not None
+    before = sizes(operator)
+    key = ("ml", "bad")
 
-    played(scene, seconds=600.0)
+    def fault(operation: str, _before: bool) -> None:
+        if operation == CREATE:
+            simulation.api.objects[key]["metadata"]["finalizers"] = []  # as by hand
+            simulation.api.delete(key)
+
+    simulation.service.fault = fault
+    simulation.api.apply(job_object("bad", REGIONS[0]))
+    await simulation.wait(2.0)
+    assert simulation.count(CREATE) == 1
+    assert not simulation.api.objects
+    assert without_budgets(sizes(operator)) == without_budgets(before)
+
+
+@simulated(seconds=600.0)
+async def test_events_of_a_region_are_forgotten_with_its_last_object(simulation: Simulation) -> None:
+    operator = simulation.operator
+    assert operator is not None
+    flow = operator.flow
+    simulation.api.apply(job_object("job", REGIONS[0]))
+    simulation.api.apply(job_object("other", REGIONS[1]))
+    await simulation.wait(5.0)
+    now, told = asyncio.get_running_loop().time(), Observation({"trainingJobStatus": "InProgress"})
+    for region, name in ((REGIONS[0], "job"), (REGIONS[1], "other")):
+        flow.note_event(Identity(ACCOUNT, region, name).slot, told, now, is_news=True)
+    flow.note_found(Identity(ACCOUNT, REGIONS[0], "job").slot, told, now)
+    simulation.api.delete(("ml", "job"))
+    await simulation.wait(30.0)
+    assert list(simulation.api.objects) == [("ml", "other")]
+    assert not flow.is_flowing((ACCOUNT, REGIONS[0]), now)
+    assert flow.is_flowing((ACCOUNT, REGIONS[1]), now)
+    assert regions_in_metrics(operator) == {REGIONS[1]}

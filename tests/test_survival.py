@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.api_server import FakeApiServer
+from tests.fakes.operator import FakeClusterState, SimulatedOperator
 from tests.fakes.service import FakeService, failed
 from tests.fakes.virtual_time import run
-from tests.fakes.world import FakeClusterState, Life
 from tests.logic.builders import JOB, NAME, NAMESPACE, WANTED, body
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.objects.annotations import ADOPTION_POLICY, DELETION_POLICY, READ_ONLY, REGION
@@ -56,28 +56,28 @@ class Trials:
             self.fault(what, before)
 
     async def play(self, script: Callable[[int], None], *, steps: int, pause: float, dead_seconds: float = 3.0) -> None:
-        life = Life(self.api, self.service, cluster_state=self.cluster_state)
+        operator = SimulatedOperator(self.api, self.service, cluster_state=self.cluster_state)
         for step in range(steps):
             script(step)
             try:
                 await asyncio.wait_for(self._dead.wait(), pause)
             except TimeoutError:
                 continue
-            await life.end()
+            await operator.end()
             await asyncio.sleep(dead_seconds)
             self._dead.clear()
             self._kill_at = None
-            life = Life(self.api, self.service, cluster_state=self.cluster_state, seed=step)
+            operator = SimulatedOperator(self.api, self.service, cluster_state=self.cluster_state, seed=step)
         self._kill_at = None
         await asyncio.sleep(LONG)
-        await life.settle(0.1)
+        await operator.settle(0.1)
         self.check()
         self.api.delete(KEY)
         self.deletions.append(asyncio.get_running_loop().time())
-        await life.settle(LONG)
+        await operator.settle(LONG)
         assert KEY not in self.api.objects, "an object can always be deleted in the end"
         self.check()
-        await life.end()
+        await operator.end()
 
     def delete(self) -> None:
         self.deletions.append(asyncio.get_running_loop().time())

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.discovery import FakeDiscovery, make_coverage
+from tests.fakes.operator import SimulatedOperator
 from tests.fakes.service import FakeService, wall
-from tests.fakes.world import Life
 from tests.logic.builders import NAME, NAMESPACE, body
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.kube.client import Login
@@ -103,7 +103,7 @@ async def server() -> AsyncIterator[Server]:
 class Watch:
     """A watcher that has nobody but Kopf to tell it anything."""
 
-    def __init__(self, server: Server, folder: Path, life: Life, coverage: Coverage) -> None:
+    def __init__(self, server: Server, folder: Path, operator: SimulatedOperator, coverage: Coverage) -> None:
         config = {
             "current-context": "x",
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
@@ -111,13 +111,13 @@ class Watch:
             "users": [{"name": "u", "user": {"token": "abc"}}],
         }
         (folder / "config").write_text(json.dumps(config))
-        self.jobs, self.metrics = life.jobs, CollectorRegistry()
+        self.jobs, self.metrics = operator.jobs, CollectorRegistry()
         loop = asyncio.get_running_loop()
         self.began = loop.time()
         runtime = Runtime(
-            life.jobs,
-            life.queue,
-            life.leadership,
+            operator.jobs,
+            operator.queue,
+            operator.leadership,
             Metrics(self.metrics, "0", loop.time),
             Clocks(loop.time, wall, random.Random(7)),
         )
@@ -127,7 +127,7 @@ class Watch:
             lists=FakeApiServer(),
             coverage=coverage,
             label_selector="team=red",
-            reconciler=life.reconciler,
+            reconciler=operator.reconciler,
         )
         self._task = asyncio.ensure_future(self.watcher.watch())
 
@@ -147,11 +147,11 @@ class Watch:
 
 @pytest.fixture
 async def watch(server: Server, tmp_path: Path) -> AsyncIterator[Watch]:
-    life = Life(FakeApiServer(), FakeService())
-    await life.end()
+    operator = SimulatedOperator(FakeApiServer(), FakeService())
+    await operator.end()
     coverage = make_coverage(FakeDiscovery())
     await coverage.survey()
-    watch = Watch(server, tmp_path, life, coverage)
+    watch = Watch(server, tmp_path, operator, coverage)
     yield watch
     await watch.end()
 

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from tests.fakes.api_server import FakeApiServer
 from tests.fakes.discovery import FakeDiscovery, make_coverage
+from tests.fakes.operator import SimulatedOperator
 from tests.fakes.service import FakeService, wall
 from tests.fakes.virtual_time import run
-from tests.fakes.world import Life
 from tests.logic.builders import NAME, NAMESPACE, UID, body
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import Coverage
@@ -26,14 +26,14 @@ KEY = (NAMESPACE, NAME)
 
 
 async def watcher(
-    api: FakeApiServer, life: Life, *, label_selector: str = "", coverage: Coverage | None = None
+    api: FakeApiServer, operator: SimulatedOperator, *, label_selector: str = "", coverage: Coverage | None = None
 ) -> Watcher:
     coverage = coverage or make_coverage(FakeDiscovery())
     await coverage.survey()
     runtime = Runtime(
-        life.jobs,
-        life.queue,
-        life.leadership,
+        operator.jobs,
+        operator.queue,
+        operator.leadership,
         Metrics(CollectorRegistry(), "0", lambda: 0.0),
         Clocks(asyncio.get_running_loop().time, wall, random.Random(7)),
     )
@@ -43,26 +43,26 @@ async def watcher(
         lists=api,
         coverage=coverage,
         label_selector=label_selector,
-        reconciler=life.reconciler,
+        reconciler=operator.reconciler,
     )
 
 
-async def quiet(api: FakeApiServer) -> Life:
+async def quiet(api: FakeApiServer) -> SimulatedOperator:
     """An operator whose watch tells nothing and whose workers do nothing."""
-    life = Life(api, FakeService())
-    await life.end()
-    return life
+    operator = SimulatedOperator(api, FakeService())
+    await operator.end()
+    return operator
 
 
 def test_a_list_finds_what_the_watch_did_not_tell_and_queues_it() -> None:
     async def main() -> None:
         api = FakeApiServer()
-        life = await quiet(api)
+        operator = await quiet(api)
         api.apply(body())
         api.apply(body(name="b", uid="b"))
-        watch = await watcher(api, life)
+        watch = await watcher(api, operator)
         assert await watch.list_all() == 2
-        assert life.queue.depth == 2
+        assert operator.queue.depth == 2
         assert await watch.list_all() == 0, "nothing is news twice"
 
     run(main())
@@ -71,16 +71,16 @@ def test_a_list_finds_what_the_watch_did_not_tell_and_queues_it() -> None:
 def test_what_is_being_deleted_is_looked_at_before_what_came_earlier() -> None:
     async def main() -> None:
         api = FakeApiServer()
-        life = await quiet(api)
-        watch = await watcher(api, life)
+        operator = await quiet(api)
+        watch = await watcher(api, operator)
         for name in ("a", "b"):
             watch.take("ADDED", body(name=name, uid=name))
         watch.take("MODIFIED", body(name="b", uid="b", version=2, deleting=True, held=True))
-        assert await life.queue.take() == (NAMESPACE, "b")
+        assert await operator.queue.take() == (NAMESPACE, "b")
         api.apply(body(name="c", uid="c", deleting=True, held=True))
         api.apply(body(name="a", uid="a"))
         await watch.list_all()
-        assert await life.queue.take() == (NAMESPACE, "c")
+        assert await operator.queue.take() == (NAMESPACE, "c")
 
     run(main())
 
@@ -88,16 +88,16 @@ def test_what_is_being_deleted_is_looked_at_before_what_came_earlier() -> None:
 def test_what_vanished_unseen_is_forgotten_only_when_the_api_server_says_so() -> None:
     async def main() -> None:
         api = FakeApiServer()
-        life = await quiet(api)
+        operator = await quiet(api)
         api.apply(body())
-        watch = await watcher(api, life)
+        watch = await watcher(api, operator)
         await watch.list_all()
         hidden, api.list_pages = api.list_pages, nothing  # type: ignore[method-assign]
         assert await watch.list_all() == 0
-        assert life.jobs.get(KEY) is not None, "a list leaves out what was made while it was read"
+        assert operator.jobs.get(KEY) is not None, "a list leaves out what was made while it was read"
         api.delete(KEY)
         assert await watch.list_all() == 1
-        assert life.jobs.get(KEY) is None
+        assert operator.jobs.get(KEY) is None
         api.apply(body(uid="new"))
         api.list_pages = hidden  # type: ignore[method-assign]
         assert await watch.list_all() == 1
@@ -108,9 +108,9 @@ def test_what_vanished_unseen_is_forgotten_only_when_the_api_server_says_so() ->
 def test_what_was_relabelled_while_nobody_told_is_no_longer_followed() -> None:
     async def main() -> None:
         api = FakeApiServer()
-        life = await quiet(api)
+        operator = await quiet(api)
         api.apply(body())
-        watch = await watcher(api, life, label_selector="shard=a")
+        watch = await watcher(api, operator, label_selector="shard=a")
         await watch.list_all()
 
         async def another(
@@ -122,7 +122,7 @@ def test_what_was_relabelled_while_nobody_told_is_no_longer_followed() -> None:
         api.apply(body(name="young", uid="y"))
         api.list_pages = another  # type: ignore[method-assign]
         assert await watch.list_all() == 1
-        assert [tracked.key for tracked in life.jobs] == [(NAMESPACE, "young")], "made while the list was read"
+        assert [tracked.key for tracked in operator.jobs] == [(NAMESPACE, "young")], "made while the list was read"
         assert KEY in api.objects
 
     run(main())
@@ -131,19 +131,19 @@ def test_what_was_relabelled_while_nobody_told_is_no_longer_followed() -> None:
 def test_a_list_after_a_backup_was_restored_is_believed() -> None:
     async def main() -> None:
         api = FakeApiServer()
-        life = await quiet(api)
+        operator = await quiet(api)
         api.apply(body())
         restore = api.back_up()
         api.edit(KEY, stoppingCondition={"maxRuntimeInSeconds": 60})
         api.apply(body(name="younger", uid="y"))
-        watch = await watcher(api, life)
+        watch = await watcher(api, operator)
         await watch.list_all()
         restore()
         assert await watch.list_all() == 2, "one is as it was, one is gone"
-        known = life.jobs.get(KEY)
+        known = operator.jobs.get(KEY)
         assert known is not None
         assert known.resource().spec == body()["spec"]
-        assert len(life.jobs) == 1
+        assert len(operator.jobs) == 1
         assert await watch.list_all() == 0
 
     run(main())
@@ -156,15 +156,15 @@ async def nothing(namespace: str | None = None, label_selector: str = "") -> Asy
 def test_an_object_made_anew_while_nobody_told_is_taken_as_the_new_one() -> None:
     async def main() -> None:
         api = FakeApiServer()
-        life = await quiet(api)
+        operator = await quiet(api)
         api.apply(body())
-        watch = await watcher(api, life)
+        watch = await watcher(api, operator)
         await watch.list_all()
         api.delete(KEY)
         api.apply(body(uid="new"))
         api.list_pages = nothing  # type: ignore[method-assign]
         assert await watch.list_all() == 1
-        known = life.jobs.get(KEY)
+        known = operator.jobs.get(KEY)
         assert known is not None
         assert known.uid == "new"
 
@@ -174,20 +174,20 @@ def test_an_object_made_anew_while_nobody_told_is_taken_as_the_new_one() -> None
 def test_an_object_is_forgotten_by_its_own_end_only_and_old_news_are_none() -> None:
     async def main() -> None:
         api = FakeApiServer()
-        life = await quiet(api)
-        watch = await watcher(api, life)
+        operator = await quiet(api)
+        watch = await watcher(api, operator)
         for kind, one in ((None, body()), ("ADDED", body(name="b", uid="b", version=2))):
             watch.take(kind, one)
-        assert life.queue.depth == 2
+        assert operator.queue.depth == 2
         watch.take("DELETED", body(uid="another"))
-        assert life.jobs.get(KEY) is not None
+        assert operator.jobs.get(KEY) is not None
         watch.take("DELETED", body(uid=UID))
-        assert life.jobs.get(KEY) is None
-        assert life.queue.depth == 1
+        assert operator.jobs.get(KEY) is None
+        assert operator.queue.depth == 1
         watch.take("DELETED", body(name="unheard-of"))
-        life.queue.release(await life.queue.take())
+        operator.queue.release(await operator.queue.take())
         watch.take("MODIFIED", body(name="b", uid="b", version=2))
-        assert life.queue.depth == 0, "old news"
+        assert operator.queue.depth == 0, "old news"
 
     run(main())
 
@@ -196,8 +196,8 @@ def test_an_object_is_forgotten_by_its_own_end_only_and_old_news_are_none() -> N
 def test_lists_repair_every_few_minutes_whatever_a_single_one_comes_to(fails: bool) -> None:
     async def main() -> None:
         api = FakeApiServer()
-        life = await quiet(api)
-        watch = await watcher(api, life)
+        operator = await quiet(api)
+        watch = await watcher(api, operator)
         task = asyncio.ensure_future(watch.relist())
         if fails:
             whole, api.list_pages = api.list_pages, away  # type: ignore[method-assign]
@@ -205,7 +205,7 @@ def test_lists_repair_every_few_minutes_whatever_a_single_one_comes_to(fails: bo
             api.list_pages = whole  # type: ignore[method-assign]
         api.apply(body())
         await asyncio.sleep(1.2 * RELIST_SECONDS)
-        assert life.jobs.get(KEY) is not None
+        assert operator.jobs.get(KEY) is not None
         task.cancel()
 
     run(main())

@@ -23,9 +23,9 @@ from tests.chaos.trials import Trial, apply, plan, run_trials
 from tests.chaos.world import Body, Case, Refused, World
 from tests.e2e.zygote import ROOT, bare_environment
 from tests.fakes.api_server import FakeApiServer
+from tests.fakes.operator import FakeClusterState, SimulatedOperator
 from tests.fakes.service import FakeGateway, FakeService, Job, failed
 from tests.fakes.virtual_time import run as run_virtually
-from tests.fakes.world import FakeClusterState, Life
 from tests.logic.builders import ACCOUNT, CLUSTER, NAMESPACE, REGION, SPEC, body
 from tests.sagemaker.shapes import WrongTypeError, model_shapes
 from trainingjob_operator.aws.gateway import Target
@@ -206,7 +206,7 @@ def play(seed: str, count: int) -> list[str]:
 
     async def scene() -> None:
         foreign = {job.identity.job_name: job for job in put_foreign_jobs(service, chance)}
-        life = Life(api, service, cluster_state=cluster_state)
+        life = SimulatedOperator(api, service, cluster_state=cluster_state)
         api.apply(body(name=GOOD, uid=GOOD, spec=SPEC | {"trainingJobName": GOOD}))
         for number in range(count):
             made = bad_object(f"bad-{number}", chance, chance.choice(NAMESPACES))
@@ -241,7 +241,7 @@ def play(seed: str, count: int) -> list[str]:
     return []
 
 
-async def _interrupt_the_watch(life: Life, api: FakeApiServer, chance: random.Random) -> None:
+async def _interrupt_the_watch(life: SimulatedOperator, api: FakeApiServer, chance: random.Random) -> None:
     """Within 50 s: edits and deletions that no watch reports, and a list of what is left."""
     await life.settle(chance.uniform(0.0, 30.0))
     life.mishear()

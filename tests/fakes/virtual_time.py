@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 BEGIN = 1000.0
@@ -47,3 +49,13 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """asyncio.run in virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
+
+
+def in_virtual_time(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Decorate a coroutine function, such as a test, to run to its end in virtual time when it is called."""
+
+    @functools.wraps(function)
+    def run_function(*arguments: P.args, **named: P.kwargs) -> T:
+        return run(function(*arguments, **named))
+
+    return run_function

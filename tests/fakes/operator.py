@@ -149,8 +149,8 @@ class LearningAccounts:
         return cast("Gateway", LearningGateway(self.service.get(target), budgets))
 
 
-class Life:
-    """One life of the operator's process, from its start to its end or its sudden death."""
+class SimulatedOperator:
+    """The operator's process from its start to its end or its sudden death."""
 
     def __init__(
         self,
