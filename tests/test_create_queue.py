@@ -60,10 +60,6 @@ def is_bad(request: Mapping[str, Any]) -> bool:
     return str(request["TrainingJobName"]).startswith("bad")
 
 
-def created(simulation: Simulation) -> list[str]:
-    return [job.identity.job_name for job in simulation.service.created]
-
-
 def count_marked(simulation: Simulation, namespace: str) -> int:
     return sum(
         key[0] == namespace and bool(one["metadata"].get("finalizers")) for key, one in simulation.api.objects.items()
@@ -74,9 +70,9 @@ async def await_created(simulation: Simulation, *names: str, within: float) -> f
     """Wait until jobs of those names were created; after how many seconds."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    while not set(names) <= set(created(simulation)):
+    while not set(names) <= set(simulation.created_jobs):
         await asyncio.sleep(0.1)
-        assert loop.time() - began < within, f"{set(names) - set(created(simulation))} are not created"
+        assert loop.time() - began < within, f"{set(names) - set(simulation.created_jobs)} are not created"
     return loop.time() - began
 
 
@@ -120,7 +116,7 @@ async def test_hundreds_of_objects_of_one_namespace_do_not_delay_ten_of_another(
     for number, name in enumerate(few):
         simulation.api.apply(job_object(name, 2000 + number, namespace="other"))
     await await_created(simulation, *few, within=25.0)
-    order = [name for name in created(simulation) if name in few]
+    order = [name for name in simulation.created_jobs if name in few]
     assert order == few, "in the order of creation within a namespace"
 
 
@@ -135,7 +131,7 @@ async def test_a_retry_comes_although_new_objects_never_end(simulation: Simulati
     await simulation.wait(30.0)
     refused.clear()
     await await_created(simulation, "bad", within=60.0)
-    assert len(created(simulation)) < 150, "and not only after all the others"
+    assert len(simulation.created_jobs) < 150, "and not only after all the others"
 
 
 @simulated()
@@ -269,7 +265,7 @@ async def test_each_quota_has_a_queue_of_its_own(simulation: Simulation) -> None
         simulation.api.apply(job_object(f"waits-{number}", number, **resources(1, P3)))
         await simulation.wait(2.0)
     await simulation.wait(20.0)
-    assert created(simulation) == ["holder"]
+    assert simulation.created_jobs == ["holder"]
     tries = simulation.count(CREATE)
     simulation.api.apply(job_object("spot", 10, **{**resources(2, P3), **SPOT}))
     simulation.api.apply(job_object("other", 11, **resources(2)))
@@ -294,10 +290,10 @@ async def test_a_large_job_waits_for_its_quota_while_small_ones_pass_and_comes_i
     for number, name in enumerate(small):
         simulation.api.apply(job_object(name, 100 + number, **resources(1, P3)))
     await simulation.wait(15.0)
-    assert len(created(simulation)) == 10, "small ones use what is free"
-    assert "large" not in created(simulation)
+    assert len(simulation.created_jobs) == 10, "small ones use what is free"
+    assert "large" not in simulation.created_jobs
     await await_created(simulation, "large", within=600.0)
-    assert len(created(simulation)) < 30, "not behind all of the small ones"
+    assert len(simulation.created_jobs) < 30, "not behind all of the small ones"
     await await_created(simulation, *small, within=1200.0)
 
 
@@ -319,7 +315,7 @@ async def test_a_large_job_that_never_fits_does_not_keep_small_ones_out(simulati
         "it is next in the queue; freed capacity is reserved for the longest-waiting object."
     )
     await await_created(simulation, *small, within=3600.0)
-    assert "large" not in created(simulation)
+    assert "large" not in simulation.created_jobs
 
 
 @simulated(quotas={QUOTA: 2}, seconds=100.0)
