@@ -21,22 +21,24 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def redact(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy with hidden values: environment, hyperparameters, container arguments, and quotes of them."""
     shown = copy.deepcopy(dict(body))
-    for part in ("metadata", "spec", "status"):
-        if not isinstance(shown.get(part, {}), dict):
-            return shown  # not an object of the API server
-    annotations = shown.get("metadata", {}).get("annotations")
-    if isinstance(annotations, dict) and LAST_APPLIED in annotations:
-        annotations[LAST_APPLIED] = HIDDEN
-    spec = shown.get("spec", {})
+    _replace(_part(_part(shown, "metadata"), "annotations"), LAST_APPLIED, HIDDEN)
+    spec = _part(shown, "spec")
     for field in ("environment", "hyperParameters"):
-        if isinstance(spec.get(field), dict):
-            spec[field] = dict.fromkeys(spec[field], HIDDEN)
-    algorithm = spec.get("algorithmSpecification")
-    if isinstance(algorithm, dict) and "containerArguments" in algorithm:
-        algorithm["containerArguments"] = [HIDDEN]
-    if "status" in shown:
-        shown["status"] = _hide_quotes(shown["status"])
+        _replace(spec, field, dict.fromkeys(_part(spec, field), HIDDEN))
+    _replace(_part(spec, "algorithmSpecification"), "containerArguments", [HIDDEN])
+    _replace(shown, "status", _hide_quotes(shown.get("status")))
     return shown
+
+
+def _part(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a nested object to change in place; an empty one for any other value."""
+    part = whole.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _replace(whole: dict[str, Any], name: str, value: object) -> None:
+    if name in whole:
+        whole[name] = value
 
 
 def _hide_quotes(value: Any) -> Any:

@@ -26,7 +26,7 @@ def draw_explanations(job: Job, explanations: Sequence[Explanation]) -> Iterator
         color = "yellow" if number else OUTCOMES[job.outcome]
         yield Text.assemble((job.name, "bold"), "  ", (escape(explanation.headline), f"bold {color}"))
         if explanation.cause:
-            yield _indent(mark_code(explanation.cause))
+            yield _indent(mark_code(escape(explanation.cause)))
         if explanation.words:
             yield _indent(Text(f"“{escape(explanation.words)}”", style="italic"))
         for action in explanation.actions:
