@@ -12,9 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from trainingjob_operator.aws.gateway import Target
+from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity, Location, Slot
 from trainingjob_operator.logic.objects.resource import Key, Resource, mapping
+from trainingjob_operator.logic.objects.validation import check_request
 from trainingjob_operator.logic.state.memory import Memory, Outcome
 from trainingjob_operator.logic.state.ownership import read_standing
 from trainingjob_operator.logic.timestamps import parse_time
@@ -47,6 +49,8 @@ class StoredObject:
     """Slot and claim are from a reconcile of this term, not from the status alone."""
     modified: datetime | None = None
     """lastModifiedTime in the status, by the service's clock."""
+    checked: tuple[int, Finding | None] | None = None
+    """Generation of the spec checked last, and the reason why it makes no valid request."""
     foreign_writes: frozenset[tuple[str, str]] = frozenset()
     """The other field managers of the status, each with the time of its last write by the API server."""
 
@@ -54,6 +58,12 @@ class StoredObject:
     def seen(self) -> Observation | None:
         """The last observation of a live job, reported or not."""
         return None if self.live is None else self.memory.job.observation or self.live.seen
+
+    def check(self, resource: Resource) -> Finding | None:
+        """Return the reason why the spec makes no valid request, if any; checked once per generation."""
+        if self.checked is None or self.checked[0] != resource.generation:
+            self.checked = (resource.generation, check_request(resource.spec))
+        return self.checked[1]
 
     def note(self, outcome: Outcome) -> None:
         """Replace the memory by that after an outcome."""

@@ -31,7 +31,6 @@ from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity
 from trainingjob_operator.logic.objects.annotations import read_request, resolve
 from trainingjob_operator.logic.objects.resource import Key, Resource
-from trainingjob_operator.logic.objects.validation import check_request
 from trainingjob_operator.logic.state.memory import RETRY_SECONDS, Memory
 from trainingjob_operator.logic.state.outcomes import (
     AttemptSettled,
@@ -270,7 +269,7 @@ class Reconciler:
             own_turn=own_turn,
             place=place,
             rival=None if rival is None else "/".join(rival),
-            request_problem=None if bare.arn is not None else check_request(resource.spec),
+            request_problem=None if bare.arn is not None else tracked.check(resource),
             no_access=no_access,
         )
         return view, target
