@@ -5,12 +5,9 @@ One rule, since the API server evaluates every rule at every write. immutability
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from trainingjob_operator.logic.objects import validation
-
-if TYPE_CHECKING:
-    from codegen.schema import Schema
 
 SPOT = "(has(self.enableManagedSpotTraining) && self.enableManagedSpotTraining)"
 WAIT = "self.stoppingCondition.maxWaitTimeInSeconds"
@@ -32,7 +29,7 @@ CONFLICTS = {
 """Message -> CEL expression of the conflict."""
 
 
-def consistency_rule() -> Schema:
+def consistency_rule() -> dict[str, Any]:
     """Build a rule that reports all conflicts of a spec at once and tolerates conflicts of the old object."""
     parts = {conflict: conflict.replace("self.", "oldSelf.value().") for conflict in CONFLICTS.values()}
     rule = "\n&& ".join(f"(!({now}) || oldSelf.hasValue() && ({before}))" for now, before in parts.items())

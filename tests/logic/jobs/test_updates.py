@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.jobs.updates import (
     KEEP_ALIVE,
     PROFILER,
@@ -17,6 +18,9 @@ from trainingjob_operator.logic.jobs.updates import (
     plan_tags,
     plan_update,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 STARTED, COMPLETED = "the start of the job", "the status Completed"
 SENT, NEVER = "sent", "never"
@@ -47,6 +51,12 @@ TO_SEND: dict[str, dict[str, Any]] = {
     RULES: {"ProfilerRuleConfigurations": [SECOND]},
     REMOTE_DEBUG: {"RemoteDebugConfig": {"EnableRemoteDebug": True}},
 }
+
+
+def planned(
+    request: dict[str, Any], shown: dict[str, Any], differences: Sequence[str], applied: Collection[str]
+) -> UpdatePlan:
+    return plan_update(request, shown, Observation.from_describe(shown), differences, applied)
 
 
 def answer(status: str, secondary: str, *, pool: str | None = None, **told: Any) -> dict[str, Any]:
@@ -89,7 +99,7 @@ def fate(plan: UpdatePlan, part: str) -> str:
 def test_each_part_has_its_phases(status: str, secondary: str, keep_alive: str, profiling: str, debugging: str) -> None:
     fates = {KEEP_ALIVE: keep_alive, PROFILER: profiling, RULES: profiling, REMOTE_DEBUG: debugging}
     for part, expected in fates.items():
-        plan = plan_update(REQUEST, answer(status, secondary), [PATHS[part]], ())
+        plan = planned(REQUEST, answer(status, secondary), [PATHS[part]], ())
         assert fate(plan, part) == expected, part
 
 
@@ -97,16 +107,13 @@ def test_each_part_has_its_phases(status: str, secondary: str, keep_alive: str, 
     ("pool", "expected"), [("Available", SENT), ("InUse", SENT), ("Terminated", NEVER), ("Reused", NEVER)]
 )
 def test_the_keep_alive_is_changed_while_the_warm_pool_lives(pool: str, expected: str) -> None:
-    assert (
-        fate(plan_update(REQUEST, answer("Completed", "Completed", pool=pool), [KEEP_ALIVE], ()), KEEP_ALIVE)
-        == expected
-    )
+    assert fate(planned(REQUEST, answer("Completed", "Completed", pool=pool), [KEEP_ALIVE], ()), KEEP_ALIVE) == expected
 
 
 @pytest.mark.parametrize("config", [None, {"InstanceType": "ml.m5.large"}])
 def test_a_job_that_began_without_a_warm_pool_never_gets_one(config: dict[str, Any] | None) -> None:
     shown = answer("Completed", "Completed", pool="Available", ResourceConfig=config)
-    assert fate(plan_update(REQUEST, shown, [KEEP_ALIVE], ()), KEEP_ALIVE) == NEVER
+    assert fate(planned(REQUEST, shown, [KEEP_ALIVE], ()), KEEP_ALIVE) == NEVER
 
 
 @pytest.mark.parametrize(
@@ -134,7 +141,7 @@ def test_rules_can_only_be_added(
     wanted: list[dict[str, str]], runs: list[dict[str, str]] | None, sent: list[dict[str, str]] | None
 ) -> None:
     shown = answer("InProgress", "Training", ProfilerRuleConfigurations=runs)
-    plan = plan_update({"ProfilerRuleConfigurations": wanted}, shown, [RULES], ())
+    plan = planned({"ProfilerRuleConfigurations": wanted}, shown, [RULES], ())
     if sent is None:
         assert plan == UpdatePlan(impossible={RULES: "accepts additional rules only"})
     else:
@@ -143,12 +150,12 @@ def test_rules_can_only_be_added(
 
 @pytest.mark.parametrize("applied", [[PROFILER], [RULES], [PROFILER, RULES]])
 def test_a_profiler_that_is_gone_from_the_spec_is_turned_off(applied: list[str]) -> None:
-    plan = plan_update({}, answer("InProgress", "Training"), [], applied)
+    plan = planned({}, answer("InProgress", "Training"), [], applied)
     assert plan == UpdatePlan(members={"ProfilerConfig": {"DisableProfiler": True}})
 
 
 def test_it_is_turned_off_once_the_job_has_started() -> None:
-    assert plan_update({}, answer("InProgress", "Starting"), [], [PROFILER]) == UpdatePlan(waiting={PROFILER: STARTED})
+    assert planned({}, answer("InProgress", "Starting"), [], [PROFILER]) == UpdatePlan(waiting={PROFILER: STARTED})
 
 
 @pytest.mark.parametrize(
@@ -162,12 +169,12 @@ def test_it_is_turned_off_once_the_job_has_started() -> None:
 )
 def test_a_profiler_is_left_when(status: str, secondary: str, profiling: str, applied: list[str]) -> None:
     shown = answer(status, secondary, ProfilingStatus=profiling)
-    assert plan_update({}, shown, [], applied) == UpdatePlan()
+    assert planned({}, shown, [], applied) == UpdatePlan()
 
 
 def test_several_edits_go_together_and_the_others_are_told() -> None:
     differences = [*PATHS.values(), "roleARN", "profilerConfiguration"]
-    plan = plan_update(REQUEST, answer("InProgress", "Training"), differences, [PROFILER, RULES])
+    plan = planned(REQUEST, answer("InProgress", "Training"), differences, [PROFILER, RULES])
     assert plan == UpdatePlan(
         members={**TO_SEND[PROFILER], **TO_SEND[RULES], **TO_SEND[REMOTE_DEBUG]},
         waiting={KEEP_ALIVE: COMPLETED},
@@ -193,12 +200,12 @@ def test_several_edits_go_together_and_the_others_are_told() -> None:
     ],
 )
 def test_what_the_service_never_takes_has_its_own_reason(part: str, shown: dict[str, Any], reason: str) -> None:
-    plan = plan_update(REQUEST, shown, [PATHS[part]], ())
+    plan = planned(REQUEST, shown, [PATHS[part]], ())
     assert reason in plan.impossible[PATHS[part]]
 
 
 def test_without_a_difference_there_is_nothing_to_do() -> None:
-    assert plan_update(REQUEST, answer("InProgress", "Training"), [], [PROFILER, RULES]) == UpdatePlan()
+    assert planned(REQUEST, answer("InProgress", "Training"), [], [PROFILER, RULES]) == UpdatePlan()
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def _compare(view: View, answer: Mapping[str, Any]) -> Outcome:
     except fields.InvalidSpec as error:
         return EditRefused(resource.generation, Finding(reasons.EDIT_NOT_POSSIBLE, str(error)))
     applied = resource.recorded_names("appliedFields") if applied is None else applied
-    return Compared(differences, plan_update(request, answer, differences, applied))
+    return Compared(differences, plan_update(request, answer, view.observation, differences, applied))
 
 
 def read_tags(view: View, tags: Mapping[str, str], owner: Owner) -> tuple[Outcome, ...]:

@@ -55,6 +55,7 @@ def applied_fields(spec: Mapping[str, Any]) -> tuple[str, ...]:
 def plan_update(
     request: Mapping[str, Any],
     answer: Mapping[str, Any],
+    phase: Observation,
     differences: Sequence[str],
     applied: Collection[str],
 ) -> UpdatePlan:
@@ -62,10 +63,10 @@ def plan_update(
 
     :param request: the spec as CreateTrainingJob's members
     :param answer: DescribeTrainingJob's
+    :param phase: the job's state after that answer
     :param differences: fields below spec, set by the user, with another value in the answer
     :param applied: updatable parts applied to the job by this operator
     """
-    phase = Observation.from_describe(answer)
     members: dict[str, Any] = {}
     waiting: dict[str, str] = {}
     impossible = {path: "is fixed at creation" for path in differences if _part(path) is None}
