@@ -281,7 +281,7 @@ async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
         assert not world.flow.is_flowing(PLACE, now())
         world.events.bring(GONE, [event("job", "Training")])
         await asyncio.sleep(3.2)  # the first pause is a second at most, the next two
-    assert world.count("told") == 1
+    assert world.count("news") == 1
     assert world.flow.is_flowing(PLACE, now())
     errors = {"kind": GONE.kind.value}
     assert world.registry.get_sample_value("trainingjob_event_queue_errors_total", errors) == 2

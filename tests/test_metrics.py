@@ -64,7 +64,7 @@ def scrape() -> Scrape:
         (lambda m: m.sweep_ended("1", "r", 0.5, 3), "trainingjob_sweep_seconds_sum", ACCOUNT, 0.5),
         (lambda m: m.sweep_ended("1", "r", 0.5, 3), "trainingjob_sweep_pages_total", ACCOUNT, 3),
         (lambda m: m.sweep_interval_is("1", "r", 60), "trainingjob_sweep_interval_seconds", ACCOUNT, 60),
-        (lambda m: m.event_received("told"), "trainingjob_event_queue_messages_total", {"outcome": "told"}, 1),
+        (lambda m: m.event_received("news"), "trainingjob_event_queue_messages_total", {"outcome": "news"}, 1),
         (lambda m: m.event_queue_failed(DENIED), "trainingjob_event_queue_errors_total", {"kind": "denied"}, 1),
     ],
 )  # fmt: skip

@@ -59,16 +59,16 @@ def read_model() -> Model:
     """Read the input of CreateTrainingJob and the additional output of DescribeTrainingJob."""
     service = ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
     taken = service.operation_model("CreateTrainingJob").input_shape.members
-    told = service.operation_model("DescribeTrainingJob").output_shape.members
-    answered = read_fields({name: shape for name, shape in told.items() if name not in {*taken, IDENTITY}})
-    for name in told.keys() & taken.keys():
-        parts = getattr(told[name], "members", {})
+    described = service.operation_model("DescribeTrainingJob").output_shape.members
+    answered = read_fields({name: shape for name, shape in described.items() if name not in {*taken, IDENTITY}})
+    for name in described.keys() & taken.keys():
+        parts = getattr(described[name], "members", {})
         if chosen := {part: parts[part] for part in sorted(OUTPUT_ONLY & parts.keys())}:
-            answered[object_name(name)] = Field(name, "object", told[name], read_fields(chosen))
+            answered[object_name(name)] = Field(name, "object", described[name], read_fields(chosen))
     return Model(
         spec=read_fields(taken),
         status=answered,
-        undescribed=frozenset(object_name(name) for name in taken.keys() - told.keys()),
+        undescribed=frozenset(object_name(name) for name in taken.keys() - described.keys()),
     )
 
 

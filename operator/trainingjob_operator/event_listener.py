@@ -52,7 +52,7 @@ class Queue(Protocol):
 class _Hint:
     """State of a job in an event, number of tries, and time of the next one."""
 
-    told: Observation
+    seen: Observation
     tries: int
     due: float
 
@@ -129,27 +129,27 @@ class EventListener:
             elif not self._jobs.claimants(event.identity.slot):
                 outcome = "foreign"
             else:
-                outcome = "told" if self._try(event.identity.slot, event.told, 0, now) else "known"
+                outcome = "news" if self._try(event.identity.slot, event.seen, 0, now) else "known"
             self._metrics.event_received(outcome)
 
-    def _try(self, slot: Slot, told: Observation, tries: int, now: float) -> bool:
+    def _try(self, slot: Slot, seen: Observation, tries: int, now: float) -> bool:
         """Queue the job if its state is new, and keep the hint until confirmation; True if the state is new."""
         open_hint = self._hints.get(slot)
-        if tries == 0 and open_hint is not None and open_hint.told.is_newer_than(told):
+        if tries == 0 and open_hint is not None and open_hint.seen.is_newer_than(seen):
             return False
         is_news = is_open = False
         for tracked in self._jobs.claimants(slot):
             known = tracked.seen
             if known is None:
                 is_open = True
-            elif told.shows_change_from(known) and (tries == 0 or told.has_other_phase_than(known)):
+            elif seen.shows_change_from(known) and (tries == 0 or seen.has_other_phase_than(known)):
                 is_news = is_open = True
-                tracked.note(Hinted(told))
+                tracked.note(Hinted(seen))
                 self._queue.add(tracked.key, urgent=True)
         # Only a first delivery proves that events flow; a retried hint may outlive the queue.
-        self._flow.note_event(slot, told, now, is_news=is_news and tries == 0)
+        self._flow.note_event(slot, seen, now, is_news=is_news and tries == 0)
         if is_open and tries < len(PATIENCE):
-            self._hints[slot] = _Hint(told, tries + 1, now + PATIENCE[tries])
+            self._hints[slot] = _Hint(seen, tries + 1, now + PATIENCE[tries])
         else:
             self._hints.pop(slot, None)
         return is_news
@@ -160,4 +160,4 @@ class EventListener:
             await asyncio.sleep(TICK_SECONDS)
             now = self._clocks.monotonic()
             for slot, hint in [(slot, hint) for slot, hint in self._hints.items() if now >= hint.due]:
-                self._try(slot, hint.told, hint.tries, now)
+                self._try(slot, hint.seen, hint.tries, now)

@@ -145,7 +145,7 @@ class Metrics:
 
         self._event_messages = counter(
             "trainingjob_event_queue_messages_total",
-            "Number of event queue messages; outcome: told (new state), known, foreign (unknown job), unreadable.",
+            "Number of event queue messages; outcome: news (new state), known, foreign (unknown job), unreadable.",
             "outcome",
         )
         self._event_errors = counter(

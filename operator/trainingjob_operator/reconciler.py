@@ -418,8 +418,8 @@ class Reconciler:
             work.refuse(refusal)
         work.note(AttemptSettled())
 
-    async def _remove_finalizer(self, view: View, say: WriteStatus, work: Work) -> None:
-        """Remove the finalizer. A persistent rejection by the API server is reported in the status, along with `say`.
+    async def _remove_finalizer(self, view: View, step: WriteStatus, work: Work) -> None:
+        """Remove the finalizer. A persistent rejection by the API server is reported in the status, along with `step`.
 
         Raises the API server's error, for a retry with back-off.
         """
@@ -434,7 +434,7 @@ class Reconciler:
                 unreleased = deletion.explain_unreleased(str(error))
                 tracked.memory = replace(tracked.memory, unreleased=unreleased)
                 view = view.remembering(tracked.memory)
-                await self._reporter.report(tracked, view, replace(say, hindrance=unreleased))
+                await self._reporter.report(tracked, view, replace(step, hindrance=unreleased))
             raise
         was_refused = tracked.memory.unreleased is not None
         tracked.memory = replace(tracked.memory, marked=None, unreleased=None)
@@ -465,28 +465,28 @@ class Reconciler:
         )
         self._jobs.see_answer(body, self._clocks.monotonic())
 
-    async def _report(self, say: WriteStatus, work: Work) -> None:
+    async def _report(self, step: WriteStatus, work: Work) -> None:
         """Write the status; release an object after the end of its job."""
         tracked = work.tracked
-        if say.place is not None:
-            work.note(PlaceShown(say.place, work.view.now))
-        if say.passive:  # noted before the write: a failure shows that the other controller is active
+        if step.place is not None:
+            work.note(PlaceShown(step.place, work.view.now))
+        if step.passive:  # noted before the write: a failure shows that the other controller is active
             rival = replace(tracked.memory.rival, passive_shown=True)
             tracked.memory = replace(tracked.memory, rival=rival)
             log.warning('Leaving the object to field manager "%s"', rival.foreign_writer, extra=work.named)
-        if say.release and tracked.memory.unreleased is not None:
-            say = replace(say, hindrance=tracked.memory.unreleased)
-        wanted = await self._reporter.report(tracked, work.current_view, say)
+        if step.release and tracked.memory.unreleased is not None:
+            step = replace(step, hindrance=tracked.memory.unreleased)
+        wanted = await self._reporter.report(tracked, work.current_view, step)
         self._still_there(work.tracked)
-        if say.passive:
+        if step.passive:
             self._jobs.watch(work.tracked, None)
             return
         self._follow(work, wanted)
         if work.view.policy.read_only:
             work.note(OnlyObserved())
-        if say.release and self._jobs.get(work.key) is tracked:
-            await self._remove_finalizer(replace(work.current_view, resource=tracked.resource()), say, work)
-        if say.again is None and not work.job.needs_describe and Observation(wanted).is_ended():
+        if step.release and self._jobs.get(work.key) is tracked:
+            await self._remove_finalizer(replace(work.current_view, resource=tracked.resource()), step, work)
+        if step.again is None and not work.job.needs_describe and Observation(wanted).is_ended():
             tracked.memory = tracked.memory.after_end()
 
     async def _report_meanwhile(self, seconds: float, work: Work) -> None:

@@ -56,12 +56,12 @@ class Reporter:
         self._pruned: frozenset[str] = frozenset()
         self._pruned_since = 0.0
 
-    async def report(self, tracked: StoredObject, view: View, say: WriteStatus) -> Mapping[str, Any]:
+    async def report(self, tracked: StoredObject, view: View, step: WriteStatus) -> Mapping[str, Any]:
         """Patch the status unless it is up to date; returns the desired status.
 
         Raises KubeError for a failed write, NotLeading without leadership.
         """
-        resource, report = view.resource, compose(view, say)
+        resource, report = view.resource, compose(view, step)
         wanted = status.build_status(resource.status, report, view.wall)
         # ACK's CRD prunes some fields: a patch with them would repeat forever. The list does not outlive the CRD for
         # long; a change of the CRD is no good moment to clear it, since kube-apiserver prunes by the old schema for a
@@ -75,8 +75,8 @@ class Reporter:
             body = await self._write(resource, patch)
             self._jobs.see_answer(body, view.now)
             self._learn(status.pruned_paths(sent, mapping(body.get("status"))), view.now)
-            self._tell(tracked, view, wanted, report)
-        tracked.memory = tracked.memory.after_report(report.generation, is_passive=say.passive)
+            self._announce(tracked, view, wanted, report)
+        tracked.memory = tracked.memory.after_report(report.generation, is_passive=step.passive)
         return wanted
 
     def _learn(self, pruned: frozenset[str], now: float) -> None:
@@ -102,7 +102,7 @@ class Reporter:
             self._metrics.status_written(outcome)
         return body
 
-    def _tell(self, tracked: StoredObject, view: View, wanted: Mapping[str, Any], report: Report) -> None:
+    def _announce(self, tracked: StoredObject, view: View, wanted: Mapping[str, Any], report: Report) -> None:
         resource, known = view.resource, tracked.memory.job.counted
         subject = Subject(resource.namespace, resource.name, resource.uid)
         named = name_in_log(*resource.key)

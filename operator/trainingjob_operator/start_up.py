@@ -43,14 +43,14 @@ class Identities(Protocol):
 
 async def persist(part: str, attempt: Callable[[], Awaitable[T]], readiness: Readiness, clocks: Clocks) -> T:
     """Retry `attempt` until it raises no Obstacle and return its result; logs each new Obstacle once."""
-    failures, told = 0, ""
+    failures, logged = 0, ""
     while True:
         try:
             result = await attempt()
         except Obstacle as obstacle:
             sentence = str(obstacle)
-            log.log(logging.DEBUG if sentence == told else logging.WARNING, "%s", sentence)
-            told = sentence
+            log.log(logging.DEBUG if sentence == logged else logging.WARNING, "%s", sentence)
+            logged = sentence
             readiness.wait_for(part, sentence)
         else:
             readiness.reached(part)

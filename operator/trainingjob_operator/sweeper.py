@@ -73,7 +73,7 @@ class Sweeper:
         self.heartbeat = Heartbeat(runtime.clocks.monotonic)
         self._loops: dict[Target, asyncio.Task[None]] = {}
         self._turned: dict[Target, float] = {}
-        self._looked_at_each: dict[Target, float] = {}
+        self._described_each: dict[Target, float] = {}
         self._term: int | None = None
         self._begins = 0.0
 
@@ -116,7 +116,7 @@ class Sweeper:
     def _end(self, target: Target) -> None:
         loop = self._loops.pop(target)
         del self._turned[target]
-        self._looked_at_each.pop(target, None)
+        self._described_each.pop(target, None)
         if loop.done() and not loop.cancelled():  # a bug; the next iteration restarts the loop
             where = {"account": target.account, "region": target.region}
             log.error("Unexpected error in sweep; restarting it", exc_info=loop.exception(), extra=where)
@@ -131,7 +131,7 @@ class Sweeper:
             now = self._turned[target] = self._clocks.monotonic()
             self._pace(sweep, target, now)
             if sweep.is_straggling_due(now):
-                self._look_at(target, sweep.stragglers | sweep.missing)
+                self._suspect(target, sweep.stragglers | sweep.missing)
             request = sweep.next_request(live, now)
             if request is None:
                 if pages:
@@ -172,16 +172,16 @@ class Sweeper:
 
     def _queue_changed(self, target: Target, changed: Mapping[str, Observation]) -> None:
         live = self._jobs.live_jobs(target)
-        for name, told in changed.items():
+        for name, seen in changed.items():
             for key in live.get(name, ()):
                 tracked = self._jobs.get(key)
                 if tracked is not None:
-                    if _is_found_first(tracked, told):
-                        self._flow.note_found((target.account, target.region, name), told, self._clocks.monotonic())
-                    tracked.note(Hinted(told))
+                    if _is_found_first(tracked, seen):
+                        self._flow.note_found((target.account, target.region, name), seen, self._clocks.monotonic())
+                    tracked.note(Hinted(seen))
                     self._queue.add(key, urgent=True)
 
-    def _look_at(self, target: Target, names: frozenset[str]) -> None:
+    def _suspect(self, target: Target, names: frozenset[str]) -> None:
         live = self._jobs.live_jobs(target)
         for name in names:
             for key in live.get(name, ()):
@@ -198,17 +198,17 @@ class Sweeper:
                 tracked.note(Forgiven(now))
                 self._queue.add(tracked.key)
 
-    async def _look_at_each(self, target: Target) -> None:
+    async def _describe_each(self, target: Target) -> None:
         """Describe each job instead of listing, at half of the Describe budget."""
         budget = self._budgets.of(target.account, target.region).describe
         retry_at = self._clocks.monotonic() + DENIED_SECONDS
         while (now := self._clocks.monotonic()) < retry_at:
             self._turned[target] = now
             live = frozenset(self._jobs.live_jobs(target))
-            due = self._looked_at_each.get(target, -math.inf) + max(self._seconds, 2 * len(live) / budget.rate)
+            due = self._described_each.get(target, -math.inf) + max(self._seconds, 2 * len(live) / budget.rate)
             if now >= due:
-                self._looked_at_each[target] = now
-                self._look_at(target, live)
+                self._described_each[target] = now
+                self._suspect(target, live)
                 continue
             await asyncio.sleep(min(retry_at, due) - now)
 
@@ -216,13 +216,13 @@ class Sweeper:
         where = {"account": target.account, "region": target.region}
         log.warning("ListTrainingJobs failed: %s: %s", error.code, error.message, extra=where)
         if error.kind is ErrorClass.DENIED:
-            await self._look_at_each(target)
+            await self._describe_each(target)
             return
         await asyncio.sleep(BACKOFF.after(failures) * self._clocks.jitter.uniform(0.5, 1.0))
 
 
-def _is_found_first(tracked: StoredObject, told: Observation) -> bool:
+def _is_found_first(tracked: StoredObject, seen: Observation) -> bool:
     """True if the job's state changed and neither an event nor an earlier page reported the change."""
     known, before = tracked.seen, tracked.memory.job.hint
-    is_change = known is not None and told.has_other_phase_than(known)
-    return is_change and (before is None or told.shows_change_from(before))
+    is_change = known is not None and seen.has_other_phase_than(known)
+    return is_change and (before is None or seen.shows_change_from(before))

@@ -105,7 +105,7 @@ class Watcher:
                 errors[namespace] = error
 
         await asyncio.gather(*map(read, namespaces))
-        self._tell_unlisted(errors)
+        self._log_unlisted(errors)
         self._coverage.note_list(succeeded=len(errors) < len(namespaces))
         if len(errors) == len(namespaces):
             raise next(iter(errors.values()), NotFound("no namespace is served at the moment"))
@@ -127,7 +127,7 @@ class Watcher:
                 self._queue.add(tracked.key, urgent=_is_going(body))
         return news
 
-    def _tell_unlisted(self, errors: Mapping[str, KubeError]) -> None:
+    def _log_unlisted(self, errors: Mapping[str, KubeError]) -> None:
         """Log new errors of failed lists."""
         unlisted = {namespace: str(error) for namespace, error in errors.items()}
         for namespace, error in unlisted.items():

@@ -90,7 +90,7 @@ def test_each_transition_is_in_status_long_before_a_sweep(
     assert len(sagemaker.calls("DescribeTrainingJob", job="pushed")) <= len(began) + 2
     outcomes = operator.metric("trainingjob_event_queue_messages_total")
     assert outcomes['{outcome="foreign"}'] >= 1
-    assert outcomes['{outcome="told"}'] >= 3
+    assert outcomes['{outcome="news"}'] >= 3
     asked = partial(sagemaker.client("sqs").get_queue_attributes, QueueUrl=queue, AttributeNames=["All"])
     await_true(
         "all that was received is deleted",

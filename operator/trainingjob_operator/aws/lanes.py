@@ -200,10 +200,10 @@ class Lane:
 
     def _explain(self, operation: str, now: float) -> AwsError:
         where = f"The endpoint {self._place.endpoint_url}" if self._place.endpoint_url else "SageMaker"
-        said = "" if self._last is None else f" Last: {self._last}"
+        last = "" if self._last is None else f" Last: {self._last}"
         message = (
             f"{where} in region {self._place.region} has not answered for {now - self._silent_since:.0f} s. It is "
-            f"tried again every {PROBE_LIMIT:.0f} s.{said}"
+            f"tried again every {PROBE_LIMIT:.0f} s.{last}"
         )
         code = "NotAnswering"
         return AwsError(operation, code, message, ErrorClass.RETRY, definite=True, answered=False)

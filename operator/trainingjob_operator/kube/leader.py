@@ -198,11 +198,11 @@ class Elector:
             return True
         record = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
         if self._seen is None or self._seen[0] != record:
-            self._tell_holder(_holder(lease))
+            self._log_holder(_holder(lease))
             self._seen = (record, self._clock())
         return self._clock() >= self._seen[1] + self._duration(spec)
 
-    def _tell_holder(self, holder: str) -> None:
+    def _log_holder(self, holder: str) -> None:
         if self._standing_by_for != holder:
             self._standing_by_for = holder
             log.info("Standing by; the leader is %s", holder)

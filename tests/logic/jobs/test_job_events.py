@@ -59,7 +59,7 @@ def test_an_event_tells_what_a_summary_would_of_the_job_that_its_arn_names() -> 
     told = read(event())
     assert told is not None
     assert told.identity == Identity("123456789012", "us-west-2", NAME.lower())
-    assert told.told == Observation(
+    assert told.seen == Observation(
         fields={
             "trainingJobStatus": "InProgress",
             "secondaryStatus": "Training",
@@ -76,8 +76,8 @@ def test_an_event_and_describe_tell_the_same_time_for_the_same_change() -> None:
     told = read(event())
     assert told is not None
     described = observed(LastModifiedTime=after(60), SecondaryStatus="Training")
-    assert not told.told.shows_change_from(described)
-    assert told.told.shows_change_from(observed(LastModifiedTime=after(59), SecondaryStatus="Downloading"))
+    assert not told.seen.shows_change_from(described)
+    assert told.seen.shows_change_from(observed(LastModifiedTime=after(59), SecondaryStatus="Downloading"))
 
 
 @pytest.mark.parametrize(
@@ -120,21 +120,21 @@ def test_what_is_no_usable_event_is_none(body: object) -> None:
 def test_a_time_is_read_as_number_and_as_text(time: object) -> None:
     told = read(event(LastModifiedTime=time))
     assert told is not None
-    assert told.told.last_modified_time == after(60)
+    assert told.seen.last_modified_time == after(60)
 
 
 @pytest.mark.parametrize("text", ["2026-13-21T10:34:44Z", "2026-11-21", "20261121", "now", "", "1e12", "١٢٣٤٥٦٧٨٩٠"])
 def test_a_text_that_is_no_time_is_left_out(text: str) -> None:
     told = read(event(LastModifiedTime=text))
     assert told is not None
-    assert told.told.last_modified_time is None
+    assert told.seen.last_modified_time is None
 
 
 @pytest.mark.parametrize("time", [True, 0, 12, None, "2026", 1e300, -(10**400), float("nan"), float("inf"), [], 10**15])
 def test_an_impossible_time_is_left_out(time: object) -> None:
     told = read(event(LastModifiedTime=time))
     assert told is not None
-    assert told.told.last_modified_time is None
+    assert told.seen.last_modified_time is None
 
 
 details = st.dictionaries(st.sampled_from([*event()["detail"], "WarmPoolStatus", "TrainingEndTime"]), nonsense)
@@ -145,4 +145,4 @@ details = st.dictionaries(st.sampled_from([*event()["detail"], "WarmPoolStatus",
 def test_anything_can_be_read(detail: dict[str, Any], envelope: dict[str, Any]) -> None:
     body = event(**detail) | envelope
     told = read_event(json.dumps(body, default=str, skipkeys=True))
-    assert told is None or told.told.status
+    assert told is None or told.seen.status

@@ -317,7 +317,7 @@ def test_a_status_without_a_secondary_one_does_not_keep_that_of_an_earlier_statu
     summary = {"TrainingJobStatus": told, "LastModifiedTime": after(61)}
     updated = seen.updated_by(Observation.from_summary(summary))
     assert updated.phase == phase
-    assert updated.is_hearsay() is (phase[1] != "Training")
+    assert updated.is_from_list_only() is (phase[1] != "Training")
 
 
 def test_transitions_are_joined_complete_and_in_order() -> None:

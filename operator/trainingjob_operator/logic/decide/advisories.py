@@ -1,7 +1,7 @@
 """Advisories about the job of an object."""
 
 from trainingjob_operator.logic import reasons
-from trainingjob_operator.logic.decide.edits import is_refused, name_impossible, name_kept_tags, told_difference
+from trainingjob_operator.logic.decide.edits import is_refused, name_impossible, name_kept_tags, recorded_difference
 from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.objects.annotations import ADOPTION_POLICY, DEFAULT_REGION, DELETION_POLICY, REGION
@@ -55,7 +55,7 @@ def _keep_recorded(view: View) -> Finding | None:
     """Return an advisory recorded by a previous process and still valid."""
     if view.job.edit.compared_generation is not None or view.is_edited:
         return None
-    return told_difference(view.resource)
+    return recorded_difference(view.resource)
 
 
 def _describe_inherited(view: View) -> Finding:

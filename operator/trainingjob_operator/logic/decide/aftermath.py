@@ -7,7 +7,7 @@ from trainingjob_operator.logic.state.view import View
 FOLLOW_SECONDS = 30.0
 """Interval between Describe calls for an ended job with a live warm pool or running rules."""
 
-HEARSAY_SECONDS = 5.0
+TRANSITIONS_SECONDS = 5.0
 """Interval between Describe calls for an end known from a list only, until UNCERTAIN_SECONDS after that end."""
 
 LATE_NEWS_SECONDS, LATE_NEWS_LIMIT = 60.0, 300.0
@@ -54,10 +54,10 @@ def await_transitions(view: View) -> float | None:
     The first answers after the end may be stale, or NotFound for a job that ended soon after its Create.
     """
     job = view.job
-    if not view.observation.is_hearsay():
+    if not view.observation.is_from_list_only():
         return None
     if job.described_at is None:
         return 0.0
     if job.ended_at is None or job.described_at >= job.ended_at + UNCERTAIN_SECONDS:
         return None
-    return max(0.0, job.described_at + HEARSAY_SECONDS - view.now)
+    return max(0.0, job.described_at + TRANSITIONS_SECONDS - view.now)

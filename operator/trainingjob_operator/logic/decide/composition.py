@@ -9,14 +9,14 @@ from trainingjob_operator.logic.state.view import View
 from trainingjob_operator.logic.status.report import Report
 
 
-def compose(view: View, say: WriteStatus) -> Report:
+def compose(view: View, step: WriteStatus) -> Report:
     """Return the report of one reconcile: the step's result with the known state of the job."""
     memory, policy, identity = view.memory, view.policy, view.attached()
     doubt = doubt_region(view)
     is_unseen = view.job.observation is None and view.job.hint is None
-    observation = None if say.disowned or view.arn is None or is_unseen else view.observation
+    observation = None if step.disowned or view.arn is None or is_unseen else view.observation
     return Report(
-        generation=_decided_generation(view, say),
+        generation=_decided_generation(view, step),
         account=None if identity is None else identity.account,
         region=None if identity is None else identity.region,
         partition=None if identity is None else view.partition,
@@ -26,27 +26,27 @@ def compose(view: View, say: WriteStatus) -> Report:
         is_found=view.job.described_at is not None and not view.job.not_found,
         observation=observation,
         overrules=memory.rival.disputed and observation is not None,
-        terminal=say.terminal,
-        vanished=say.vanished,
-        hindrance=say.hindrance,
-        waiting=say.waiting,
-        advisories=say.advisories if doubt is None else (*say.advisories, doubt),
-        pending_edit=say.pending_edit,
+        terminal=step.terminal,
+        vanished=step.vanished,
+        hindrance=step.hindrance,
+        waiting=step.waiting,
+        advisories=step.advisories if doubt is None else (*step.advisories, doubt),
+        pending_edit=step.pending_edit,
         is_past=memory.decided_generation is None and view.is_past,
-        ownership=None if say.disowned else view.ownership(),
+        ownership=None if step.disowned else view.ownership(),
         adopted=view.is_adopting and identity is not None and not policy.read_only,
         observed=policy.reads_only and identity is not None,
         handled_request=memory.handled_request,
         applied_tag_keys=view.job.edit.applied_tag_keys,
         applied_fields=view.job.edit.applied_fields,
         deleting=view.resource.deleting,
-        disowned=say.disowned,
+        disowned=step.disowned,
         unproved=view.arn is None and view.resource.arn is not None,
     )
 
 
-def _decided_generation(view: View, say: WriteStatus) -> int:
+def _decided_generation(view: View, step: WriteStatus) -> int:
     """Return the generation for observedGeneration: an old one while an edit is pending, so that it is found again."""
     job, generation = view.job, view.resource.generation
     is_attempt_older = job.attempt.unsettled and view.arn is None and job.attempt.open_generation != generation
-    return view.decided_generation or 0 if say.unfinished or is_attempt_older else generation
+    return view.decided_generation or 0 if step.unfinished or is_attempt_older else generation

@@ -67,10 +67,10 @@ def _update(view: View, identity: Identity) -> Step | None:
 RULES: tuple[JobRule, ...] = (_await_calls, _read_tags, _set_tags, _update)
 
 
-def told_difference(resource: Resource) -> Finding | None:
+def recorded_difference(resource: Resource) -> Finding | None:
     """Return the recorded advisory about a difference between spec and job, if any."""
-    told = resource.condition(ADVISORY)
-    reason, message = told.get("reason"), told.get("message")
+    recorded = resource.condition(ADVISORY)
+    reason, message = recorded.get("reason"), recorded.get("message")
     if reason in (reasons.ADOPTED_SPEC_DIFFERS, reasons.EDIT_NOT_POSSIBLE, reasons.EDIT_PENDING) and isinstance(
         message, str
     ):
@@ -82,14 +82,14 @@ def is_uncompared(view: View, *, ended: bool) -> bool:
     """Return True if spec and job must be compared; memory does not survive a restart."""
     if view.job.edit.compared_generation == view.resource.generation:
         return False
-    told = told_difference(view.resource)
+    recorded = recorded_difference(view.resource)
     if ended:  # only an edit that waits for the end is still possible
-        return view.is_edited or (told is not None and told.reason == reasons.EDIT_PENDING)
-    return view.is_edited or view.is_inherited or told is not None
+        return view.is_edited or (recorded is not None and recorded.reason == reasons.EDIT_PENDING)
+    return view.is_edited or view.is_inherited or recorded is not None
 
 
 def is_worth_comparing(view: View) -> bool:
-    """Return True if spec and job may differ; equal values may look different, because SageMaker normalizes some."""
+    """Return True if spec and job may differ; equal values may seem to differ, because SageMaker normalizes some."""
     resource, job = view.resource, view.job
     return (
         view.policy.names_existing_job
@@ -99,7 +99,7 @@ def is_worth_comparing(view: View) -> bool:
         or view.is_edited
         or view.is_inherited
         or job.edit.plan is not None
-        or told_difference(resource) is not None
+        or recorded_difference(resource) is not None
     )
 
 
@@ -109,11 +109,11 @@ def _lacks_tags(view: View) -> bool:
 
 def _must_know_tags(view: View) -> bool:
     """Return True if the edit may concern tags: Describe returns no tags."""
-    told = told_difference(view.resource)
+    recorded = recorded_difference(view.resource)
     if view.is_edited:
         return bool(view.resource.user_tags()) or not view.is_adopting
     may_be_kept = view.claim not in (Verdict.CREATED, Verdict.INHERITED) and bool(view.resource.user_tags())
-    is_reported = told is not None and told.reason in (reasons.ADOPTED_SPEC_DIFFERS, reasons.EDIT_NOT_POSSIBLE)
+    is_reported = recorded is not None and recorded.reason in (reasons.ADOPTED_SPEC_DIFFERS, reasons.EDIT_NOT_POSSIBLE)
     return may_be_kept and is_reported and not view.observation.is_ended()
 
 
@@ -155,8 +155,8 @@ def name_pending(view: View) -> Finding | None:
     plan = view.job.edit.plan
     if plan is None or not plan.waiting or is_overdue(view):
         return None
-    told = ", ".join(f"spec.{path} waits for {what}" for path, what in sorted(plan.waiting.items()))
-    return Finding(reasons.EDIT_PENDING, f"The edit is valid, but SageMaker cannot apply it yet: {told}.")
+    causes = ", ".join(f"spec.{path} waits for {what}" for path, what in sorted(plan.waiting.items()))
+    return Finding(reasons.EDIT_PENDING, f"The edit is valid, but SageMaker cannot apply it yet: {causes}.")
 
 
 def name_impossible(view: View) -> Finding | None:
@@ -168,9 +168,9 @@ def name_impossible(view: View) -> Finding | None:
     causes = {**plan.impossible, **(overdue if is_overdue(view) else {})}
     if not causes:
         return None
-    told = "; ".join(f"spec.{path} {cause}" for path, cause in sorted(causes.items()))
+    listed = "; ".join(f"spec.{path} {cause}" for path, cause in sorted(causes.items()))
     message = (
-        f"SageMaker cannot apply this edit, and the job keeps its values: {told}. To run the edited spec, apply it as "
-        "another object with another spec.trainingJobName; to remove this message, revert the fields."
+        f"SageMaker cannot apply this edit, and the job keeps its values: {listed}. To run the edited spec, apply it "
+        "as another object with another spec.trainingJobName; to remove this message, revert the fields."
     )
     return Finding(reasons.EDIT_NOT_POSSIBLE, message)

@@ -37,7 +37,7 @@ class Situation:
     """The wait before the next Describe."""
     late_in: float | None
     """Seconds until the late Describe of an ended job."""
-    hearsay_in: float | None
+    transitions_in: float | None
     """Seconds until the next Describe for an end known from a list only."""
 
     @classmethod
@@ -55,7 +55,7 @@ class Situation:
             is_unreachable=is_unreachable,
             waited=WriteStatus(again=RETRY_SECONDS) if is_unreachable else wait_out(view, DESCRIBE),
             late_in=await_late_news(view) if ended else None,
-            hearsay_in=await_transitions(view) if ended else None,
+            transitions_in=await_transitions(view) if ended else None,
         )
 
     @property
@@ -66,7 +66,7 @@ class Situation:
     @property
     def is_overdue(self) -> bool:
         """A Describe is due for an end known from a list only, for an edit, or for late news."""
-        return self.is_unseen or 0.0 in (self.late_in, self.hearsay_in)
+        return self.is_unseen or 0.0 in (self.late_in, self.transitions_in)
 
 
 def follow(view: View, identity: Identity) -> Step:
@@ -139,17 +139,17 @@ def _apply_edit(job: Situation) -> Step | None:
     return _report(job, edit) if isinstance(edit, WriteStatus) else edit
 
 
-def _report(job: Situation, said: WriteStatus) -> WriteStatus:
-    """Report the job; `said` is the wait of an edit, or empty."""
+def _report(job: Situation, written: WriteStatus) -> WriteStatus:
+    """Report the job; `written` is the wait of an edit, or empty."""
     view = job.view
     overdue_in = job.waited.again if job.waited is not None and (view.job.needs_describe or job.is_overdue) else None
     return replace(
-        said,
+        written,
         advisories=advise(view, job.identity),
         pending_edit=name_pending(view),
         release=job.is_ended and view.resource.holds_finalizer,
-        unfinished=job.is_unseen or said.unfinished,
-        again=overdue_in or job.hearsay_in or (FOLLOW_SECONDS if job.is_followed else job.late_in or said.again),
+        unfinished=job.is_unseen or written.unfinished,
+        again=overdue_in or job.transitions_in or (FOLLOW_SECONDS if job.is_followed else job.late_in or written.again),
     )
 
 

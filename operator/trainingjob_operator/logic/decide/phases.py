@@ -3,7 +3,7 @@
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.creation import create
 from trainingjob_operator.logic.decide.deletion import delete
-from trainingjob_operator.logic.decide.edits import told_difference
+from trainingjob_operator.logic.decide.edits import recorded_difference
 from trainingjob_operator.logic.decide.following import follow
 from trainingjob_operator.logic.decide.rules import Rule, first
 from trainingjob_operator.logic.findings import Finding
@@ -55,7 +55,7 @@ def _stay_passive(view: View) -> Step | None:
         f"written its status for {PASSIVE_SECONDS / 60:.0f} minutes; only a deletion is still carried out. Run one "
         "controller for the object, or separate the controllers with --watch-selectors."
     )
-    kept = told_difference(view.resource)  # the condition is its only record
+    kept = recorded_difference(view.resource)  # the condition is its only record
     advisories = (Finding(reasons.PASSIVE, message), *(() if kept is None else (kept,)))
     return WriteStatus(advisories=advisories, passive=True, again=quiet_in, unfinished=True)
 

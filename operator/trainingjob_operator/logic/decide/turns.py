@@ -46,8 +46,8 @@ def was_tried(view: View) -> bool:
         return memory.unmarked is not None or view.job.attempt.tried == (resource.generation, view.policy)
     if view.decided_generation != resource.generation:
         return False
-    told = [resource.condition(kind).get("reason") for kind in (RECOVERABLE, TERMINAL) if resource.has_condition(kind)]
-    return not _TRIED.isdisjoint(told)
+    shown = [resource.condition(kind).get("reason") for kind in (RECOVERABLE, TERMINAL) if resource.has_condition(kind)]
+    return not _TRIED.isdisjoint(shown)
 
 
 def await_retry(view: View, _wanted: Identity) -> Step | None:

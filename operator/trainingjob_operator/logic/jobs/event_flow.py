@@ -34,18 +34,18 @@ class EventFlow:
             self._forget(place)
         return place in self._flowing
 
-    def note_event(self, slot: Slot, told: Observation, now: float, *, is_news: bool) -> None:
+    def note_event(self, slot: Slot, seen: Observation, now: float, *, is_news: bool) -> None:
         """Record an event; `is_news` is True if the change was unknown before."""
         found = self._found.get(slot)
-        if found is not None and not found[0].is_newer_than(told):
+        if found is not None and not found[0].is_newer_than(seen):
             del self._found[slot]
         if is_news and now >= self._distrusted_until.get(slot[:2], now):
             self._flowing.add(slot[:2])
 
-    def note_found(self, slot: Slot, told: Observation, now: float) -> None:
+    def note_found(self, slot: Slot, seen: Observation, now: float) -> None:
         """Record a change found by a sweep before any event."""
         if slot[:2] in self._flowing:
-            self._found.setdefault(slot, (told, now + GRACE_SECONDS))
+            self._found.setdefault(slot, (seen, now + GRACE_SECONDS))
 
     def note_failure(self) -> None:
         """Record a failure to receive events."""

@@ -32,7 +32,7 @@ class JobEvent:
 
     identity: Identity
     """The job; its name is lower-case, as in the ARN."""
-    told: Observation
+    seen: Observation
     """The fields of a ListTrainingJobs summary."""
 
 
@@ -46,8 +46,8 @@ def read_event(body: object) -> JobEvent | None:
         return None
     detail = mapping(event.get("detail"))
     named = parse_arn(detail.get("TrainingJobArn"))
-    told = Observation.from_summary({**detail, **{name: _read_time(detail.get(name)) for name in _TIMES}})
-    return None if named is None or not told.status else JobEvent(named, told)
+    seen = Observation.from_summary({**detail, **{name: _read_time(detail.get(name)) for name in _TIMES}})
+    return None if named is None or not seen.status else JobEvent(named, seen)
 
 
 def _read_time(value: object) -> datetime | None:

@@ -239,7 +239,7 @@ class Observation:
     def last_message(self) -> str:
         """SageMaker's last status message without command lines; empty for a state known from a list only."""
         messages = [item["statusMessage"] for item in self.transitions if item.get("statusMessage")]
-        return hide_commands(messages[-1]) if messages and not self.is_hearsay() else ""
+        return hide_commands(messages[-1]) if messages and not self.is_from_list_only() else ""
 
     @property
     def creation_time(self) -> datetime | None:
@@ -286,7 +286,7 @@ class Observation:
     def is_ended(self) -> bool:
         return self.status in ENDED
 
-    def is_hearsay(self) -> bool:
+    def is_from_list_only(self) -> bool:
         """True if the newest state comes from a list only, without transitions."""
         transitions = self.transitions
         if not transitions:

@@ -141,13 +141,13 @@ class Sweep:
         shown: set[str] = set()
         modified = []
         for summary in summaries:
-            told = Observation.from_summary(summary)
-            name = (told.job_name or "").lower()
+            seen = Observation.from_summary(summary)
+            name = (seen.job_name or "").lower()
             shown.add(name)
-            if told.last_modified_time is not None:
-                modified.append(told.last_modified_time)
-            if name in live and told.shows_change_from(live[name]):
-                changed[name] = told
+            if seen.last_modified_time is not None:
+                modified.append(seen.last_modified_time)
+            if name in live and seen.shows_change_from(live[name]):
+                changed[name] = seen
         if modified:
             newest = max(modified)
             self.newest = newest if self.newest is None else max(self.newest, newest)

@@ -144,8 +144,8 @@ def _change(part: str, request: Mapping[str, Any], answer: Mapping[str, Any]) ->
         return {"ProfilerConfig": {"DisableProfiler": True}}
     if part != RULES:
         return {name: request[name]}
-    told = answer.get(name)
-    rules = [rule for rule in told if isinstance(rule, Mapping)] if isinstance(told, list) else []
+    present = answer.get(name)
+    rules = [rule for rule in present if isinstance(rule, Mapping)] if isinstance(present, list) else []
     known = {str(rule.get("RuleConfigurationName")): rule for rule in rules}
     wanted = {rule.get("RuleConfigurationName"): rule for rule in request[name]}
     added = [rule for key, rule in wanted.items() if key not in known]

@@ -82,8 +82,8 @@ def differences(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[s
     A value equivalent to an absent field equals absence. Raises InvalidSpec as to_request does.
     """
     wanted = to_request(spec)
-    told = {name: entry for name, entry in SPEC.items() if name not in UNDESCRIBED}
-    return tuple(sorted(_differences("", told, wanted, describe)))
+    comparable = {name: entry for name, entry in SPEC.items() if name not in UNDESCRIBED}
+    return tuple(sorted(_differences("", comparable, wanted, describe)))
 
 
 def left_out(spec: Mapping[str, Any], describe: Mapping[str, Any]) -> tuple[str, ...]:
@@ -117,32 +117,34 @@ def _expect(path: str, value: Any, kind: type, wanted: str) -> None:
         raise InvalidSpec(f"{path} must be {wanted}, not {_FOUND.get(type(value), 'an object')}")
 
 
-def _differences(path: str, shape: Shape, wanted: Any, told: Any) -> list[str]:
+def _differences(path: str, shape: Shape, wanted: Any, described: Any) -> list[str]:
     kind = Mapping if isinstance(shape, dict) or shape == "map" else list if isinstance(shape, list) else object
-    if not isinstance(told, kind):
-        told = None  # an answer of another type is unusable
+    if not isinstance(described, kind):
+        described = None  # an answer of another type is unusable
     if isinstance(shape, dict):
         return [
             difference
             for name, (member, part) in shape.items()
             if member in wanted
-            for difference in _differences(f"{path}.{name}".lstrip("."), part, wanted[member], (told or {}).get(member))
+            for difference in _differences(
+                f"{path}.{name}".lstrip("."), part, wanted[member], (described or {}).get(member)
+            )
         ]
-    if told is None:
+    if described is None:
         is_default = wanted in SERVICE_DEFAULTS.get(path.rpartition(".")[2], ())
         return [] if is_default or not wanted else [path]
-    if isinstance(shape, list) and isinstance(shape[0], dict) and path != METRICS and len(wanted) == len(told):
+    if isinstance(shape, list) and isinstance(shape[0], dict) and path != METRICS and len(wanted) == len(described):
         return [
             difference
-            for index, (item, found) in enumerate(zip(wanted, told, strict=True))
+            for index, (item, found) in enumerate(zip(wanted, described, strict=True))
             for difference in _differences(f"{path}[{index}]", shape[0], item, found)
         ]
-    return [] if _says_the_same(path, wanted, told) else [path]
+    return [] if _is_equal(path, wanted, described) else [path]
 
 
-def _says_the_same(path: str, wanted: Any, told: Any) -> bool:
+def _is_equal(path: str, wanted: Any, described: Any) -> bool:
     if path in UNORDERED:
-        return sorted(wanted, key=repr) == sorted(told, key=repr)
+        return sorted(wanted, key=repr) == sorted(described, key=repr)
     if path == METRICS:
-        return all(definition in told for definition in wanted)
-    return bool(wanted == told)
+        return all(definition in described for definition in wanted)
+    return bool(wanted == described)

@@ -126,10 +126,10 @@ def _whereabouts(previous: Mapping[str, Any], report: Report, metadata: Mapping[
     }
 
 
-def _names(previous: Mapping[str, Any], field: str, told: Collection[str] | None) -> list[str] | None:
+def _names(previous: Mapping[str, Any], field: str, applied: Collection[str] | None) -> list[str] | None:
     """Return the list from the report, otherwise the recorded one; None instead of an empty list."""
-    if told is not None:
-        return sorted(told) or None
+    if applied is not None:
+        return sorted(applied) or None
     recorded = previous.get(field)
     return [name for name in recorded if isinstance(name, str)] or None if isinstance(recorded, list) else None
 

@@ -95,13 +95,13 @@ def _creation(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Re
 
 
 def _transitions(before: Observation, after: Observation) -> Iterator[EventDraft]:
-    told = {(item["status"], item["startTime"]) for item in before.transitions}
+    known = {(item["status"], item["startTime"]) for item in before.transitions}
     # ACK's CRD prunes transitions. There, the operator has reported all transitions up to lastModifiedTime.
-    told_until = None if told else before.last_modified_time
+    known_until = None if known else before.last_modified_time
     for number, item in enumerate(after.transitions):
         status, start = item["status"], item["startTime"]
         began = parse_time(start)
-        if status in ENDS or (status, start) in told or (told_until and began and began <= told_until):
+        if status in ENDS or (status, start) in known or (known_until and began and began <= known_until):
             continue
         message = hide_commands(item.get("statusMessage", "")) or f"The training job is in secondary status {status}."
         kind: EventType = "Warning" if status in ALARMING else "Normal"
@@ -109,9 +109,9 @@ def _transitions(before: Observation, after: Observation) -> Iterator[EventDraft
 
 
 def _rules(before: Observation, after: Observation) -> Iterator[EventDraft]:
-    told = {(rule.kind, rule.name) for rule in before.rule_issues}
+    known = {(rule.kind, rule.name) for rule in before.rule_issues}
     for rule in after.rule_issues:
-        if (rule.kind, rule.name) not in told:
+        if (rule.kind, rule.name) not in known:
             finding = conditions.describe_issues(rule)
             key = f"{finding.reason}/{rule.kind}/{rule.name}"
             yield _draft("Warning", finding.reason, finding.message, key, _behind(after, _Rank.LATER))
@@ -129,12 +129,12 @@ def _is_end_known(observation: Observation) -> bool:
     """Return True for an ended job with a known failure reason: ListTrainingJobs returns no failure reason."""
     if observation.status != FAILED or observation.failure_reason:
         return observation.is_ended()
-    return bool(observation.transitions) and not observation.is_hearsay()
+    return bool(observation.transitions) and not observation.is_from_list_only()
 
 
 def _errors(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
     """Report each error message of the conditions once; a retry with the same error is no new Event."""
-    told, tell = _error_messages(previous), _error_messages(wanted)
+    known, new = _error_messages(previous), _error_messages(wanted)
     after = Observation(wanted) if _arn(wanted) else None
     news: list[tuple[EventType, _Rank, Finding | Hindrance]] = [
         ("Warning", _Rank.REFUSAL, error) for error in (report.terminal, report.vanished) if error
@@ -146,7 +146,7 @@ def _errors(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Repo
         news.append(("Normal", _Rank.ERROR, edit))
     for kind, rank, error in news:
         shown = conditions.bound_message(error.message)
-        if shown in tell and shown not in told:
+        if shown in new and shown not in known:
             order = _order(rank) if after is None else _behind(after, _Rank.LATER)
             yield _draft(kind, error.reason, shown, f"{error.reason}: {shown}", order)
     yield from _quota(previous, report)
