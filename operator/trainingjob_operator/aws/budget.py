@@ -1,8 +1,7 @@
-"""How often each operation may be called: one adaptive token bucket per account, region and operation.
+"""Rate limits: one adaptive token bucket per account, region and operation.
 
-A budget answers how long to wait and remembers who waits; the waiting itself is the caller's. It knows no operation
-by its meaning and calls nothing; time comes from the clock that is passed in (monotonic seconds). Budgets belong to
-the event loop's thread.
+A budget returns the wait of a caller, and keeps its place; the caller waits. Budgets know no operations, and
+call nothing. Time is monotonic seconds from the given clock. Budgets belong to the event loop's thread.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ RECOVERY_SECONDS: Final = 5.0
 sooner than the present one suggests.
 """
 GRACE: Final = 30.0
-"""Seconds by which a caller may be late before its reservation lapses."""
+"""Seconds after the due time at which the reservation of a caller lapses."""
 SETTLING: Final = 2.0
-"""Seconds in which further throttles count as the same one: the calls that were already under way."""
+"""Seconds in which further throttles count as the same one: calls in flight cause them."""
 FLOOR: Final = 0.5
 """Lowest rate, in calls a second; a budget at its floor recovers with the first calls that succeed."""
 RAISE_SECONDS: Final = 30.0
-"""Under full use without a throttle the rate grows by its starting value in this time."""
+"""Time of full use without a throttle in which the rate grows by its starting value."""
 DOUBLE_SECONDS: Final = 2.0
-"""Below its starting value, which was right before the storm, it doubles in this time."""
+"""Time in which a rate below its starting value doubles."""
 _ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of one budget, in calls and calls a second.
+    """Bounds of one budget, in calls and calls a second.
 
     In any t seconds at most `burst` + rate·t calls are granted, where the rate begins at `rate` and never exceeds
     `ceiling`; and at most 1 + `peak`·t, if given.
@@ -79,7 +78,7 @@ class Budget:
         return self._rate
 
     def claim(self, key: Hashable) -> float:
-        """Ask for one call: 0.0 grants it, once; otherwise the seconds after which to ask again with the same key.
+        """Claim one call: 0.0 grants it, once; otherwise the seconds until the next claim with the same key.
 
         Until then the place in line is kept, and for GRACE seconds more; who does not come back loses it.
         """
@@ -104,7 +103,7 @@ class Budget:
         return wait
 
     def wait_for(self, calls: int) -> float:
-        """The seconds until so many calls could be granted behind those that wait; it claims nothing."""
+        """Return the seconds until that number of calls could be granted behind all waiting callers; claims nothing."""
         now = self._clock()
         self._refill(now)
         wait = (len(self._tickets) + calls - self._tokens) / self._rate
@@ -114,16 +113,16 @@ class Budget:
         return self._shorten(wait, len(self._tickets) + calls - 1)
 
     def withdraw(self, key: Hashable) -> None:
-        """The caller does not want its call any more: it keeps no place."""
+        """Drop the reservation of a caller."""
         self._drop(key)
 
     def give_back(self) -> None:
-        """A call that was granted was not sent."""
+        """Return the token of a granted call that was not sent."""
         self._refill(self._clock())
         self._tokens = min(self._limits.burst, self._tokens + 1)
 
     def throttled(self) -> None:
-        """The service found a call too much: half the rate, and nothing left of the burst."""
+        """Halve the rate after a throttled call, and empty the bucket."""
         now = self._clock()
         self._refill(now)
         self._tokens = 0.0
@@ -132,7 +131,7 @@ class Budget:
             self._settled_from = now + SETTLING
 
     def succeeded(self) -> None:
-        """A call was served: a little faster, if the rate is what holds callers back."""
+        """Raise the rate after a successful call, if the rate limits the callers."""
         now = self._clock()
         if now < self._settled_from or now > self._held_back_until:
             return
@@ -153,7 +152,7 @@ class Budget:
         return min(wait, LONGEST_WAIT)
 
     def _place(self, key: Hashable) -> int:
-        """How many stand before `key`."""
+        """Return the number of callers before `key`."""
         reservation = self._reservations.get(key)
         return len(self._tickets) if reservation is None else bisect_left(self._tickets, reservation.ticket)
 
@@ -179,7 +178,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class OperationBudgets:
-    """The budgets of one account and region, each named after the gateway's method that spends it."""
+    """The budgets of one account and region, each with the name of the gateway's method."""
 
     create: Budget
     describe: Budget
@@ -193,7 +192,7 @@ class OperationBudgets:
 
 REGIONS: Final = 512
 IDLE_SECONDS: Final = 600.0
-"""Budgets that nobody asked for so long, or so many others later, are forgotten: a new one starts full as well."""
+"""Bounds of the cache of budgets; a new budget starts full, too."""
 
 _GENEROUS: Final = Limits(rate=10, burst=100, ceiling=100)
 
@@ -221,7 +220,7 @@ class Budgets:
         )
 
     def of(self, account: str, region: str) -> OperationBudgets:
-        """The budgets of that account and region, made at the first question."""
+        """Return the budgets of that account and region."""
         found = self._budgets.get((account, region))
         if found is None:
             found = OperationBudgets(

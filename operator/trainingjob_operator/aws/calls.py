@@ -1,6 +1,6 @@
 """One blocking call of an AWS API, made from the event loop: in a thread, with a deadline, ending in one kind of error.
 
-What is called is gateway.py's and event_queue.py's part, as whom credentials.py's.
+Not here: the operations (gateway.py, event_queue.py) and the credentials (credentials.py).
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     class Slots(Protocol):
-        """Bounds the threads that some calls occupy, as an asyncio.Semaphore does."""
+        """Bounds the threads of some calls, as an asyncio.Semaphore does."""
 
         async def acquire(self) -> object: ...
 
         def release(self) -> None: ...
 
     Observe = Callable[[str, float, AwsError | None], None]
-    """Is told of each call that was sent: operation, seconds, how it failed."""
+    """Called after each sent call with operation, seconds, and the error or None."""
 
 T = TypeVar("T")
 
 
 class Caller:
-    """Makes the calls; its threads are bounded and never keep the process from ending.
+    """Makes the calls in bounded threads; the end of the process does not wait for them.
 
-    `before_send` and `hold` belong into the sessions (aws/credentials.py), which call them in the thread right before
-    a request goes out, and before a socket is used.
+    The sessions (credentials.py) call `before_send` in the thread right before a request, and `hold` before the use of
+    a socket.
     """
 
     def __init__(self, *, threads: int, clock: Callable[[], float]) -> None:
@@ -57,12 +57,12 @@ class Caller:
         self._thread = threading.local()
 
     def before_send(self) -> None:
-        """Credentials are there and the request is signed: send it now or never."""
+        """Mark the call as sent; raises if it was given up before."""
         attempt: _Attempt = self._thread.attempt
         attempt.start()
 
     def hold(self, sock: socket.socket) -> None:
-        """The calling thread is about to use this socket: the end of its call ends it too."""
+        """Tie a socket to the call of this thread: the end of the call closes the socket."""
         attempt: _Attempt = self._thread.attempt
         attempt.hold(sock)
 
@@ -78,21 +78,21 @@ class Caller:
         observe: Observe | None = None,
         limit: asyncio.Timeout | None = None,
     ) -> T:
-        """What `work` returns; raises AwsError, or what `fence` raises, and then nothing was sent.
+        """Return the result of `work`; raises AwsError, or the error of `fence` if nothing was sent.
 
-        :param work: sends one request and reads its answer; what it raises after sending is an unreadable answer
-        :param patience: seconds to wait for a thread and for credentials; what was not sent by then never is
-        :param seconds: from sending to the end of the answer, however it comes; then the connection is closed
-        :param slots: bounds the threads that calls like this one occupy, hung ones included
+        :param work: sends one request and reads its answer; an error after sending is an unreadable answer
+        :param patience: seconds to wait for a thread and for credentials; an unsent request is given up then
+        :param seconds: from sending to the end of the answer; the connection is closed then
+        :param slots: bounds the threads of calls like this one, including hung ones
         :param fence: called in the thread right before sending
-        :param limit: of `patience` seconds; whoever made it may end the call early
+        :param limit: of `patience` seconds; its owner may end the call early
         """
         loop, began = asyncio.get_running_loop(), self._clock()
         limit = limit or asyncio.timeout(patience)
 
         def extend() -> None:
             if (limit.when() or 0.0) > loop.time():  # else it ends right now
-                with contextlib.suppress(RuntimeError):  # the caller waits no longer
+                with contextlib.suppress(RuntimeError):  # the caller has given up
                     limit.reschedule(loop.time() + seconds)
 
         attempt = _Attempt(self._clock, fence, lambda: loop.call_soon_threadsafe(extend))
@@ -122,7 +122,7 @@ class Caller:
         return result
 
     def close(self) -> None:
-        """Take no more calls; does not wait for those under way."""
+        """Accept no more calls; does not wait for those in flight."""
         self._threads.close()
 
     async def _in_thread(self, work: Callable[[], T], slots: Slots) -> T:
@@ -138,7 +138,7 @@ class Caller:
         except RuntimeError:
             slots.release()
             raise
-        # not when the caller stops waiting, but when the thread is free again
+        # when the thread is free again, which may be later than the end of the caller's wait
         future.add_done_callback(free_slot)
         return await asyncio.wrap_future(future)
 
@@ -158,12 +158,12 @@ class Caller:
 
 
 class _Attempt:
-    """One call, seen from its thread and from whoever waits for it: it is sent, or given up, never both."""
+    """One call, shared by its thread and its caller: it is sent or given up, never both."""
 
     def __init__(
         self, clock: Callable[[], float], fence: Callable[[], None] | None, started: Callable[[], object]
     ) -> None:
-        """:param started: called in the thread when the request goes out"""
+        """:param started: called in the thread when the request is sent"""
         self._clock = clock
         self._fence = fence
         self._started = started
@@ -174,7 +174,7 @@ class _Attempt:
         self.stopped_by: Exception | None = None
 
     def start(self) -> None:
-        """Called right before sending; raises if it must not be sent."""
+        """Mark the call as sent, right before sending; raises if it was given up."""
         with self._lock:
             if self._given_up:
                 raise _GivenUpError
@@ -188,7 +188,7 @@ class _Attempt:
         self._started()
 
     def hold(self, sock: socket.socket) -> None:
-        """The call uses this socket from now on; raises if nobody waits for it any more."""
+        """Tie the socket to the call; raises if the caller has given up."""
         with self._lock:
             self._close()
             if self._given_up:
@@ -197,12 +197,12 @@ class _Attempt:
             self._held = socket.socket(fileno=os.dup(sock.fileno()))
 
     def let_go(self) -> None:
-        """The thread is done with it."""
+        """Release the socket at the end of the thread's work."""
         with self._lock:
             self._close()
 
     def give_up(self) -> bool:
-        """From now on it will not be sent, nor its answer read on; whether it had not been sent yet."""
+        """Give up the call: neither send it nor read its answer; True if it was not sent yet."""
         with self._lock:
             self._given_up = True
             if self._held is not None:
@@ -217,17 +217,17 @@ class _Attempt:
 
 
 class _GivenUpError(Exception):
-    """Nobody waits for this call any more."""
+    """The caller has given up."""
 
 
 def translate(operation: str, error: Exception, *, sent: bool) -> AwsError:
-    """The AwsError for whatever a call raised; total.
+    """Return the AwsError for any exception of a call.
 
-    :param sent: the request may have reached the service, so that a failure without its word is not definite
+    :param sent: the request may have reached the service; a failure without an answer is not definite then
     """
     status: int | None = None
     if isinstance(error, ClientError):
-        operation = error.operation_name  # AssumeRole on the way, perhaps
+        operation = error.operation_name  # perhaps AssumeRole
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         code = str(error.response["Error"].get("Code") or "")
         message = str(error.response["Error"].get("Message") or "")
@@ -250,7 +250,7 @@ def translate(operation: str, error: Exception, *, sent: bool) -> AwsError:
 
 
 def _was_not_connected(error: Exception) -> bool:
-    """Whether no connection stood, over which the request could have gone."""
+    """Return True if there was no connection for the request."""
     if isinstance(error, SSLError):
         cause = error.kwargs.get("error")
         return any(isinstance(reason, ssl.SSLCertVerificationError) for reason in getattr(cause, "args", ()))

@@ -1,6 +1,6 @@
-"""Connections that show their socket to the call that uses them, so that the call can be ended from outside.
+"""Connections that show their socket to the call, so that the deadline of the call can close it.
 
-Botocore's time-outs are per read: a peer that sends a byte now and then keeps a thread for ever.
+Botocore's timeouts apply to each read: a peer that sends single bytes would occupy a thread forever.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def show_sockets(client: Any, show: Callable[[socket.socket], None]) -> None:
-    """Let `show` see every socket before the client uses it, in the thread that does."""
+    """Call `show` with every socket before its use, in the thread of the call."""
 
     class Shown:
         sock: Any
 
-        def _new_conn(self) -> Any:  # before a TLS handshake, which may drip as well
+        def _new_conn(self) -> Any:  # before a TLS handshake, which may hang, too
             sock = super()._new_conn()  # type: ignore[misc]  # of urllib3's connection
             show(sock)
             return sock

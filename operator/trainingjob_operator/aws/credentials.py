@@ -1,7 +1,7 @@
-"""Sessions: as whom AWS is called, and with which settings.
+"""Sessions: the credentials and settings of all AWS clients.
 
-Botocore finds, assumes and refreshes the credentials; here is which session belongs to which role, that clients are
-made one at a time, and the settings that all of them share. What is called is gateway.py's and event_queue.py's part.
+Botocore finds, assumes and refreshes the credentials. This module keeps one session per role, creates clients one at a
+time, and holds their common settings. Not here: the calls (gateway.py, event_queue.py).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROLE_SESSION_NAME: Final = "trainingjob-operator"
-"""The session name of assumed roles, as CloudTrail and access-denied messages show it; a namespace follows."""
+"""Session name of assumed roles in CloudTrail and access-denied messages; the namespace is appended."""
 _NAME_LIMIT: Final = 64
 
 
 class Timeouts(NamedTuple):
-    """Seconds until a connection stands, and between two pieces of an answer."""
+    """Seconds to establish a connection, and between two parts of an answer."""
 
     connect: float
     read: float
@@ -49,29 +49,29 @@ class Timeouts(NamedTuple):
 IDENTITY_TIMEOUTS: Final = Timeouts(2, 5)
 READING_TIMEOUTS: Final = Timeouts(5, 15)
 MUTATING_TIMEOUTS: Final = Timeouts(2, 8)
-"""Short enough for a call to end before a Lease of 15 s can be lost."""
+"""A call ends before a Lease of 15 s can be lost."""
 
 MODELS: Final = Path(__file__).with_name("models")
-"""SageMaker's model with the operations that are called alone (codegen), found before botocore's whole one."""
+"""SageMaker's model with the called operations only (codegen); it precedes botocore's complete one."""
 
 RENEWAL_SECONDS: Final = 30.0
-"""A session is made anew at most this often."""
+"""Minimum age of a session before its renewal."""
 
 CLIENTS: Final = 64
 SESSIONS: Final = 64
 IDLE_SECONDS: Final = 600.0
-"""Clients (a third of a megabyte each) and sessions are kept until so many others were used, or for so long."""
+"""Bounds of the caches: a client takes a third of a megabyte."""
 
 log = logging.getLogger(__name__)
 
 
 class Principal(NamedTuple):
-    """As whom calls are made; without a role as the operator itself."""
+    """Caller of AWS; the operator itself without a role."""
 
     role_arn: str | None = None
     external_id: str | None = None
     namespace: str | None = None
-    """In whose name the role is assumed; the session is called after it."""
+    """Namespace served with the role; part of the session name."""
 
 
 OWN: Final = Principal()
@@ -91,15 +91,15 @@ class Sessions:
         hold: Callable[[socket.socket], None],
         identity_endpoint_url: str | None = None,
     ) -> None:
-        """Make no session yet.
+        """Create no session yet.
 
-        :param region: the operator's own, where STS is asked
-        :param version: of this operator, for the user agent
-        :param connections: how many each client keeps, not fewer than there are threads
-        :param before_send: called in the calling thread right before a client sends a request, which it can prevent
-            by raising; not for requests on the way to credentials
-        :param hold: called in the calling thread with every socket before it is used
-        :param identity_endpoint_url: another endpoint of STS; botocore's AWS_ENDPOINT_URL_STS holds without it
+        :param region: the operator's own region, with the STS endpoint
+        :param version: version of the operator, for the user agent
+        :param connections: pool size of each client, at least the number of threads
+        :param before_send: called in the calling thread right before a request; an exception prevents the request. Not
+            called for requests that obtain credentials
+        :param hold: called in the calling thread with every socket before its use
+        :param identity_endpoint_url: STS endpoint; default: botocore's, with AWS_ENDPOINT_URL_STS
         """
         self._region = region
         self._identity_endpoint_url = identity_endpoint_url
@@ -113,7 +113,7 @@ class Sessions:
             max_pool_connections=connections,
             parameter_validation=True,
             tcp_keepalive=True,
-            # Whole, because botocore composes its own anew, twice, for each call.
+            # Complete: botocore would compose its own twice for each call.
             user_agent=f"{Session().user_agent()} trainingjob-operator/{version}",
         )
         self._lock = RLock()
@@ -137,10 +137,10 @@ class Sessions:
         principal: Principal = OWN,
         endpoint_url: str | None = None,
     ) -> Any:
-        """The client of `service`, with the principal's credentials; the same one while it is in use.
+        """Return the cached client of `service` with the principal's credentials.
 
-        Raises what botocore raises, NoCredentialsError among others. May ask the container's or the instance's
-        credential endpoint, so belongs into a thread. Without `endpoint_url` botocore's own variables hold.
+        Raises botocore's errors, such as NoCredentialsError. Call it in a thread: it may call the credential endpoint
+        of the container or instance. Without `endpoint_url` botocore's own variables apply.
         """
         key = _ClientKey(principal, service, region, endpoint_url, timeouts)
         client = self._clients.get(key)
@@ -154,7 +154,7 @@ class Sessions:
             return client
 
     def identity_client(self, principal: Principal = OWN) -> Any:
-        """The client of STS with the principal's credentials."""
+        """Return the STS client with the principal's credentials."""
         return self.client(
             "sts",
             region=self._region,
@@ -164,17 +164,17 @@ class Sessions:
         )
 
     def knows_region(self, region: str) -> bool:
-        """Whether botocore's data name the region; there are newer ones."""
+        """Return True if botocore's data contain the region; they lack new regions."""
         data = self._loader.load_data("endpoints")
         return any(region in partition["regions"] for partition in data["partitions"])
 
     def expect_account(self, account: str) -> None:
-        """From now on the operator's own credentials send nothing unless STS says that they are of that account."""
+        """Send nothing from now on with the operator's own credentials unless STS confirms that account."""
         self._account = self._shown = account
 
     @property
     def account_problem(self) -> str | None:
-        """That the operator's credentials were of another account when last used, in a sentence."""
+        """Sentence about credentials of another account at their last use; None if the account is right."""
         if self._account is None or self._shown == self._account:
             return None
         return (
@@ -183,10 +183,10 @@ class Sessions:
         )
 
     def renew(self, principal: Principal = OWN) -> None:
-        """The credentials were not accepted: get others for the next call, at most every RENEWAL_SECONDS.
+        """Discard rejected credentials, at most every RENEWAL_SECONDS; the next call obtains new ones.
 
-        Botocore renews by the expiry that it was told; this is for keys that ended before it, and for files with
-        keys that it reads only once. The operator's own (no role) are the source of all others, which then go too.
+        Botocore renews credentials at their expiry. This covers keys revoked before it, and files that botocore reads
+        only once. The operator's own credentials are the source of all others, so these are discarded with them.
         """
         with self._lock:
             session = self._sessions.get(principal)
@@ -196,14 +196,14 @@ class Sessions:
             self._clients.pop_if(lambda key: principal in (OWN, key.principal))
 
     def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close idle connections."""
         for client in self._clients:
             client.close()
 
     def _new_client(self, key: _ClientKey) -> Any:
         session = self._session(key.principal)
         if session.get_credentials() is None:
-            # a client made now would stay without credentials for good
+            # a client created now would never get credentials
             raise NoCredentialsError
         client = session.create_client(
             key.service,
@@ -211,7 +211,7 @@ class Sessions:
             endpoint_url=key.endpoint_url,
             config=Config(connect_timeout=key.timeouts.connect, read_timeout=key.timeouts.read),
         )
-        if key.service == "sts":  # a question on the way to another call
+        if key.service == "sts":  # part of another call
             return client
 
         def before_send(request: Any, event_name: str, **_: object) -> None:
@@ -223,14 +223,14 @@ class Sessions:
         return client
 
     def _check_account(self, request: Any, operation: str) -> None:
-        """Raises AwsError unless the key that has signed the request is of the account that is expected."""
+        """Raise AwsError unless the signing key belongs to the expected account."""
         match = _KEY.search(str(request.headers.get("Authorization")))
         if self._account is None or match is None:
             return
         account = self._accounts_by_key.get(match[1])
         if account is None:
             account = str(self.identity_client().get_caller_identity()["Account"])
-            # a key never changes its account, and only the present one is used again
+            # a key never changes its account; former keys are not used again
             self._accounts_by_key = {match[1]: account}
         if account != self._shown:
             self._shown = account
@@ -279,7 +279,7 @@ class _ClientKey(NamedTuple):
 
 
 def name_session(namespace: str | None) -> str:
-    """The session name of a role that is assumed for that namespace; at most 64 letters, digits, '-' and '.'."""
+    """Return the session name of a role for that namespace: at most 64 letters, digits, '-' and '.'."""
     if namespace is None:
         return ROLE_SESSION_NAME
     name = f"{ROLE_SESSION_NAME}.{namespace}"
@@ -289,7 +289,7 @@ def name_session(namespace: str | None) -> str:
 
 
 def read_time(value: float | str) -> datetime:
-    """A time of an answer, in UTC: epoch seconds, or any text that botocore knows."""
+    """Return a time in UTC from epoch seconds, or from any text format of botocore."""
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
     parsed: datetime = parse_timestamp(value)
@@ -297,7 +297,7 @@ def read_time(value: float | str) -> datetime:
 
 
 class _Session(Session):  # type: ignore[misc]  # botocore has no types
-    """A session that makes clients one at a time, those of its credential providers included."""
+    """A session that creates clients one at a time, including those of its credential providers."""
 
     def __init__(self, lock: RLock, made_at: float, hold: Callable[[socket.socket], None], *, is_own: bool) -> None:
         super().__init__()
@@ -314,7 +314,7 @@ class _Session(Session):  # type: ignore[misc]  # botocore has no types
 
 
 class _AssumedRole(CredentialProvider):  # type: ignore[misc]  # botocore has no types
-    """Credentials of a role, assumed at first use and again well before they expire."""
+    """Credentials of a role, obtained at first use and again before they expire."""
 
     METHOD = "assume-role"
 

@@ -1,6 +1,6 @@
-"""The SQS queue in which EventBridge leaves its events, as the rest of the operator reads it.
+"""SQS queue with EventBridge's events.
 
-What the messages say is logic/jobs/job_events.py's part.
+Not here: the format of messages (logic/jobs/job_events.py).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS: Final = 2
-"""That a queue occupies at most: one waits for messages, and one may hang."""
+"""Maximum number of threads of a queue: one receives messages, and one may hang."""
 BATCH: Final = 10
-"""Messages received or deleted at once; the most that SQS takes."""
+"""Messages per call; SQS's maximum."""
 WAIT_SECONDS: Final = 15
-"""How long SQS keeps a call that waits for the first message."""
+"""Seconds of a long poll without messages."""
 POLLING_TIMEOUTS: Final = Timeouts(5, WAIT_SECONDS + 5)
 PATIENCE: Final = 10.0
-"""Seconds to wait for a thread and for credentials."""
+"""Seconds to wait for a thread and for credentials, before sending."""
 
 _REGION_IN_HOST: Final = re.compile(
     r"(?:^|\.)sqs(?:-fips)?\.(?P<now>[a-z0-9-]+)\.|^(?P<once>[a-z0-9-]+)\.queue\.amazonaws\.com"
@@ -38,7 +38,7 @@ _REGION_IN_HOST: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `receipt` is what deletes it."""
+    """One message; `receipt` is the handle for its deletion."""
 
     body: str
     receipt: str
@@ -47,7 +47,7 @@ class Message:
 class EventQueue:
     """One queue, read with the operator's own credentials.
 
-    Every method raises AwsError; `delete` also what the fence raises, and then sent nothing.
+    Every method raises AwsError; `delete` also raises the fence's error, without sending.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class EventQueue:
     ) -> None:
         """Do no I/O.
 
-        :param region: of a queue whose URL names none
+        :param region: used if the URL names none
         """
         self._url = url
         parts = urlsplit(url)
@@ -67,14 +67,14 @@ class EventQueue:
         self._slots = asyncio.Semaphore(THREADS)
 
     async def receive(self) -> list[Message]:
-        """The next messages, up to BATCH of them; none when none came within WAIT_SECONDS.
+        """Return up to BATCH messages; none after WAIT_SECONDS without one.
 
-        They are hidden, not gone, until they are deleted or the queue's visibility time-out has passed.
+        SQS hides them until their deletion or the queue's visibility timeout.
         """
         return await self._call("ReceiveMessage", self._receive, POLLING_TIMEOUTS, fence=None)
 
     async def delete(self, messages: Collection[Message]) -> None:
-        """Delete up to BATCH messages; one that SQS fails to delete comes again."""
+        """Delete up to BATCH messages; SQS delivers a message again if its deletion fails."""
         entries = [{"Id": str(number), "ReceiptHandle": message.receipt} for number, message in enumerate(messages)]
         await self._call(
             "DeleteMessageBatch",
@@ -106,6 +106,6 @@ class EventQueue:
 
 
 def find_region(host: str) -> str | None:
-    """The region in the host of a queue's URL: SQS's own, a VPC endpoint's or an old one's; None where it is none."""
+    """Return the region in the host of a queue's URL: SQS's own, a VPC endpoint's or a legacy one; None without one."""
     match = _REGION_IN_HOST.search(host)
     return None if match is None else match["now"] or match["once"]

@@ -1,6 +1,6 @@
-"""SageMaker's training jobs, as the rest of the operator calls them.
+"""Calls of SageMaker about training jobs, without retries.
 
-Each method is one API operation, without retries: when to call, how often and what follows is not decided here.
+Not here: the schedule of calls and the reaction to errors.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 
     _Read = Callable[[dict[str, Any]], T]
     Fence = Callable[[float], None]
-    """Raises unless a call that starts now and takes that many seconds at most is allowed; called in threads."""
+    """Raises unless a call of at most that many seconds may start now; called in threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a job lives and as whom it is reached; without `role_arn` the operator's own credentials are used."""
+    """Location of a job and credentials for it; the operator's own without `role_arn`."""
 
     account: str
     region: str
@@ -58,7 +58,7 @@ class Target:
     endpoint_url: str | None = None
     external_id: str | None = None
     namespace: str | None = None
-    """On whose behalf the role is assumed: the session is called after it."""
+    """Namespace served with the role; part of the session name."""
 
     @property
     def principal(self) -> Principal:
@@ -67,9 +67,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class CallTimeouts:
-    """How long calls may take, from sending to the end of the answer.
+    """Maximum durations of calls in seconds, from sending to the end of the answer.
 
-    `patience`: seconds to wait for a thread and for credentials, before sending.
+    `patience`: maximum wait for a thread and for credentials, before sending.
     """
 
     reading: Timeouts = READING_TIMEOUTS
@@ -80,28 +80,28 @@ class CallTimeouts:
 class Gateway(Protocol):
     """SageMaker's training jobs at one target.
 
-    Every method raises AwsError, and Busy where so many calls to that place are under way that it has to come later;
-    those that change something also what the fence raises. In both cases nothing was sent.
-    Members are named as in the API, times are aware datetimes in UTC.
+    Every method raises AwsError, and Busy while too many calls to that place are in flight; mutating methods also raise
+    the fence's error. Busy and the fence's error mean that nothing was sent. Members have the API's names; times are
+    aware datetimes in UTC.
     """
 
     async def create(self, request: Mapping[str, Any]) -> str:
-        """CreateTrainingJob with exactly these members; the job's ARN."""
+        """Call CreateTrainingJob with exactly these members; returns the job's ARN."""
 
     async def describe(self, job_name: str) -> dict[str, Any]:
-        """DescribeTrainingJob's answer."""
+        """Return the answer to DescribeTrainingJob."""
 
     async def list_page(self, **filters: Any) -> tuple[list[dict[str, Any]], str | None]:
-        """One page of ListTrainingJobs: its summaries, and the NextToken if there are more."""
+        """Return one page of ListTrainingJobs: summaries, and the NextToken or None."""
 
     async def stop(self, job_name: str) -> None:
-        """StopTrainingJob."""
+        """Call StopTrainingJob."""
 
     async def update(self, request: Mapping[str, Any]) -> None:
-        """UpdateTrainingJob with exactly these members."""
+        """Call UpdateTrainingJob with exactly these members."""
 
     async def list_tags(self, arn: str) -> dict[str, str]:
-        """All tags of a job."""
+        """Return all tags of a job."""
 
     async def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
         """Add or overwrite tags."""
@@ -116,11 +116,11 @@ class Accounts(Protocol):
     def get(self, target: Target) -> Gateway: ...
 
     async def confirm(self, target: Target) -> None:
-        """Ask whose the target's credentials are; raises AwsError unless they are of its account."""
+        """Raise AwsError unless STS confirms that the target's credentials belong to its account."""
 
 
 class Gateways:
-    """The gateways of all targets, with the threads and sessions that they share."""
+    """The gateways of all targets, with their common threads and sessions."""
 
     def __init__(
         self,
@@ -138,14 +138,14 @@ class Gateways:
     ) -> None:
         """Start nothing yet.
 
-        :param region: the operator's own, where STS is asked
-        :param version: of this operator, for the user agent
-        :param observe: is told of each SageMaker call that was sent
-        :param threads: calls of SageMaker under way at the same time
-        :param workers: that make them, beside the sweeps
+        :param region: the operator's own region, with the STS endpoint
+        :param version: version of the operator, for the user agent
+        :param observe: called after each sent SageMaker call
+        :param threads: maximum number of SageMaker calls in flight
+        :param workers: number of workers that call SageMaker, besides the sweeps
         :param clock: monotonic seconds
         """
-        # Long polls have threads of their own, so that no call waits behind one.
+        # Long polls have their own threads: no call waits behind one.
         self._caller = Caller(threads=threads + QUEUE_THREADS, clock=clock)
         self._sessions = Sessions(
             region=region,
@@ -167,7 +167,7 @@ class Gateways:
         )
 
     def get(self, target: Target) -> Gateway:
-        """The gateway of `target`; does no I/O, and keeps nothing."""
+        """Return the gateway of `target`; without I/O or state."""
         return BotoGateway(
             target,
             caller=self._caller,
@@ -181,36 +181,37 @@ class Gateways:
         )
 
     async def caller_identity(self) -> CallerIdentity:
-        """The operator's own account, asked of STS; raises AwsError.
+        """Return the operator's own identity from STS; raises AwsError.
 
-        From the first answer on nothing is sent with the operator's own credentials while they are of another account.
+        After the first answer, nothing is sent with the operator's own credentials while they belong to another
+        account.
         """
-        identity = await self._identities.ask(anew=True)  # whoever starts waits between two tries
+        identity = await self._identities.ask(anew=True)  # start_up.py waits between two attempts
         self._sessions.expect_account(identity.account)
         return identity
 
     async def confirm(self, target: Target) -> None:
-        """Ask whose the target's credentials are; raises AwsError unless they are of its account."""
+        """Raise AwsError unless STS confirms that the target's credentials belong to its account."""
         identity = await self._identities.ask(target.principal)
         if identity.account != target.account:
             message = f"The credentials for account {target.account} are of account {identity.account}."
             raise AwsError("GetCallerIdentity", "AccountChanged", message, ErrorClass.ACCOUNT, definite=True)
 
     def knows_region(self, region: str) -> bool:
-        """Whether botocore's data name the region; there are newer ones."""
+        """Return True if botocore's data contain the region; they lack new regions."""
         return self._sessions.knows_region(region)
 
     @property
     def account_problem(self) -> str | None:
-        """Why nothing is sent with the operator's own credentials at present, in a sentence."""
+        """Sentence on the reason why nothing is sent with the operator's own credentials; None if they are usable."""
         return self._sessions.account_problem
 
     def event_queue(self, url: str) -> EventQueue:
-        """A queue read with the operator's own credentials; does no I/O."""
+        """Return a queue read with the operator's own credentials; without I/O."""
         return EventQueue(url, region=self._region, caller=self._caller, sessions=self._sessions, fence=self._fence)
 
     def close(self) -> None:
-        """Take no more calls and close what is idle; does not wait for calls under way."""
+        """Accept no more calls and close idle connections; does not wait for calls in flight."""
         self._caller.close()
         self._sessions.close()
 
@@ -303,7 +304,7 @@ class BotoGateway:
         return answer
 
     def _send(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        # One client for both kinds of calls: the end of each is the caller's deadline.
+        # One client for both kinds of calls: the deadline of the caller ends each.
         reading, mutating = self._timeouts.reading, self._timeouts.mutating
         client = self._sessions.client(
             "sagemaker",
@@ -316,7 +317,7 @@ class BotoGateway:
         return answer
 
     async def _judge(self, failure: AwsError, operation: str) -> AwsError:
-        """Who is to blame for a failure: the credentials, which are then renewed, or the region."""
+        """Find the cause of a failure: the credentials, renewed in this case, or the region."""
         region = self._target.region
         if failure.code == "NameNotResolved" and self._target.endpoint_url is None:
             if self._sessions.knows_region(region):
@@ -325,13 +326,13 @@ class BotoGateway:
             return _blame(failure, "RegionNotFound", words)
         if failure.kind not in (ErrorClass.CREDENTIALS, ErrorClass.ACCOUNT):
             return failure
-        if failure.kind is ErrorClass.ACCOUNT or failure.operation != operation:  # on the way to credentials
+        if failure.kind is ErrorClass.ACCOUNT or failure.operation != operation:  # obtaining credentials
             self._sessions.renew()
             return failure
         if not failure.answered:
             self._sessions.renew(self._target.principal)
             return failure
-        # Anybody may stand behind an endpoint, and a region that is not enabled knows no keys: STS decides.
+        # An endpoint may belong to anybody, and a region that is not enabled rejects all keys: STS decides.
         try:
             await self._identities.ask(self._target.principal)
         except AwsError:
@@ -357,7 +358,7 @@ UNKNOWN_KEY: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""What a region answers that does not know the key, as one does that is not enabled for the account."""
+"""Error codes of a region for an unknown key, such as one that is not enabled for the account."""
 
 
 def _blame(failure: AwsError, code: str, message: str) -> AwsError:
@@ -366,11 +367,11 @@ def _blame(failure: AwsError, code: str, message: str) -> AwsError:
     )
 
 
-# botocore checks no answer and takes one that is no JSON for one without members: whatever these raise tells that
+# Botocore checks no answer, and reads an answer without JSON as one without members: the readers raise for both.
 
 
 def _ignore(_: dict[str, Any]) -> None:
-    """For answers without anything that is needed."""
+    """Read nothing."""
 
 
 def _text(answer: Mapping[str, Any], member: str) -> str:

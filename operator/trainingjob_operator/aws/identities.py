@@ -1,4 +1,4 @@
-"""Whose credentials these are, as STS answers: asked again whenever that is in doubt."""
+"""Identities of credentials, from STS; read again whenever they are in doubt."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from trainingjob_operator.aws.calls import Caller
 
 REUSE_SECONDS: Final = 5.0
-"""An answer of STS counts so long: a thousand objects that doubt it at once ask once."""
+"""Validity of an answer from STS: a thousand objects in doubt at once cause one call."""
 PRINCIPALS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class CallerIdentity:
-    """As whom a principal calls."""
+    """Identity of a principal."""
 
     account: str
     partition: str
@@ -30,7 +30,7 @@ class CallerIdentity:
 
 
 class Identities:
-    """The identities behind credentials. `ask` raises AwsError; credentials that STS refuses are renewed."""
+    """The identities of credentials. `ask` raises AwsError; credentials rejected by STS are renewed."""
 
     def __init__(self, *, caller: Caller, sessions: Sessions, patience: float, clock: Callable[[], float]) -> None:
         self._caller = caller
@@ -44,7 +44,7 @@ class Identities:
         )
 
     async def ask(self, principal: Principal = OWN, *, anew: bool = False) -> CallerIdentity:
-        """The principal's identity by STS, which is asked unless it has just answered; with `anew` in any case."""
+        """Return the principal's identity; STS is called unless it has just answered, and always with `anew`."""
         async with self._turn:
             known = self._answers.get(principal)
             if anew or known is None or self._clock() >= known[0] + REUSE_SECONDS:

@@ -23,42 +23,43 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 ROOM: Final = 16
-"""Calls of the workers under way to all places together, at most; one worker in five stays free.
+"""Maximum number of the workers' calls in flight to all places together; one worker in five stays free.
 
-A place may have as many as it leaves free to the others: one alone gets half, each of n an (n + 1)th.
+A place may have as many as it leaves free for the others: one alone gets half, each of n an (n + 1)th.
 """
 SWEEPS: Final = 12
-"""Calls of ListTrainingJobs under way to all places together, at most; no worker waits for them."""
+"""Maximum number of ListTrainingJobs calls in flight to all places together; no worker waits for them."""
 LONG_SECONDS: Final = 3.0
-"""A call that has lasted so long may be ended where a place without a call finds no room."""
+"""Minimum duration of a call that may be ended for a place without any call."""
 WAIT_SECONDS: Final = 0.5
-"""Maximum wait of a call for room, with its worker; only at a place with an answer within this time."""
+"""Maximum wait of a call for room; only for a place with an answer within this time."""
 PAUSE: Final = 1.0
 LONG_PAUSE: Final = 5.0
-"""The longest pause of a call that found no room, to a place with trust and to another, in seconds."""
+"""Longest pause in seconds of a call without room, to a trusted place and to another."""
 THREADS_OF_ONE: Final = 4
 THREADS_LEFT: Final = 16
-"""Threads that one place without trust may hold, and that ended calls may hold together before no such place gets one
-more: the resolution of a host name can't be interrupted."""
+"""Maximum number of threads of one untrusted place, and of all ended calls before untrusted places get no more: the
+resolution of a host name can't be interrupted.
+"""
 DARK_AFTER: Final = 3
-"""So many calls without an answer in a row make a place dark."""
+"""Number of consecutive calls without an answer that make a place dark."""
 PROBE_FIRST: Final = 1.0
 PROBE_LIMIT: Final = 10.0
-"""The first and the longest pause before a dark place is tried again, in seconds."""
+"""First and longest pause between the probes of a dark place, in seconds."""
 IDLE_SECONDS: Final = 600.0
 PLACES: Final = 256
-"""A place that is not called for so long, or so many others later, is forgotten."""
+"""Bounds of the cache of places."""
 
 _SILENCE: Final = frozenset({"ConnectTimeoutError", "ReadTimeoutError", "DeadlineExceeded"})
-"""What took its time and brought no answer. What fails at once holds nobody up."""
+"""Errors after a long wait without an answer. Immediate failures delay nobody."""
 
 
 class Busy(Exception):  # noqa: N818  not a fault
-    """So many calls to the place are under way that this one has to come later. Nothing was sent."""
+    """Too many calls to the place are in flight. Nothing was sent."""
 
     def __init__(self, seconds: float) -> None:
-        """:param seconds: the longest pause before the next try"""
-        super().__init__("too many calls are under way")
+        """:param seconds: the longest pause before the next attempt"""
+        super().__init__("too many calls are in flight")
         self.seconds = seconds
 
 
@@ -70,7 +71,7 @@ class Place(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class UnderWay:
-    """A call that its caller waits for; `since` is the time of its admission."""
+    """A call in flight; `since` is the time of its admission."""
 
     lane: Lane
     since: float
@@ -78,22 +79,22 @@ class UnderWay:
     limit: asyncio.Timeout
 
     def end(self) -> None:
-        """End it as its deadline does."""
-        with contextlib.suppress(RuntimeError):  # its deadline is over
+        """End the call early, as its deadline would."""
+        with contextlib.suppress(RuntimeError):  # the deadline has passed
             self.limit.reschedule(0.0)
 
 
 class Lane:
-    """The calls to one place. As the slots of aws/calls.py it counts their threads, and makes nobody wait."""
+    """The calls to one place. As the slots of calls.py it counts their threads without any wait."""
 
     def __init__(self, place: Place, lanes: Lanes, clock: Callable[[], float]) -> None:
         self._place = place
         self._lanes = lanes
         self._clock = clock
         self.threads = 0
-        """A call may hold its thread longer than its caller waits."""
+        """A call may hold its thread beyond its deadline."""
         self._waiting: deque[tuple[UnderWay, asyncio.Future[None]]] = deque()
-        """Calls that wait for room; the future of an admitted one has its result."""
+        """Calls waiting for room; the future of an admitted call is done."""
         self._answer_seconds = math.inf
         """Duration of the last answered call."""
         self._answered_at = -math.inf
@@ -109,7 +110,7 @@ class Lane:
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing is known of it."""
+        """No call has ended yet."""
         return not self._has_answered and self._silent == 0
 
     @property
@@ -117,18 +118,18 @@ class Lane:
         return self._silent >= DARK_AFTER
 
     async def acquire(self) -> None:
-        """A call takes a thread."""
+        """Count one thread."""
         self.threads += 1
 
     def release(self) -> None:
-        """The thread is free again."""
+        """Discount one thread."""
         self.threads -= 1
 
     @contextlib.asynccontextmanager
     async def entered(self, operation: str, limit: asyncio.Timeout) -> AsyncIterator[None]:
-        """A call under way; raises Busy, or AwsError where the place is dark. Raise in it what the call ends with.
+        """Admit one call; raises Busy, or AwsError for a dark place. An error of the call must pass through.
 
-        :param limit: ends the call; made to expire early where another place needs the room
+        :param limit: deadline of the call; it expires early if another place needs the room
         """
         call = UnderWay(self, self._clock(), operation == LIST_JOBS, limit)
         is_due = not self.is_dark or call.since >= self._probe_at
@@ -150,7 +151,7 @@ class Lane:
             self._admit_waiting()
 
     async def _wait(self, call: UnderWay) -> bool:
-        """Wait for room if an answer is expected to make some in time; returns True for an admitted call."""
+        """Wait for room if an answer is expected in time; returns True for an admitted call."""
         now = self._clock()
         ahead = self._answer_seconds * (len(self._waiting) + 1) / max(1, self._lanes.count(self))
         if call.is_sweep or not self.is_trusted or now - self._answered_at > WAIT_SECONDS or ahead > WAIT_SECONDS:
@@ -213,7 +214,7 @@ class Lanes:
     """The lanes of all places."""
 
     def __init__(self, clock: Callable[[], float], *, workers: int) -> None:
-        """:param workers: that make calls, beside the sweeps"""
+        """:param workers: number of workers that make calls, besides the sweeps"""
         self._clock = clock
         self._lanes: Recent[Place, Lane] = Recent(
             limit=PLACES, seconds=IDLE_SECONDS, clock=clock, is_busy=lambda lane: lane.threads > 0
@@ -225,7 +226,7 @@ class Lanes:
         return len(self._lanes)
 
     def of(self, place: Place) -> Lane:
-        """The lane of that place, made at the first question."""
+        """Return the lane of that place."""
         lane = self._lanes.get(place)
         if lane is None:
             lane = Lane(place, self, self._clock)
@@ -233,19 +234,19 @@ class Lanes:
         return lane
 
     def admit(self, call: UnderWay) -> bool:
-        """Count the call as under way if there is room for it, or if ending another makes room."""
+        """Admit the call if there is room, or if the end of another call makes room."""
         admitted = self._has_room_for(call)
         if admitted:
             self._calls.append(call)
         return admitted
 
     def count(self, lane: Lane) -> int:
-        """Number of calls under way to that place."""
+        """Return the number of calls in flight to that place."""
         return sum(one.lane is lane for one in self._calls)
 
     def leave(self, call: UnderWay) -> None:
-        """The call is over."""
-        if call in self._calls:  # else it was ended for another
+        """Discount an ended call."""
+        if call in self._calls:  # else it was ended early
             self._calls.remove(call)
 
     def _has_room_for(self, call: UnderWay) -> bool:
@@ -253,7 +254,7 @@ class Lanes:
         held = [one for one in self._calls if one.is_sweep is call.is_sweep]
         own = sum(one.lane is lane for one in held)
         if not lane.is_trusted:
-            # Places without trust get three eighths together, one of them half of that, a dark one a single call.
+            # Untrusted places get three eighths together, one of them half of that, a dark one a single call.
             most = max(1, room * 3 // 8)
             if own >= (1 if lane.is_dark else max(1, most // 2)) or self._lacks_threads(lane):
                 return False
@@ -269,7 +270,7 @@ class Lanes:
         return lane.threads >= THREADS_OF_ONE or left >= THREADS_LEFT
 
     def _end_one(self, calls: list[UnderWay]) -> bool:
-        """End a long call, first of a place without trust, then of the place with most; whether there was one."""
+        """End a long call, first of an untrusted place, then of the place with most; False without one."""
         latest = self._clock() - LONG_SECONDS
         counts = Counter(one.lane for one in calls)
         long = [one for one in calls if one.since <= latest]

@@ -1,4 +1,4 @@
-"""What is kept as long as it is used: the least recently used goes first, and what nobody asked for is let go."""
+"""Cache with a limit and a lifetime; the least recently used value is dropped first."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Recent(Generic[K, V]):
         is_busy: Callable[[V], bool] = lambda _: False,
         drop: Callable[[V], None] = lambda _: None,
     ) -> None:
-        """Hold nothing yet.
+        """Create an empty cache.
 
-        :param limit: of the values that are not busy
-        :param seconds: after which a value that nobody asked for is let go, when another one is asked for
-        :param is_busy: whether the value must stay for now
-        :param drop: called with each value that is let go
+        :param limit: maximum number of values, besides busy ones
+        :param seconds: lifetime without use; checked at each access
+        :param is_busy: True for a value to keep
+        :param drop: called with each dropped value
         """
         self._limit = limit
         self._seconds = seconds
@@ -48,7 +48,7 @@ class Recent(Generic[K, V]):
             return iter([value for value, _ in self._values.values()])
 
     def get(self, key: K) -> V | None:
-        """The value, which counts as used now."""
+        """Return the value, and renew its lifetime."""
         with self._lock:
             found = self._values.get(key)
             if found is not None:
@@ -60,7 +60,7 @@ class Recent(Generic[K, V]):
         return None if found is None else found[0]
 
     def put(self, key: K, value: V) -> None:
-        """Keep the value, and let go of what is over the limit or old."""
+        """Store the value, and drop values beyond limit or lifetime."""
         with self._lock:
             self._values[key] = value, self._clock()
             self._values.move_to_end(key)
@@ -69,7 +69,7 @@ class Recent(Generic[K, V]):
             self._drop(one)
 
     def pop_if(self, condition: Callable[[K], bool]) -> None:
-        """Let go of all whose key fulfils the condition."""
+        """Drop the values of all keys for which the condition is True."""
         with self._lock:
             gone = [self._values.pop(key)[0] for key in list(self._values) if condition(key)]
         for one in gone:

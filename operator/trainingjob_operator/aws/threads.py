@@ -1,6 +1,6 @@
-"""Threads for blocking calls: bounded, and never waited for when the process ends.
+"""Bounded daemon threads for blocking calls; the end of the process does not wait for them.
 
-The standard library's ThreadPoolExecutor joins its threads at exit, so that one hung call would hold up the end.
+The standard library's ThreadPoolExecutor joins its threads at exit: one hung call would delay it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """At most `size` daemon threads, started as they are needed."""
+    """At most `size` daemon threads, started on demand."""
 
     def __init__(self, size: int, name: str) -> None:
         self._size = size
@@ -29,7 +29,7 @@ class Threads:
         self._closed = False
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Run `work` in a thread, after what was submitted before; RuntimeError once closed."""
+        """Run `work` in a thread, in order of submission; raises RuntimeError once closed."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -42,7 +42,7 @@ class Threads:
         return future
 
     def close(self) -> None:
-        """Let the threads end when what was submitted is done; does not wait."""
+        """End the threads after the submitted work; does not wait."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -58,12 +58,12 @@ class Threads:
             if wanted:
                 try:
                     result = work()
-                except BaseException as error:  # noqa: BLE001 – whoever waits for the future gets it
+                except BaseException as error:  # noqa: BLE001  the future has it
                     failure = error
-            with self._lock:  # before the result is out: who submits more at once finds this thread free
+            with self._lock:  # before the result: a caller that submits more at once finds this thread free
                 self._unfinished -= 1
             if failure is not None:
                 future.set_exception(failure)
             elif wanted:
                 future.set_result(result)
-            del item, future, work, result, failure  # a thread that waits holds on to no answer
+            del item, future, work, result, failure  # an idle thread keeps no answer
