@@ -141,3 +141,14 @@ def test_make_targets_exist(page: Path) -> None:
 
 def test_the_readme_has_at_most_900_words() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= 900
+
+
+def test_outcomes_are_those_that_are_written_and_the_conditions_of_a_workflow_cover_them() -> None:
+    outcomes = {*conditions.OUTCOMES.values(), conditions.LOST, reasons.REFUSED}
+    assert set(names("docs/pipelines.md")) == outcomes
+    workflow = yaml.safe_load((ROOT / "docs/pipelines.md").read_text().split("```yaml\n")[1].split("```")[0])
+    [template] = workflow["spec"]["templates"]
+    failures = re.fullmatch(r"status\.outcome in \((.*)\)", template["resource"]["failureCondition"])
+    assert template["resource"]["successCondition"] == "status.outcome == Succeeded"
+    assert failures is not None
+    assert set(failures[1].split(", ")) == outcomes - {"Succeeded"}

@@ -35,6 +35,7 @@ COLUMNS = (
     column("BILLABLE", ".status.billableTimeInSeconds", "integer", wide=True),
     column("SAVINGS", ".status.managedSpotTrainingSavings", "integer", wide=True),
     column("READY", '.status.conditions[?(@.type=="Ready")].status', wide=True),
+    column("OUTCOME", ".status.outcome", wide=True),
     column("REASON", '.status.conditions[?(@.type=="Ready")].reason', wide=True),
 )
 """The first two in ACK's order. No column has free text of unbounded length or a value that becomes stale."""

@@ -111,6 +111,7 @@ OWN_STATUS: dict[str, Schema] = {
     "logs": {"type": "object", "properties": dict.fromkeys(("group", "streamPrefix", "url"), TEXT)},
     "managedSpotTrainingSavings": NUMBER,
     "observedGeneration": NUMBER,
+    "outcome": TEXT,
     "ownership": {
         "type": "object",
         "properties": dict.fromkeys(("claim", "endpointURL", "evidence", "jobARN", "objectUID"), TEXT),

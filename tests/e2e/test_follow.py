@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,12 +17,12 @@ from trainingjob_operator.logic.jobs.observation import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tests.controlplane.plane import Cluster
     from tests.e2e.conftest import Shared
     from tests.e2e.objects import Body
 
+ROOT = Path(__file__).parents[2]
 SPOT_PHASES = (
     "Starting:0.6,Pending:0.6,Downloading:0.6,Training:1,Interrupted:0.6,Starting:0.1,Downloading:0.1,"
     "Training:1,Uploading:0.6,Completed"
@@ -67,6 +69,12 @@ def test_a_spot_job_shows_each_status_and_at_its_end_what_it_saved(
         "Settled": "True Completed",
     }
     expect_nobody_misled(versions("spot"), argo_cd="Healthy", kstatus="Current")
+    page = (ROOT / "docs/pipelines.md").read_text().partition("## kubectl")[2].partition("##")[0]
+    commands = [
+        shlex.split(line.replace("NAME", "spot")) for line in page.splitlines() if line.startswith("    kubectl")
+    ]
+    answers = [shared.jobs.kubectl(*command[1:]) for command in commands]
+    assert [answer.split()[-1] for answer in answers] == ["met", "Succeeded", "met"]
 
 
 def expect_events(shared: Shared, name: str, statuses: Sequence[str], end: tuple[str, str]) -> None:

@@ -164,6 +164,7 @@ def test_a_foreign_job_leaves_nothing_behind() -> None:
         "conditions",
         "observedGeneration",
         "lastHandledReconcileAt",
+        "outcome",
         "phase",
     }
     assert held(status) == {
@@ -196,6 +197,35 @@ def test_a_foreign_job_leaves_nothing_behind() -> None:
 )
 def test_the_phase_is_the_word_that_a_person_needs_first(learned: Report, phase: str) -> None:
     assert build({}, learned)["phase"] == phase
+
+
+@pytest.mark.parametrize(
+    ("learned", "outcome"),
+    [
+        (report(observed("Completed", "Completed")), "Succeeded"),
+        (report(observed("Completed", "Completed"), hindrance=DENIED), "Succeeded"),
+        (report(observed("Completed"), vanished=GONE), "Succeeded"),
+        (report(observed("Failed", "Failed")), "Failed"),
+        (report(observed("Stopped", "MaxRuntimeExceeded")), "Stopped"),
+        (report(observed(), vanished=GONE), "Lost"),
+        (Report(generation=1, terminal=REFUSED), "Refused"),
+        (Report(generation=1, terminal=Finding("NameClash", "It exists."), disowned=True), "Refused"),
+        (Report(generation=1), None),
+        (Report(generation=1, hindrance=DENIED), None),
+        (report(observed()), None),
+        (report(observed("Stopping", "Stopping")), None),
+        (report(observed("OfTomorrow")), None),
+    ],
+)
+def test_the_outcome_is_absent_until_the_object_is_settled(learned: Report, outcome: str | None) -> None:
+    assert build({}, learned).get("outcome") == outcome
+
+
+def test_an_edit_that_reopens_a_refused_object_removes_its_outcome() -> None:
+    refused = build({}, Report(generation=1, terminal=REFUSED))
+    assert "outcome" not in build(refused, Report(generation=2))
+    lost = build({}, report(observed(), vanished=GONE))
+    assert build(lost, Report(generation=1))["outcome"] == "Lost"
 
 
 @pytest.mark.parametrize(

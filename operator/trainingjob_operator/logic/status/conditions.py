@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.jobs.failure_reason import ALGORITHM_ERROR, CLASSES, classify_failure
-from trainingjob_operator.logic.jobs.observation import COMPLETED, FAILED, MAX_ITEMS, Observation, RuleStatus
+from trainingjob_operator.logic.jobs.observation import COMPLETED, FAILED, MAX_ITEMS, STOPPED, Observation, RuleStatus
 from trainingjob_operator.logic.timestamps import format_second, parse_time
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ TYPES = (
 
 FAILURES = {name: name for name in CLASSES - {ALGORITHM_ERROR}}
 """Reasons of failures outside the algorithm, by class of failureReason."""
+
+OUTCOMES: Mapping[str, str] = {COMPLETED: "Succeeded", FAILED: "Failed", STOPPED: "Stopped"}
+"""Outcomes of an ended job, by its status."""
+LOST = "Lost"
+"""Outcome of an object whose job no longer exists."""
 
 STOP_CAUSES: Mapping[str, str] = {
     reasons.JOB_STOPPED: "The training job was stopped.",
@@ -154,6 +159,18 @@ def _progress(report: Report, observation: Observation) -> Finding:
     if report.hindrance and report.hindrance.waiting:
         return Finding(reasons.WAITING, report.hindrance.message)
     return Finding(reasons.PENDING, "The training job has not been created yet.")
+
+
+def outcome_of(report: Report, observation: Observation) -> str | None:
+    """Return the outcome of the object in one word; None while it is open.
+
+    An object without a job is Refused, for any reason; an edit can reopen it.
+    """
+    if observation.is_ended():
+        return OUTCOMES[observation.status]
+    if report.vanished:
+        return LOST
+    return reasons.REFUSED if report.terminal else None
 
 
 def end_of(observation: Observation) -> Finding:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.jobs.observation import UNSEEN, Observation
-from trainingjob_operator.logic.status.conditions import READY, build_conditions, recorded_vanishing
+from trainingjob_operator.logic.status.conditions import READY, build_conditions, outcome_of, recorded_vanishing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,6 +54,7 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
         "conditions": conditions,
         "instanceType": _instance_type(previous, report, metadata),
         "observedGeneration": report.generation,
+        "outcome": outcome_of(report, proved),
         "ownership": report.ownership,
         "phase": _phase(conditions, report, proved),
         **known.fields,
