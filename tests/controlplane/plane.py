@@ -54,6 +54,9 @@ FEWER_COLLECTIONS = {"GOGC": "400", "GOMEMLIMIT": "4GiB"}
 The limit is twice of what 10,000 objects leave alive; near it two thirds would.
 """
 
+READS = 10
+"""Attempts at a read while the API server is busy; kubectl makes as many."""
+
 
 class ClusterError(Exception):
     """The cluster did not start, or one of its programs ended by itself; the message holds its last log lines."""
@@ -215,11 +218,18 @@ class ControlPlane(Cluster):
         return self._etcd, self._apiserver, self._controllers
 
     def read(self, path: str, user: str = "") -> Any:
-        """The same without a process of kubectl, whose start takes fifty times as long as the request."""
-        try:
-            status, text = self._get(path, {"Impersonate-User": user} if user else {})
-        except (OSError, http.client.HTTPException) as error:
-            raise KubectlError(f"GET {path}: {error}") from error
+        """The same without a process of kubectl, whose start takes fifty times as long as the request.
+
+        As kubectl, it repeats a read that the API server answers with 429, such as after a change of the CRD.
+        """
+        for _ in range(READS):
+            try:
+                status, text = self._get(path, {"Impersonate-User": user} if user else {})
+            except (OSError, http.client.HTTPException) as error:
+                raise KubectlError(f"GET {path}: {error}") from error
+            if status != http.HTTPStatus.TOO_MANY_REQUESTS:
+                break
+            time.sleep(1.0)
         if status != http.HTTPStatus.OK:
             raise KubectlError(f"GET {path}: {text.decode()}")
         return json.loads(text)
