@@ -139,6 +139,22 @@ def test_make_targets_exist(page: Path) -> None:
     assert set(named) <= targets
 
 
+def test_each_threat_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs/security.md").read_text()
+    threats = text.partition("\n## Threats\n")[2].partition("\n## ")[0]
+    lines = [line for line in threats.splitlines() if line.startswith("| ") and not line.startswith("| threat |")]
+    assert len(lines) > 25
+    for line in lines:
+        _, threat, *others, tests, _ = line.split("|")
+        assert len(others) == 2
+        assert all(cell.strip() for cell in others), threat
+        assert "::" in tests, threat
+    for path, name in re.findall(r"\b(tests/[\w/]+\.py)(?:::(\w+))?", text):
+        assert not name or re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), (
+            f"{path} {name}"
+        )
+
+
 def test_the_readme_has_at_most_900_words() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= 900
 

@@ -159,6 +159,24 @@ def test_every_metric_of_ours_says_what_it_is_and_bears_the_prefix(scrape: Scrap
         assert family.name.startswith(("trainingjob_", "ack_outbound_api_requests")), family.name
 
 
+FIXED = {"service", "op_type", "op_id", "status_code", "operation", "kind", "outcome", "version", "status"}
+"""Labels with values of the operator or of SageMaker's API."""
+CHOSEN = {"account", "region", "namespace"}
+"""Labels with values of the installation: places that objects name, and the namespaces of a flag."""
+
+
+def test_no_label_is_a_text_of_a_tenant(scrape: Scrape) -> None:
+    labels: set[str] = set()
+    for name, collector in scrape.registry._names_to_collectors.items():
+        if name.startswith(("ack_", "trainingjob_")):
+            labels |= set(getattr(collector, "_labelnames", ()))
+    assert labels == FIXED | CHOSEN
+    scrape.metrics.sweep_ended("1", "r", 1.0, 1)
+    scrape.metrics.sweep_rests("1", "r")
+    scrape.metrics.keep_sweeps(set())
+    assert b'region="r"' not in generate_latest(scrape.registry), "a region that no object names has no series"
+
+
 def test_two_operators_in_one_process_do_not_meet(scrape: Scrape) -> None:
     other = Scrape()
     scrape.metrics.queue_is(5)
