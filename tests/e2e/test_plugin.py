@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sysconfig
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from kubectl_trainingjob.cli import plugin as plugin_commands
 from tests.controlplane.plane import KUBECTL
 from tests.e2e.objects import training_job
+from tests.kubectl_plugin.scene import GROUP, Log, prepare
 from tests.kubectl_plugin.terminal import Result, run_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from tests.controlplane.plane import Cluster
     from tests.e2e.conftest import Shared
 
-GROUP = "/aws/sagemaker/TrainingJobs"
 SHORT = "Starting:0.2,Downloading:0.2,Training:0.6,Uploading:0.2,Completed"
+ROOT = Path(__file__).parents[2]
 SECRET = "hunter2"
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -63,26 +67,6 @@ def plugin(shared: Shared) -> Callable[..., Result]:
 Plugin = Any
 
 
-class Log:
-    """CloudWatch Logs of a job."""
-
-    def __init__(self, shared: Shared, job: str) -> None:
-        self._client, self._job = shared.sagemaker.client("logs"), job
-        groups = self._client.describe_log_groups(logGroupNamePrefix=GROUP)["logGroups"]
-        if not groups:
-            self._client.create_log_group(logGroupName=GROUP)
-
-    def write(self, instance: str, *lines: str, at: float | None = None) -> None:
-        """Write lines of an instance, a second apart, the first at this time since the epoch."""
-        stream = f"{self._job}/{instance}-1700000000"
-        found = self._client.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=stream)["logStreams"]
-        if not found:
-            self._client.create_log_stream(logGroupName=GROUP, logStreamName=stream)
-        start = time.time() - 100 if at is None else at
-        events = [{"timestamp": int((start + number) * 1000), "message": line} for number, line in enumerate(lines)]
-        self._client.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
-
-
 def finish(shared: Shared, name: str, phases: str = SHORT, **spec: Any) -> None:
     """Apply a job of these phases, and wait for its end."""
     shared.sagemaker.plan(name, phases=phases)
@@ -104,7 +88,7 @@ def done(shared: Shared) -> str:
         hyperParameters={"password": SECRET},
         environment={"TOKEN": SECRET},
     )
-    log = Log(shared, "done")
+    log = Log(shared.sagemaker, "done")
     start = time.time() - 3600
     log.write("algo-1", *(f"epoch {number} loss={1 / (number + 1):.3f}" for number in range(20)), at=start)
     log.write("algo-2", "ready", "\x1b]0;title\x07done", at=start + 0.5)
@@ -160,7 +144,7 @@ def test_describe_begins_with_the_outcome_and_has_everything_on_one_page(plugin:
     assert sections == ["Timeline", "Job", "Times", "Input", "Artifacts", "Metrics", "Conditions", "Events"]
     for text in ("2 x ml.m5.large", "s3://bucket/out/done/output/model.tar.gz", "validation:loss", "JobCompleted"):
         assert text in page
-    assert "1 values, hidden" in page
+    assert "1 hidden; --show-values shows them" in page
     values = plugin("describe", "done", "--show-values")
     assert values.out.count(SECRET) == 2
     body = yaml.safe_load(plugin("describe", "done", "-o", "yaml").out)
@@ -220,7 +204,7 @@ def test_logs_follow_a_job_from_before_its_first_line_to_its_end(shared: Shared,
     thread = threading.Thread(target=lambda: results.append(plugin("logs", "-f", "followed")))
     thread.start()
     shared.jobs.wait("followed", "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
-    log = Log(shared, "followed")
+    log = Log(shared.sagemaker, "followed")
     log.write("algo-1", "first", at=time.time())
     shared.sagemaker.complete_job("followed")
     shared.jobs.wait_condition("followed", "Complete")
@@ -277,7 +261,7 @@ def test_the_exit_code_of_wait_is_the_outcome(
 
 def test_run_applies_follows_and_ends_with_the_outcome(shared: Shared, plugin: Plugin, tmp_path: Path) -> None:
     shared.sagemaker.plan("run-me", phases="Starting:0.2,Training:1,Failed", failure_reason="ClientError: no data")
-    log = Log(shared, "run-me")
+    log = Log(shared.sagemaker, "run-me")
     log.write("algo-1", "hello from the container", at=time.time())
     file = tmp_path / "job.yaml"
     file.write_text(yaml.safe_dump(training_job("run-me")))
@@ -366,3 +350,21 @@ def test_kubectl_finds_the_plugin_and_its_completion(shared: Shared, environment
     answers = kubectl("__complete", "trainingjob", "describe", "-n", shared.namespace, "do").splitlines()
     assert "done" in answers
     assert "list" in [line.partition("\t")[0] for line in kubectl("__complete", "trainingjob", "l").splitlines()]
+
+
+def test_every_command_of_the_page_runs(
+    shared: Shared, plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the page; a comment behind a command has its exit code."""
+    prepare(shared.jobs.kubectl, shared.sagemaker, pace=0.04)
+    page = (ROOT / "docs/plugin.md").read_text()
+    commands = re.findall(r"^ {4}kubectl trainingjob (.*?)(?:  # exit code (\d))?$", page, re.MULTILINE)
+    assert len(commands) > 15
+    monkeypatch.chdir(ROOT)
+    for command, code in commands:
+        arguments = shlex.split(command.partition(" > ")[0])
+        assert plugin(*arguments).code == int(code or 0), command
+    shown = {arguments[0] for arguments in (command.split() for command, _ in commands)}
+    assert shown == set(plugin_commands.commands)
+    for name in ("churn-2025", "churn-2024"):
+        shared.jobs.wait(name, "shows its job", lambda body: "ackResourceMetadata" in body["status"])

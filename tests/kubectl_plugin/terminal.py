@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from kubectl_trainingjob.cli import run_command
@@ -47,4 +49,6 @@ def picture(*arguments: str, width: int = 100) -> str:
         emoji=False,
     )
     run_command(arguments, Screen(console, console))
-    return console.export_svg(title=f"kubectl trainingjob {' '.join(arguments)}")
+    title = f"kubectl trainingjob {' '.join(arguments)}"
+    form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # which loads fonts from a server
+    return re.sub(r"[ \t]+$", "", console.export_svg(title=title, code_format=form, unique_id="t"), flags=re.MULTILINE)

@@ -158,7 +158,7 @@ def why(names: tuple[str, ...], output: str | None) -> None:
       kubectl trainingjob why churn
     """
     screen = get_screen()
-    for job in open_kubectl().get(names):
+    for number, job in enumerate(open_kubectl().get(names)):
         explanations = explain(job, read_now())
         if output:
             entries = [
@@ -167,4 +167,4 @@ def why(names: tuple[str, ...], output: str | None) -> None:
             ]
             screen.write_data(output, {"name": job.name, "outcome": job.outcome.value, "explanations": entries})
         else:
-            screen.show(*draw_explanations(job, explanations))
+            screen.show(*([Text()] if number else []), *draw_explanations(job, explanations))

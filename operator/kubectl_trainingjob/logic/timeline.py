@@ -80,7 +80,7 @@ def total_seconds(lanes: Sequence[Lane]) -> float:
 
 def place(bar: Bar, lead: float, total: float, width: int) -> tuple[int, int]:
     """Return first column and number of columns of a bar on `width` columns; at least one column."""
-    first = min(width - 1, int((lead + bar.offset) / total * width))
+    first = min(width - 1, round((lead + bar.offset) / total * width))
     last = min(width, round((lead + bar.offset + bar.seconds) / total * width))
     return first, max(1, last - first)
 

@@ -30,7 +30,7 @@ def draw_explanations(job: Job, explanations: Sequence[Explanation]) -> Iterator
         if explanation.words:
             yield _indent(Text(f"“{escape(explanation.words)}”", style="italic"))
         for action in explanation.actions:
-            yield _indent(Text("→ ", style="bold") + mark_code(escape(action)))
+            yield _indent(Text.assemble(("→ ", "bold"), mark_code(escape(action))))
 
 
 def mark_code(text: str) -> Text:

@@ -99,7 +99,7 @@ def _list_input(job: Job, *, values: bool) -> Iterator[Row]:
     for label, field in (("Hyperparameters", "hyperParameters"), ("Environment", "environment")):
         given = as_mapping(job.spec.get(field))
         if given and not values:
-            yield label, f"{len(given)} values, hidden; --show-values shows them"
+            yield label, f"{len(given)} hidden; --show-values shows them"
         elif given:
             yield label, "\n".join(f"{name}={value}" for name, value in given.items())
 
