@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test unit e2e bench bench-full chaos chart pod dist audit lint crds manifests controlplane lock
+.PHONY: help setup demo test unit e2e bench bench-full chaos chart pod dist audit pictures lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ test: $(READY) ## every test, with the coverage that must be, and the slowest at
 	$(BIN)/coverage report --include='*/trainingjob_operator/logic/*' --fail-under=100
 
 unit: $(READY) ## the tests without a control plane and without crowds in virtual time, for the inner loop
-	$(RUN) -m pytest -q -n 2 -m 'not controlplane and not e2e and not no_cover' tests/logic tests/aws tests/kube tests/reconciler tests/test_*.py
+	$(RUN) -m pytest -q -n 2 -m 'not controlplane and not e2e and not no_cover' tests/logic tests/aws tests/kube tests/kubectl_plugin tests/reconciler tests/test_*.py
 
 e2e: $(READY) ## run the end-to-end tests with the operator as a process; CLUSTER=kind uses kind
 	CLUSTER=$(CLUSTER) $(RUN) -m pytest $(if $(CLUSTER),,$(SIDE_BY_SIDE)) -m e2e
@@ -50,6 +50,9 @@ dist: $(READY) build/release/.locked ## build wheel, sdist and SBOM into dist/: 
 
 audit: build/release/.locked ## known vulnerabilities of the locked packages; asks the database of PyPI
 	build/release/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
+
+pictures: $(READY) ## draw the pictures of docs/plugin.md from a run of the demo's parts
+	$(RUN) -m tests.kubectl_plugin
 
 lint: $(READY) ## check style, types, layers, Dockerfile, generated files and locks
 	$(BIN)/ruff check
