@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test unit e2e bench bench-full chaos chart pod dist audit pictures lint crds manifests controlplane lock
+.PHONY: help setup demo test unit e2e bench bench-full chaos chart pod dist audit krew pictures lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ dist: $(READY) build/release/.locked ## build wheel, sdist and SBOM into dist/: 
 
 audit: build/release/.locked ## known vulnerabilities of the locked packages; asks the database of PyPI
 	build/release/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
+
+krew: $(READY) ## write the kubectl plugin for krew into build/krew: an archive with its packages, and the manifest
+	$(RUN) -m release.krew build/krew
 
 pictures: $(READY) ## draw the pictures of docs/plugin.md from a run of the demo's parts
 	$(RUN) -m tests.kubectl_plugin

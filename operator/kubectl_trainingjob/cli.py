@@ -50,6 +50,7 @@ def run_command(arguments: Sequence[str], screen: Screen) -> int:
         screen.fail(f"{error.format_message()}{hint}")
         return EXIT_ERROR
     except click.exceptions.Abort:
+        screen.tell("Interrupted; jobs continue.")
         return EXIT_INTERRUPTED
     except click.ClickException as error:
         screen.fail(error.format_message())
