@@ -102,6 +102,7 @@ class OperatorProcess:
         }
         self.log = folder / f"operator-{time.monotonic_ns()}.log"
         self._process: Running | None = None
+        self._addresses: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self.start()
@@ -118,6 +119,7 @@ class OperatorProcess:
     def start(self, *, wait: bool = True, seconds: float = 60.0) -> None:
         """Start it, and wait until it is ready, for so many seconds at most."""
         self.log = self.log.with_name(f"operator-{time.monotonic_ns()}.log")
+        self._addresses.clear()
         self._process = self._spawn(self._command, self._environment, self.log)
         if wait:
             await_true("the operator is ready", self._is_ready_or_dead, seconds)
@@ -183,11 +185,12 @@ class OperatorProcess:
             raise RuntimeError(f"the operator's log is not JSON:\n{text}") from error
 
     def address(self, what: str) -> str | None:
-        """host:port of "metrics" or "health", once it serves there."""
-        for line in self.lines():
-            if line.get("msg") == f"Serving {what}":
-                return f"{line['host']}:{line['port']}"
-        return None
+        """host:port of "metrics" or "health", once it serves there; read from its log once."""
+        if what not in self._addresses:
+            for line in self.lines():
+                if line.get("msg") == f"Serving {what}":
+                    self._addresses[what] = f"{line['host']}:{line['port']}"
+        return self._addresses.get(what)
 
     def ask(self, path: str) -> tuple[int, str]:
         """The answer of /healthz, /readyz or /metrics; (0, "") while nobody listens."""
