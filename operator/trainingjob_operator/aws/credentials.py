@@ -6,6 +6,7 @@ time, and holds their common settings. Not here: the calls (gateway.py, event_qu
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import re
@@ -117,7 +118,6 @@ class Sessions:
             user_agent=f"{Session().user_agent()} trainingjob-operator/{version}",
         )
         self._lock = RLock()
-        self._loader = Loader(extra_search_paths=[str(MODELS)])
         self._sessions: Recent[Principal, _Session] = Recent(
             limit=SESSIONS, seconds=IDLE_SECONDS, clock=clock, is_busy=lambda session: session.is_own
         )
@@ -165,7 +165,7 @@ class Sessions:
 
     def knows_region(self, region: str) -> bool:
         """Return True if botocore's data contain the region; they lack new regions."""
-        data = self._loader.load_data("endpoints")
+        data = load_models().load_data("endpoints")
         return any(region in partition["regions"] for partition in data["partitions"])
 
     def expect_account(self, account: str) -> None:
@@ -256,7 +256,7 @@ class Sessions:
         session = _Session(self._lock, self._clock(), self._hold, is_own=is_own)
         session.set_config_variable("region", self._region)
         session.set_default_client_config(self._config)
-        session.register_component("data_loader", self._loader)
+        session.register_component("data_loader", load_models())
         session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
         return session
 
@@ -286,6 +286,12 @@ def name_session(namespace: str | None) -> str:
     if len(name) <= _NAME_LIMIT:
         return name
     return f"{name[: _NAME_LIMIT - 9]}-{hashlib.sha256(namespace.encode()).hexdigest()[:8]}"
+
+
+@functools.cache
+def load_models() -> Loader:
+    """Return the service models of botocore and of this package; each is parsed once in the life of the process."""
+    return Loader(extra_search_paths=[str(MODELS)])
 
 
 def read_time(value: float | str) -> datetime:
