@@ -113,7 +113,7 @@ class RawServer:
 
     async def received(self, count: int = 1) -> None:
         """Wait until so many requests have come in."""
-        async with self._news, asyncio.timeout(10):
+        async with self._news, asyncio.timeout(60):
             await self._news.wait_for(lambda: len(self.requests) >= count)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

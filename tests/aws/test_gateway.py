@@ -466,7 +466,7 @@ async def test_a_target_that_does_not_answer_is_left_alone_but_for_a_probe(bench
         return 200, answers[0]
 
     async with RawServer(behave) as server:
-        gateway = gateway_to(server.url, bench, timeouts=CallTimeouts(Timeouts(0.2, 0.2), Timeouts(0.2, 0.2)))
+        gateway = gateway_to(server.url, bench, timeouts=CallTimeouts(Timeouts(0.5, 0.5), Timeouts(0.5, 0.5)))
         for _ in range(DARK_AFTER):
             assert (await failure_of(gateway.stop("job"))).code in ("ReadTimeoutError", "DeadlineExceeded")
         failure = await failure_of(gateway.stop("job"))
