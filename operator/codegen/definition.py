@@ -9,6 +9,7 @@ import yaml
 
 from codegen.immutability import immutability_rule
 from codegen.schema import Schema, spec_schema, status_schema, structure
+from trainingjob_operator.logic.naming import MAX_JOB_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,10 +42,21 @@ COLUMNS = (
 """The first two in ACK's order. No column has free text of unbounded length or a value that becomes stale."""
 
 
+NAME_RULE = {
+    "rule": "!has(self.spec) || has(self.spec.trainingJobName)"
+    f" || self.metadata.name.size() <= {MAX_JOB_NAME} && self.metadata.name.matches('^[a-zA-Z0-9](-*[a-zA-Z0-9])*$')",
+    "message": "metadata.name is no valid name of a job; set spec.trainingJobName to 1 to 63 letters, digits and inner "
+    "hyphens",
+    "fieldPath": ".spec.trainingJobName",
+    "reason": "FieldValueRequired",
+}
+"""The name of the object is the name of the job unless spec has another one; only the root sees metadata.name."""
+
+
 def training_job_definition(model: Model) -> dict[str, Any]:
     """Build the CRD of this project."""
     root = root_schema(spec_schema(model.spec), status_schema(model.status))
-    root["x-kubernetes-validations"] = [immutability_rule(model.spec)]
+    root["x-kubernetes-validations"] = [immutability_rule(model.spec), NAME_RULE]
     described = describe("", root, yaml.safe_load(DESCRIPTIONS.read_text()))
     return definition(described, COLUMNS, {"shortNames": ["tj"], "categories": ["sagemaker"]})
 

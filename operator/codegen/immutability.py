@@ -71,6 +71,9 @@ def immutability_rule(spec: Mapping[str, Field]) -> Schema:
 def unchanged(path: str) -> str:
     """Return an expression: the field is unchanged, where an absent field equals its default."""
     new, old = f"self.spec.{path}", f"oldSelf.spec.{path}"
+    if path == "trainingJobName":  # the name of the job may be written into a spec without it, or with a suffix
+        job = "has(oldSelf.status.trainingJobName) ? oldSelf.status.trainingJobName : ''"
+        return f"(has({new}) ? has({old}) && {new} == {old} || {new} == ({job}) : !has({old}))"
     if default := DEFAULTS.get(path):
         return f"(has({new}) ? {new} : {default}) == (has({old}) ? {old} : {default})"
     return f"(has({new}) ? has({old}) && {new} == {old} : !has({old}))"

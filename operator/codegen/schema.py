@@ -57,9 +57,8 @@ REQUIRED = (
     "resourceConfig",
     "roleARN",
     "stoppingCondition",
-    "trainingJobName",
 )
-"""Required fields of spec, identical to ACK's CRD. spec itself is optional (adoption)."""
+"""Required fields of spec, as in ACK's CRD except trainingJobName. spec itself is optional (adoption)."""
 
 OPTIONAL = frozenset({("Tag", "Value")})
 """(shape, member) pairs required by the API but optional here: both controllers set an empty tag value."""

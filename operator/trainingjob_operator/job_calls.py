@@ -93,7 +93,7 @@ class Work:
 
     @property
     def identity(self) -> Identity:
-        return Identity(self.target.account, self.target.region, self.view.policy.job_name or "")
+        return Identity(self.target.account, self.target.region, self.view.policy.job_name)
 
 
 class JobCalls:

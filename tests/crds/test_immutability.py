@@ -145,7 +145,7 @@ def edits(job: dict[str, Any], values: dict[str, Any]) -> Iterator[tuple[str, di
 def test_there_is_a_case_for_every_fixed_field() -> None:
     root = yaml.safe_load(OURS.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
-    [fixed] = root["x-kubernetes-validations"]
+    fixed = next(rule for rule in root["x-kubernetes-validations"] if rule["fieldPath"] == ".spec")
 
     assert set(re.findall(r"'(spec\.\S+) '", fixed["messageExpression"])) == {*FIXED, *TOGETHER}
 
@@ -240,11 +240,44 @@ def test_what_ack_filled_in_may_be_removed_and_set_again_but_not_changed(
     assert jobs.replace(removed)
 
 
-def test_the_name_can_not_be_taken_away(jobs: TrainingJobs, created: dict[str, Any]) -> None:
-    del created["spec"]["trainingJobName"]
+def test_the_name_of_a_job_can_not_be_taken_away(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+    del recorded["spec"]["trainingJobName"]
 
-    with pytest.raises(RefusedError, match=r"spec\.trainingJobName: Required value"):
-        jobs.replace(created, dry_run=True)
+    with pytest.raises(RefusedError, match=r"spec\.trainingJobName cannot change once the job exists"):
+        jobs.replace(recorded, dry_run=True)
+
+
+@pytest.mark.parametrize("name", ["a.b", "a" * 64])
+def test_an_object_whose_name_no_job_can_have_needs_another_one(
+    jobs: TrainingJobs, every_field: dict[str, Any], name: str
+) -> None:
+    body = {**every_field, "metadata": {"name": name}}
+    assert jobs.create(body, dry_run=True)
+    del body["spec"]["trainingJobName"]
+
+    with pytest.raises(RefusedError, match=r"spec\.trainingJobName: Required value: metadata\.name is no valid name"):
+        jobs.create(body, dry_run=True)
+
+
+@pytest.mark.parametrize("name", ["a", "a--1", "1" * 63])
+def test_the_name_of_an_object_is_enough(jobs: TrainingJobs, every_field: dict[str, Any], name: str) -> None:
+    body = {**every_field, "metadata": {"name": name}}
+    del body["spec"]["trainingJobName"]
+    assert jobs.create(body, dry_run=True)
+
+
+def test_the_name_of_the_job_may_be_written_into_a_spec_without_it(
+    jobs: TrainingJobs, every_field: dict[str, Any]
+) -> None:
+    body = {**every_field, "metadata": {"name": "nameless"}}
+    del body["spec"]["trainingJobName"]
+    jobs.create(body)
+    named = jobs.merge_status("nameless", {**RECORDED, "trainingJobName": "nameless-1a2b3c4d"})
+    put(named, "spec.trainingJobName", "another")
+    with pytest.raises(RefusedError, match=r"spec\.trainingJobName cannot change once the job exists"):
+        jobs.replace(named, dry_run=True)
+    put(named, "spec.trainingJobName", "nameless-1a2b3c4d")
+    assert jobs.replace(named)
 
 
 def test_the_spec_of_a_job_can_not_be_taken_away(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:

@@ -201,7 +201,7 @@ async def test_an_object_deleted_while_its_intent_is_open_waits_for_the_answer(s
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({name: value for name, value in SPEC.items() if name != "trainingJobName"}, "trainingJobName is missing"),
+        ({**SPEC, "trainingJobName": "a.b"}, "Set spec.trainingJobName"),
         (
             {**SPEC, "tags": [{"key": TAG_UID, "value": "forged"}]},
             f"(reserved for the ownership of the job) or aws: (reserved by AWS): {TAG_UID}",

@@ -4,6 +4,7 @@ Not here: conclusions from tags (ownership.py), formats of annotations (annotati
 """
 
 import functools
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ MAX_TAGS = 50
 MAX_USER_TAGS = MAX_TAGS - len((TAG_CLUSTER, TAG_NAMESPACE, TAG_NAME, TAG_UID))
 """Maximum number of tags in spec.tags beside the ownership tags."""
 
+MAX_JOB_NAME, SUFFIX_LENGTH = 63, 8
 _NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _ARN = re.compile(
@@ -88,6 +90,17 @@ def _parse_arn(arn: str) -> Identity | None:
 def is_region(name: str) -> bool:
     """Return True for a plausible name of an AWS region."""
     return _REGION.fullmatch(name) is not None
+
+
+def add_suffix(name: str, source: str) -> str:
+    """Return a job name of at most 63 characters: the name, shortened if necessary, and a short hash of `source`."""
+    digest = hashlib.sha256(source.encode()).hexdigest()[:SUFFIX_LENGTH]
+    return f"{name[: MAX_JOB_NAME - SUFFIX_LENGTH - 1].rstrip('-')}-{digest}"
+
+
+def drop_suffix(name: str) -> str:
+    """Return a name of add_suffix() without its hash."""
+    return name[: -SUFFIX_LENGTH - 1]
 
 
 def is_job_name(name: str) -> bool:

@@ -49,7 +49,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-NO_NAME = "spec.trainingJobName is missing or invalid. Use 1 to 63 letters, digits and inner hyphens."
+NO_NAME = (
+    "The job has no valid name. Set spec.trainingJobName, or use a metadata.name of 1 to 63 letters, digits and inner "
+    "hyphens."
+)
 NOW = 1000.0
 WALL = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DEFAULTS = Defaults(ACCOUNT, REGION)

@@ -71,11 +71,11 @@ BIRTH = [
         {**MARKED, **NOWHERE},
         {"unsettled": True},
     ),
-    when("no name", says(terminal="InvalidSpec", disowned=True), {"spec": NAMELESS}),
+    when("no name", says(terminal="InvalidSpec", disowned=True), {"spec": NAMELESS, "name": "a.b"}),
     when(
         "no name, and a finalizer",
         ClearIntent(Finding("InvalidSpec", NO_NAME)),
-        {"spec": NAMELESS, "held": True},
+        {"spec": NAMELESS, "name": "a.b", "held": True},
     ),
     when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), no_access=NO_ACCESS),
     when("a namespace that may not be read", AWAITS, namespace_unread=NO_NAMESPACE),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.logic.builders import ACCOUNT, JOB, NAMESPACE, REGION, SPEC, resource
+from tests.logic.builders import ACCOUNT, JOB, NAME, NAMESPACE, REGION, SPEC, UID, body, resource
+from trainingjob_operator.logic.naming import drop_suffix, is_job_name
 from trainingjob_operator.logic.objects.annotations import (
     ADOPTABLE_JOBS,
     ADOPTED,
@@ -18,6 +20,7 @@ from trainingjob_operator.logic.objects.annotations import (
     DEFAULT_REGION,
     DELETION_POLICY,
     ENDPOINT_URL,
+    JOB_NAME_SUFFIX,
     NAMESPACE_DELETION_POLICY,
     OWNER_ACCOUNT,
     READ_ONLY,
@@ -33,6 +36,7 @@ from trainingjob_operator.logic.objects.annotations import (
 from trainingjob_operator.logic.objects.annotations import (
     REGION as REGION_KEY,
 )
+from trainingjob_operator.logic.objects.resource import Resource
 
 DEFAULTS = Defaults(
     account=ACCOUNT,
@@ -252,8 +256,53 @@ def test_adoption_needs_no_spec() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", 7])
-def test_an_object_without_a_name_for_its_job_has_none(name: object) -> None:
-    assert policy({}, {}, trainingJobName=name).job_name is None
+def test_a_job_without_a_name_of_its_own_has_the_name_of_the_object(name: object) -> None:
+    assert policy({}, {}, trainingJobName=name).job_name == NAME
+
+
+def named(own: Annotations, namespace: Annotations | None = None, *, uid: str = UID, **spec: Any) -> str:
+    """The job name of an object with these annotations; the spec's name is `base` unless another is given."""
+    body_ = body(annotations=own, spec={**SPEC, "trainingJobName": "base", **spec}, uid=uid)
+    return resolve(Resource.from_body(body_), namespace or {}, DEFAULTS).job_name
+
+
+def test_a_suffix_of_the_spec_changes_with_the_spec_alone() -> None:
+    suffixed = {JOB_NAME_SUFFIX: "spec"}
+    name = named(suffixed)
+    assert re.fullmatch(r"base-[0-9a-f]{8}", name)
+    assert named(suffixed, uid="another") == name
+    assert named({}, suffixed) == name, "the namespace may ask for it, too"
+    reordered = dict(reversed(SPEC.items()))
+    assert named(suffixed, **{**reordered, "trainingJobName": "base"}) == name
+    assert named(suffixed, roleARN="arn:aws:iam::123456789012:role/another") != name
+    assert named(suffixed, trainingJobName="other").removeprefix("other-") != name.removeprefix("base-")
+
+
+def test_a_suffix_of_the_uid_changes_with_each_object() -> None:
+    suffixed = {JOB_NAME_SUFFIX: "uid"}
+    assert re.fullmatch(r"base-[0-9a-f]{8}", named(suffixed))
+    assert named(suffixed, roleARN="arn:aws:iam::123456789012:role/another") == named(suffixed)
+    assert named(suffixed, uid="another") != named(suffixed)
+
+
+@pytest.mark.parametrize("base", ["a" * 63, "a" * 53 + "-b" * 5, "a" * 54 + "-" * 8 + "b"])
+def test_a_suffixed_name_is_valid_at_any_length(base: str) -> None:
+    name = named({JOB_NAME_SUFFIX: "uid"}, trainingJobName=base)
+    assert is_job_name(base)
+    assert is_job_name(name)
+    assert base.startswith(drop_suffix(name))
+
+
+@pytest.mark.parametrize(
+    "asks", [{ADOPTION_POLICY: "adopt"}, {ADOPTION_POLICY: "adopt-or-create"}, {READ_ONLY: "true"}]
+)
+def test_an_object_for_an_existing_job_has_no_suffix(asks: dict[str, str]) -> None:
+    assert named({JOB_NAME_SUFFIX: "uid", **asks}) == "base"
+
+
+def test_another_suffix_is_a_problem() -> None:
+    [problem] = policy({JOB_NAME_SUFFIX: "random"}, {}).problems
+    assert problem.message == f"Annotation {JOB_NAME_SUFFIX} is 'random'. Allowed: spec or uid."
 
 
 def test_several_problems_are_told_at_once() -> None:

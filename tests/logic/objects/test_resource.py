@@ -105,19 +105,10 @@ def test_labels_and_annotations_of_the_object_are_kept() -> None:
     assert (read.annotations["a"], read.labels) == ("1", {"app": "x"})
 
 
-@pytest.mark.parametrize(
-    ("annotation", "name", "ran"),
-    [
-        (ARN, JOB, WANTED),
-        (ARN, JOB.upper(), Identity(ACCOUNT, REGION, JOB.upper())),
-        (ARN, "another", None),
-        (ARN, None, None),
-        ("no ARN", JOB, None),
-    ],
-)
-def test_an_earlier_run_counts_for_the_same_job_name_alone(annotation: str, name: str | None, ran: object) -> None:
-    spec = {**SPEC, "trainingJobName": name}
-    assert resource(annotations={JOB_ARN: annotation}, spec=spec).ran == ran
+@pytest.mark.parametrize(("annotation", "name"), [(ARN, JOB.lower()), ("no ARN", None)])
+def test_the_annotation_of_an_earlier_run_names_its_job(annotation: str, name: str | None) -> None:
+    ran = resource(annotations={JOB_ARN: annotation}).ran
+    assert (None if ran is None else ran.job_name) == name
 
 
 @pytest.mark.parametrize(

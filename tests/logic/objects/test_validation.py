@@ -83,8 +83,9 @@ def test_what_the_api_takes_is_no_error(changes: dict[str, Any]) -> None:
 
 
 def test_many_errors_are_counted() -> None:
-    assert str(find_problem({})).endswith("spec.stoppingCondition is required; and 2 more.")
-    assert str(find_problem({})).count(" is required") == MAX_PROBLEMS
+    many: dict[str, Any] = {"tags": [{}] * (MAX_PROBLEMS + 2)}
+    assert str(find_problem({**SPEC, **many})).endswith("is required; and 2 more.")
+    assert str(find_problem({**SPEC, **many})).count(" is required") == MAX_PROBLEMS
 
 
 def test_a_problem_of_the_request_is_a_finding() -> None:

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.logic.builders import ACCOUNT, ARN, JOB, REGION, SPEC, WANTED, recorded, remembered, resource
+from tests.logic.builders import ACCOUNT, ARN, JOB, NAME, REGION, SPEC, WANTED, recorded, remembered, resource
 from trainingjob_operator.logic.jobs.observation import Observation
-from trainingjob_operator.logic.naming import Identity, build_arn
-from trainingjob_operator.logic.objects.annotations import ADOPTION_POLICY, READ_ONLY, Defaults, resolve
+from trainingjob_operator.logic.naming import JOB_ARN, Identity, add_suffix, build_arn
+from trainingjob_operator.logic.objects.annotations import (
+    ADOPTION_POLICY,
+    JOB_NAME_SUFFIX,
+    READ_ONLY,
+    Defaults,
+    resolve,
+)
 from trainingjob_operator.logic.state.view import View
 
 if TYPE_CHECKING:
@@ -81,12 +87,54 @@ def test_the_attached_job_is_spelled_as_the_user_spells_it(members: dict[str, An
         ({"status": FROM_OTHER}, IN_ARN),
         ({"status": FROM_OTHER, "annotations": ADOPTS}, WANTED),
         ({}, WANTED),
-        ({"spec": NAMELESS}, None),
+        ({"spec": NAMELESS}, Identity(ACCOUNT, REGION, NAME)),
+        ({"spec": NAMELESS, "name": "a.b"}, None),
     ],
-    ids=["its own", "an open attempt", "the recorded one", "the one to be adopted", "the wanted one", "none"],
+    ids=[
+        "its own",
+        "an open attempt",
+        "the recorded one",
+        "the one to be adopted",
+        "the wanted one",
+        "by name",
+        "none",
+    ],
 )
 def test_a_call_is_about(members: dict[str, Any], identity: Identity | None) -> None:
     assert view(**members).concerned() == identity
+
+
+BY_UID, BY_SPEC = {JOB_NAME_SUFFIX: "uid"}, {JOB_NAME_SUFFIX: "spec"}
+OF_BACKUP = add_suffix(JOB, "the UID before the restore")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "ran", "spec", "name"),
+    [
+        ({}, JOB, {}, JOB),
+        ({}, JOB, {"trainingJobName": JOB.upper()}, JOB.upper()),
+        ({}, JOB, {"trainingJobName": "another"}, None),
+        ({}, OF_BACKUP, {}, None),
+        (BY_UID, OF_BACKUP, {}, OF_BACKUP.lower()),
+        (BY_UID, OF_BACKUP, {"trainingJobName": "another"}, None),
+        (BY_SPEC, OF_BACKUP, {}, None),
+    ],
+    ids=[
+        "the same name",
+        "in another spelling",
+        "another name",
+        "a suffix without the annotation",
+        "a restored object with another UID",
+        "and another name",
+        "a changed spec",
+    ],
+)
+def test_an_earlier_run_counts_for_the_same_job_name_alone(
+    annotations: dict[str, str], ran: str, spec: dict[str, str], name: str | None
+) -> None:
+    arn = build_arn("aws", Identity(ACCOUNT, REGION, ran))
+    found = view(annotations={**annotations, JOB_ARN: arn}, spec={**SPEC, **spec}).ran
+    assert (None if found is None else found.job_name) == name
 
 
 def test_an_end_without_an_arn_in_the_status_hides_no_job() -> None:

@@ -66,7 +66,7 @@ def find_wrong_target(view: View) -> Hindrance | None:
             "job that an attempt may have created there."
         )
         return Hindrance(reasons.INVALID_ANNOTATION, message)
-    ran = view.resource.ran if view.arn is None and view.resource.arn is None else None
+    ran = view.ran if view.arn is None and view.resource.arn is None else None
     if ran is not None and ran.account != policy.account:
         message = (
             f"Annotation {JOB_ARN} names a job in account {ran.account}, and the namespace maps account "

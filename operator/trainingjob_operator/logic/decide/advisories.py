@@ -4,7 +4,13 @@ from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.edits import is_refused, name_impossible, name_kept_tags, recorded_difference
 from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.objects.annotations import ADOPTION_POLICY, DEFAULT_REGION, DELETION_POLICY, REGION
+from trainingjob_operator.logic.objects.annotations import (
+    ADOPTION_POLICY,
+    DEFAULT_REGION,
+    DELETION_POLICY,
+    JOB_NAME_SUFFIX,
+    REGION,
+)
 from trainingjob_operator.logic.state.ownership import Verdict
 from trainingjob_operator.logic.state.view import View
 
@@ -62,7 +68,8 @@ def _describe_inherited(view: View) -> Finding:
     created = view.observation.fields.get("creationTime", "unknown time")
     message = (
         f"This is an earlier run, created at {created}, of an object with this name; the operator created no training "
-        "job for this object. To run it again, delete the object and apply it with another spec.trainingJobName."
+        "job for this object. To run it again, delete the object and apply it with another spec.trainingJobName, or "
+        f"with the annotation {JOB_NAME_SUFFIX}: uid."
     )
     return Finding(reasons.EARLIER_RUN, message)
 

@@ -14,7 +14,7 @@ from trainingjob_operator.logic.decide.refusals import recorded_refusal, refuse
 from trainingjob_operator.logic.findings import Finding, Hindrance
 from trainingjob_operator.logic.jobs.updates import applied_fields
 from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, build_arn
-from trainingjob_operator.logic.objects.annotations import ADOPT_FROM_CLUSTER, ADOPTION_POLICY
+from trainingjob_operator.logic.objects.annotations import ADOPT_FROM_CLUSTER, ADOPTION_POLICY, JOB_NAME_SUFFIX
 from trainingjob_operator.logic.state.outcomes import TakenOver
 from trainingjob_operator.logic.state.ownership import TagProof, Verdict, read_named_owner
 from trainingjob_operator.logic.state.steps import Describe, Requeue, Step, TakeOwnership, WriteStatus
@@ -83,15 +83,20 @@ def _await_name(view: View, wanted: Identity) -> Step:
     message = (
         f'CreateTrainingJob reports the name "{wanted.job_name}" as in use, but DescribeTrainingJob finds no such job '
         f"in account {wanted.account}, region {wanted.region}. A job with the same name in another upper and lower "
-        "case may exist. Use another spec.trainingJobName."
+        f"case may exist. {_explain_renaming(view)}."
     )
     return WriteStatus(hindrance=Hindrance(reasons.NAME_IN_USE, message), again=again)
+
+
+def _explain_renaming(view: View) -> str:
+    is_named = "trainingJobName" in view.resource.spec
+    return "Use another spec.trainingJobName" if is_named else "Set spec.trainingJobName"
 
 
 def describe_clash(view: View, identity: Identity) -> Finding:
     """Describe the name clash: the owner of the job and the possible corrections."""
     arn, tags = build_arn(view.partition, identity), view.job.owner.tags or {}
-    rename = "Use another spec.trainingJobName"
+    rename = _explain_renaming(view)
     adopt = f"adopt it with the annotation {ADOPTION_POLICY}: adopt"
     named = "/".join(read_named_owner(tags) or ("unknown",))
     match view.job.owner.proof:
@@ -114,7 +119,7 @@ def describe_clash(view: View, identity: Identity) -> Finding:
             advice = f"{rename}, or {adopt}."
         case TagProof.SAME_NAME:
             why = f"is an earlier run of this object and {differs_from_earlier_run(view)}"
-            advice = f"{rename} to run the object, or {adopt}."
+            advice = f"{rename} or annotate it with {JOB_NAME_SUFFIX}: spec to run the object, or {adopt}."
         case _:
             why, advice = "was not created for this object", f"{rename}, or {adopt}."
     return Finding(reasons.NAME_CLASH, f"The training job {arn} exists already and {why}. {advice}", arn)

@@ -33,7 +33,10 @@ def create(view: View) -> Step:
         return step
     wanted = view.wanted()
     if wanted is None:
-        message = "spec.trainingJobName is missing or invalid. Use 1 to 63 letters, digits and inner hyphens."
+        message = (
+            "The job has no valid name. Set spec.trainingJobName, or use a metadata.name of 1 to 63 letters, digits "
+            "and inner hyphens."
+        )
         return refuse(view, Finding(reasons.INVALID_SPEC, message))
     return first(rule(view, wanted) for rule in JOB_RULES) or _send(view, wanted)
 
@@ -61,7 +64,7 @@ def _prove_recorded(view: View, wanted: Identity) -> Step | None:
     resource = view.resource
     if view.policy.names_existing_job:
         return None
-    recorded = resource.recorded or resource.ran or (wanted if _is_known_foreign(view) else None)
+    recorded = resource.recorded or view.ran or (wanted if _is_known_foreign(view) else None)
     if recorded is None:
         return None
     step = claim(view, recorded) or decide_absence(view, recorded)

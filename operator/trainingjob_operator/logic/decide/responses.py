@@ -68,11 +68,14 @@ def read_description(view: View, identity: Identity, answer: Mapping[str, Any], 
 def _compare(view: View, answer: Mapping[str, Any]) -> Outcome:
     """Compare the spec with the job, and plan the edits."""
     resource, applied = view.resource, view.job.edit.applied_fields
+    spec = resource.spec
+    if view.policy.suffix is not None:  # the job has another name than spec
+        spec = {name: value for name, value in spec.items() if name != "trainingJobName"}
     try:
-        request = fields.to_request(resource.spec)
-        differences = fields.differences(resource.spec, answer)
+        request = fields.to_request(spec)
+        differences = fields.differences(spec, answer)
         if view.arn is None:  # a run of the object only if the whole spec matches
-            differences += fields.left_out(resource.spec, answer)
+            differences += fields.left_out(spec, answer)
     except fields.InvalidSpec as error:
         return EditRefused(resource.generation, Finding(reasons.EDIT_NOT_POSSIBLE, str(error)))
     applied = resource.recorded_names("appliedFields") if applied is None else applied

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from trainingjob_operator.logic.naming import is_job_name, is_region
+from trainingjob_operator.logic.naming import add_suffix, is_job_name, is_region
 from trainingjob_operator.logic.objects.resource import Resource, string
 
 PREFIX = "services.k8s.aws/"
@@ -31,6 +31,7 @@ OWNER_ACCOUNT = f"{PREFIX}owner-account-id"
 ENDPOINT_URL = f"{PREFIX}endpoint-url"
 TEAM = f"{PREFIX}team-id"
 ALLOWED_ROLES = f"sagemaker.{PREFIX}allowed-role-arns"
+JOB_NAME_SUFFIX = f"sagemaker.{PREFIX}job-name-suffix"
 ADOPT_FROM_CLUSTER = f"sagemaker.{PREFIX}adopt-from-cluster"
 """ID of another cluster: permits the adoption of a job with the tags of an object of that cluster."""
 ADOPTABLE_JOBS = f"sagemaker.{PREFIX}adoptable-jobs"
@@ -50,6 +51,15 @@ class Deletion(enum.Enum):
 class Adoption(enum.Enum):
     ADOPT = "adopt"
     ADOPT_OR_CREATE = "adopt-or-create"
+
+
+class Suffix(enum.Enum):
+    """Source of the suffix of the job's name."""
+
+    SPEC = "spec"
+    """The same spec has one job: applied again, it shows that job; a changed spec runs."""
+    UID = "uid"
+    """Each object has a job of its own: applied again after a deletion, it runs again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,9 @@ class Policy:
     adoption: Adoption | None
     adopted: bool
     read_only: bool
-    job_name: str | None
+    job_name: str
+    """spec.trainingJobName, or the object's name, with the suffix; it may be no valid name."""
+    suffix: Suffix | None = None
     names_account: bool = False
     """The namespace sets the account: the operator assumes the role of the account map even for its own account."""
     allowed_roles: tuple[str, ...] = ()
@@ -150,10 +162,15 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
             TEAM,
             "is not supported. Use services.k8s.aws/owner-account-id with a role in ack-role-account-map.",
         )
+    suffix = reader.read(JOB_NAME_SUFFIX, JOB_NAME_SUFFIX, _choice(Suffix))
     written = string(resource.spec.get("trainingJobName"))
     if fields is not None and written is not None and fields != written:
         reader.refuse(ADOPTION_FIELDS, f"names {fields!r}, but spec.trainingJobName is {written!r}. Use one name.")
-    refusal = _refuse_adoption(resource.namespace, written or fields, namespace, defaults)
+    names_existing_job = adoption is not None or adopted or read_only
+    job_name = written or fields or resource.name
+    if suffix is not None and not names_existing_job:
+        job_name = add_suffix(job_name, _read_source(suffix, resource))
+    refusal = _refuse_adoption(resource.namespace, job_name, namespace, defaults)
     for key, asks in ((ADOPTION_POLICY, adoption is not None), (ADOPTED, adopted), (READ_ONLY, read_only)):
         if asks and refusal is not None:
             reader.refuse(key, refusal)
@@ -168,7 +185,8 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         adoption=adoption,
         adopted=adopted,
         read_only=read_only,
-        job_name=written or fields,
+        job_name=job_name,
+        suffix=None if names_existing_job else suffix,
         names_account=OWNER_ACCOUNT in namespace and defaults.carm_enabled,
         allowed_roles=allowed_roles,
         namespace_endpoint=endpoint,
@@ -177,21 +195,26 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
     )
 
 
+def _read_source(suffix: Suffix, resource: Resource) -> str:
+    """Return the text behind the suffix; equal specs have equal texts."""
+    if suffix is Suffix.UID:
+        return resource.uid
+    return json.dumps(resource.spec, sort_keys=True, separators=(",", ":"))
+
+
 def read_request(annotations: Mapping[str, str]) -> str | None:
     """Return the value of the reconcile request; compare it with the value handled last."""
     asked = [annotations[key] for key in RECONCILE_REQUESTS if string(annotations.get(key))]
     return ",".join(asked) or None
 
 
-def _refuse_adoption(
-    namespace: str, job_name: str | None, annotations: Mapping[str, str], defaults: Defaults
-) -> str | None:
+def _refuse_adoption(namespace: str, job_name: str, annotations: Mapping[str, str], defaults: Defaults) -> str | None:
     """Return the problem that forbids the object to adopt or read the job, if any."""
     if defaults.adoption_namespaces and namespace not in defaults.adoption_namespaces:
         return "is not permitted in this namespace (--adoption-namespaces)."
     if ADOPTABLE_JOBS not in annotations:
         return None
-    names, name = _split(annotations[ADOPTABLE_JOBS]), (job_name or "").lower()
+    names, name = _split(annotations[ADOPTABLE_JOBS]), job_name.lower()
     if any(fnmatch.fnmatchcase(name, glob.lower()) for glob in names):
         return None
     allowed = ", ".join(names) or "none"

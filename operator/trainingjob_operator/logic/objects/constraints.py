@@ -9,14 +9,7 @@ from typing import Any
 
 CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
     "": {
-        "required": (
-            "algorithmSpecification",
-            "outputDataConfig",
-            "resourceConfig",
-            "roleARN",
-            "stoppingCondition",
-            "trainingJobName",
-        ),
+        "required": ("algorithmSpecification", "outputDataConfig", "resourceConfig", "roleARN", "stoppingCondition"),
     },
     "algorithmSpecification": {
         "required": ("trainingInputMode",),

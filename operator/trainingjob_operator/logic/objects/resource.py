@@ -97,9 +97,9 @@ class Resource:
         identity = parse_arn(self.arn)
         if identity is None:
             return None
-        written = string(self.spec.get("trainingJobName"))
-        if written is not None and written.lower() == identity.job_name.lower():
-            return Identity(identity.account, identity.region, written)
+        for spelled in (string(self.spec.get("trainingJobName")), self.recorded_job_name):
+            if spelled is not None and spelled.lower() == identity.job_name:
+                return Identity(identity.account, identity.region, spelled)
         return identity
 
     @property
@@ -117,12 +117,8 @@ class Resource:
 
     @property
     def ran(self) -> Identity | None:
-        """The ended job recorded in the annotation, unless spec.trainingJobName names another one."""
-        identity = parse_arn(self.annotations.get(JOB_ARN))
-        written = string(self.spec.get("trainingJobName"))
-        if identity is None or written is None or written.lower() != identity.job_name.lower():
-            return None
-        return Identity(identity.account, identity.region, written)
+        """The ended job recorded in the annotation, with its lower-case name."""
+        return parse_arn(self.annotations.get(JOB_ARN))
 
     @property
     def observed_generation(self) -> int | None:

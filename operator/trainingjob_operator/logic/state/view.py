@@ -9,8 +9,8 @@ from typing import Any
 from trainingjob_operator.logic.findings import Finding, Hindrance
 from trainingjob_operator.logic.jobs.create_order import Place
 from trainingjob_operator.logic.jobs.observation import Observation
-from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, is_job_name, parse_arn
-from trainingjob_operator.logic.objects.annotations import Policy
+from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, drop_suffix, is_job_name, parse_arn
+from trainingjob_operator.logic.objects.annotations import Policy, Suffix
 from trainingjob_operator.logic.objects.resource import Resource, mapping
 from trainingjob_operator.logic.state.memory import JobState, Memory, Outcome
 from trainingjob_operator.logic.state.ownership import (
@@ -180,6 +180,20 @@ class View:
                 known = Observation({name: known.fields[name] for name in ("creationTime",) if name in known.fields})
         return known if memory.job.hint is None else known.updated_by(memory.job.hint)
 
+    @property
+    def ran(self) -> Identity | None:
+        """The ended job recorded in the annotation, unless the object names another job.
+
+        The annotation shows a restored backup: it has another UID, but does not run again.
+        """
+        ran, name = self.resource.ran, self.policy.job_name
+        if ran is None:
+            return None
+        if name.lower() == ran.job_name:
+            return Identity(ran.account, ran.region, name)
+        is_restored = self.policy.suffix is Suffix.UID and drop_suffix(name.lower()) == drop_suffix(ran.job_name)
+        return ran if is_restored else None
+
     def attached(self) -> Identity | None:
         """The object's job in the user's spelling: an ARN has it in lower case."""
         identity, pending = parse_arn(self.arn), self.resource.pending
@@ -195,11 +209,11 @@ class View:
         """The job for the next call."""
         policy = self.policy
         resource = self.resource
-        recorded = None if policy.names_existing_job else resource.recorded or resource.ran
+        recorded = None if policy.names_existing_job else resource.recorded or self.ran
         return self.attached() or self.resource.pending or recorded or self.wanted()
 
     def wanted(self) -> Identity | None:
         """The job named by spec and annotations."""
         policy = self.policy
         name = policy.job_name
-        return None if name is None or not is_job_name(name) else Identity(policy.account, policy.region, name)
+        return Identity(policy.account, policy.region, name) if is_job_name(name) else None
