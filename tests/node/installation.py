@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.controlplane.plane import KubectlError
 from tests.e2e.operator_process import QUICK, await_true
-from tests.helm.program import CHART
+from tests.helm.program import CHART, HelmError
 from tests.node.image import OPERATOR
 from trainingjob_operator.kube.leader import LEASE_NAME
 
@@ -66,6 +66,14 @@ class Installation:
         self._helm.with_values("install", values(), NAMESPACE, str(CHART), f"--namespace={NAMESPACE}")
         self.await_rollout()
 
+    def test(self) -> str:
+        """Run `helm test` and return its report, with the output of its Pod. Raises HelmError if it fails."""
+        try:
+            return self._helm.run("test", NAMESPACE, f"--namespace={NAMESPACE}", "--logs")
+        except HelmError as error:
+            error.add_note(self.kubectl("logs", f"{NAMESPACE}-test"))
+            raise
+
     def await_rollout(self) -> None:
         """Until the Deployment has its replicas, all new and ready."""
         try:
@@ -78,7 +86,8 @@ class Installation:
 
     def pods(self) -> list[Pod]:
         """The Pods that are not being deleted."""
-        items: list[Object] = json.loads(self.kubectl("get", "pods", "--output=json"))["items"]
+        selector = f"--selector=app.kubernetes.io/name={NAMESPACE}"
+        items: list[Object] = json.loads(self.kubectl("get", "pods", selector, "--output=json"))["items"]
         return [read_pod(item) for item in items if "deletionTimestamp" not in item["metadata"]]
 
     def leader(self) -> Pod | None:

@@ -23,6 +23,7 @@ import yaml
 from tests.controlplane.plane import Process
 from tests.e2e.operator_process import await_true
 from tests.node.image import OPERATOR, PAUSE
+from tests.node.names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +35,11 @@ ADDRESS = "10.244.0.1"
 POD_NETWORK = "10.244.0.0/24"
 API_SERVER = "10.0.0.1"
 """Of the Service `kubernetes`, the first of the control plane's Service network."""
+DNS = "10.0.0.10"
+DOMAIN = "cluster.local"
 CONTROLLERS = (
     *("deployment-controller", "replicaset-controller", "disruption-controller", "node-lifecycle-controller"),
-    *("pod-garbage-collector-controller", "root-ca-certificate-publisher-controller"),
+    *("pod-garbage-collector-controller", "root-ca-certificate-publisher-controller", "endpointslice-controller"),
 )
 """That a node needs beside those of the control plane."""
 CGROUPS = Path("/sys/fs/cgroup")
@@ -91,6 +94,8 @@ KUBELET = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
     "address": ADDRESS,
+    "clusterDNS": [DNS],
+    "clusterDomain": DOMAIN,
     "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
     "authorization": {"mode": "AlwaysAllow"},  # its address is of this network namespace alone
     "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
@@ -119,6 +124,7 @@ class Node:
         # A parent-death signal is bound to the thread that forked, so one thread forks everything and stays.
         self._forker = ThreadPoolExecutor(1, thread_name_prefix="node")
         self._services = Services()
+        self._names: Names | None = None
         self._mounts = self._process(
             "mounts", "unshare", "--mount", "sh", "-c", MOUNTS, "sh", *map(str, self._layers())
         )
@@ -139,6 +145,8 @@ class Node:
             await_true("the system is mounted", (self._root / "opt/node/kubelet").exists, 30)
             self._add_network()
             self.serve(API_SERVER, 443, self._plane.url)
+            self._add_address(DNS)
+            self._names = Names(DNS, 53, self._find_endpoints)
             self._containerd = self._process("containerd", *self._inside("/usr/bin/containerd"))
             self._containerd.start()
             await_true("containerd answers", self._can_import, 60)
@@ -164,6 +172,8 @@ class Node:
             self._containerd.kill()
         self._mounts.kill()
         self._services.close()
+        if self._names:
+            self._names.close()
         self._forker.shutdown()
         for folder in ("upper", "work", "containerd", "kubelet"):
             shutil.rmtree(self.folder / folder, ignore_errors=True)
@@ -188,9 +198,23 @@ class Node:
 
     def serve(self, address: str, port: int, url: str) -> None:
         """Forward connections of the Pods to `address` to a server on loopback, given by its URL."""
-        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+        self._add_address(address)
         target = urlsplit(url)
         self._services.forward(address, port, str(target.hostname), int(target.port or 0))
+
+    def _add_address(self, address: str) -> None:
+        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+
+    def _find_endpoints(self, name: str) -> list[str] | None:
+        """The addresses of the Pods behind a Service of that DNS name; None if it has none."""
+        service, _, rest = name.partition(".")
+        namespace, _, suffix = rest.partition(".")
+        if suffix != f"svc.{DOMAIN}":
+            return None
+        selector = f"--selector=kubernetes.io/service-name={service}"
+        found = self._plane.kubectl("get", "endpointslices", "--namespace", namespace, selector, "--output=json")
+        endpoints = [each for item in json.loads(found)["items"] for each in item["endpoints"] or ()]
+        return [address for each in endpoints for address in each["addresses"]] or None
 
     def ctr(self, *arguments: str, check: bool = True) -> str:
         """Run containerd's client and return its stdout."""

@@ -49,6 +49,13 @@ def test_a_job_lives_from_apply_to_completed_and_another_is_stopped_with_its_obj
     assert all(pod.is_ready and pod.restarts == 0 for pod in installation.pods())
 
 
+def test_helm_test_asks_every_pod(node: Node, installation: Installation) -> None:
+    report = installation.test()
+    assert "Succeeded" in report
+    for pod in installation.pods():
+        assert f"{pod.address}: ok" in report
+
+
 def test_the_container_is_confined(node: Node, installation: Installation) -> None:
     for pod in installation.pods():
         assert json.loads(installation.run(pod, CONFINEMENT)) == {
