@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from kubectl_trainingjob.errors import CommandError
-from kubectl_trainingjob.logic.job import RESOURCE, Job
+from kubectl_trainingjob.logic.job import RESOURCE, Job, as_mapping
 from kubectl_trainingjob.logic.text import escape
 
 if TYPE_CHECKING:
@@ -98,6 +98,14 @@ class Kubectl:
     def inside(self, namespace: str) -> Kubectl:
         """Return the same for another namespace."""
         return replace(self, namespace=namespace)
+
+    def read_namespace(self, name: str) -> Mapping[str, Any]:
+        """Return the annotations of a namespace; none without the right to read it."""
+        try:
+            answer = self._read_json("get", "namespace", name)
+        except CommandError:
+            return {}
+        return as_mapping(as_mapping(answer.get("metadata")).get("annotations"))
 
     def contexts(self) -> Sequence[str]:
         """Return the names of the contexts of the kubeconfig."""

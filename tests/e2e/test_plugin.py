@@ -352,6 +352,35 @@ def test_kubectl_finds_the_plugin_and_its_completion(shared: Shared, environment
     assert "list" in [line.partition("\t")[0] for line in kubectl("__complete", "trainingjob", "l").splitlines()]
 
 
+def test_what_would_not_do_what_was_asked_is_refused(shared: Shared, plugin: Plugin, done: str) -> None:
+    shared.sagemaker.create_job("foreign")
+    shared.sagemaker.enter("foreign", "Training")
+    assert plugin("adopt", "only-read", "--job", "foreign", "--read-only", "-o", "name").code == 0
+    shared.jobs.apply(training_job("no-job", annotations={"services.k8s.aws/region": "nowhere"}))
+    shared.jobs.wait("only-read", "is read", lambda body: "ackResourceMetadata" in body["status"])
+    shared.jobs.wait_condition("no-job", "Stalled")
+    for arguments, sentence in (
+        (("stop", "only-read"), "only-read does not own arn:"),
+        (
+            ("stop", "only-read", "--delete"),
+            "Deletion would not stop the job of only-read (services.k8s.aws/read-only)",
+        ),
+        (("stop", "no-job"), "no-job has no training job."),
+        (("stop", "done", "--delete"), "done has ended already. To delete the object: kubectl delete trainingjob done"),
+        (("retry", "only-read"), "only-read has no spec of its own"),
+        (("retry", "done", "not_a_name"), "not_a_name is no name of a training job"),
+        (("adopt", "done", "--job", "other"), "done is the object of job done."),
+        (("adopt", "x", "--job", "not_a_name"), "not_a_name is not the name of a training job."),
+    ):
+        result = plugin(*arguments)
+        assert (result.code, result.out) == (4, ""), arguments
+        assert sentence in result.err
+    assert json.loads(plugin("why", "no-job", "-o", "json").out)["outcome"] == "refused"
+    assert plugin("stop", "no-job", "--delete").code == 0
+    shared.jobs.wait_gone("no-job")
+    assert (shared.sagemaker.job("foreign") or {})["description"]["TrainingJobStatus"] == "InProgress"
+
+
 def test_every_command_of_the_page_runs(
     shared: Shared, plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

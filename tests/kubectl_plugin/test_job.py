@@ -73,6 +73,12 @@ def test_log_group_and_prefix_have_defaults_under_the_crd_of_ack() -> None:
     assert (given.log_group, given.log_prefix) == ("g", "Churn/")
 
 
+def test_the_name_of_the_job_is_never_another_than_that_of_the_arn() -> None:
+    assert job(spec={"trainingJobName": "Churn"}).job_name == "Churn"
+    assert job(spec={"trainingJobName": "victim"}).job_name == "churn"
+    assert job(spec={"trainingJobName": "wanted"}, has_job=False).job_name == "wanted"
+
+
 def test_identity_and_message_come_from_the_status() -> None:
     subject = job(secondaryStatusTransitions=steps(("Starting", 0), ("Training", 5)))
     assert subject.identity is not None

@@ -11,7 +11,7 @@ from kubectl_trainingjob.commands.reading import show_objects
 from kubectl_trainingjob.errors import CommandError, NoCredentials
 from kubectl_trainingjob.following import open_account
 from kubectl_trainingjob.kubectl import NotFound
-from kubectl_trainingjob.logic.job import KIND, Job
+from kubectl_trainingjob.logic.job import KIND, Job, Outcome
 from kubectl_trainingjob.logic.successor import make_successor, propose_name
 from kubectl_trainingjob.options import (
     get_screen,
@@ -27,6 +27,7 @@ from trainingjob_operator.logic.objects.annotations import (
     ADOPTION_FIELDS,
     ADOPTION_POLICY,
     DELETION_POLICY,
+    NAMESPACE_DELETION_POLICY,
     READ_ONLY,
     REGION,
     Adoption,
@@ -57,7 +58,7 @@ def stop(name: str, deletes: bool, profile: str) -> None:
     kubectl, screen = open_kubectl(), get_screen()
     [job] = kubectl.get([name])
     if deletes:
-        _refuse_spared(job)
+        _refuse_spared(kubectl, job)
         kubectl.delete(job)
         screen.tell(f"{KIND}/{job.name} deletion requested; the object goes after its job has stopped.")
         return
@@ -65,24 +66,25 @@ def stop(name: str, deletes: bool, profile: str) -> None:
     screen.tell(f"Stop of {job.arn} requested. Follow it with: kubectl trainingjob wait {job.name}")
 
 
-def _refuse_spared(job: Job) -> None:
+def _refuse_spared(kubectl: Kubectl, job: Job) -> None:
     """Refuse a deletion that would leave the job running."""
-    if job.outcome.is_final:
+    if job.outcome.is_final and job.outcome is not Outcome.REFUSED:
         raise CommandError(f"{job.name} has ended already. To delete the object: kubectl delete trainingjob {job.name}")
-    policy = job.annotations.get(DELETION_POLICY, Deletion.DELETE.value)
+    of_namespace = kubectl.read_namespace(job.namespace).get(NAMESPACE_DELETION_POLICY, Deletion.DELETE.value)
+    policy = job.annotations.get(DELETION_POLICY, of_namespace)
     if job.is_read_only or policy != Deletion.DELETE.value:
-        why = f"{READ_ONLY}" if job.is_read_only else f"{DELETION_POLICY}: {policy}"
+        why = READ_ONLY if job.is_read_only else f"{DELETION_POLICY}: {policy}"
         raise CommandError(f"Deletion would not stop the job of {job.name} ({why}). Use stop without --delete.")
 
 
 def _stop_by_aws(job: Job, profile: str) -> None:
     identity = job.identity
-    if job.outcome.is_final:
-        raise CommandError(f"{job.name} has ended already.")
     if identity is None:
         raise CommandError(
-            f"{job.name} has no training job yet. Withdraw it with: kubectl trainingjob stop {job.name} --delete"
+            f"{job.name} has no training job. Withdraw it with: kubectl trainingjob stop {job.name} --delete"
         )
+    if job.outcome.is_final:
+        raise CommandError(f"{job.name} has ended already.")
     if job.is_read_only or job.is_unproven:
         raise CommandError(f"{job.name} does not own {job.arn}. Stop that job where it was started.")
     try:

@@ -114,8 +114,13 @@ class Job:
 
     @property
     def job_name(self) -> str:
-        """Name of the job in SageMaker; empty if nothing names it."""
-        return self.text("trainingJobName") or as_text(self.spec.get("trainingJobName"))
+        """Name of the job in SageMaker; empty if nothing names it.
+
+        With an ARN never another job's name: a CRD other than the project's permits edits of spec.trainingJobName.
+        """
+        name = self.text("trainingJobName") or as_text(self.spec.get("trainingJobName"))
+        identity = self.identity
+        return name if identity is None or name.lower() == identity.job_name else identity.job_name
 
     @property
     def arn(self) -> str:
