@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from pathlib import Path
 
@@ -80,6 +81,68 @@ def test_no_other_module_spells_a_reason() -> None:
     for path in Path(reasons.__file__).parent.parent.rglob("*.py"):
         if path.name not in {"reasons.py", "ownership.py"}:  # the latter names claims
             assert not re.findall(f'"(?:{texts})"', path.read_text()), path
+
+
+MOVING = "docs/moving-from-ack.md"
+GROUPS_WITHOUT_JOB = ("The operator makes no further attempt until an edit.", "The operator retries.")
+GROUPS_WITH_JOB = (
+    "Ends of a job. The class of a failure outside the algorithm is a reason, too (failure_reason.py).",
+    "The job continues.",
+    "Of Events only.",
+)
+
+
+def reasons_without_job() -> set[str]:
+    """Reasons under which ACK would create a job, by the groups of reasons.py; a new group has to be listed here."""
+    groups: dict[str, set[str]] = {}
+    for line in Path(reasons.__file__).read_text().splitlines():
+        if line.startswith("# "):
+            group = groups.setdefault(line.removeprefix("# "), set())
+        elif match := re.match(r'[A-Z_]+ = "(.*)"', line):
+            group.add(match[1])
+    progress = groups.pop("Progress of an object.")
+    assert set(groups) == {*GROUPS_WITHOUT_JOB, *GROUPS_WITH_JOB}
+    found = set().union(*(groups[group] for group in GROUPS_WITHOUT_JOB))
+    found -= {reasons.FINALIZER_NOT_REMOVED}  # its job has ended or is being stopped
+    return found | (progress & {reasons.PENDING, reasons.WAITING}) | {reasons.JOB_NOT_FOUND}
+
+
+def test_the_way_back_names_every_reason_of_an_object_without_a_job() -> None:
+    table = (ROOT / MOVING).read_text().partition("| reason of an object without a job |")[2].partition("\n\n")[0]
+    told = [name for line in table.splitlines() for name in re.findall(f"`({REASON})`", line.rpartition(" | ")[0])]
+    names_told = [name for name, _ in told]
+    assert (len(names_told), set(names_told)) == (len(reasons_without_job()), reasons_without_job())
+
+
+VALUES_OF_ACK = (
+    "image.repository", "image.tag", "image.pullPolicy", "image.pullSecrets", "nameOverride", "fullnameOverride",
+    "deployment.annotations", "deployment.labels", "deployment.containerPort", "deployment.replicas",
+    "deployment.nodeSelector", "deployment.tolerations", "deployment.affinity", "deployment.priorityClassName",
+    "deployment.hostNetwork", "deployment.dnsPolicy", "deployment.strategy", "deployment.extraVolumes",
+    "deployment.extraVolumeMounts", "deployment.extraEnvVars", "role.labels", "metrics.service.create",
+    "metrics.service.type", "resources", "aws.region", "aws.endpoint_url", "aws.identity_endpoint_url",
+    "aws.allow_unsafe_aws_endpoint_urls", "aws.credentials.secretName", "aws.credentials.secretKey",
+    "aws.credentials.profile", "log.enable_development_logging", "log.level", "installScope", "watchNamespace",
+    "watchSelectors", "resourceTags", "deletionPolicy", "reconcile.defaultResyncPeriod",
+    "reconcile.resourceResyncPeriods", "reconcile.defaultMaxConcurrentSyncs", "reconcile.resourceMaxConcurrentSyncs",
+    "reconcile.resources", "serviceAccount.create", "serviceAccount.name", "serviceAccount.annotations",
+    "leaderElection.enabled", "leaderElection.namespace", "enableCARM", "enableCrossNamespace", "featureGates",
+)  # fmt: skip
+"""Values of ACK's chart 1.9.1."""
+
+
+def test_every_value_of_acks_chart_has_one_row_and_exists_here() -> None:
+    table = (ROOT / MOVING).read_text().partition("| value of ACK's chart |")[2].partition("\n\n")[0]
+    told = [name for line in table.splitlines() for name in re.findall("`([^`]+)`", line.split(" | ")[0])]
+    for value in VALUES_OF_ACK:
+        rows_of_value = [name for name in told if name == value or fnmatch.fnmatch(value, name)]
+        assert rows_of_value, value
+        found = yaml.safe_load((ROOT / "deploy/chart/values.yaml").read_text())
+        for key in value.split("."):
+            assert key in found, value
+            found = found[key]
+    unused = [name for name in told if not any(fnmatch.fnmatch(value, name) for value in VALUES_OF_ACK)]
+    assert unused == []
 
 
 def test_annotations_are_those_that_are_read_and_written() -> None:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.sagemaker.program import Options
+from trainingjob_operator.logic.objects.annotations import ADOPTION_FIELDS
 from trainingjob_operator.logic.objects.fields import to_request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.e2e.objects import Body
     from tests.sagemaker.stand_in import StandIn
 
@@ -59,7 +62,10 @@ def read_object(name: str, renamed: str | None = None) -> Body:
     if renamed is not None:
         body["metadata"]["name"] = body["spec"]["trainingJobName"] = renamed
         metadata = body["status"]["ackResourceMetadata"]
-        metadata["arn"] = metadata["arn"].replace(f"/{name}", f"/{renamed}")
+        if "arn" in metadata:
+            metadata["arn"] = metadata["arn"].replace(f"/{name}", f"/{renamed}")
+        if fields := body["metadata"].get("annotations", {}).get(ADOPTION_FIELDS):
+            body["metadata"]["annotations"][ADOPTION_FIELDS] = fields.replace(f'"{name}"', f'"{renamed}"')
     return body
 
 
@@ -89,14 +95,15 @@ def make_job(name: str, sagemaker: StandIn, namespace: str, renamed: str | None 
         sagemaker.enter(job, phase)
 
 
-def put_objects(names: tuple[str, ...], sagemaker: StandIn, kubectl: Any, *, like: str | None = None) -> None:
+def put_objects(copies: Mapping[str, str], sagemaker: StandIn, kubectl: Any) -> None:
     """The objects as ACK wrote them, in the namespace of `kubectl`; their times are those of the jobs.
 
-    With `like`, all are copies of that one under their own names.
+    `copies` are names, each with the recorded object that it is a copy of.
     """
-    recorded = {name: read_object(name) if like is None else read_object(like, name) for name in names}
+    recorded = {name: read_object(like, name) for name, like in copies.items()}
     kubectl("create", f"--field-manager={MANAGER}", "-f", "-", input=_list([_bare(body) for body in recorded.values()]))
-    stored = json.loads(kubectl("get", "trainingjobs", "-o", "json"))["items"]
+    stored = json.loads(kubectl("get", "trainingjobs", *recorded, "-o", "json"))
+    stored = stored.get("items", [stored])
     for body in stored:
         name = body["metadata"]["name"]
         body["status"] = recorded[name]["status"]
@@ -106,8 +113,8 @@ def put_objects(names: tuple[str, ...], sagemaker: StandIn, kubectl: Any, *, lik
             body["status"]["creationTime"] = _second(description["CreationTime"])
             body["status"]["lastModifiedTime"] = _second(description["LastModifiedTime"])
     kubectl("replace", "--subresource=status", f"--field-manager={MANAGER}", "-f", "-", input=_list(stored))
-    for name in (name for name, body in recorded.items() if "deletionTimestamp" in body["metadata"]):
-        kubectl("delete", "trainingjob", name, "--wait=false")
+    if deleting := [name for name, body in recorded.items() if "deletionTimestamp" in body["metadata"]]:
+        kubectl("delete", "trainingjob", *deleting, "--wait=false")
 
 
 def _bare(body: Body) -> Body:

@@ -165,7 +165,7 @@ def world(
         install_crd(control_plane, ACKS)
         for name in PHASES:
             recorded.make_job(name, sagemaker, namespace)
-        recorded.put_objects(tuple(PHASES), sagemaker, kubectl)
+        recorded.put_objects({name: name for name in PHASES}, sagemaker, kubectl)
         install_crd(control_plane, request.param)
         jobs, since = Jobs(control_plane, namespace), sagemaker.total()
         uids = {name: body["metadata"]["uid"] for name, body in read_all(jobs).items()}
@@ -403,7 +403,7 @@ def test_a_deletion_that_ack_had_not_begun_with_stops_the_job_once(
     with StandIn(recorded.STAND_IN) as sagemaker:
         sagemaker.plan("running", stop_seconds=0.5)
         recorded.make_job("running", sagemaker, namespace)
-        recorded.put_objects(("running",), sagemaker, kubectl)
+        recorded.put_objects({"running": "running"}, sagemaker, kubectl)
         kubectl("delete", "trainingjob", "running", "--wait=false")
         watched = f"--watch-namespace={namespace}"
         with launch(control_plane, sagemaker, tmp_path, watched, environment=recorded.ENVIRONMENT):
@@ -422,7 +422,7 @@ def test_a_thousand_running_jobs_need_not_wait_for_their_describe_to_be_known(
     with StandIn(recorded.STAND_IN) as sagemaker:
         for name in names:
             recorded.make_job("running", sagemaker, namespace, name)
-        recorded.put_objects(tuple(names), sagemaker, kubectl, like="running")
+        recorded.put_objects(dict.fromkeys(names, "running"), sagemaker, kubectl)
         flags = (f"--watch-namespace={namespace}", "--describe-tps=0.1")
         with launch(control_plane, sagemaker, tmp_path, *flags, environment=recorded.ENVIRONMENT):
             jobs = Jobs(control_plane, namespace)

@@ -196,7 +196,7 @@ def test_one_command_installs_over_acks_crd(releases: Releases, place: str, team
         await_true("the kind is served", lambda: is_served(releases))
         for name in recorded.PHASES:
             recorded.make_job(name, sagemaker, place)
-        recorded.put_objects(tuple(recorded.PHASES), sagemaker, team.kubectl)
+        recorded.put_objects({name: name for name in recorded.PHASES}, sagemaker, team.kubectl)
         before = {body["metadata"]["name"]: body["metadata"]["uid"] for body in team.bodies()}
         since = sagemaker.total()
 

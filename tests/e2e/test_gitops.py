@@ -1,0 +1,131 @@
+"""GitOps tools and one operator: the object stays as they applied it, and no way of applying runs a job twice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.objects import recorded, training_job
+from tests.gitops.lua import BUILT_IN, read_customization, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.controlplane.plane import Cluster
+    from tests.e2e.conftest import Shared
+    from tests.e2e.objects import Body, Jobs
+
+pytestmark = pytest.mark.e2e
+
+MANAGER = "argocd-controller"
+CREATE, STOP = "CreateTrainingJob", "StopTrainingJob"
+CUSTOMIZATION = read_customization()
+CHECKS = (BUILT_IN.read_text(), CUSTOMIZATION.health)
+
+
+def apply(jobs: Jobs, body: Body, *flags: str) -> Body:
+    """As Argo CD and Flux do."""
+    server_side = ("--server-side", f"--field-manager={MANAGER}", "-o", "json")
+    found: Body = json.loads(jobs.kubectl("apply", *server_side, *flags, "-f", "-", input=json.dumps(body)))
+    return found
+
+
+def without_managers(body: Body) -> Body:
+    return {**body, "metadata": {key: value for key, value in body["metadata"].items() if key != "managedFields"}}
+
+
+def is_released(body: Body) -> bool:
+    return "finalizers" not in body["metadata"]
+
+
+@pytest.mark.parametrize("outcome", ["Completed", "Failed"])
+def test_live_equals_desired_after_a_whole_life_and_health_waits_for_its_end(
+    shared: Shared, control_plane: Cluster, tmp_path: Path, outcome: str
+) -> None:
+    name = f"life-{outcome.lower()}"
+    jobs, desired = shared.jobs, training_job(name, annotations={"team": "a"}, hyperParameters={"eta": "0.2"})
+    desired["metadata"]["labels"] = {"app": "churn"}
+    shared.sagemaker.plan(name, seconds=1, outcome=outcome)
+    with recorded(control_plane, shared.namespace, tmp_path / "watch") as versions:
+        apply(jobs, desired)
+        jobs.wait_status(name, outcome)
+        live = jobs.wait(name, "is released", is_released)
+        seen = versions(name)
+    assert without_managers(apply(jobs, desired, "--dry-run=server")) == without_managers(live)
+    assert live["spec"] == desired["spec"]
+    assert live["metadata"]["generation"] == 1
+    for check in CHECKS:
+        *before, last = [run(check, version)["status"] for version in seen]
+        end = "Healthy" if outcome == "Completed" else "Degraded"
+        ended = [status for status in (*before, last) if status != "Progressing"]
+        assert before[0] == "Progressing"
+        assert set(ended) == {end}
+        assert all(status == end for status in (*before, last)[-len(ended) :])
+
+
+def test_a_replacement_of_the_object_runs_nothing_again_and_loses_no_job(shared: Shared) -> None:
+    jobs, desired = shared.jobs, training_job("replaced")
+    shared.sagemaker.plan("replaced", outcome="Running", seconds=0.5, stop_seconds=0.5)
+    jobs.apply(desired)
+    jobs.wait_status("replaced", "InProgress")
+    for _ in range(2):  # as the sync option Replace=true does; it drops the finalizer
+        jobs.kubectl("replace", "-f", "-", input=json.dumps(desired))
+        jobs.wait("replaced", "holds its finalizer", lambda body: not is_released(body))
+    jobs.delete("replaced")
+    jobs.wait_gone("replaced")
+    assert len(shared.sagemaker.effects(CREATE, job="replaced")) == 1
+    assert len(shared.sagemaker.effects(STOP, job="replaced")) == 1
+
+
+@pytest.mark.parametrize("outcome", ["Completed", "Failed"])
+def test_an_object_that_is_created_again_shows_the_earlier_run(shared: Shared, outcome: str) -> None:
+    name = f"again-{outcome.lower()}"
+    jobs, desired = shared.jobs, training_job(name)
+    shared.sagemaker.plan(name, seconds=0.5, outcome=outcome)
+    jobs.apply(desired)
+    jobs.wait_status(name, outcome)
+    jobs.wait(name, "is released", is_released)
+    jobs.delete(name)  # by a tenant, or by prune
+    jobs.wait_gone(name)
+    jobs.apply(desired)  # by self-heal
+    body = jobs.wait_status(name, outcome)
+    assert jobs.condition(name, "ACK.Advisory")["reason"] == "EarlierRun"
+    assert len(shared.sagemaker.effects(CREATE, job=name)) == 1
+    expected = "Healthy" if outcome == "Completed" else "Degraded"
+    assert [run(check, body)["status"] for check in CHECKS] == [expected, expected]
+
+
+def test_deleting_and_creating_a_running_job_stops_it_and_creates_none(shared: Shared) -> None:
+    jobs, desired = shared.jobs, training_job("forced")
+    shared.sagemaker.plan("forced", outcome="Running", seconds=0.5, stop_seconds=0.5)
+    jobs.apply(desired)
+    jobs.wait_status("forced", "InProgress")
+    jobs.delete("forced")  # as Force=true and force: true do
+    jobs.wait_gone("forced")
+    edited = training_job("forced", hyperParameters={"eta": "0.3"})
+    jobs.apply(edited)
+    jobs.wait_condition("forced", "Stalled")
+    assert len(shared.sagemaker.effects(STOP, job="forced")) == 1
+    assert len(shared.sagemaker.effects(CREATE, job="forced")) == 1
+
+
+def test_the_actions_of_argo_cd_are_accepted_by_the_api_server(shared: Shared) -> None:
+    jobs, name = shared.jobs, "acts"
+    shared.sagemaker.plan("acts*", seconds=0.5)
+    jobs.apply(training_job(name, environment={}, tags=[{"key": "team", "value": "a"}]))
+    jobs.wait_status(name, "Completed")
+    live = jobs.wait(name, "is released", is_released)
+
+    refreshed: Any = run(CUSTOMIZATION.actions["refresh"], live)
+    patch = {"metadata": {"annotations": refreshed["metadata"]["annotations"]}}
+    jobs.kubectl("patch", "trainingjob", name, "--type=merge", "-p", json.dumps(patch))
+    jobs.wait(name, "is reconciled", lambda body: "lastHandledReconcileAt" in body["status"])
+
+    [impact] = run(CUSTOMIZATION.actions["rerun"], live)
+    again = impact["resource"]
+    jobs.kubectl("create", "-f", "-", input=json.dumps(again))
+    jobs.wait_status(again["metadata"]["name"], "Completed")
+    assert len(shared.sagemaker.effects(CREATE, job=name)) == 1
+    assert len(shared.sagemaker.effects(CREATE, job=again["spec"]["trainingJobName"])) == 1
