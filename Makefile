@@ -11,7 +11,7 @@ RUN := $(BIN)/python
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test unit e2e bench bench-full chaos chart pod dist audit krew pictures lint crds manifests controlplane lock
+.PHONY: help setup demo test unit e2e bench bench-full chaos chart gitops pod dist audit krew pictures lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,11 @@ chart: $(READY) ## test the chart with Helm on a real API server; builds Helm on
 	$(RUN) -m tests.helm --build-only
 	$(RUN) -m tests.controlplane --build-only
 	$(RUN) -m pytest -n 2 --dist loadfile -m helm
+
+gitops: $(READY) ## test Flux's kustomize-controller with the operator; builds it once, about 10 minutes
+	$(RUN) -m tests.gitops
+	$(RUN) -m tests.controlplane --build-only
+	$(RUN) -m pytest -m gitops tests/gitops
 
 controlplane: $(READY) ## run a control plane on loopback until Ctrl-C
 	$(RUN) -m tests.controlplane

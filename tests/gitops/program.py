@@ -1,0 +1,61 @@
+"""Flux's kustomize-controller of the version in build/go.mod: from the cache, or built from its Go module into it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.controlplane.programs import (
+    GO_SETTINGS,
+    ProgramsMissingError,
+    cache_folder,
+    cached,
+    find_go,
+    run_with_progress,
+    to_stderr,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.controlplane.programs import Progress
+
+MODULE = Path(__file__).with_name("build")
+PACKAGE = "github.com/fluxcd/kustomize-controller"
+CRD = "kustomize.toolkit.fluxcd.io_kustomizations.yaml"
+
+
+def version() -> str:
+    """The version that build/go.mod requires, such as v1.9.5."""
+    found = re.search(rf"{PACKAGE} (v\S+)", (MODULE / "go.mod").read_text())
+    if found is None:
+        raise ProgramsMissingError(f"{MODULE / 'go.mod'} requires no version of {PACKAGE}")
+    return found[1]
+
+
+def cached_flux(environment: Mapping[str, str]) -> Path:
+    """The folder where the program and its CRD are, or will be once they are built."""
+    recipe = f"{GO_SETTINGS}".encode() + (MODULE / "go.mod").read_bytes() + (MODULE / "go.sum").read_bytes()
+    digest = hashlib.sha256(recipe).hexdigest()[:8]
+    return cache_folder(environment) / f"flux-{version()}-{platform.machine()}-{digest}"
+
+
+def find_flux(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
+    """The folder, filled unless the cache has it. Raises ProgramsMissingError."""
+
+    def build(folder: Path) -> None:
+        go = find_go(cache_folder(environment), environment, progress)
+        command = [go, "build", "-ldflags", "-s -w", "-o", str(folder / "kustomize-controller"), PACKAGE]
+        run_with_progress(f"building Flux's kustomize-controller {version()}", command, environment, progress, MODULE)
+        where = [go, "list", "-m", "-f", "{{.Dir}}", PACKAGE]
+        settings = {**os.environ, **environment, **GO_SETTINGS}
+        source = subprocess.run(where, cwd=MODULE, env=settings, capture_output=True, text=True, check=True).stdout
+        shutil.copyfile(Path(source.strip()) / "config/crd/bases" / CRD, folder / CRD)
+
+    return cached(cached_flux(environment), build, progress)
