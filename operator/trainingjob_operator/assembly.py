@@ -178,6 +178,7 @@ def _context(process: Process, caller: CallerIdentity, cluster_id: str) -> Opera
             region=settings.aws_region,
             endpoint_url=settings.aws_endpoint_url or None,
             deletion=Deletion(settings.deletion_policy),
+            ttl_seconds=settings.ttl_seconds_after_finished,
             allow_unsafe_endpoints=settings.allow_unsafe_aws_endpoint_urls,
             carm_enabled=settings.enable_carm,
             adoption_namespaces=settings.adoption_namespaces,

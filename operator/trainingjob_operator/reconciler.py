@@ -31,7 +31,7 @@ from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity
 from trainingjob_operator.logic.objects.annotations import read_request, resolve
 from trainingjob_operator.logic.objects.resource import Key, Resource
-from trainingjob_operator.logic.state.memory import RETRY_SECONDS, Memory
+from trainingjob_operator.logic.state.memory import RETRY_SECONDS, Memory, Undeleted
 from trainingjob_operator.logic.state.outcomes import (
     AttemptSettled,
     Ended,
@@ -45,6 +45,7 @@ from trainingjob_operator.logic.state.outcomes import (
 from trainingjob_operator.logic.state.steps import (
     ClearIntent,
     Create,
+    DeleteObject,
     Describe,
     FindOwner,
     Idle,
@@ -75,10 +76,16 @@ MAX_STEPS = 20
 """Upper bound of steps per reconcile, beyond the longest path through logic/decide/; exceeded only by a loop."""
 
 
+UNDELETED_SECONDS = 600.0
+"""Pause between attempts to delete a finished object."""
+
+
 class Objects(Protocol):
     """Reads and writes of TrainingJob objects (kube/objects.py)."""
 
     async def get(self, namespace: str, name: str) -> dict[str, Any]: ...
+
+    async def delete_object(self, namespace: str, name: str, *, uid: str, resource_version: str) -> None: ...
 
     async def patch_metadata(
         self,
@@ -358,6 +365,8 @@ class Reconciler:
             case RemoveFinalizer():
                 await self._remove_finalizer(work.view, WriteStatus(), work)
                 return True
+            case DeleteObject():
+                return await self._delete_object(work)
             case WriteStatus():
                 await self._report(step, work)
                 if step.again is not None:
@@ -417,6 +426,24 @@ class Reconciler:
         if refusal is not None and work.tracked.memory.refused is None:
             work.refuse(refusal)
         work.note(AttemptSettled())
+
+    async def _delete_object(self, work: Work) -> bool:
+        """Delete the finished object; returns False for a rejected deletion, which the next report explains."""
+        tracked, resource = work.tracked, work.view.resource
+        self._leadership.fence(0.0)
+        try:
+            await self._objects.delete_object(
+                resource.namespace, resource.name, uid=resource.uid, resource_version=resource.resource_version
+            )
+        except (Conflict, NotFound, Unavailable):
+            raise
+        except KubeError as error:
+            undeleted = Undeleted(readable(str(error)), self._clocks.monotonic() + UNDELETED_SECONDS)
+            tracked.memory = replace(tracked.memory, undeleted=undeleted)
+            log.warning("The API server rejected the deletion: %s", undeleted.words, extra=work.named)
+            return False
+        log.info("Deleted the object %d s after the end of its job", work.view.policy.ttl_seconds, extra=work.named)
+        return True
 
     async def _remove_finalizer(self, view: View, step: WriteStatus, work: Work) -> None:
         """Remove the finalizer. A persistent rejection by the API server is reported in the status, along with `step`.

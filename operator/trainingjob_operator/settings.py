@@ -199,6 +199,12 @@ def _deletion_policy(text: str) -> str:
     return text
 
 
+def _ttl(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise ValueError("a number of seconds, such as 86400")
+    return int(text)
+
+
 _PLACEHOLDER = re.compile(r"<.*>|my-cluster|your-.*|change-?me|replace-?me|todo|placeholder", re.IGNORECASE)
 
 
@@ -412,6 +418,13 @@ class Settings:
         metavar="POLICY",
         default="delete",
     )
+    ttl_seconds_after_finished: int | None = _flag(
+        Group.JOBS,
+        "Seconds after the end of a job until its object is deleted; the job remains. Requires the verb delete.",
+        _ttl,
+        metavar="SECONDS",
+        default=None,
+    )
     resource_tags: tuple[tuple[str, str], ...] = _flag(
         Group.JOBS,
         f"Tags added to every job; values support {', '.join(TAG_FORMATS)}.",
@@ -511,6 +524,8 @@ def show(value: object) -> str:
             return f"{host}:{port}"
         case tuple():
             return ",".join(item if isinstance(item, str) else "=".join(item) for item in value)
+        case None:
+            return ""
         case bool():
             return str(value).lower()
         case float():

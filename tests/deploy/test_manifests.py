@@ -104,7 +104,7 @@ CALLS = {
     "discovery": {"GET", "POST"},  # the group's resources (every account may), selfsubjectaccessreviews
     "events": {"POST"},
     "leader": {"GET", "POST", "PUT"},
-    "objects": {"GET", "PATCH"},
+    "objects": {"GET", "PATCH", "DELETE"},  # DELETE with a time to live only, as the chart grants it
     "cluster_state": {"GET", "watch"},
 }
 CLUSTER_RULES: set[Rule] = {

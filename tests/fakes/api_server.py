@@ -88,6 +88,14 @@ class FakeApiServer:
         for body in list(self.objects.values()):
             yield [copy.deepcopy(body)]
 
+    async def delete_object(self, namespace: str, name: str, *, uid: str, resource_version: str) -> None:
+        self.hinder("delete", True)
+        metadata = self._find((namespace, name))["metadata"]
+        if (metadata["uid"], metadata["resourceVersion"]) != (uid, resource_version):
+            raise Conflict("the object has been modified")
+        self.writes.append("delete")
+        self.delete((namespace, name))
+
     async def patch_metadata(
         self,
         namespace: str,

@@ -538,3 +538,26 @@ def test_the_notes_name_the_next_step_and_what_has_no_effect(helm: Helm) -> None
 
 def test_a_parent_chart_can_switch_it_and_pass_globals(helm: Helm) -> None:
     assert render(helm, {"global": {"x": 1}, "enabled": True})
+
+
+@pytest.mark.parametrize("scope", ["cluster", "namespace"])
+@pytest.mark.parametrize(
+    ("values", "flag", "may_delete"),
+    [
+        ({}, None, False),
+        ({"rbac": {"deleteFinishedObjects": True}}, None, True),
+        ({"ttlSecondsAfterFinished": 0}, "--ttl-seconds-after-finished=0", True),
+        ({"ttlSecondsAfterFinished": 86400}, "--ttl-seconds-after-finished=86400", True),
+    ],
+)
+def test_objects_are_deleted_by_a_right_of_its_own(
+    helm: Helm, values: dict[str, Any], flag: str | None, scope: str, *, may_delete: bool
+) -> None:
+    objects = render(helm, {"installScope": scope, **values})
+    arguments = the("Deployment", objects)["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert [each for each in arguments if "ttl" in each] == ([] if flag is None else [flag])
+    rules = [rule for thing in objects if thing["kind"] in ("ClusterRole", "Role") for rule in thing["rules"]]
+    deletes = [rule for rule in rules if "delete" in rule["verbs"] and rule["resources"] == ["trainingjobs"]]
+    assert {tuple(rule["verbs"]) for rule in deletes if len(rule["verbs"]) == 1} == (
+        {("delete",)} if may_delete else set()
+    )

@@ -112,6 +112,9 @@ prometheus.io/port: {{ int .Values.deployment.containerPort | quote }}
 - {{ printf "--resource-tags=%s" (join "," .) | quote }}
 {{- end }}
 - --deletion-policy={{ .Values.deletionPolicy }}
+{{- if ne nil .Values.ttlSecondsAfterFinished }}
+- --ttl-seconds-after-finished={{ int .Values.ttlSecondsAfterFinished }}
+{{- end }}
 {{- if not .Values.enableCARM }}
 - --enable-carm=false
 {{- end }}
@@ -140,11 +143,17 @@ prometheus.io/port: {{ int .Values.deployment.containerPort | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* Rights, by place. The operator never writes a spec, creates or deletes a TrainingJob, or reads a Secret. */}}
+{{/* Rights, by place. The operator never writes a spec, creates a TrainingJob or reads a Secret; it deletes finished
+     TrainingJobs only with a time to live. */}}
 {{- define "trainingjob-operator.rules.jobs" -}}
 - apiGroups: [sagemaker.services.k8s.aws]
   resources: [trainingjobs]
   verbs: [get, list, watch, patch] # patch: finalizers and annotations
+{{- if or .Values.rbac.deleteFinishedObjects (ne nil .Values.ttlSecondsAfterFinished) }}
+- apiGroups: [sagemaker.services.k8s.aws]
+  resources: [trainingjobs]
+  verbs: [delete] # finished objects, after their time to live
+{{- end }}
 - apiGroups: [sagemaker.services.k8s.aws]
   resources: [trainingjobs/status]
   verbs: [patch]

@@ -170,6 +170,13 @@ ADVICE: Mapping[str, Advice] = {
         ),
         "Run one controller for the object, or separate them by `--watch-selectors`",
     ),
+    reasons.EXPIRY_DENIED: Advice(
+        "The operator may not delete the finished object after its time to live",
+        (
+            "Set the chart's `rbac.deleteFinishedObjects: true`, or remove "
+            "`sagemaker.services.k8s.aws/ttl-seconds-after-finished`"
+        ),
+    ),
     reasons.RULE_ISSUES_FOUND: Advice(
         "A Debugger or profiler rule ended with IssuesFound",
         "Read the rule's output",

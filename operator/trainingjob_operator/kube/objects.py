@@ -36,6 +36,11 @@ class TrainingJobObjects:
     async def get(self, namespace: str, name: str) -> Object:
         return await self._api.call("GET", _path(namespace, name), seconds=READ_SECONDS)
 
+    async def delete_object(self, namespace: str, name: str, *, uid: str, resource_version: str) -> None:
+        """Delete the object in this version."""
+        options = {"preconditions": {"uid": uid, "resourceVersion": resource_version}}
+        await self._api.call("DELETE", _path(namespace, name), seconds=WRITE_SECONDS, body=options)
+
     async def patch_metadata(
         self,
         namespace: str,

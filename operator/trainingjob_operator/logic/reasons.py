@@ -95,6 +95,8 @@ STOP_STUCK = "StopStuck"
 """The job has not stopped in time."""
 PASSIVE = "Passive"
 """Another controller writes the same object."""
+EXPIRY_DENIED = "ExpiryDenied"
+"""The operator may not delete the finished object after its time to live."""
 RULE_ISSUES_FOUND = "RuleIssuesFound"
 """A debug or profiler rule ended with IssuesFound."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from trainingjob_operator.logic.objects.annotations import (
     READ_ONLY,
     RECONCILE_REQUESTS,
     TEAM,
+    TTL,
     Adoption,
     Defaults,
     Deletion,
@@ -357,3 +359,25 @@ def test_whatever_annotations_say_the_policy_is_one_of_the_allowed(own: Annotati
         assert own[ADOPTION_POLICY] == answer.adoption.value
     unknown = [key for key in own if key != ADOPTION_FIELDS and own[key].lower() not in ("true", "false")]
     assert answer.problems or not set(unknown) & {ADOPTED, READ_ONLY}
+
+
+@pytest.mark.parametrize(
+    ("own", "namespace", "flag", "seconds"),
+    [
+        ({}, {}, None, None),
+        ({}, {}, 5, 5),
+        ({}, {TTL: "6"}, 5, 6),
+        ({TTL: "7"}, {TTL: "6"}, 5, 7),
+        ({TTL: "0"}, {}, 5, 0),
+        ({TTL: "-1"}, {TTL: "6"}, 5, None),
+        ({TTL: "1e3"}, {}, 5, None),
+        ({TTL: "٣"}, {}, None, None),
+        ({TTL: "9999999999"}, {}, None, None),
+        ({}, {TTL: ""}, 5, None),
+    ],
+)
+def test_the_time_to_live_is_the_objects_the_namespaces_or_the_flags(
+    own: Annotations, namespace: Annotations, flag: int | None, seconds: int | None
+) -> None:
+    defaults = replace(DEFAULTS, ttl_seconds=flag)
+    assert resolve(resource(annotations=own), namespace, defaults).ttl_seconds == seconds

@@ -2,6 +2,7 @@
 
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.edits import is_refused, name_impossible, name_kept_tags, recorded_difference
+from trainingjob_operator.logic.decide.expiry import describe_undeleted
 from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.objects.annotations import (
@@ -28,6 +29,7 @@ def advise(view: View, identity: Identity) -> tuple[Finding, ...]:
         describe_unproven(identity) if view.verdict is Verdict.UNPROVEN else None,
         _describe_inherited(view) if view.claim is Verdict.INHERITED else None,
         name_kept_tags(view),
+        describe_undeleted(view),
         _keep_recorded(view),
     )
     return (*invalid, *(finding for finding in found if finding is not None))

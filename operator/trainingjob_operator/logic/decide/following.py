@@ -8,6 +8,7 @@ from trainingjob_operator.logic.decide.advisories import advise, note_stuck
 from trainingjob_operator.logic.decide.aftermath import FOLLOW_SECONDS, await_late_news, await_transitions, is_followed
 from trainingjob_operator.logic.decide.edits import apply_edit, is_uncompared, name_pending
 from trainingjob_operator.logic.decide.evidence import collect_evidence
+from trainingjob_operator.logic.decide.expiry import expires_in
 from trainingjob_operator.logic.decide.retries import await_access, wait_out
 from trainingjob_operator.logic.decide.rules import first
 from trainingjob_operator.logic.jobs.observation import Observation
@@ -143,13 +144,15 @@ def _report(job: Situation, written: WriteStatus) -> WriteStatus:
     """Report the job; `written` is the wait of an edit, or empty."""
     view = job.view
     overdue_in = job.waited.again if job.waited is not None and (view.job.needs_describe or job.is_overdue) else None
+    again = overdue_in or job.transitions_in or (FOLLOW_SECONDS if job.is_followed else job.late_in or written.again)
+    due = [seconds for seconds in (again, expires_in(view)) if seconds is not None]
     return replace(
         written,
         advisories=advise(view, job.identity),
         pending_edit=name_pending(view),
         release=job.is_ended and view.resource.holds_finalizer,
         unfinished=job.is_unseen or written.unfinished,
-        again=overdue_in or job.transitions_in or (FOLLOW_SECONDS if job.is_followed else job.late_in or written.again),
+        again=min(due, default=None),
     )
 
 

@@ -4,6 +4,7 @@ from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.creation import create
 from trainingjob_operator.logic.decide.deletion import delete
 from trainingjob_operator.logic.decide.edits import recorded_difference
+from trainingjob_operator.logic.decide.expiry import expire
 from trainingjob_operator.logic.decide.following import follow
 from trainingjob_operator.logic.decide.rules import Rule, first
 from trainingjob_operator.logic.findings import Finding
@@ -65,5 +66,5 @@ def _follow(view: View) -> Step | None:
     return None if identity is None else follow(view, identity)
 
 
-PHASES: tuple[Rule, ...] = (_await_namespace, _delete, _stay_passive, _follow)
+PHASES: tuple[Rule, ...] = (_await_namespace, _delete, _stay_passive, expire, _follow)
 """All other objects are in the phase of creation."""

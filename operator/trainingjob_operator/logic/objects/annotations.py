@@ -31,6 +31,7 @@ OWNER_ACCOUNT = f"{PREFIX}owner-account-id"
 ENDPOINT_URL = f"{PREFIX}endpoint-url"
 TEAM = f"{PREFIX}team-id"
 ALLOWED_ROLES = f"sagemaker.{PREFIX}allowed-role-arns"
+TTL = f"sagemaker.{PREFIX}ttl-seconds-after-finished"
 JOB_NAME_SUFFIX = f"sagemaker.{PREFIX}job-name-suffix"
 ADOPT_FROM_CLUSTER = f"sagemaker.{PREFIX}adopt-from-cluster"
 """ID of another cluster: permits the adoption of a job with the tags of an object of that cluster."""
@@ -40,6 +41,7 @@ RECONCILE_REQUESTS = ("reconcile.fluxcd.io/requestedAt", f"{PREFIX}reconcile-req
 """A new value of one of these annotations requests an immediate reconcile."""
 
 _ACCOUNT = re.compile(r"\d{12}")
+_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 _URL = re.compile(r"(?P<scheme>https?)://[^\s/?#@]+(/[^\s?#]*)?")
 
 
@@ -78,6 +80,7 @@ class Defaults:
     region: str
     endpoint_url: str | None = None
     deletion: Deletion = Deletion.DELETE
+    ttl_seconds: int | None = None
     allow_unsafe_endpoints: bool = False
     carm_enabled: bool = True
     adoption_namespaces: tuple[str, ...] = ()
@@ -100,6 +103,8 @@ class Policy:
     job_name: str
     """spec.trainingJobName, or the object's name, with the suffix; it may be no valid name."""
     suffix: Suffix | None = None
+    ttl_seconds: int | None = None
+    """Seconds from condition Finished to the deletion of the object; None keeps it."""
     names_account: bool = False
     """The namespace sets the account: the operator assumes the role of the account map even for its own account."""
     allowed_roles: tuple[str, ...] = ()
@@ -162,6 +167,8 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
             TEAM,
             "is not supported. Use services.k8s.aws/owner-account-id with a role in ack-role-account-map.",
         )
+    ttl = reader.read(TTL, TTL, _parse_ttl)
+    is_ttl_unclear = any(problem.annotation == TTL for problem in reader.problems)
     suffix = reader.read(JOB_NAME_SUFFIX, JOB_NAME_SUFFIX, _choice(Suffix))
     written = string(resource.spec.get("trainingJobName"))
     if fields is not None and written is not None and fields != written:
@@ -187,6 +194,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         read_only=read_only,
         job_name=job_name,
         suffix=None if names_existing_job else suffix,
+        ttl_seconds=defaults.ttl_seconds if ttl is None and not is_ttl_unclear else ttl,
         names_account=OWNER_ACCOUNT in namespace and defaults.carm_enabled,
         allowed_roles=allowed_roles,
         namespace_endpoint=endpoint,
@@ -317,6 +325,12 @@ def _parse_flag(value: str) -> bool:
     if value.lower() not in ("true", "false"):
         raise ValueError(f"is {_shorten(value)}. Allowed: true or false.")
     return value.lower() == "true"
+
+
+def _parse_ttl(value: str) -> int:
+    if not _SECONDS.fullmatch(value):
+        raise ValueError(f"is {_shorten(value)}. Use a number of seconds, such as 86400.")
+    return int(value)
 
 
 def _parse_adoption_fields(value: str) -> str:

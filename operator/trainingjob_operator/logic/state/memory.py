@@ -74,6 +74,14 @@ class Unmarked:
 
 
 @dataclass(frozen=True, slots=True)
+class Undeleted:
+    """The API server rejected the deletion of the finished object."""
+
+    words: str
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A refused spec, not sent again until spec or annotations change."""
 
@@ -253,6 +261,8 @@ class Memory:
     """The intent recorded by this process: no earlier attempt can be behind that record."""
     unmarked: Unmarked | None = None
     """The last write of the intent failed."""
+    undeleted: Undeleted | None = None
+    """The last attempt to delete the finished object failed."""
     handled_request: str | None = None
     asked: bool = False
     """A reconcile request since the start of this process: refusals by a previous process are retried once."""
@@ -334,4 +344,5 @@ class Memory:
             endpoint_url=self.endpoint_url,
             job=JobState(described_at=job.described_at, ended_at=job.ended_at, counted=job.counted),
             rival=RivalState(foreign_writes=self.rival.foreign_writes),
+            undeleted=self.undeleted,
         )

@@ -112,6 +112,11 @@ class RemoveFinalizer:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteObject:
+    """Delete the finished object: its time to live is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class WriteStatus:
     """Report, and decide again after this number of seconds (None: on a change)."""
 
@@ -149,5 +154,6 @@ Step = (
     | Update
     | SetTags
     | RemoveFinalizer
+    | DeleteObject
     | WriteStatus
 )
