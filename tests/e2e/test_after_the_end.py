@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from tests.deploy.test_manifests import the
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import await_true
+from trainingjob_operator.logic.objects.annotations import TTL
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Shared
+    from tests.e2e.conftest import Account, Shared
 
 RESOURCES = {"instanceType": "ml.m5.large", "instanceCount": 1, "volumeSizeInGB": 5, "keepAlivePeriodInSeconds": 600}
 RULE = {"ruleConfigurationName": "Watch", "ruleEvaluatorImage": "rules", "ruleParameters": {"rule_to_invoke": "Watch"}}
@@ -97,3 +99,26 @@ def test_a_rule_that_finds_issues_is_a_condition_and_a_warning(shared: Shared) -
         "an Event", lambda: [event for event in shared.jobs.events("issues") if event["type"] == "Warning"]
     )
     assert (warning["reason"], warning["message"]) == ("RuleIssuesFound", advisory["message"])
+
+
+def test_a_finished_object_is_deleted_after_its_time_once_the_operator_may(shared: Shared, account: Account) -> None:
+    jobs, sagemaker = shared.jobs, shared.sagemaker
+    sagemaker.plan("brief", seconds=0.5)
+    jobs.apply(training_job("brief", annotations={TTL: "0"}))
+    jobs.wait_condition("brief", "Complete")
+    denied = jobs.wait_condition("brief", "ACK.Advisory")
+    assert denied["reason"] == "ExpiryDenied"
+    assert 'cannot delete resource "trainingjobs"' in denied["message"]
+
+    subject = the("ServiceAccount", account.installation.objects)["metadata"]
+    rules = ("--verb=delete", "--resource=trainingjobs.sagemaker.services.k8s.aws")
+    jobs.kubectl("create", "role", "expiry", *rules)
+    bound = f"--serviceaccount={subject['namespace']}:{subject['name']}"
+    jobs.kubectl("create", "rolebinding", "expiry", "--role=expiry", bound)
+    jobs.kubectl("annotate", "trainingjob", "brief", "reconcile.fluxcd.io/requestedAt=now")
+
+    jobs.wait_gone("brief")
+    job = sagemaker.job("brief")
+    assert job is not None
+    assert job["description"]["TrainingJobStatus"] == "Completed"
+    assert not sagemaker.calls("StopTrainingJob", job="brief")

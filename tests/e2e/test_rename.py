@@ -9,6 +9,7 @@ import pytest
 
 from tests.controlplane.plane import KubectlError
 from tests.e2e.objects import training_job
+from trainingjob_operator.logic.objects.annotations import JOB_NAME_SUFFIX
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Shared
@@ -52,3 +53,31 @@ def test_a_job_that_an_attempt_made_under_the_former_name_is_kept(shared: Shared
     told = jobs.wait_condition("hasty", "ACK.Advisory")
     assert "spec.trainingJobName" in told["message"]
     assert not sagemaker.calls("CreateTrainingJob", job="latter")
+
+
+def test_generated_names_run_one_manifest_again_and_again(shared: Shared) -> None:
+    manifest = training_job("unused")
+    del manifest["spec"]["trainingJobName"]
+    manifest["metadata"] = {"generateName": "nightly-"}
+    for _ in range(2):
+        shared.jobs.kubectl("create", "-f", "-", input=json.dumps(manifest))
+    made = [body["metadata"]["name"] for body in shared.jobs.bodies() if "generateName" in body["metadata"]]
+    assert len(set(made)) == 2
+    for name in made:
+        shared.jobs.wait_status(name, "InProgress")
+        assert shared.jobs.status(name)["trainingJobName"] == name
+        assert len(shared.sagemaker.calls("CreateTrainingJob", job=name)) == 1
+
+
+def test_a_manifest_with_a_suffix_of_its_uid_runs_again_after_a_deletion(shared: Shared) -> None:
+    jobs, sagemaker = shared.jobs, shared.sagemaker
+    names = []
+    for _ in range(2):
+        jobs.apply(training_job("again", annotations={JOB_NAME_SUFFIX: "uid"}))
+        jobs.wait_status("again", "InProgress")
+        names.append(jobs.status("again")["trainingJobName"])
+        assert len(sagemaker.calls("CreateTrainingJob", job=names[-1])) == 1
+        jobs.delete("again")
+        jobs.wait_gone("again")
+    assert len(set(names)) == 2
+    assert all(name.startswith("again-") for name in names)

@@ -25,8 +25,8 @@ def expires_in(view: View) -> float | None:
         return None
     finished = resource.condition(FINISHED)
     finished_at = parse_time(finished.get("lastTransitionTime"))
-    if finished_at is None or finished.get("status") != "True":
-        return None
+    if finished_at is None or finished.get("status") != "True":  # this reconcile writes it
+        return max(1.0, ttl)
     left = max(0.0, ttl - (view.wall - finished_at).total_seconds())
     undeleted = view.memory.undeleted
     return left if undeleted is None else max(left, undeleted.retry_at - view.now)

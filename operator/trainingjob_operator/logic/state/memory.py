@@ -321,7 +321,9 @@ class Memory:
             troubles={},
         )
         unmarked = None if self.unmarked is None else replace(self.unmarked, retry_at=0.0)
-        return replace(self, handled_request=request, asked=True, refused=None, job=job, unmarked=unmarked)
+        return replace(
+            self, handled_request=request, asked=True, refused=None, job=job, unmarked=unmarked, undeleted=None
+        )
 
     def refuse_mark(self, state: tuple[int, int], words: str, now: float, spread: float) -> Unmarked:
         """Return `unmarked` after a refused write of the intent, with a longer back-off."""
