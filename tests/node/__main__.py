@@ -10,10 +10,10 @@ import time
 
 from tests.controlplane import programs as controlplane
 from tests.controlplane.programs import ProgramsMissingError, to_stderr
-from tests.helm.program import cached_helm, find_helm
+from tests.helm.program import find_helm
 from tests.node.image import find_image
-from tests.node.programs import cached_programs, find_programs
-from tests.node.system import cached_system, find_system, missing_tools
+from tests.node.programs import find_programs
+from tests.node.system import find_system
 
 NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 """All that a test run leaves (mounts, bridge, processes) ends with them."""
@@ -25,11 +25,7 @@ def main() -> int:
     """Build and test; arguments that are not ours are pytest's."""
     parser = argparse.ArgumentParser(prog="python -m tests.node", description=__doc__)
     parser.add_argument("--build-only", action="store_true", help="build, and end")
-    parser.add_argument("--if-cached", action="store_true", help="end with a reason unless the long builds are cached")
     options, arguments = parser.parse_known_args()
-    if options.if_cached and (reason := missing_builds()):
-        print(f"tests/node skipped: {reason}")
-        return 0
     began = time.monotonic()
     try:
         controlplane.find_programs(os.environ)
@@ -43,16 +39,6 @@ def main() -> int:
         return 0
     test = [sys.executable, "-m", "pytest", "-m", "node", "--durations=0", "tests/node", *arguments]
     return subprocess.run([*NAMESPACES, *test], env={**os.environ, INSIDE: "1"}, check=False).returncode
-
-
-def missing_builds() -> str | None:
-    """Why a run would take long or fail, in a sentence."""
-    if reason := missing_tools():
-        return reason
-    for folder in (cached_programs(os.environ), cached_system(os.environ), cached_helm(os.environ).parent):
-        if not folder.exists():
-            return f"{folder.name} is not in the cache; make pod builds it"
-    return None
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "node" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.node)
             if INSIDE not in os.environ:
-                item.add_marker(pytest.mark.skip(reason="make pod runs the tests of a node"))
+                item.add_marker(pytest.mark.skip(reason="takes 6 minutes: make pod runs the tests of a node"))
 
 
 @pytest.fixture(scope="session")
