@@ -54,12 +54,12 @@ ANSWER_NONSENSE = (
 ANNOTATIONS = (
     annotations.REGION, annotations.DELETION_POLICY, annotations.ADOPTION_POLICY, annotations.ADOPTION_FIELDS,
     annotations.ADOPTED, annotations.READ_ONLY, annotations.ENDPOINT_URL, CREATE_PENDING,
-    *annotations.RECONCILE_REQUESTS,
+    annotations.JOB_NAME_SUFFIX, annotations.TTL, *annotations.RECONCILE_REQUESTS,
 )  # fmt: skip
 VALUES = (
     "", " ", "true", "false", "True", "nope", "us-west-2", "eu-west-1", "mars-1", "delete", "retain", "adopt",
     "adopt-or-create", "{", "{}", '{"trainingJobName": "x"}', '{"trainingJobName": 7}', "[]", "null", "https://x",
-    "http://", "x" * 5000, "123456789012/us-west-2/x", "123456789012/us-west-2", "//", "☃",
+    "http://", "x" * 5000, "123456789012/us-west-2/x", "123456789012/us-west-2", "//", "☃", "spec", "uid", "0", "600",
 )  # fmt: skip
 
 

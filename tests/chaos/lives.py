@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tests.chaos.invariants import check, check_calls, delete_everything
 from tests.chaos.world import FINALIZER, Refused, status_of, until
 from tests.e2e.objects import training_job
+from trainingjob_operator.logic.objects.annotations import TTL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -39,15 +40,17 @@ class Life:
     """The operator creates the job: exactly once."""
     stops: bool = False
     """The object is deleted while the job runs."""
+    expires: bool = False
+    """The object is gone at the end, and the job has ended by itself."""
     foreign: bool = False
     """The job is not of this operator's making."""
 
 
-async def _apply(case: Case, **plan: Any) -> None:
+async def _apply(case: Case, annotations: dict[str, str] | None = None, **plan: Any) -> None:
     name = case.job_name(NAME)
     await case.world.command("plan", name=f"{case.namespace}-*", **plan)
     tags = [{"key": "team", "value": "red"}]
-    await case.create(training_job(name, tags=tags) | {"metadata": {"name": NAME}})
+    await case.create(training_job(name, tags=tags) | {"metadata": {"name": NAME, "annotations": annotations or {}}})
 
 
 async def _ended(case: Case, status: str) -> None:
@@ -90,6 +93,18 @@ async def _edit(case: Case) -> None:
     await until("the edit has reached the job", applied, SECONDS)
     await case.console("complete", name)
     await _ended(case, "Completed")
+
+
+async def _expire(case: Case) -> None:
+    """The object goes after its end, by its time to live; the job remains."""
+    await case.wait_gone(NAME, SECONDS)
+    job = await case.job(case.job_name(NAME))
+    assert job is not None
+    assert job["description"]["TrainingJobStatus"] == "Completed"
+
+
+async def _apply_expiring(case: Case) -> None:
+    await _apply(case, annotations={TTL: "1"}, seconds=1.5)
 
 
 async def _apply_running(case: Case) -> None:
@@ -137,6 +152,7 @@ LIVES = (
     Life("fail", _fail, _apply_failing),
     Life("delete", _delete, _apply_running, stops=True),
     Life("edit", _edit, _apply_running),
+    Life("expire", _expire, _apply_expiring, expires=True),
     Life("takeover", _follow, _prepare_takeover, creates=False, foreign=True),
     Life("adoption", _follow, _prepare_adoption, creates=False, foreign=True),
 )
@@ -201,7 +217,7 @@ async def live(life: Life, case: Case, meanwhile: str = "nothing") -> list[str]:
         problems.append(f"{type(error).__name__}: {error}")
     deleted = life.stops or (meanwhile == "delete" and case.kills > 0)
     names = {case.job_name(NAME), case.job_name("renamed")}
-    good = {NAME} if life.creates and not deleted else set()
+    good = {NAME} if life.creates and not (deleted or life.expires) else set()
     loose = meanwhile == "name"
     problems += await check(case, good=good, stopped=names if deleted else (), loose=loose)
     problems += await delete_everything(case)
