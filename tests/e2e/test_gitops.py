@@ -97,6 +97,21 @@ def test_an_object_that_is_created_again_shows_the_earlier_run(shared: Shared, o
     assert [run(check, body)["status"] for check in CHECKS] == [expected, expected]
 
 
+@pytest.mark.parametrize(("suffix", "runs"), [("spec", 1), ("uid", 2)])
+def test_a_suffix_of_the_uid_lets_self_heal_run_a_job_again(shared: Shared, suffix: str, runs: int) -> None:
+    jobs, name = shared.jobs, f"suffixed-by-{suffix}"
+    desired = training_job(name, annotations={"sagemaker.services.k8s.aws/job-name-suffix": suffix})
+    shared.sagemaker.plan(f"{name}*", seconds=0.5)
+    for _ in range(2):
+        jobs.apply(desired)
+        jobs.wait_status(name, "Completed")
+        jobs.wait(name, "is released", is_released)
+        jobs.delete(name)
+        jobs.wait_gone(name)
+    created = [call for call in shared.sagemaker.effects(CREATE) if str(call["job"]).startswith(name)]
+    assert len(created) == runs
+
+
 def test_deleting_and_creating_a_running_job_stops_it_and_creates_none(shared: Shared) -> None:
     jobs, desired = shared.jobs, training_job("forced")
     shared.sagemaker.plan("forced", outcome="Running", seconds=0.5, stop_seconds=0.5)

@@ -147,6 +147,16 @@ def test_a_name_without_room_for_a_suffix_does_not_run_again() -> None:
         assert actions_of(found) == offered
 
 
+def test_an_object_without_a_name_for_its_job_runs_again_under_its_own_name() -> None:
+    found = body(COMPLETED)
+    del found["spec"]["trainingJobName"]
+    assert actions_of(found) == {"refresh", "rerun"}
+    [impact] = run(CUSTOMIZATION.actions["rerun"], found)
+    assert impact["resource"]["spec"]["trainingJobName"] == impact["resource"]["metadata"]["name"]
+    found["metadata"]["name"] = "x" * 49
+    assert actions_of(found) == {"refresh"}
+
+
 def test_refresh_requests_a_reconcile_and_changes_nothing_else() -> None:
     found = body(RUNNING, annotations={"team": "a"})
     answer = run(CUSTOMIZATION.actions["refresh"], found)
