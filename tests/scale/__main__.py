@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.scale import scenarios
 from tests.scale.chart import draw
+from tests.scale.comparison import checked_out, compare, compose_comparison
 from tests.scale.fairness import FLAGS, fairness
 from tests.scale.figures import Figure, compose_table
 from tests.scale.processes import memory_gigabytes
@@ -183,15 +184,40 @@ def read_options() -> argparse.Namespace:
         "--window", type=float, default=30.0, help="seconds for which what lasts is watched (default 30)"
     )
     parser.add_argument("--controller", default="", metavar="CMD", help="another controller to measure")
+    parser.add_argument("--against", metavar="REF", help="measure a git ref in turn with this tree, and show ratios")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of --against (default 2)")
     parser.add_argument("--flag", action="append", default=[], help="a further flag of the operator, --flag=--x=y")
     parser.add_argument("--push", action="store_true", help="give the operator an event queue")
     parser.add_argument("--quirk", choices=QUIRKS, help="one of the real service's habits, see quirks.py")
     return parser.parse_args()
 
 
+def compare_with(options: argparse.Namespace, name: str, runs: Sequence[Run]) -> int:
+    """Measure both versions in turn, the first one of each round alternately."""
+    code = 0
+    with checked_out(options.against, BUILD / "against") as tree:
+        for run in runs:
+            figures: dict[str, list[list[Figure]]] = {"": [], str(tree): []}
+            for number in range(options.rounds):
+                for source in sorted(figures, reverse=number % 2 == 0):
+                    report(f"Round {number + 1} of {options.rounds}: {options.against if source else 'this tree'}")
+                    parameters = dataclasses.replace(run.parameters, source=source)
+                    result = asyncio.run(measure(dataclasses.replace(run, parameters=parameters)))
+                    figures[source].append(result.figures)
+            ratios = compare(figures[""], figures[str(tree)])
+            print("", f"{run.title}:", *compose_comparison(ratios, options.against), sep="\n")
+            document = [dataclasses.asdict(ratio) | {"met": ratio.is_met} for ratio in ratios]
+            (BUILD / f"{name}-against.json").write_text(json.dumps(document, indent=1) + "\n")
+            code |= any(ratio.is_met is False for ratio in ratios)
+    return code
+
+
 def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    name, runs = plan_runs(read_options())
+    options = read_options()
+    name, runs = plan_runs(options)
+    if options.against:
+        return compare_with(options, name, runs)
     results = []
     for run in runs:
         began = time.monotonic()

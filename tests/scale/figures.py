@@ -31,12 +31,12 @@ class Figure:
 
     def cells(self) -> tuple[str, str, str, str]:
         verdict = {None: "", True: "met", False: "MISSED"}[self.is_met]
-        target = "" if self.target is None else f"≤ {_show(self.target)} {self.unit}".rstrip()
-        value = "not measured" if self.value is None else f"{_show(self.value)} {self.unit}".rstrip()
+        target = "" if self.target is None else f"≤ {show(self.target)} {self.unit}".rstrip()
+        value = "not measured" if self.value is None else f"{show(self.value)} {self.unit}".rstrip()
         return self.what, target, value, verdict
 
 
-def _show(value: float) -> str:
+def show(value: float) -> str:
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"

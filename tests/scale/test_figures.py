@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.scale.chart import Panel, draw
+from tests.scale.comparison import checked_out, compare, compose_comparison
 from tests.scale.figures import Figure, compose_table, percentile
 from tests.scale.follower import Sight, count_missing
 from tests.scale.scenarios import measure_power
 from tests.scale.soak import fit_slope
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIFE = [("Starting", 10_000), ("Training", 20_000), ("Completed", 30_000)]
 
@@ -82,3 +88,28 @@ def test_growth_is_told_as_a_power_from_the_first_number_to_the_last(
 )
 def test_the_slope_is_that_of_the_line_through_all_samples(points: list[tuple[float, float]], slope: float) -> None:
     assert fit_slope(points) == pytest.approx(slope)
+
+
+def test_versions_are_compared_round_by_round() -> None:
+    here = [[Figure("CPU a job", 5.0, "ms"), Figure("new", 1.0)], [Figure("CPU a job", 6.0, "ms"), Figure("new", 1.0)]]
+    there = [[Figure("CPU a job", 10.0, "ms"), Figure("old", 1.0)], [Figure("CPU a job", 10.0, "ms")]]
+    [ratio] = compare(here, there)
+    assert (ratio.values, ratio.is_met) == ([0.5, 0.6], True)
+    [_, row] = compose_comparison([ratio], "main")
+    assert re.split(r" {2,}", row) == ["CPU a job", "10 ms", "5.5 ms", "0.55 (0.50 to 0.60)", "≤ 0.60", "met"]
+
+
+def test_a_figure_of_zero_or_without_a_target_has_no_verdict() -> None:
+    figures = [[Figure("CPU a job", 0.0), Figure("Applied within", 1.0, "s")]]
+    assert [ratio.is_met for ratio in compare(figures, figures)] == [None, None]
+
+
+def test_a_ref_is_checked_out_beside_the_tree_and_removed(tmp_path: Path) -> None:
+    with checked_out("HEAD", tmp_path) as tree:
+        assert (tree / "operator" / "trainingjob_operator" / "cli.py").is_file()
+    assert not tree.exists()
+    with (
+        pytest.raises(SystemExit, match="--against=nowhere: there is no such commit"),
+        checked_out("nowhere", tmp_path),
+    ):
+        pass

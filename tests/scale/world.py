@@ -57,6 +57,8 @@ class Parameters:
     list_rate: float | None = 2.0
     """ListTrainingJobs calls a second that the service lets through; None: all."""
     controller: str = ""
+    source: str = ""
+    """Another checkout of this project with the operator to measure."""
     """A command to measure in place of this operator."""
     flags: tuple[str, ...] = ()
     """Further flags of this operator."""
@@ -87,8 +89,11 @@ class Controller(Protocol):
 class OwnOperator:
     """This operator."""
 
-    def __init__(self, cluster: Cluster, sagemaker: Control, folder: Path, flags: tuple[str, ...]) -> None:
-        self.process = OperatorProcess(cluster, sagemaker, folder, *flags, pace=LIFTED)
+    def __init__(
+        self, cluster: Cluster, sagemaker: Control, folder: Path, flags: tuple[str, ...], source: str = ""
+    ) -> None:
+        environment = {"PYTHONPATH": str(Path(source) / "operator")} if source else None
+        self.process = OperatorProcess(cluster, sagemaker, folder, *flags, pace=LIFTED, environment=environment)
         self._is_killed = False
 
     def start(self) -> None:
@@ -365,7 +370,7 @@ async def open_world(parameters: Parameters) -> AsyncIterator[World]:
             controller = OtherController(parameters.controller, cluster, sagemaker, folder)
         else:
             flags = (*parameters.flags, *_push(sagemaker)) if parameters.push else parameters.flags
-            controller = OwnOperator(cluster, sagemaker, folder, flags)
+            controller = OwnOperator(cluster, sagemaker, folder, flags, parameters.source)
         api = ApiServer(Login({"KUBECONFIG": str(cluster.kubeconfig)}), "trainingjob-scale")
         world = World(parameters, cluster, sagemaker, stand_in_pid, controller, api)
         parts.callback(controller.kill)
