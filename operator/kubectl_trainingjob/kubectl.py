@@ -67,8 +67,16 @@ class Kubectl:
         return sorted(answer["items"], key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")))
 
     def apply(self, file: str) -> list[Job]:
-        """Apply the TrainingJobs of a file, a folder, a URL or `-` for standard input; return them."""
-        answer = self._read_json("apply", "-f", file, inherit_input=file == "-")
+        """Apply the TrainingJobs of a file, a folder, a URL or `-` for standard input; return them.
+
+        Objects with generateName are created, since kubectl does not apply them; not those of standard input.
+        """
+        try:
+            answer = self._read_json("apply", "-f", file, inherit_input=file == "-")
+        except CommandError as error:
+            if "cannot use generate name with apply" not in str(error) or file == "-":
+                raise
+            answer = self._read_json("create", "-f", file)
         items = answer.get("items", [answer])
         return [Job(item) for item in items if item.get("kind") == "TrainingJob"]
 

@@ -271,6 +271,11 @@ def test_run_applies_follows_and_ends_with_the_outcome(shared: Shared, plugin: P
     assert "run-me applied in namespace" in result.err
     assert "run-me  Failed" in result.out
     assert "“ClientError: no data”" in result.out
+    generated = training_job("run-me", trainingJobName=None)
+    generated["metadata"] = {"generateName": "again-"}
+    (tmp_path / "generated.yaml").write_text(yaml.safe_dump(generated))
+    shared.sagemaker.plan("again-*", phases="Starting:0.1,Completed")
+    assert plugin("run", "-f", str(tmp_path / "generated.yaml"), "--no-logs").code == 0
     again = plugin("run", "-f", str(file), "--no-logs")
     assert again.code == 1
     assert "retry run-me" in again.err

@@ -77,6 +77,8 @@ def test_the_name_of_the_job_is_never_another_than_that_of_the_arn() -> None:
     assert job(spec={"trainingJobName": "Churn"}).job_name == "Churn"
     assert job(spec={"trainingJobName": "victim"}).job_name == "churn"
     assert job(spec={"trainingJobName": "wanted"}, has_job=False).job_name == "wanted"
+    assert job(spec={"trainingJobName": None}).job_name == "churn"
+    assert job(trainingJobName="CHURN").job_name == "CHURN"
 
 
 def test_identity_and_message_come_from_the_status() -> None:

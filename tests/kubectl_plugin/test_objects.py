@@ -65,7 +65,7 @@ def test_an_unreadable_part_leaves_the_others_hidden(part: str, nonsense: object
 
 
 def test_a_successor_has_the_spec_and_no_trace_of_the_first_job() -> None:
-    created = make_successor(BODY, "churn-r2", "churn-r2")
+    created = make_successor(BODY, "churn-r2")
     assert created["spec"] == {**BODY["spec"], "trainingJobName": "churn-r2"}
     assert created["metadata"] == {
         "name": "churn-r2",
@@ -78,7 +78,12 @@ def test_a_successor_has_the_spec_and_no_trace_of_the_first_job() -> None:
 
 def test_a_successor_without_labels_and_annotations() -> None:
     bare = {**BODY, "metadata": {"name": "churn", "namespace": "team-a"}}
-    assert make_successor(bare, "b", "b")["metadata"] == {"name": "b", "namespace": "team-a"}
+    assert make_successor(bare, "b")["metadata"] == {"name": "b", "namespace": "team-a"}
+
+
+def test_a_spec_without_the_name_of_a_job_stays_without_one() -> None:
+    unnamed = {key: value for key, value in BODY["spec"].items() if key != "trainingJobName"}
+    assert make_successor({**BODY, "spec": unnamed}, "b")["spec"] == unnamed
 
 
 @pytest.mark.parametrize(

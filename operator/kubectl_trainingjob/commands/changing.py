@@ -175,7 +175,7 @@ def retry(name: str, new_name: str | None, output: str | None) -> None:
         new_name = propose_name(name, taken)
     if not is_job_name(new_name):
         raise CommandError(f"{new_name} is no name of a training job: use at most 63 letters, digits and hyphens.")
-    created = kubectl.create(make_successor(job.body, new_name, new_name))
+    created = kubectl.create(make_successor(job.body, new_name))
     if output:
         show_objects([created], output, values=False, is_list=False)
     else:

@@ -118,9 +118,11 @@ class Job:
 
         With an ARN never another job's name: a CRD other than the project's permits edits of spec.trainingJobName.
         """
-        name = self.text("trainingJobName") or as_text(self.spec.get("trainingJobName"))
+        names = [self.text("trainingJobName"), as_text(self.spec.get("trainingJobName")), self.name]
         identity = self.identity
-        return name if identity is None or name.lower() == identity.job_name else identity.job_name
+        if identity is None:
+            return names[0] or names[1]
+        return next((name for name in names if name.lower() == identity.job_name), identity.job_name)
 
     @property
     def arn(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from kubectl_trainingjob.logic.redaction import LAST_APPLIED
-from trainingjob_operator.logic.naming import CREATE_PENDING, JOB_ARN
+from trainingjob_operator.logic.naming import CREATE_PENDING, JOB_ARN, MAX_JOB_NAME
 from trainingjob_operator.logic.objects.annotations import (
     ADOPT_FROM_CLUSTER,
     ADOPTED,
@@ -17,9 +17,6 @@ from trainingjob_operator.logic.objects.annotations import (
     READ_ONLY,
     RECONCILE_REQUESTS,
 )
-
-MAX_NAME = 63
-"""Maximum length of the name of a job; an object may have a longer one."""
 
 OF_THE_JOB = frozenset(
     {CREATE_PENDING, JOB_ARN, ADOPTED, ADOPTION_FIELDS, ADOPTION_POLICY, ADOPT_FROM_CLUSTER, READ_ONLY, LAST_APPLIED}
@@ -50,13 +47,16 @@ def propose_name(name: str, taken: Collection[str]) -> str:
     while True:
         number += 1
         suffix = f"-r{number}"
-        proposal = base[: MAX_NAME - len(suffix)].rstrip("-.") + suffix
+        proposal = base[: MAX_JOB_NAME - len(suffix)].rstrip("-.") + suffix
         if proposal.lower() not in used:
             return proposal
 
 
-def make_successor(body: Mapping[str, Any], name: str, job_name: str) -> dict[str, Any]:
-    """Return the object to create: the same spec, labels and policies, another name, and no trace of the first job."""
+def make_successor(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the object to create: the same spec, labels and policies, another name, and no trace of the first job.
+
+    A spec without the name of a job gets none: the name of the object serves.
+    """
     metadata = body.get("metadata", {})
     kept = {
         field: values
@@ -71,7 +71,7 @@ def make_successor(body: Mapping[str, Any], name: str, job_name: str) -> dict[st
         "apiVersion": body["apiVersion"],
         "kind": body["kind"],
         "metadata": {"name": name, "namespace": metadata["namespace"], **kept},
-        "spec": {**spec, "trainingJobName": job_name},
+        "spec": {**spec, "trainingJobName": name} if "trainingJobName" in spec else spec,
     }
 
 
