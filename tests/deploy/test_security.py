@@ -10,7 +10,7 @@ import yaml
 
 from tests.controlplane.plane import KubectlError
 from tests.crds.installation import install_crd
-from tests.deploy.test_manifests import ROLE, build, named, rules, the
+from tests.deploy.test_manifests import ROLE, Object, build, named, rules, the
 from tests.e2e.objects import Jobs, training_job
 from tests.e2e.operator_process import await_true
 
@@ -19,9 +19,20 @@ if TYPE_CHECKING:
     from tests.controlplane.plane import Cluster
 
 
-@pytest.mark.parametrize("folder", ["deploy", "deploy/namespaced"])
-def test_metrics_are_open_to_labeled_namespaces_alone(folder: str) -> None:
-    policy = the("NetworkPolicy", build(folder))["spec"]
+@pytest.fixture(scope="module", params=["deploy", "deploy/namespaced"])
+def objects(request: pytest.FixtureRequest) -> list[Object]:
+    """The manifests of an installation."""
+    return build(request.param)
+
+
+@pytest.fixture(scope="module")
+def roles() -> list[Object]:
+    """The ClusterRoles of the installation for a cluster."""
+    return [thing for thing in build("deploy") if thing["kind"] == "ClusterRole"]
+
+
+def test_metrics_are_open_to_labeled_namespaces_alone(objects: list[Object]) -> None:
+    policy = the("NetworkPolicy", objects)["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["ingress"] == [
         {"ports": [{"port": "http-health"}]},
@@ -30,22 +41,19 @@ def test_metrics_are_open_to_labeled_namespaces_alone(folder: str) -> None:
             "ports": [{"port": "http-metrics"}],
         },
     ]
-    assert not [thing for thing in build(folder) if thing["kind"] == "Service"]
+    assert not [thing for thing in objects if thing["kind"] == "Service"]
 
 
-@pytest.mark.parametrize("folder", ["deploy", "deploy/namespaced"])
-def test_the_operator_reaches_dns_https_and_credentials_alone(folder: str) -> None:
-    egress = the("NetworkPolicy", build(folder))["spec"]["egress"]
+def test_the_operator_reaches_dns_https_and_credentials_alone(objects: list[Object]) -> None:
+    egress = the("NetworkPolicy", objects)["spec"]["egress"]
     everywhere = {port["port"] for rule in egress if "to" not in rule for port in rule["ports"]}
     restricted = {to["ipBlock"]["cidr"] for rule in egress for to in rule.get("to", ())}
     assert everywhere == {53, 443, 6443}
     assert restricted == {"169.254.170.23/32", "169.254.169.254/32"}
 
 
-def test_no_role_for_users_may_write_a_status() -> None:
-    objects = build("deploy")
-    roles = [thing for thing in objects if thing["kind"] == "ClusterRole"]
-    users = [role for role in roles if role is not named("ClusterRole", ROLE, objects)]
+def test_no_role_for_users_may_write_a_status(roles: list[Object]) -> None:
+    users = [role for role in roles if role is not named("ClusterRole", ROLE, roles)]
     assert len(users) == 2
     for role in users:
         for _, resource, _, verbs in rules(role):
@@ -53,8 +61,8 @@ def test_no_role_for_users_may_write_a_status() -> None:
             assert resource == "trainingjobs" or verbs <= {"get", "list", "watch"}
 
 
-def test_roles_for_users_read_whole_objects() -> None:
-    view = named("ClusterRole", f"{ROLE}:view", build("deploy"))
+def test_roles_for_users_read_whole_objects(roles: list[Object]) -> None:
+    view = named("ClusterRole", f"{ROLE}:view", roles)
     assert ("sagemaker.services.k8s.aws", "trainingjobs", (), frozenset({"get", "list", "watch"})) in rules(view)
 
 
