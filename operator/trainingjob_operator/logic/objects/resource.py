@@ -7,6 +7,7 @@ absent. Not here: annotations with settings (annotations.py).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity, parse_arn, parse_pending
@@ -23,9 +24,9 @@ def string(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Resource:
-    """One object: its metadata, spec and status as plain mappings."""
+    """One object: its metadata, spec and status as plain mappings (no slots: parsed fields are cached)."""
 
     namespace: str
     name: str
@@ -60,7 +61,7 @@ class Resource:
             status=mapping(body.get("status")),
         )
 
-    @property
+    @cached_property
     def key(self) -> Key:
         return self.namespace, self.name
 
@@ -76,22 +77,22 @@ class Resource:
         """Changes with spec and annotations, either a possible cause of a refused metadata write."""
         return self.generation, hash(frozenset(self.annotations.items()))
 
-    @property
+    @cached_property
     def holds_finalizer(self) -> bool:
         return FINALIZER in self.finalizers
 
-    @property
+    @cached_property
     def pending(self) -> Identity | None:
         """The identity of a Create possibly in flight."""
         return parse_pending(self.annotations.get(CREATE_PENDING))
 
-    @property
+    @cached_property
     def arn(self) -> str | None:
         """The recorded ARN; None for any value except a training job's ARN."""
         arn = string(mapping(self.status.get("ackResourceMetadata")).get("arn"))
         return arn if parse_arn(arn) is not None else None
 
-    @property
+    @cached_property
     def recorded(self) -> Identity | None:
         """The job of the recorded ARN, in the user's spelling if it is the same name."""
         identity = parse_arn(self.arn)
@@ -120,18 +121,21 @@ class Resource:
         """The ended job recorded in the annotation, with its lower-case name."""
         return parse_arn(self.annotations.get(JOB_ARN))
 
-    @property
+    @cached_property
     def observed_generation(self) -> int | None:
         value = self.status.get("observedGeneration")
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
+    @cached_property
+    def _conditions(self) -> Mapping[object, Mapping[str, Any]]:
+        """The conditions by type; of several with one type the first."""
+        listed = self.status.get("conditions")
+        conditions = [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
+        return {str(each.get("type")): each for each in reversed(conditions)}
+
     def condition(self, kind: str) -> Mapping[str, Any]:
         """Return the condition of that type, or an empty mapping."""
-        conditions = self.status.get("conditions")
-        for condition in conditions if isinstance(conditions, list) else ():
-            if isinstance(condition, Mapping) and condition.get("type") == kind:
-                return condition
-        return {}
+        return self._conditions.get(kind, {})
 
     def has_condition(self, kind: str) -> bool:
         return self.condition(kind).get("status") == "True"
