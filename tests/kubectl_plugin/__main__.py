@@ -1,4 +1,6 @@
-"""`python -m tests.kubectl_plugin`: writes the pictures of docs/plugin.md, from a run of the demo's parts."""
+"""`python -m tests.kubectl_plugin`: writes the pictures of docs/plugin.md and the first mistakes of
+docs/troubleshooting.md, from a run of the demo's parts.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from pathlib import Path
 from tests.controlplane.plane import KUBECTL
 from tests.demo.__main__ import stage
 from tests.demo.screen import Screen
+from tests.kubectl_plugin.mistakes import MISTAKES, TITLE, render, try_mistake
 from tests.kubectl_plugin.scene import prepare
 from tests.kubectl_plugin.terminal import picture, run_plugin
 
@@ -30,7 +33,12 @@ def main() -> int:
     with stage(Screen(sys.stderr), scale=1.0) as parts:
         os.environ.update(parts.sagemaker.environment())
         os.environ.update(KUBECONFIG=str(parts.cluster.kubeconfig), KUBECTL=KUBECTL)
-        prepare(partial(parts.cluster.kubectl, "--namespace", "default"), parts.sagemaker, pace=1.0)
+        kubectl = partial(parts.cluster.kubectl, "--namespace", "default")
+        outputs = {each.title: try_mistake(each, kubectl, parts.sagemaker, "default") for each in MISTAKES}
+        page = DOCS / "troubleshooting.md"
+        page.write_text(page.read_text().partition(TITLE)[0] + render(outputs))
+        kubectl("delete", "trainingjobs", "--all")
+        prepare(kubectl, parts.sagemaker, pace=1.0)
         for name, arguments in PICTURES.items():
             (DOCS / f"plugin-{name}.svg").write_text(picture(*arguments))
         drawn = run_plugin("timeline", "churn-completed", "vision-spot", "-o", "svg").out
