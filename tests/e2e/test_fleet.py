@@ -201,10 +201,7 @@ def test_one_part_moves_first_and_the_others_are_left_alone(
     for name, phase in copies.items():
         recorded.make_job(phase, fleet.sagemaker, fleet.team, name)
     recorded.put_objects(copies, fleet.sagemaker, team.kubectl)
-    section = read_commands(PAGE, "One part first")
-    [label] = [each for each in section if each.text.startswith("kubectl label")]
-    [install] = [each for each in section if "crds.install=false" in each.text]
-    check = Command(install.text.splitlines()[-1], install.prints)
+    label, _, _, check = read_commands(PAGE, "One part first")
     others = {body["metadata"]["name"]: body["metadata"]["resourceVersion"] for body in fleet.bodies()}
     since = fleet.sagemaker.total()
     selector = "--watch-selectors=trainingjobs-of=operator"

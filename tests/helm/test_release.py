@@ -7,8 +7,6 @@ container.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -17,102 +15,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.controlplane.plane import KubectlError, choose_cluster
+from tests.controlplane.plane import KubectlError
 from tests.crds.installation import ACKS, NAME, OURS
 from tests.deploy.test_manifests import the
 from tests.e2e import recorded
 from tests.e2e.objects import Jobs, training_job
 from tests.e2e.operator_process import OperatorProcess, await_true
 from tests.helm.program import CHART, Helm, HelmError
+from tests.helm.releases import OURS_ALONE, RELEASE, Releases, Values, is_served
 from tests.sagemaker.stand_in import StandIn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.controlplane.plane import Cluster
 
-Values = dict[str, Any]
-
-RELEASE = "trainingjob-operator"
-OURS_ALONE = f"app.kubernetes.io/name={RELEASE}"
-"""Selects what a release leaves."""
 TAKE_OVER = ("--take-ownership", "--force-conflicts")
 """As docs/moving-from-ack.md has them."""
-
-
-@pytest.fixture(scope="module")
-def cluster(helm_program: Path) -> Iterator[Cluster]:
-    """A control plane whose CRD may come and go."""
-    with choose_cluster(os.environ)() as plane:
-        yield plane
-
-
-class Releases:
-    """The chart in a cluster, as the admin or with another kubeconfig."""
-
-    def __init__(self, helm: Helm, cluster: Cluster, folder: Path) -> None:
-        self.helm = helm
-        self.cluster = cluster
-        self.kubectl = cluster.kubectl
-        self.folder = folder
-        self.namespace = f"operator-{secrets.token_hex(3)}"
-
-    def apply(self, *flags: str, values: Values | None = None, chart: Path = CHART, namespace: str = "") -> str:
-        """`helm upgrade --install`; the region is given. Raises HelmError."""
-        given = {"aws": {"region": "us-east-1"}, **(values or {})}
-        where = ("--namespace", namespace or self.namespace, "--create-namespace")
-        return self.helm.with_values("upgrade --install", given, RELEASE, str(chart), *where, *flags)
-
-    def run(self, verb: str, *arguments: str, namespace: str = "") -> str:
-        return self.helm.run(verb, RELEASE, *arguments, "--namespace", namespace or self.namespace)
-
-    def deployment(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(
-            self.kubectl("get", "deployment", RELEASE, "--namespace", self.namespace, "--output", "json")
-        )
-        return found
-
-    def crd(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.kubectl("get", "crd", NAME, "--output", "json"))
-        return found
-
-    def operator(self, sagemaker: StandIn, *flags: str, **more: Any) -> OperatorProcess:
-        """An operator as the Deployment runs it."""
-        container = self.deployment()["spec"]["template"]["spec"]["containers"][0]
-        account = self.cluster.kubeconfig_of_service_account(self.namespace, RELEASE, self.folder)
-        variables = {each["name"]: each.get("value", self.namespace) for each in container["env"]}
-        environment = {**variables, **more.pop("environment", {})}
-        arguments = [*container["args"][1:], "--log-level=debug", *flags]
-        return OperatorProcess(
-            self.cluster, sagemaker, self.folder, *arguments, kubeconfig=account, environment=environment, **more
-        )
-
-
-@pytest.fixture
-def releases(helm_program: Path, cluster: Cluster, tmp_path: Path) -> Iterator[Releases]:
-    """A cluster without the CRD, before and after the test; its namespaces have names of their own."""
-    yield Releases(Helm(helm_program, tmp_path, cluster.kubeconfig), cluster, tmp_path)
-    if cluster.kubectl("get", "crd", NAME, "--ignore-not-found"):
-        for job in json.loads(cluster.kubectl("get", "trainingjobs", "-A", "-o", "json"))["items"]:
-            place = ("--namespace", job["metadata"]["namespace"], "trainingjob", job["metadata"]["name"])
-            cluster.kubectl("patch", *place, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
-        cluster.kubectl("delete", "crd", NAME)
-    cluster.kubectl("delete", "clusterroles,clusterrolebindings", "--selector", OURS_ALONE)
-
-
-@pytest.fixture
-def place(releases: Releases) -> str:
-    """The name of a tenant's namespace."""
-    name = f"team-{secrets.token_hex(3)}"
-    releases.kubectl("create", "namespace", name)
-    return name
-
-
-@pytest.fixture
-def team(releases: Releases, place: str) -> Jobs:
-    """The objects of the tenant."""
-    return Jobs(releases.cluster, place)
 
 
 def earlier_chart(folder: Path) -> Path:
@@ -215,14 +133,6 @@ def test_one_command_installs_over_acks_crd(releases: Releases, place: str, team
         assert changes == []
     releases.apply(values={"deployment": {"replicas": 3}})
     assert releases.deployment()["spec"]["replicas"] == 3, "later upgrades need no flags"
-
-
-def is_served(releases: Releases) -> bool:
-    try:
-        releases.kubectl("get", "trainingjobs", "-A")
-    except KubectlError:
-        return False
-    return True
 
 
 def test_the_command_also_repairs_an_installation_that_failed_halfway(releases: Releases) -> None:
