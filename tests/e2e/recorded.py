@@ -28,6 +28,9 @@ STAND_IN = Options(region=REGION, account=ACCOUNT)
 """Where the recorded jobs lived."""
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": f"AKIA{ACCOUNT}"}
 
+PATIENCE = 180.0
+"""Seconds for a write of many objects on a busy machine."""
+
 MANAGER = "controller"
 """The field manager that ACK's controllers write with."""
 
@@ -101,7 +104,8 @@ def put_objects(copies: Mapping[str, str], sagemaker: StandIn, kubectl: Any) -> 
     `copies` are names, each with the recorded object that it is a copy of.
     """
     recorded = {name: read_object(like, name) for name, like in copies.items()}
-    kubectl("create", f"--field-manager={MANAGER}", "-f", "-", input=_list([_bare(body) for body in recorded.values()]))
+    bare = [_bare(body) for body in recorded.values()]
+    kubectl("create", f"--field-manager={MANAGER}", "-f", "-", input=_list(bare), timeout=PATIENCE)
     stored = json.loads(kubectl("get", "trainingjobs", *recorded, "-o", "json"))
     stored = stored.get("items", [stored])
     for body in stored:
@@ -112,7 +116,8 @@ def put_objects(copies: Mapping[str, str], sagemaker: StandIn, kubectl: Any) -> 
             description = job["description"]
             body["status"]["creationTime"] = _second(description["CreationTime"])
             body["status"]["lastModifiedTime"] = _second(description["LastModifiedTime"])
-    kubectl("replace", "--subresource=status", f"--field-manager={MANAGER}", "-f", "-", input=_list(stored))
+    status = ("replace", "--subresource=status", f"--field-manager={MANAGER}")
+    kubectl(*status, "-f", "-", input=_list(stored), timeout=PATIENCE)
     if deleting := [name for name, body in recorded.items() if "deletionTimestamp" in body["metadata"]]:
         kubectl("delete", "trainingjob", *deleting, "--wait=false")
 
