@@ -113,12 +113,12 @@ def make_environment(prefix: Path) -> Path:
 def install_wheel(built: Path, python: Path) -> None:
     """Install the wheel alone."""
     [wheel] = built.glob("*.whl")
-    pip(python, "--no-index", "--no-compile", str(wheel))
+    pip(python, "--no-index", str(wheel))
 
 
 def pip(python: Path, *arguments: str) -> None:
     """Install into the environment of `python`."""
-    install = ("install", "--disable-pip-version-check", "--quiet", "--no-deps")
+    install = ("install", "--disable-pip-version-check", "--quiet", "--no-compile", "--no-deps")
     run([sys.executable, "-m", "pip", "--python", str(python), *install, *arguments])
 
 
