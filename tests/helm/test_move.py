@@ -71,7 +71,8 @@ class Ack:
         releases.helm.run(*install, "--set", f"aws.region={recorded.REGION}")
         self.start_pod()
         releases.namespace = RELEASE
-        words = {"RELEASE": ACK, "CHART": str(self.chart), "deploy/chart": str(CHART), "CRD": str(ACKS), "TEAM": "team"}
+        words = {"RELEASE": ACK, "CHART": str(self.chart), "VERSION": "1.9.1", "TEAM": "team"}
+        words |= {"deploy/chart": str(CHART), "CRD": str(ACKS)}
         path = str(releases.helm.program.parent)
         self.reader = Reader(releases.cluster.kubeconfig, folder, words, path)
 
