@@ -1,4 +1,6 @@
 # `make` lists the targets. Each target updates .venv if a lock file changed.
+# Each worker and each program of the tests would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
