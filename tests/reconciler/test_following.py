@@ -46,13 +46,13 @@ async def test_a_minute_after_an_end_with_spot_the_job_is_described_once_more(
     assert simulation.condition("Finished")[0] == "True"
     assert "billableTimeInSeconds" not in simulation.object["status"]
     calls = len(simulation.service.calls)
-    await simulation.wait(3600.0)
+    await simulation.wait(900.0)
     assert simulation.service.calls[calls:] == [("DescribeTrainingJob", JOB)] * (billable is not None)
     assert simulation.object["status"].get("billableTimeInSeconds") == billable
     assert simulation.sample("trainingjob_billable_seconds_total") == float(billable or 0)
     assert simulation.sample("trainingjob_ended_total", outcome="Completed") == 1.0
     await simulation.start()
-    await simulation.wait(600.0)
+    await simulation.wait(120.0)
     assert len(simulation.service.calls) == calls + (billable is not None), "nor after a restart"
 
 
@@ -64,7 +64,7 @@ async def test_a_restart_in_that_minute_loses_nothing(simulation: Simulation) ->
     await simulation.wait(75.0)
     calls = len(simulation.service.calls)
     await simulation.start()
-    await simulation.wait(600.0)
+    await simulation.wait(120.0)
     assert simulation.service.calls[calls:] == [("DescribeTrainingJob", JOB)]
     assert simulation.object["status"]["billableTimeInSeconds"] == 10
 
