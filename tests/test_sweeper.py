@@ -208,8 +208,11 @@ async def test_two_hundred_jobs_are_followed_with_shared_pages(simulation: Simul
     assert len(simulation.service.calls) <= 9 * 200
 
 
+@pytest.mark.no_cover
 @simulated()
-async def test_a_change_is_told_while_hundreds_of_new_objects_wait_for_their_first_look(simulation: Simulation) -> None:
+async def test_a_change_is_reported_while_hundreds_of_new_objects_wait_for_their_first_reconcile(
+    simulation: Simulation,
+) -> None:
     operator = await simulation.start(workers=1, create_tps=1000.0)
     simulation.api.apply(body())
     await simulation.wait(9.0)

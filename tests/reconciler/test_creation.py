@@ -81,8 +81,8 @@ async def test_a_name_in_use_that_describe_does_not_find_is_shown_and_described_
     assert JOB in message
     assert "spec.trainingJobName" in message
     described = simulation.count("DescribeTrainingJob")
-    await simulation.wait(7200.0)
-    assert 20 <= simulation.count("DescribeTrainingJob") - described <= 45
+    await simulation.wait(3600.0)
+    assert 15 <= simulation.count("DescribeTrainingJob") - described <= 30
     assert (simulation.count("CreateTrainingJob"), simulation.count("StopTrainingJob")) == (1, 0)
     simulation.service.put(WANTED, {"TrainingJobName": JOB}, {"team": "other"})
     await simulation.wait(310.0)
