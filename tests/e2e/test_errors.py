@@ -123,7 +123,7 @@ def test_a_name_that_somebody_else_has_is_told_with_its_arn_and_left_alone(share
     assert terminal["reason"] == "NameClash"
     assert arn in terminal["message"]
     assert "adopt" in terminal["message"]
-    own = {"clashingJobARN", "conditions", "instanceType", "observedGeneration", "phase"}
+    own = {"clashingJobARN", "conditions", "instanceType", "observedGeneration", "outcome", "phase"}
     assert jobs.status("taken").keys() == own, "nothing of the other job"
     [warning] = await_true("an Event", lambda: warnings(shared, "taken"))
     assert (warning["reason"], arn in warning["message"]) == ("NameClash", True)
