@@ -54,5 +54,5 @@ def test_what_is_under_way_ends_before_the_lease_is_given_back() -> None:
     assert ended_after(FINISH_SECONDS / 2) == ["the pass has ended", "the Lease is given back", "Events are sent"]
 
 
-def test_what_takes_too_long_does_not_hold_up_the_end() -> None:
+def test_a_slow_step_does_not_delay_the_end() -> None:
     assert ended_after(FINISH_SECONDS * 2) == ["the Lease is given back", "Events are sent", "the pass has ended"]

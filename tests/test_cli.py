@@ -65,7 +65,7 @@ def test_a_switch_needs_no_value_and_takes_one(flags: list[str], chosen: bool) -
     assert settings.enable_leader_election is chosen
 
 
-def test_acks_name_for_the_concurrency_is_taken() -> None:
+def test_acks_name_for_the_concurrency_is_accepted() -> None:
     _, settings = run("--reconcile-default-max-concurrent-syncs", "3")
     assert settings is not None
     assert settings.max_concurrent_reconciles == 3
@@ -86,7 +86,7 @@ def test_the_exit_code_is_the_operators() -> None:
         ([], "required: COMMAND", True),
     ],
 )
-def test_what_can_not_be_taken_is_the_last_line_after_the_flags_that_there_are_and_exits_with_2(
+def test_an_invalid_flag_is_the_last_line_after_the_flags_and_exits_with_2(
     argv: list[str], sentence: str, shows_flags: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operation = Operation()
@@ -133,7 +133,7 @@ def test_help_shows_every_flag_in_its_group_with_variable_and_default(capsys: py
 @pytest.mark.parametrize(
     "program", [["-m", "trainingjob_operator"], ["-c", "from trainingjob_operator.cli import main; main()"]]
 )
-def test_the_program_tells_its_version(program: list[str]) -> None:
+def test_the_program_prints_its_version(program: list[str]) -> None:
     environ = os.environ | {"PYTHONPATH": "operator"}
     told = subprocess.run(
         [sys.executable, *program, "--version"], env=environ, capture_output=True, text=True, check=True

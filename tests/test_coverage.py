@@ -194,7 +194,7 @@ def test_a_survey_that_fails_changes_nothing_and_the_next_one_counts() -> None:
     run(main())
 
 
-def test_who_has_not_listed_or_can_list_no_more_must_not_lead() -> None:
+def test_a_replica_that_has_not_listed_or_can_no_longer_list_must_not_lead() -> None:
     async def main() -> None:
         now = 0.0
         discovery = FakeDiscovery()

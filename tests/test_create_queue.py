@@ -151,7 +151,7 @@ async def test_a_spec_that_alone_is_answered_with_500_ends_as_refused_after_hour
 
 
 @simulated()
-async def test_an_outage_of_the_service_refuses_nobody_however_long_it_lasts(simulation: Simulation) -> None:
+async def test_an_outage_of_the_service_refuses_no_object_however_long_it_lasts(simulation: Simulation) -> None:
     simulation.service.refusals[CREATE] = STORMS["500"]
     await simulation.start(create_tps=1.0)
     for number in range(20):
@@ -164,7 +164,7 @@ async def test_an_outage_of_the_service_refuses_nobody_however_long_it_lasts(sim
 
 @pytest.mark.parametrize("is_full", [False, True], ids=["first attempts", "waiting for a quota"])
 @simulated(seconds=60_000.0)
-async def test_objects_whose_calls_have_to_come_later_use_no_token_and_hold_up_nobody(
+async def test_objects_with_delayed_calls_use_no_token_and_delay_no_other(
     simulation: Simulation, *, is_full: bool
 ) -> None:
     held: set[str] = set() if is_full else {"busy"}
@@ -220,7 +220,7 @@ SPOT = {"enableManagedSpotTraining": True, "stoppingCondition": {"maxRuntimeInSe
     ids=["more than the limit", "spot", "warm pool", "all training jobs"],
 )
 @in_virtual_time
-async def test_a_quota_that_is_too_small_is_told_and_holds_up_nobody(
+async def test_a_quota_that_is_too_small_is_reported_and_delays_no_other_object(
     quotas: dict[str, float], first: dict[str, Any], words: str
 ) -> None:
     async with simulate(quotas=quotas, seconds=60.0) as simulation:

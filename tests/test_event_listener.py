@@ -202,7 +202,7 @@ async def test_an_event_wakes_its_job_and_is_deleted(world: World) -> None:
     ],
 )
 @in_virtual_time
-async def test_what_is_no_news_wakes_nobody_and_is_deleted(world: World, message: str, outcome: str) -> None:
+async def test_a_message_without_news_requeues_nothing_and_is_deleted(world: World, message: str, outcome: str) -> None:
     job = world.track("job", "Training")
     async with world.listening():
         world.events.bring([message, message])
@@ -239,7 +239,7 @@ async def test_an_event_before_its_job_is_followed_waits_for_it(world: World) ->
 
 
 @in_virtual_time
-async def test_a_hint_is_tried_again_until_a_look_confirms_it(world: World) -> None:
+async def test_a_hint_is_retried_until_a_describe_confirms_it(world: World) -> None:
     job = world.track("job", "Starting")
     async with world.listening():
         world.events.bring([event("job", "Training"), event("job", "Downloading")])
@@ -254,7 +254,7 @@ async def test_a_hint_is_tried_again_until_a_look_confirms_it(world: World) -> N
 
 
 @in_virtual_time
-async def test_a_hint_that_no_look_confirms_is_given_up(world: World) -> None:
+async def test_a_hint_that_no_describe_confirms_is_dropped(world: World) -> None:
     job = world.track("job", "Starting")
     woken = []
     async with world.listening():
@@ -319,9 +319,7 @@ async def test_only_the_leader_reads_the_queue(world: World) -> None:
 
 
 @in_virtual_time
-async def test_who_no_longer_leads_leaves_the_messages_to_the_next(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_former_leader_leaves_the_messages_to_the_next(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.events.keeps = NotLeading()
     async with world.listening():
         world.events.bring(["message"])

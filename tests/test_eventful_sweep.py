@@ -120,7 +120,7 @@ async def sweep_beside_events() -> World:
     return World(service, flow, job, sweeping)
 
 
-def test_the_sweep_takes_its_time_while_events_tell_of_each_change_first() -> None:
+def test_the_sweep_is_slower_while_events_report_each_change_first() -> None:
     async def main() -> None:
         world = await sweep_beside_events()
         for secondary in PATH[1:]:
@@ -136,7 +136,7 @@ def test_the_sweep_takes_its_time_while_events_tell_of_each_change_first() -> No
     run(main())
 
 
-def test_a_change_told_and_listed_before_anybody_has_looked_is_no_missing_event() -> None:
+def test_a_change_reported_and_listed_before_its_describe_is_no_missing_event() -> None:
     async def main() -> None:
         world = await sweep_beside_events()
         world.service.secondary = "Downloading"

@@ -138,14 +138,14 @@ async def test_the_chosen_port_is_logged_and_requests_are_not(caplog: pytest.Log
     ]
 
 
-async def test_a_taken_port_is_an_error_of_the_caller() -> None:
+async def test_a_port_in_use_is_an_error_of_the_caller() -> None:
     async with serve_metrics(LOOPBACK, CollectorRegistry()) as address:
         with pytest.raises(OSError, match="address already in use"):
             async with serve_metrics(address, CollectorRegistry()):
                 raise AssertionError("two servers on one port")
 
 
-async def test_an_open_connection_does_not_hold_up_the_end() -> None:
+async def test_an_open_connection_does_not_delay_the_end() -> None:
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(serve_metrics(LOOPBACK, CollectorRegistry()))
         _, writer = await asyncio.open_connection(server.host, server.port)

@@ -95,7 +95,7 @@ async def test_a_keep_alive_of_zero_does_not_stay_pending_where_no_warm_pool_sho
 
 
 @simulated(**RUNNING)
-async def test_an_edit_that_the_service_refuses_is_told_and_not_sent_again(simulation: Simulation) -> None:
+async def test_an_edit_that_the_service_refuses_is_reported_and_not_sent_again(simulation: Simulation) -> None:
     await run_for(simulation, 30.0, **PROFILED)
     simulation.service.refusals["UpdateTrainingJob"] = failed(
         "UpdateTrainingJob", "InvalidParameterValue", ErrorClass.REFUSED, "no such bucket"
@@ -164,7 +164,7 @@ ACKS_TAGS = {"services.k8s.aws/controller-version": "sagemaker-1.9.1", "services
 
 @pytest.mark.parametrize("annotations", [{}, {ADOPTION_POLICY: "adopt"}], ids=["made by ACK", "adopted"])
 @simulated(**RUNNING)
-async def test_tags_of_a_job_that_somebody_else_made_are_left_which_is_told_and_outlives_a_restart(
+async def test_tags_of_a_foreign_job_are_kept_and_the_condition_survives_a_restart(
     simulation: Simulation,
     annotations: dict[str, str],
 ) -> None:
@@ -210,7 +210,7 @@ async def test_tags_that_can_t_be_set_now_are_set_later(
 
 
 @simulated(**RUNNING)
-async def test_a_job_that_is_gone_when_its_tags_are_read_is_told_as_gone(simulation: Simulation) -> None:
+async def test_a_job_that_vanishes_before_its_tags_are_read_is_reported_as_missing(simulation: Simulation) -> None:
     await run_for(simulation, 30.0, **TAGGED)
 
     def lose(operation: str, before: bool) -> None:
@@ -268,7 +268,7 @@ async def test_an_error_is_one_line_in_the_log_however_often_it_is_met(
 
 
 @simulated(**RUNNING)
-async def test_a_job_that_ends_while_it_is_to_be_stopped_is_let_go(simulation: Simulation) -> None:
+async def test_a_job_that_ends_before_its_stop_releases_its_object(simulation: Simulation) -> None:
     await run_for(simulation, 58.0)
 
     def end(operation: str, before: bool) -> None:
@@ -283,7 +283,7 @@ async def test_a_job_that_ends_while_it_is_to_be_stopped_is_let_go(simulation: S
 
 
 @simulated(**RUNNING)
-async def test_a_job_that_is_gone_when_it_is_to_be_stopped_is_looked_for_twice(simulation: Simulation) -> None:
+async def test_a_job_that_vanishes_before_its_stop_is_described_twice(simulation: Simulation) -> None:
     await run_for(simulation, 40.0)
     simulation.service.jobs.clear()
     simulation.api.delete(KEY)
@@ -295,7 +295,7 @@ async def test_a_job_that_is_gone_when_it_is_to_be_stopped_is_looked_for_twice(s
 
 
 @simulated(**RUNNING)
-async def test_a_job_that_goes_between_its_last_look_and_its_stop_is_looked_for_twice(simulation: Simulation) -> None:
+async def test_a_job_that_vanishes_between_describe_and_stop_is_described_twice(simulation: Simulation) -> None:
     await run_for(simulation, 40.0)
 
     def vanish(operation: str, before: bool) -> None:
@@ -345,7 +345,7 @@ async def test_an_adopting_object_whose_spec_makes_no_request_says_so_and_follow
 
 
 @simulated()
-async def test_a_creation_time_that_nobody_can_read_keeps_no_job_from_its_creation(simulation: Simulation) -> None:
+async def test_an_unreadable_creation_time_does_not_block_the_creation_of_a_job(simulation: Simulation) -> None:
     odd = body()
     odd["metadata"]["creationTimestamp"] = "long ago"
     simulation.api.apply(odd)

@@ -71,7 +71,7 @@ async def test_the_end_is_counted_once_with_its_outcome(simulation: Simulation) 
 
 
 @simulated(seconds=5000.0)
-async def test_a_look_that_shows_nothing_new_writes_only_that_it_was_asked_for(simulation: Simulation) -> None:
+async def test_a_describe_without_news_writes_only_the_handled_request(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(40.0)
     writes = len(simulation.api.writes)

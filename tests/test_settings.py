@@ -69,7 +69,7 @@ def read_flag(field: str, text: str) -> object:
 
 
 @pytest.mark.parametrize(("field", "text", "value"), GOOD)
-def test_a_good_value_is_taken(field: str, text: str, value: object) -> None:
+def test_a_good_value_is_accepted(field: str, text: str, value: object) -> None:
     assert read_flag(field, text) == value
 
 
@@ -191,12 +191,12 @@ def test_an_endpoint_without_https_needs_the_unsafe_flag(field: str) -> None:
     assert getattr(read({field: "https://host"}, REGION), field) == "https://host"
 
 
-def test_every_format_of_a_tag_is_taken() -> None:
+def test_every_format_of_a_tag_is_accepted() -> None:
     text = ",".join(f"tag{number}={form}" for number, form in enumerate(TAG_FORMATS))
     assert len(read({"resource_tags": text}, REGION).resource_tags) == len(TAG_FORMATS)
 
 
-def test_acks_default_tags_given_as_a_flag_are_taken() -> None:
+def test_acks_default_tags_given_as_a_flag_are_accepted() -> None:
     text = ",".join(f"{key}={value}" for key, value in DEFAULT_RESOURCE_TAGS)
     assert read({"resource_tags": text}, REGION).resource_tags == DEFAULT_RESOURCE_TAGS
 

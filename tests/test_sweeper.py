@@ -44,7 +44,7 @@ async def test_each_region_is_swept_for_itself(simulation: Simulation) -> None:
 
 
 @simulated()
-async def test_where_lists_are_denied_every_job_is_looked_at_within_the_budget(simulation: Simulation) -> None:
+async def test_where_lists_are_denied_every_job_is_described_within_the_budget(simulation: Simulation) -> None:
     simulation.service.refusals["ListTrainingJobs"] = failed("ListTrainingJobs", "AccessDenied", ErrorClass.DENIED)
     simulation.api.apply(body())
     await simulation.wait(200.0)
@@ -69,7 +69,7 @@ async def test_where_lists_are_denied_many_jobs_leave_half_of_the_budget_to_othe
 
 
 @simulated()
-async def test_where_describe_is_denied_what_a_list_tells_is_told(simulation: Simulation) -> None:
+async def test_where_describe_is_denied_the_status_of_a_list_is_reported(simulation: Simulation) -> None:
     denied = failed("DescribeTrainingJob", "AccessDenied", ErrorClass.DENIED, "role x may not")
     simulation.service.refusals["DescribeTrainingJob"] = denied
     simulation.api.apply(body())
@@ -93,7 +93,7 @@ async def test_a_quiet_job_is_described_once_per_status_whatever_summaries_leave
 
 
 @simulated()
-async def test_a_storm_of_throttles_is_ridden_out_with_pauses(simulation: Simulation) -> None:
+async def test_after_a_storm_of_throttles_the_sweep_goes_on(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(5.0)
     before = simulation.count("ListTrainingJobs")
@@ -125,7 +125,7 @@ async def test_only_the_leader_sweeps_and_a_standby_ticks_all_the_same(simulatio
 
 
 @simulated()
-async def test_what_changed_while_nobody_led_is_told_by_the_first_page_once_somebody_leads_again(
+async def test_a_change_without_a_leader_is_in_the_first_page_of_the_next_leader(
     simulation: Simulation,
 ) -> None:
     leadership = FakeLeadership()
@@ -148,7 +148,7 @@ async def test_what_changed_while_nobody_led_is_told_by_the_first_page_once_some
 
 @pytest.mark.parametrize(("intake", "begin"), [(15.0, 15.0), (100.0, INTAKE_SECONDS)])
 @simulated()
-async def test_no_sweep_begins_until_every_object_was_looked_at_or_that_takes_too_long(
+async def test_no_sweep_begins_before_every_object_was_reconciled_or_a_limit_has_passed(
     simulation: Simulation, intake: float, begin: float
 ) -> None:
     simulation.service.seconds = 1000.0
@@ -226,7 +226,7 @@ async def test_a_change_is_reported_while_hundreds_of_new_objects_wait_for_their
 
 
 @simulated()
-async def test_an_end_that_only_a_list_has_told_is_looked_at_once_describe_is_allowed(simulation: Simulation) -> None:
+async def test_an_end_known_from_a_list_alone_is_described_once_that_is_allowed(simulation: Simulation) -> None:
     denied = failed("DescribeTrainingJob", "AccessDenied", ErrorClass.DENIED, "role x may not")
     simulation.api.apply(body())
     await simulation.wait(10.0)

@@ -373,7 +373,7 @@ async def test_what_another_leader_has_done_outweighs_what_this_process_remember
 
 
 @simulated(**LONG)
-async def test_who_leads_no_more_releases_no_object(simulation: Simulation) -> None:
+async def test_a_former_leader_releases_no_object(simulation: Simulation) -> None:
     simulation.cluster_state.pauses[NAMESPACE] = 2.0
     ended = recorded(trainingJobStatus="Completed", ownership=claimed())
     simulation.api.apply(body(held=True, deleting=True, status=ended))

@@ -71,7 +71,7 @@ def test_a_late_word_about_an_object_that_was_made_anew_is_no_news() -> None:
 
 
 @pytest.mark.parametrize(("known_before", "is_taken"), [(12, True), (11, False), (0, False)])
-def test_an_older_state_is_taken_only_from_an_answer_that_was_asked_for_after_the_newer_one(
+def test_an_older_state_is_accepted_only_from_an_answer_to_a_later_request(
     known_before: int, *, is_taken: bool
 ) -> None:
     known = jobs()

@@ -156,7 +156,7 @@ async def watch(server: Server, tmp_path: Path) -> AsyncIterator[Watch]:
     await watch.end()
 
 
-async def test_what_the_watch_tells_is_known_and_nothing_is_written(server: Server, watch: Watch) -> None:
+async def test_objects_of_the_watch_are_known_and_nothing_is_written(server: Server, watch: Watch) -> None:
     await watch.until(lambda: watch.knows(KEY))
     other = {**KIND, **body(name="other", uid="other", version=2)}
     server.events.put_nowait({"type": "ADDED", "object": other})

@@ -54,7 +54,7 @@ async def quiet(api: FakeApiServer) -> SimulatedOperator:
     return operator
 
 
-def test_a_list_finds_what_the_watch_did_not_tell_and_queues_it() -> None:
+def test_a_list_queues_objects_that_the_watch_missed() -> None:
     async def main() -> None:
         api = FakeApiServer()
         operator = await quiet(api)
@@ -68,7 +68,7 @@ def test_a_list_finds_what_the_watch_did_not_tell_and_queues_it() -> None:
     run(main())
 
 
-def test_what_is_being_deleted_is_looked_at_before_what_came_earlier() -> None:
+def test_an_object_under_deletion_is_reconciled_before_earlier_ones() -> None:
     async def main() -> None:
         api = FakeApiServer()
         operator = await quiet(api)
@@ -85,7 +85,7 @@ def test_what_is_being_deleted_is_looked_at_before_what_came_earlier() -> None:
     run(main())
 
 
-def test_what_vanished_unseen_is_forgotten_only_when_the_api_server_says_so() -> None:
+def test_a_vanished_object_is_forgotten_only_after_an_answer_of_the_api_server() -> None:
     async def main() -> None:
         api = FakeApiServer()
         operator = await quiet(api)
@@ -105,7 +105,7 @@ def test_what_vanished_unseen_is_forgotten_only_when_the_api_server_says_so() ->
     run(main())
 
 
-def test_what_was_relabelled_while_nobody_told_is_no_longer_followed() -> None:
+def test_an_object_relabelled_without_an_event_is_no_longer_followed() -> None:
     async def main() -> None:
         api = FakeApiServer()
         operator = await quiet(api)
@@ -153,7 +153,7 @@ async def nothing(namespace: str | None = None, label_selector: str = "") -> Asy
     yield []
 
 
-def test_an_object_made_anew_while_nobody_told_is_taken_as_the_new_one() -> None:
+def test_an_object_recreated_without_an_event_counts_as_a_new_one() -> None:
     async def main() -> None:
         api = FakeApiServer()
         operator = await quiet(api)

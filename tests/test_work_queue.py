@@ -102,7 +102,7 @@ def test_urgent_keys_leave_the_others_one_turn_in_a_few() -> None:
     assert URGENT_RUN == 2
 
 
-def test_a_discarded_key_holds_up_no_other() -> None:
+def test_a_discarded_key_delays_no_other() -> None:
     async def main() -> list[str]:
         work = queue()
         work.add("a", urgent=True)
@@ -210,7 +210,7 @@ def test_draining_waits_for_what_is_worked_on_and_hands_out_nothing_more() -> No
     run(main())
 
 
-def test_the_turnover_tells_whether_anybody_works() -> None:
+def test_the_turnover_shows_if_any_worker_is_active() -> None:
     async def main() -> None:
         work = queue()
         work.add("a")

@@ -89,7 +89,7 @@ async def test_a_deleted_queue_and_a_lost_permission_are_errors_that_pass(
     assert [message.body for message in await queue.receive()] == ["again"]
 
 
-async def test_who_does_not_lead_deletes_nothing(queue: EventQueue, sagemaker: StandIn, bench: Bench) -> None:
+async def test_a_standby_deletes_nothing(queue: EventQueue, sagemaker: StandIn, bench: Bench) -> None:
     send(sagemaker, "one")
     messages = await queue.receive()
     bench.stop_with = NotLeading()

@@ -179,7 +179,7 @@ async def test_a_missing_job_is_not_found(sagemaker: StandIn, bench: Bench) -> N
         assert (await failure_of(call)).kind is ErrorClass.NOT_FOUND
 
 
-async def test_a_taken_name_is_in_use(sagemaker: StandIn, bench: Bench) -> None:
+async def test_a_name_of_an_existing_job_is_in_use(sagemaker: StandIn, bench: Bench) -> None:
     sagemaker.create_job("taken")
     gateway = gateway_to(sagemaker.url, bench)
     assert (await failure_of(gateway.create(request_named("taken")))).kind is ErrorClass.IN_USE

@@ -16,7 +16,7 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
     assert (gone, recent.get(2), len(recent)) == (["two"], None, 2)
 
 
-def test_what_nobody_asked_for_goes_with_time() -> None:
+def test_entries_without_use_are_dropped_with_time() -> None:
     clock = Clock()
     gone: list[str] = []
     recent: Recent[int, str] = Recent(limit=9, seconds=60.0, clock=clock, drop=gone.append)
@@ -55,7 +55,7 @@ def test_what_is_busy_stays_over_the_limit_and_the_newest_too() -> None:
     assert list(recent) == ["nine"]
 
 
-def test_what_fulfils_a_condition_is_let_go() -> None:
+def test_entries_that_fulfil_a_condition_are_dropped() -> None:
     gone: list[str] = []
     recent: Recent[int, str] = Recent(limit=9, seconds=60.0, clock=Clock(), drop=gone.append)
     for key, value in enumerate(("none", "one", "two")):

@@ -138,7 +138,7 @@ def test_after_compaction_and_restart_old_versions_are_gone(
         kubectl("get", "--raw", past)
 
 
-def test_what_objects_take_in_etcd_is_told_by_kind(
+def test_the_size_of_objects_in_etcd_is_shown_by_kind(
     own_control_plane: ControlPlane, kubectl: Kubectl, tmp_path: Path
 ) -> None:
     (tmp_path / "text").write_text("x" * 900_000)  # far more than what else comes and goes meanwhile

@@ -240,7 +240,7 @@ def test_what_ack_filled_in_may_be_removed_and_set_again_but_not_changed(
     assert jobs.replace(removed)
 
 
-def test_the_name_of_a_job_can_not_be_taken_away(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+def test_the_name_of_a_job_cannot_be_removed(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
     del recorded["spec"]["trainingJobName"]
 
     with pytest.raises(RefusedError, match=r"spec\.trainingJobName cannot change once the job exists"):
@@ -280,7 +280,7 @@ def test_the_name_of_the_job_may_be_written_into_a_spec_without_it(
     assert jobs.replace(named)
 
 
-def test_the_spec_of_a_job_can_not_be_taken_away(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+def test_the_spec_of_a_job_cannot_be_removed(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
     del recorded["spec"]
 
     with pytest.raises(RefusedError, match=r"spec: Forbidden: spec cannot change once the job exists"):

@@ -80,7 +80,7 @@ ACK_OBJECTS = [file for file in (REPOSITORY / "tests/data/ack-objects").glob("*.
 
 
 @pytest.mark.parametrize("file", ACK_OBJECTS, ids=lambda file: file.stem)
-def test_the_objects_that_ack_left_are_taken(jobs: TrainingJobs, file: Path) -> None:
+def test_the_objects_that_ack_left_are_accepted(jobs: TrainingJobs, file: Path) -> None:
     left = yaml.safe_load(file.read_text())
     kept = {name: left["metadata"].get(name) for name in ("annotations", "finalizers", "labels")}
     body = {**left, "metadata": {"name": "left-by-ack", **{name: value for name, value in kept.items() if value}}}

@@ -55,7 +55,7 @@ def constraints(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, A
 CONSTRAINTS = list(constraints(SPEC, "spec"))
 
 
-def test_an_object_with_every_field_is_taken(dry_jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
+def test_an_object_with_every_field_is_accepted(dry_jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
     taken = dry_jobs.create(every_field, dry_run=True)
 
     assert taken["spec"] == every_field["spec"], "nothing is pruned and nothing filled in"
@@ -85,7 +85,7 @@ def numbered(item: Any, number: int) -> Any:
 
 
 @pytest.mark.parametrize("keywords", [("minimum", "minItems"), ("maximum", "maxItems")])
-def test_values_at_their_bounds_are_taken(
+def test_values_at_their_bounds_are_accepted(
     dry_jobs: TrainingJobs, every_field: dict[str, Any], keywords: tuple[str, str]
 ) -> None:
     number, length = keywords
@@ -207,7 +207,7 @@ def test_the_operators_tags_fit_beside_as_many_tags_as_spec_may_have() -> None:
     assert "default" not in {tag["Key"] for tag in tags}
 
 
-def test_an_object_without_spec_is_taken_for_adoption(dry_jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
+def test_an_object_without_spec_is_accepted_for_adoption(dry_jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
     del every_field["spec"]
 
     assert dry_jobs.create(every_field, dry_run=True)["kind"] == "TrainingJob"
@@ -272,7 +272,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("path", "values"), TAKEN, ids=[path for path, _ in TAKEN])
-def test_real_values_are_taken(
+def test_real_values_are_accepted(
     dry_jobs: TrainingJobs, every_field: dict[str, Any], path: str, values: list[Any]
 ) -> None:
     for value in values:

@@ -170,7 +170,7 @@ async def test_unusable_credentials_are_one_error_that_names_the_source(tmp_path
         await Login({"KUBECONFIG": str(path)}).load()
 
 
-async def test_a_pod_without_a_token_is_told_so(tmp_path: Path) -> None:
+async def test_a_pod_without_a_token_gets_an_error_that_names_it(tmp_path: Path) -> None:
     environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     with pytest.raises(LoginError, match="Service token file does not exist"):
         await Login(environ, tmp_path).load()

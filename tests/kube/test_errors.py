@@ -47,7 +47,7 @@ def test_each_answer_has_its_error_with_the_api_servers_words(
 
 
 @pytest.mark.parametrize("body", [b"", b"404 page not found", b"[]", b"<html>", b'{"details": null}', b"\xff"])
-def test_an_answer_that_is_no_status_is_told_by_its_http_status(body: bytes) -> None:
+def test_an_answer_without_a_status_object_is_named_by_its_http_status(body: bytes) -> None:
     error = from_answer(404, body)
     assert isinstance(error, NotFound)
     assert str(error) == "HTTP 404"
@@ -76,7 +76,7 @@ def test_an_expired_list_carries_the_token_to_go_on_with() -> None:
     assert error.continue_token == "next"
 
 
-def test_a_terminating_namespace_is_told_from_a_missing_right() -> None:
+def test_a_terminating_namespace_is_distinguished_from_a_missing_right() -> None:
     terminating = from_answer(403, {"reason": "Forbidden", "details": {"causes": [{"reason": "NamespaceTerminating"}]}})
     denied = from_answer(403, {"reason": "Forbidden", "details": {"name": "x"}})
     assert isinstance(terminating, Forbidden)

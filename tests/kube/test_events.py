@@ -199,7 +199,7 @@ async def test_a_long_name_and_message_are_cut_to_what_the_api_server_takes(
     assert event["message"].endswith(letter + "…")
 
 
-async def test_what_is_refused_does_not_hold_up_the_rest(
+async def test_a_refused_event_does_not_delay_the_rest(
     api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -229,7 +229,7 @@ async def test_what_is_refused_does_not_hold_up_the_rest(
         )
 
 
-async def test_a_webhook_that_fails_for_one_namespace_does_not_hold_up_the_events_of_others(
+async def test_a_webhook_that_fails_for_one_namespace_does_not_delay_the_events_of_others(
     api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl
 ) -> None:
     guarded = f"{namespace}-guarded"
@@ -270,7 +270,7 @@ async def test_a_webhook_that_fails_for_one_namespace_does_not_hold_up_the_event
         await asyncio.to_thread(kubectl, "delete", "namespace", guarded, "--wait=false")
 
 
-async def test_a_role_without_events_is_told_once(
+async def test_a_role_without_events_is_logged_once(
     control_plane: Cluster, namespace: str, drops: Drops, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await asyncio.to_thread(control_plane.kubectl, "create", "serviceaccount", "nobody", "--namespace", namespace)

@@ -117,7 +117,9 @@ async def test_a_call_passes_only_if_it_ends_before_the_lease_can_be_lost(
         assert allows(elector, seconds) is passes
 
 
-async def test_who_may_not_lead_neither_takes_nor_keeps_the_lease(store: LeaseStore, clock: Clock) -> None:
+async def test_a_replica_that_must_not_lead_neither_acquires_nor_keeps_the_lease(
+    store: LeaseStore, clock: Clock
+) -> None:
     able = False
     elector = make_elector(store, "a", clock=clock, timing=SPANS, may_lead=lambda: able)
     other = make_elector(store, "b", clock=clock, timing=SPANS)
@@ -281,7 +283,7 @@ async def test_leading_ends_with_a_release_that_fails(
     assert store.leases[LEASE_NAME]["spec"]["holderIdentity"] == "a"
 
 
-async def test_who_runs_alone_always_leads() -> None:
+async def test_a_single_replica_always_leads() -> None:
     alone = AlwaysLeading()
     assert alone.is_leading()
     assert allows(alone, 3600.0)
@@ -301,7 +303,7 @@ async def test_one_of_many_candidates_leads(api: ApiServer, namespace: str) -> N
                 await asyncio.sleep(0.05)
 
 
-async def test_a_released_lease_is_taken_over_long_before_its_end(api: ApiServer, namespace: str) -> None:
+async def test_a_released_lease_is_acquired_long_before_its_end(api: ApiServer, namespace: str) -> None:
     first, second = (make_elector(api, name, namespace=namespace, timing=Timing()) for name in ("first", "second"))
     async with running(first) as tasks:
         await asyncio.wait_for(first.until(leading=True), 5)

@@ -211,7 +211,7 @@ def test_summaries_may_come_without_a_secondary_status() -> None:
     assert summary["TrainingJobStatus"] == "InProgress"
 
 
-def test_another_spelling_of_a_taken_name_is_in_use_and_not_found() -> None:
+def test_another_spelling_of_an_existing_name_is_in_use_and_not_found() -> None:
     service = Service()
     service.create("job")
     with pytest.raises(ServiceError, match="must be unique") as refused:
@@ -489,7 +489,7 @@ REMOTE = {"RemoteDebugConfig": {"EnableRemoteDebug": True}}
         ({}, 50, False),
     ],
 )
-def test_updates_are_taken_in_their_phase_only(members: dict[str, Any], at: float, accepted: bool) -> None:
+def test_updates_are_accepted_in_their_phase_only(members: dict[str, Any], at: float, accepted: bool) -> None:
     service = Service()
     service.create("job", **WARM)
     service.time = START + at
