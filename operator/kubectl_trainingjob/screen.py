@@ -11,6 +11,8 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
+from kubectl_trainingjob.logic.text import escape_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -49,9 +51,11 @@ class Screen:
         self.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
     def show_line(self, line: Text) -> None:
-        """Write one line that the terminal may wrap, at once."""
-        self.out.print(line, soft_wrap=True)
-        self.out.file.flush()
+        """Write one line at once: a terminal may wrap it, and a file gets its text unchanged."""
+        if self.out.is_terminal:
+            self.out.print(line, soft_wrap=True)
+        else:
+            self.write(f"{line.plain}\n")
 
     def write(self, text: str) -> None:
         """Write the text unchanged."""
@@ -61,7 +65,7 @@ class Screen:
     def write_data(self, format_name: str, document: Mapping[str, object]) -> None:
         """Write a document as json or yaml."""
         if format_name == "json":
-            self.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            self.write(escape_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n")
         else:
             self.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 

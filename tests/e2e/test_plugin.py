@@ -93,7 +93,7 @@ def done(shared: Shared) -> str:
     start = time.time() - 3600
     log.write("algo-1", *(f"epoch {number} loss={1 / (number + 1):.3f}" for number in range(20)), at=start)
     log.write("algo-2", "ready", "\x1b]0;title\x07done", at=start + 0.5)
-    log.write("algo-2", "saved", at=start + 3000)
+    log.write("algo-2", "saved\tmodel", at=start + 3000)
     return "done"
 
 
@@ -153,6 +153,24 @@ def test_describe_begins_with_the_outcome_and_has_everything_on_one_page(plugin:
     assert body["status"]["trainingJobStatus"] == "Completed"
 
 
+def test_describe_needs_no_right_on_events(
+    shared: Shared, plugin: Plugin, done: str, control_plane: Cluster, tmp_path: Path
+) -> None:
+    reader = "reader"
+    shared.jobs.kubectl("create", "serviceaccount", reader)
+    rights = ("--verb=get", "--resource=trainingjobs.sagemaker.services.k8s.aws")
+    shared.jobs.kubectl("create", "role", reader, *rights)
+    who = f"--serviceaccount={shared.namespace}:{reader}"
+    shared.jobs.kubectl("create", "rolebinding", reader, f"--role={reader}", who)
+    kubeconfig = control_plane.kubeconfig_of_service_account(shared.namespace, reader, tmp_path)
+    page = plugin("describe", "done", "--kubeconfig", str(kubeconfig))
+    assert (page.code, page.out.splitlines()[0].split()[:2]) == (0, ["done", "Completed"])
+    assert "No Events: The API server refuses this" in page.err
+    refused = plugin("list", "--kubeconfig", str(kubeconfig))
+    assert refused.code == 4
+    assert "Ask the cluster's administrator for the right." in refused.err
+
+
 def test_timeline_shows_a_bar_for_each_status_of_several_jobs(shared: Shared, plugin: Plugin, done: str) -> None:
     finish(shared, "slower", "Starting:0.1,Training:1.4,Completed")
     shown = plugin("timeline", "done", "slower").out
@@ -192,7 +210,7 @@ def test_logs_merge_all_instances_in_order_of_time(plugin: Plugin, done: str) ->
     assert lines[:3] == ["algo-1 | epoch 0 loss=1.000", "algo-2 | ready", "algo-1 | epoch 1 loss=0.500"]
     assert plugin("logs", "done", "--tail", "2").out.splitlines() == lines[-2:]
     assert plugin("logs", "done", "--instance", "2").out.splitlines()[0] == "algo-2 | ready"
-    assert plugin("logs", "done", "--since", "30m").out.splitlines() == ["algo-2 | saved"]
+    assert plugin("logs", "done", "--since", "30m").out.splitlines() == ["algo-2 | saved\tmodel"]
     stamped = plugin("logs", "done", "--tail", "1", "--timestamps").out
     assert stamped[:2] == "20"
     assert stamped[23] == "Z"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,7 +13,7 @@ from kubectl_trainingjob.logic.durations import format_age, format_duration, par
 from kubectl_trainingjob.logic.explanation import explain
 from kubectl_trainingjob.logic.metric_series import Series
 from kubectl_trainingjob.logic.plot import draw
-from kubectl_trainingjob.logic.text import escape, escape_line
+from kubectl_trainingjob.logic.text import escape, escape_json, escape_line
 from kubectl_trainingjob.logic.timeline import align_by_clock, build_lane, place, tick_step, total_seconds
 from kubectl_trainingjob.views.explanation_view import draw_explanations, mark_code
 from kubectl_trainingjob.views.job_table import build_table, summarize
@@ -117,6 +118,14 @@ def test_log_lines_keep_colors_and_the_last_state_of_a_progress_bar() -> None:
     assert escape_line("\x1b[31mred\x1b[0m\x1b[2J\n") == "\x1b[31mred\x1b[0m^[[2J"
     assert escape_line("10%\r50%\r100%\n") == "100%"
     assert escape("a\tb\nc\x00\x9b") == "a\tb\nc^@\\u009b"
+
+
+def test_json_for_a_terminal_means_the_same() -> None:
+    document = json.dumps({"é\x9b2J": "\u202e\n\x1b"}, ensure_ascii=False, indent=2)
+    shown = escape_json(document)
+    assert json.loads(shown) == json.loads(document)
+    assert "é" in shown
+    assert not {"\x9b", "\u202e", "\x1b"} & set(shown)
 
 
 def test_words_in_backticks_are_bold() -> None:

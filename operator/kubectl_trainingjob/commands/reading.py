@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
+from kubectl_trainingjob.errors import CommandError
 from kubectl_trainingjob.logic.explanation import explain
 from kubectl_trainingjob.logic.job import KIND, Job, Outcome
 from kubectl_trainingjob.logic.outcomes import select
@@ -30,6 +31,8 @@ from kubectl_trainingjob.views.timeline_view import draw_lanes, draw_svg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from kubectl_trainingjob.kubectl import Kubectl
 
 
 def show_objects(jobs: Sequence[Job], output: str, *, values: bool, is_list: bool) -> None:
@@ -112,8 +115,17 @@ def describe(names: tuple[str, ...], output: str | None, show_values: bool) -> N
         return
     for number, job in enumerate(jobs):
         shown = job if show_values else Job(redact(job.body))
-        page = draw_page(shown, kubectl.events(job), read_now(), width=screen.width, values=show_values)
+        page = draw_page(shown, _read_events(kubectl, job), read_now(), width=screen.width, values=show_values)
         screen.show(*([Text()] if number else []), *page)
+
+
+def _read_events(kubectl: Kubectl, job: Job) -> Sequence[Mapping[str, Any]]:
+    """Return the Events; a person without the right to read them gets the page without."""
+    try:
+        return kubectl.events(job)
+    except CommandError as error:
+        get_screen().tell(f"No Events: {error}")
+        return []
 
 
 @click.command

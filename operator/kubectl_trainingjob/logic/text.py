@@ -17,6 +17,11 @@ def escape(text: str) -> str:
     return _CONTROL.sub(_show, text)
 
 
+def escape_json(document: str) -> str:
+    """Escape what JSON permits in its strings and a terminal obeys: C1 control characters and changes of direction."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
+
+
 def escape_line(text: str) -> str:
     """The same for one log line: colors stay, and a progress bar shows its last state."""
     line = text.rstrip("\r\n").rpartition("\r")[2]
