@@ -30,6 +30,10 @@ _SERVER = re.compile(r"Error from server \((?P<reason>\w+)\): (?P<words>.*)", re
 _UNREACHABLE = re.compile(r"connection (?:to the server .*)?was refused|no such host|i/o timeout|Unable to connect")
 
 
+_NOISE = re.compile(r"Warning:|[EFIW]\d{4} ")
+"""Warnings, and lines of the client's own log."""
+
+
 class NotFound(CommandError):  # noqa: N818  named like the reason of the API server
     """There is no such object."""
 
@@ -161,7 +165,7 @@ class Kubectl:
 
 def read_error(stderr: str, namespace: str) -> CommandError:
     """Convert kubectl's error output to one sentence about the cause and one about what to do."""
-    text = escape(" ".join(line for line in stderr.strip().splitlines() if not line.startswith("Warning:")))
+    text = escape(" ".join(line for line in stderr.strip().splitlines() if not _NOISE.match(line)))
     if "doesn't have a resource type" in text or "could not find the requested resource" in text:
         return CommandError(
             "The cluster has no TrainingJobs: the CRD is not installed, or --context names another cluster. "

@@ -116,6 +116,11 @@ def test_the_next_free_name_is_proposed(name: str, taken: list[str], proposal: s
         ("Error from server (Invalid): spec.roleARN: Invalid", Exception, "Correct the field"),
         ("Error from server (InternalError): boom", Exception, "boom (InternalError)."),
         ("The connection to the server 127.0.0.1:1 was refused - right host?", Unreachable, "does not answer"),
+        (
+            'E1128 12:34:01.7 1 memcache.go:265] "x"\nThe connection to the server a was refused - right?',
+            Unreachable,
+            "The API server does not answer: The connection to the server a was refused - right? Check",
+        ),
         ("Unable to connect to the server: dial tcp: no such host", Unreachable, "kubectl cluster-info"),
         ('error: no matches for kind "X" in version "v1"', Exception, "Install its CRD first"),
         ('Warning: old\nerror: context "x" does not exist', Exception, 'kubectl: context "x" does not exist'),
