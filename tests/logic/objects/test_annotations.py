@@ -362,6 +362,22 @@ def test_whatever_annotations_say_the_policy_is_one_of_the_allowed(own: Annotati
 
 
 @pytest.mark.parametrize(
+    ("own", "namespace", "flag", "problems"),
+    [
+        ({TTL: "5", JOB_NAME_SUFFIX: "uid"}, {}, None, 1),
+        ({TTL: "5"}, {JOB_NAME_SUFFIX: "uid"}, None, 1),
+        ({JOB_NAME_SUFFIX: "uid"}, {TTL: "5"}, 5, 0),
+    ],
+)
+def test_an_object_that_runs_each_time_it_is_applied_has_no_time_to_live(
+    own: Annotations, namespace: Annotations, flag: int | None, problems: int
+) -> None:
+    answer = resolve(resource(annotations=own), namespace, replace(DEFAULTS, ttl_seconds=flag))
+    assert (answer.ttl_seconds, len(answer.problems)) == (None, problems)
+    assert all("Remove one of them" in problem.message for problem in answer.problems)
+
+
+@pytest.mark.parametrize(
     ("own", "namespace", "flag", "seconds"),
     [
         ({}, {}, None, None),

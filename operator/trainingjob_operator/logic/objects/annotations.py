@@ -167,9 +167,8 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
             TEAM,
             "is not supported. Use services.k8s.aws/owner-account-id with a role in ack-role-account-map.",
         )
-    ttl = reader.read(TTL, TTL, _parse_ttl)
-    is_ttl_unclear = any(problem.annotation == TTL for problem in reader.problems)
     suffix = reader.read(JOB_NAME_SUFFIX, JOB_NAME_SUFFIX, _choice(Suffix))
+    ttl_seconds = _read_ttl(reader, suffix, defaults)
     written = string(resource.spec.get("trainingJobName"))
     if fields is not None and written is not None and fields != written:
         reader.refuse(ADOPTION_FIELDS, f"names {fields!r}, but spec.trainingJobName is {written!r}. Use one name.")
@@ -194,13 +193,32 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         read_only=read_only,
         job_name=job_name,
         suffix=None if names_existing_job else suffix,
-        ttl_seconds=defaults.ttl_seconds if ttl is None and not is_ttl_unclear else ttl,
+        ttl_seconds=ttl_seconds,
         names_account=OWNER_ACCOUNT in namespace and defaults.carm_enabled,
         allowed_roles=allowed_roles,
         namespace_endpoint=endpoint,
         adopt_from_cluster=string(resource.annotations.get(ADOPT_FROM_CLUSTER)),
         problems=tuple(reader.problems),
     )
+
+
+def _read_ttl(reader: "_Reader", suffix: Suffix | None, defaults: Defaults) -> int | None:
+    """Return the time to live; None for an invalid one.
+
+    An object whose name has a suffix by its UID has none: a GitOps tool that applies it again would run it forever.
+    """
+    ttl = reader.read(TTL, TTL, _parse_ttl)
+    if suffix is Suffix.UID:
+        if TTL in reader.own:
+            reader.refuse(
+                TTL,
+                f"is not permitted with {JOB_NAME_SUFFIX}: uid, since an object that a GitOps tool applies again would "
+                "run again. Remove one of them.",
+            )
+        return None
+    if any(problem.annotation == TTL for problem in reader.problems):
+        return None
+    return defaults.ttl_seconds if ttl is None else ttl
 
 
 def _read_source(suffix: Suffix, resource: Resource) -> str:
