@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from trainingjob_operator.kube.client import MERGE_PATCH, PAGE_SIZE, READ_SECONDS, WRITE_SECONDS, ApiServer
+from trainingjob_operator.kube.client import MERGE_PATCH, READ_SECONDS, WRITE_SECONDS, ApiServer
 
 GROUP = "sagemaker.services.k8s.aws"
 VERSION = "v1alpha1"
@@ -18,6 +18,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 FIELD_MANAGER = "trainingjob-operator"
 """Field manager of this operator in metadata.managedFields."""
+
+PAGE_SIZE = 100
+"""Objects of a page: one object may have a megabyte, and a page is in memory as a whole."""
 
 Object = dict[str, Any]
 
