@@ -23,6 +23,7 @@ FINISHED = {
     "failureReason": "AlgorithmError: " + "x" * 1000,
     "billableTimeInSeconds": 100,
     "managedSpotTrainingSavings": 60,
+    "outcome": "Succeeded",
     "conditions": [
         {"type": "ACK.ResourceSynced", "status": "False"},
         {"type": "Ready", "status": "True", "reason": "JobCompleted"},
@@ -57,8 +58,8 @@ def test_the_wide_columns_show_what_it_ran_on_and_cost(
 
     table = kubectl("get", "trainingjobs", "--output=wide")
     shown = cells(table)
-    assert list(shown)[6:] == ["INSTANCE", "BILLABLE", "SAVINGS", "READY", "REASON"]
-    assert list(shown.values())[6:] == ["ml.p5.48xlarge", "100", "60", "True", "JobCompleted"]
+    assert list(shown)[6:] == ["INSTANCE", "BILLABLE", "SAVINGS", "READY", "OUTCOME", "REASON"]
+    assert list(shown.values())[6:] == ["ml.p5.48xlarge", "100", "60", "True", "Succeeded", "JobCompleted"]
     assert max(map(len, table.splitlines())) < 200
 
 

@@ -225,7 +225,7 @@ def test_the_columns_of_kubectl_tell_what_there_is_to_know(shared: Shared) -> No
     head, row = shared.jobs.kubectl("get", "tj", "columns", "--output=wide").splitlines()
     assert head.split() == [
         *("NAME", "SECONDARY-STATUS", "STATUS", "STARTED", "DURATION", "AGE", "INSTANCE", "BILLABLE", "SAVINGS"),
-        *("READY", "REASON"),
+        *("READY", "OUTCOME", "REASON"),
     ]
     assert row.split()[:3] == ["columns", "Failed", "Failed"]
     for shown in ("ml.m5.large", body["status"]["duration"], "False", "JobFailed"):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from tests.helm.releases import Releases
 
+pytestmark = pytest.mark.installation
+
 PAGE = "docs/moving-from-ack.md"
 ACK, SYSTEM = "ack-sagemaker-controller", "ack-system"
 DEPLOYMENT = """

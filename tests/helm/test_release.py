@@ -28,6 +28,8 @@ from tests.sagemaker.stand_in import StandIn
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.installation
+
 
 TAKE_OVER = ("--take-ownership", "--force-conflicts")
 """As docs/moving-from-ack.md has them."""
