@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from tests.fakes.clock import Clock
 from trainingjob_operator.health import Heartbeats, Readiness, serve_health, serve_metrics
 from trainingjob_operator.settings import Address
 
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 LOOPBACK = Address("127.0.0.1", 0)
-
-
-class Clock:
-    """Monotonic seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def get(address: Address, path: str) -> tuple[int, str]:

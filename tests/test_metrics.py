@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.fakes.clock import Clock
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.metrics import Metrics
 
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
 
 ACCOUNT = {"account": "1", "region": "r"}
 DENIED = AwsError("ReceiveMessage", "AccessDenied", "no", ErrorClass.DENIED, definite=True)
-
-
-class Clock:
-    """Monotonic seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Scrape:

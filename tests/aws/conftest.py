@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from tests.fakes.clock import Clock
 from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.aws.gateway import Gateways
 
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
     from trainingjob_operator.logic.jobs.errors import AwsError
 
 REGION = "us-east-1"
-
-
-class Clock:
-    """Monotonic seconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fakes.clock import Clock
 from trainingjob_operator.aws.budget import (
     DOUBLE_SECONDS,
     FLOOR,
@@ -18,15 +19,6 @@ from trainingjob_operator.aws.budget import (
     Budgets,
     Limits,
 )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
 
 LIMITS = Limits(rate=1, burst=10, ceiling=100)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.aws.conftest import Clock
+from tests.fakes.clock import Clock
 from trainingjob_operator.aws.lanes import (
     DARK_AFTER,
     LONG_PAUSE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.aws.conftest import Clock
+from tests.fakes.clock import Clock
 from trainingjob_operator.aws.recent import Recent
 
 

@@ -12,14 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
 class LeaseStore(ApiServer):
     """One namespace of Leases; `before` and `after` are called around the commit of each call and may raise."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.objects import training_job
-from tests.kube.leases import Clock
+from tests.fakes.clock import Clock
 from tests.kube.proxy import Relay
 from tests.kube.test_client import through
 from trainingjob_operator.kube.client import ApiServer, Login

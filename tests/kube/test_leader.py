@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kube.leases import Clock, LeaseStore
+from tests.fakes.clock import Clock
+from tests.kube.leases import LeaseStore
 from tests.kube.proxy import Relay
 from tests.kube.test_client import through
 from trainingjob_operator.kube.client import ApiServer, Login
@@ -112,7 +113,7 @@ async def test_a_call_passes_only_if_it_ends_before_the_lease_can_be_lost(
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
-        clock.time += age
+        clock.now += age
         assert elector.is_leading() is leading
         assert allows(elector, seconds) is passes
 
@@ -133,7 +134,7 @@ async def test_a_replica_that_must_not_lead_neither_acquires_nor_keeps_the_lease
             await asyncio.wait_for(elector.until(leading=False), 5)
             await looked(store, turns=2)
             assert not other.is_leading(), "calls may be under way that the fence let through"
-            clock.time += LEASE
+            clock.now += LEASE
             await asyncio.wait_for(other.until(leading=True), 5)
             assert not elector.is_leading()
 
@@ -157,7 +158,7 @@ async def test_who_waits_to_lead_is_not_let_through_by_a_lease_that_ended_before
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
-        clock.time += RENEW
+        clock.now += RENEW
         waiting = asyncio.create_task(elector.until(leading=True))
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -167,13 +168,13 @@ async def test_who_waits_to_lead_is_not_let_through_by_a_lease_that_ended_before
 
 async def test_a_renewal_counts_from_the_moment_it_was_sent(store: LeaseStore, clock: Clock) -> None:
     def answer_late(_: str) -> None:
-        clock.time += 3.0
+        clock.now += 3.0
 
     store.before = lambda method: answer_late(method) if method == "POST" else None
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
-        clock.time += RENEW - 3.0
+        clock.now += RENEW - 3.0
         assert not elector.is_leading()
 
 
@@ -185,14 +186,14 @@ async def test_a_foreign_lease_ends_by_what_was_seen_here_whatever_its_times_say
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await looked(store)
-        clock.time += LEASE - 0.1
+        clock.now += LEASE - 0.1
         await looked(store)
         assert not elector.is_leading()
         store.edit(LEASE_NAME, renewTime="2500-01-01T00:00:00.000000Z")  # the holder lives
-        clock.time += 1.0
+        clock.now += 1.0
         await looked(store)
         assert not elector.is_leading()
-        clock.time += LEASE
+        clock.now += LEASE
         await asyncio.wait_for(elector.until(leading=True), 5)
     assert store.leases[LEASE_NAME]["spec"]["leaseTransitions"] == 1
 
@@ -210,9 +211,9 @@ async def test_a_renewal_whose_answer_was_lost_is_recognised_as_our_own(store: L
 
         store.after = lose_one
         await looked(store, turns=3)
-        clock.time += RENEW - 1.0
+        clock.now += RENEW - 1.0
         await looked(store)
-        clock.time += RENEW - 1.0
+        clock.now += RENEW - 1.0
         assert elector.is_leading()
     assert lost == ["PUT"]
     assert store.leases[LEASE_NAME]["spec"]["leaseTransitions"] == 0
@@ -259,7 +260,7 @@ async def test_a_leader_that_was_frozen_past_its_lease_does_not_believe_in_it(st
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
-        clock.time += 60.0
+        clock.now += 60.0
         store.edit(LEASE_NAME, holderIdentity="other", renewTime="now")
         assert not elector.is_leading()
         await asyncio.wait_for(elector.until(leading=False), 5)

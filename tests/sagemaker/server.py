@@ -59,7 +59,7 @@ class BrokenError(Exception):
         self.headers = {"Content-Type": kind} if kind else _JSON
 
 
-class Clock:
+class ShiftedClock:
     """Wall time that a test may set forward."""
 
     def __init__(self, source: Callable[[], float] = time.time) -> None:
@@ -77,12 +77,12 @@ class Front:
         self,
         *,
         settings: Settings | None = None,
-        clock: Clock | None = None,
+        clock: ShiftedClock | None = None,
         seed: int = 0,
         latency: float = 0.0,
         fast: bool = False,
     ) -> None:
-        self.clock = clock or Clock()
+        self.clock = clock or ShiftedClock()
         self.chance = random.Random(seed)
         self.service = SageMaker(self.clock, settings or Settings(), self.chance)
         self.identity = Identity(self.clock)
