@@ -70,7 +70,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class Queue:
+class ScriptedQueue:
     """An event queue of batches, in the order in which they are received; an error among them is raised."""
 
     def __init__(self) -> None:
@@ -106,13 +106,13 @@ class Follower(AlwaysLeading):
 
 
 @dataclass
-class World:
+class Listening:
     """A listener with all that it works on."""
 
     jobs: ObjectStore = field(default_factory=lambda: ObjectStore("us"))
     queue: WorkQueue[Key] = field(default_factory=lambda: WorkQueue(jitter=random.Random(1)))
     flow: EventFlow = field(default_factory=EventFlow)
-    events: Queue = field(default_factory=Queue)
+    events: ScriptedQueue = field(default_factory=ScriptedQueue)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def track(self, name: str, secondary: str | None) -> StoredObject:
@@ -160,8 +160,8 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> Listening:
+    return Listening()
 
 
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -178,7 +178,7 @@ async def settle() -> None:
 
 
 @in_virtual_time
-async def test_an_event_wakes_its_job_and_is_deleted(world: World) -> None:
+async def test_an_event_wakes_its_job_and_is_deleted(world: Listening) -> None:
     job, other = world.track("Job", "Starting"), world.track("other", "Starting")
     message = event("Job", "Training")
     async with world.listening():
@@ -202,7 +202,9 @@ async def test_an_event_wakes_its_job_and_is_deleted(world: World) -> None:
     ],
 )
 @in_virtual_time
-async def test_a_message_without_news_requeues_nothing_and_is_deleted(world: World, message: str, outcome: str) -> None:
+async def test_a_message_without_news_requeues_nothing_and_is_deleted(
+    world: Listening, message: str, outcome: str
+) -> None:
     job = world.track("job", "Training")
     async with world.listening():
         world.events.bring([message, message])
@@ -215,7 +217,7 @@ async def test_a_message_without_news_requeues_nothing_and_is_deleted(world: Wor
 
 
 @in_virtual_time
-async def test_single_messages_are_gathered_and_full_batches_are_not_waited_for(world: World) -> None:
+async def test_single_messages_are_gathered_and_full_batches_are_not_waited_for(world: Listening) -> None:
     full = [event("stranger", "Training")] * BATCH
     async with world.listening():
         world.events.bring(full, full, full[:1], full[:1], full[:1])
@@ -226,7 +228,7 @@ async def test_single_messages_are_gathered_and_full_batches_are_not_waited_for(
 
 
 @in_virtual_time
-async def test_an_event_before_its_job_is_followed_waits_for_it(world: World) -> None:
+async def test_an_event_before_its_job_is_followed_waits_for_it(world: Listening) -> None:
     job = world.track("job", None)
     async with world.listening():
         world.events.bring([event("job", "Downloading")])
@@ -239,7 +241,7 @@ async def test_an_event_before_its_job_is_followed_waits_for_it(world: World) ->
 
 
 @in_virtual_time
-async def test_a_hint_is_retried_until_a_describe_confirms_it(world: World) -> None:
+async def test_a_hint_is_retried_until_a_describe_confirms_it(world: Listening) -> None:
     job = world.track("job", "Starting")
     async with world.listening():
         world.events.bring([event("job", "Training"), event("job", "Downloading")])
@@ -254,7 +256,7 @@ async def test_a_hint_is_retried_until_a_describe_confirms_it(world: World) -> N
 
 
 @in_virtual_time
-async def test_a_hint_that_no_describe_confirms_is_dropped(world: World) -> None:
+async def test_a_hint_that_no_describe_confirms_is_dropped(world: Listening) -> None:
     job = world.track("job", "Starting")
     woken = []
     async with world.listening():
@@ -270,7 +272,7 @@ async def test_a_hint_that_no_describe_confirms_is_dropped(world: World) -> None
 
 @in_virtual_time
 async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: Listening, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     world.track("job", "Starting")
@@ -293,7 +295,7 @@ async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
 
 @in_virtual_time
 async def test_messages_that_can_t_be_deleted_are_an_error_too_which_no_idle_poll_heals(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: Listening, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     job = world.track("job", "Starting")
@@ -309,7 +311,7 @@ async def test_messages_that_can_t_be_deleted_are_an_error_too_which_no_idle_pol
 
 
 @in_virtual_time
-async def test_only_the_leader_reads_the_queue(world: World) -> None:
+async def test_only_the_leader_reads_the_queue(world: Listening) -> None:
     async with world.listening(Follower()):
         world.events.bring(["message"])
         began = now()
@@ -319,7 +321,9 @@ async def test_only_the_leader_reads_the_queue(world: World) -> None:
 
 
 @in_virtual_time
-async def test_a_former_leader_leaves_the_messages_to_the_next(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_former_leader_leaves_the_messages_to_the_next(
+    world: Listening, caplog: pytest.LogCaptureFixture
+) -> None:
     world.events.keeps = NotLeading()
     async with world.listening():
         world.events.bring(["message"])

@@ -50,13 +50,13 @@ def summary(secondary: str) -> dict[str, Any]:
 
 
 @dataclass
-class Service:
+class ListedJob:
     """One job, and when it was listed."""
 
     secondary: str = "Starting"
     listed: list[float] = field(default_factory=list)
 
-    def get(self, _: Target) -> Service:
+    def get(self, _: Target) -> ListedJob:
         return self
 
     async def list_page(self, **_: Any) -> tuple[list[dict[str, Any]], str | None]:
@@ -74,8 +74,8 @@ def now() -> float:
 
 
 @dataclass
-class World:
-    service: Service
+class SweepBeside:
+    service: ListedJob
     flow: EventFlow
     job: StoredObject
     sweeping: asyncio.Task[None]
@@ -91,9 +91,9 @@ class World:
         self.job.note(Described(Observation.from_describe(summary(self.service.secondary)), now()))
 
 
-async def sweep_beside_events() -> World:
+async def sweep_beside_events() -> SweepBeside:
     """A sweep of one followed job, under way."""
-    jobs, service, flow = ObjectStore("us"), Service(), EventFlow()
+    jobs, service, flow = ObjectStore("us"), ListedJob(), EventFlow()
     job = jobs.see({"metadata": {"namespace": "n", "name": "job", "uid": "1", "resourceVersion": "1"}}, now())
     assert job is not None
     jobs.claim(job, SLOT, is_owner=True)
@@ -117,7 +117,7 @@ async def sweep_beside_events() -> World:
     queue.release(await queue.take())  # the first look
     await asyncio.sleep(20)
     assert service.longest_pause(now() - 15) <= SECONDS + IDLE_SECONDS
-    return World(service, flow, job, sweeping)
+    return SweepBeside(service, flow, job, sweeping)
 
 
 def test_the_sweep_is_slower_while_events_report_each_change_first() -> None:

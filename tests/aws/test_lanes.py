@@ -38,7 +38,7 @@ def no_answer(operation: str = STOP) -> AwsError:
     return AwsError(operation, "DeadlineExceeded", "words", ErrorClass.RETRY, definite=False, answered=False)
 
 
-class Bench:
+class LaneBench:
     """The lanes, and calls that last until their end."""
 
     def __init__(self, workers: int = 20) -> None:
@@ -113,13 +113,13 @@ class Bench:
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    made = Bench()
+async def bench() -> AsyncIterator[LaneBench]:
+    made = LaneBench()
     yield made
     await made.aclose()
 
 
-async def test_a_place_gets_as_many_calls_as_it_leaves_free(bench: Bench) -> None:
+async def test_a_place_gets_as_many_calls_as_it_leaves_free(bench: LaneBench) -> None:
     regions = [await bench.trusted(str(number)) for number in range(ROOM + 1)]
     assert await bench.fill(regions[0]) == ROOM // 2
     assert [await bench.fill(region) for region in regions[1:5]] == [4, 2, 1, 1]
@@ -128,26 +128,26 @@ async def test_a_place_gets_as_many_calls_as_it_leaves_free(bench: Bench) -> Non
 
 @pytest.mark.parametrize(("workers", "most"), [(1, 1), (2, 1), (5, 2), (10, 4), (100, 8)])
 async def test_few_workers_are_shared_as_many_are(workers: int, most: int) -> None:
-    bench = Bench(workers)
+    bench = LaneBench(workers)
     assert await bench.fill(await bench.trusted("one")) == most
     if workers > 2:
         await bench.begin(await bench.trusted("other"))
     await bench.aclose()
 
 
-async def test_places_that_have_not_answered_get_six_calls_together_and_one_gets_three(bench: Bench) -> None:
+async def test_places_that_have_not_answered_get_six_calls_together_and_one_gets_three(bench: LaneBench) -> None:
     trusted = await bench.trusted("d")
     assert [await bench.fill(bench.lane(region)) for region in ("a", "b", "c")] == [3, 3, 0]
     await bench.begin(trusted)
 
 
-async def test_a_place_that_failed_to_answer_counts_as_one_that_never_has(bench: Bench) -> None:
+async def test_a_place_that_failed_to_answer_counts_as_one_that_never_has(bench: LaneBench) -> None:
     region = await bench.trusted("a")
     await bench.fail(region)
     assert await bench.fill(region) == 3
 
 
-async def test_a_full_room_is_opened_by_the_longest_call_of_the_place_with_most(bench: Bench) -> None:
+async def test_a_full_room_is_opened_by_the_longest_call_of_the_place_with_most(bench: LaneBench) -> None:
     many, newcomer = await bench.trusted("many"), await bench.trusted("newcomer")
     for number in range(ROOM):
         await bench.begin(many if number in (1, 2) else await bench.trusted(str(number)))
@@ -163,7 +163,7 @@ async def test_a_full_room_is_opened_by_the_longest_call_of_the_place_with_most(
     assert isinstance(bench.calls[1].exception(), AwsError)
 
 
-async def test_a_call_to_a_place_without_trust_ends_first(bench: Bench) -> None:
+async def test_a_call_to_a_place_without_trust_ends_first(bench: LaneBench) -> None:
     regions = [await bench.trusted(str(number)) for number in range(ROOM - 1)]
     for region in regions:
         await bench.begin(region)
@@ -173,7 +173,7 @@ async def test_a_call_to_a_place_without_trust_ends_first(bench: Bench) -> None:
     assert await bench.settle() == [bench.calls[ROOM - 1]]
 
 
-async def test_a_place_that_fails_to_answer_ends_no_call_of_one_that_answers(bench: Bench) -> None:
+async def test_a_place_that_fails_to_answer_ends_no_call_of_one_that_answers(bench: LaneBench) -> None:
     regions = [await bench.trusted(str(number)) for number in range(ROOM)]
     suspect = bench.lane("suspect")
     await bench.fail(suspect)
@@ -186,7 +186,7 @@ async def test_a_place_that_fails_to_answer_ends_no_call_of_one_that_answers(ben
     assert await bench.settle() == []
 
 
-async def test_places_without_an_answer_take_turns(bench: Bench) -> None:
+async def test_places_without_an_answer_take_turns(bench: LaneBench) -> None:
     suspect = bench.lane("suspect")
     await bench.fail(suspect)
     for region in ("a", "b"):
@@ -198,7 +198,7 @@ async def test_places_without_an_answer_take_turns(bench: Bench) -> None:
     assert await bench.settle() == [bench.calls[0]]
 
 
-async def test_a_call_at_its_deadline_can_still_be_chosen(bench: Bench) -> None:
+async def test_a_call_at_its_deadline_can_still_be_chosen(bench: LaneBench) -> None:
     limit = asyncio.timeout(None)
     async with bench.lane("a").entered(STOP, limit):  # never entered: as little to be moved as one that has expired
         for number in range(5):
@@ -209,7 +209,7 @@ async def test_a_call_at_its_deadline_can_still_be_chosen(bench: Bench) -> None:
         assert await bench.settle() == []
 
 
-async def test_a_dark_place_gets_one_call_when_its_pause_is_over(bench: Bench) -> None:
+async def test_a_dark_place_gets_one_call_when_its_pause_is_over(bench: LaneBench) -> None:
     dark = await bench.trusted("dark")
     for _ in range(DARK_AFTER):
         await bench.fail(dark)
@@ -223,7 +223,7 @@ async def test_a_dark_place_gets_one_call_when_its_pause_is_over(bench: Bench) -
     assert not probe.done()
 
 
-async def test_sweeps_have_room_of_their_own(bench: Bench) -> None:
+async def test_sweeps_have_room_of_their_own(bench: LaneBench) -> None:
     regions = [await bench.trusted(str(number)) for number in range(SWEEPS + 1)]
     for region in regions[:SWEEPS]:
         await bench.begin(region, LIST)
@@ -235,7 +235,7 @@ async def test_sweeps_have_room_of_their_own(bench: Bench) -> None:
     assert await bench.settle() == [bench.calls[0]]
 
 
-async def test_threads_that_outlast_their_calls_are_not_left_behind_without_end(bench: Bench) -> None:
+async def test_threads_that_outlast_their_calls_are_not_left_behind_without_end(bench: LaneBench) -> None:
     stuck, well = bench.lane("stuck"), await bench.trusted("well")
     for _ in range(THREADS_OF_ONE):
         await stuck.acquire()
@@ -252,7 +252,7 @@ async def test_threads_that_outlast_their_calls_are_not_left_behind_without_end(
     await bench.begin(other)
 
 
-async def test_a_place_whose_threads_are_held_is_not_forgotten(bench: Bench) -> None:
+async def test_a_place_whose_threads_are_held_is_not_forgotten(bench: LaneBench) -> None:
     held, idle = bench.lane("held"), bench.lane("idle")
     await held.acquire()
     for number in range(PLACES):
@@ -265,7 +265,7 @@ async def test_a_place_whose_threads_are_held_is_not_forgotten(bench: Bench) -> 
 # -- room at a place with frequent answers ----------------------------------------------------------------------------
 
 
-async def full(bench: Bench, seconds: float) -> Lane:
+async def full(bench: LaneBench, seconds: float) -> Lane:
     """A place without room whose last call was answered just now, after that time."""
     lane = await bench.trusted("quick")
     await bench.answer(lane, seconds)
@@ -274,7 +274,7 @@ async def full(bench: Bench, seconds: float) -> Lane:
     return lane
 
 
-async def test_a_call_waits_for_room_where_answers_are_frequent(bench: Bench) -> None:
+async def test_a_call_waits_for_room_where_answers_are_frequent(bench: LaneBench) -> None:
     lane = await full(bench, 0.1)
     order: list[int] = []
 
@@ -293,7 +293,7 @@ async def test_a_call_waits_for_room_where_answers_are_frequent(bench: Bench) ->
     assert bench.lanes.count(lane) == ROOM // 2 - 1
 
 
-async def test_a_wait_without_an_answer_ends(bench: Bench) -> None:
+async def test_a_wait_without_an_answer_ends(bench: LaneBench) -> None:
     lane = await full(bench, 0.1)
     with pytest.raises(Busy):
         await bench.begin(lane)
@@ -303,7 +303,7 @@ async def test_a_wait_without_an_answer_ends(bench: Bench) -> None:
     assert bench.lanes.count(lane) == 0, "nobody took the room"
 
 
-async def test_a_call_that_is_cancelled_when_it_gets_room_leaves_it_to_the_next(bench: Bench) -> None:
+async def test_a_call_that_is_cancelled_when_it_gets_room_leaves_it_to_the_next(bench: LaneBench) -> None:
     lane = await full(bench, 0.1)
     entered: list[str] = []
 
@@ -322,7 +322,7 @@ async def test_a_call_that_is_cancelled_when_it_gets_room_leaves_it_to_the_next(
 
 
 @pytest.mark.parametrize("case", ["slow answers", "an answer long ago", "a sweep", "many wait"])
-async def test_a_call_without_the_prospect_of_room_holds_no_worker(bench: Bench, case: str) -> None:
+async def test_a_call_without_the_prospect_of_room_holds_no_worker(bench: LaneBench, case: str) -> None:
     lane = await full(bench, 10.0 if case == "slow answers" else 0.4)
     if case == "an answer long ago":
         bench.clock.now += WAIT_SECONDS + 0.1

@@ -33,7 +33,7 @@ def role_of(account: str, name: str = "sagemaker") -> str:
     return f"arn:aws:iam::{account}:role/{name}"
 
 
-class Run(Protocol):
+class RunOperator(Protocol):
     """Starts an operator whose system namespace is the test's."""
 
     def __call__(self, *flags: str, **environment: str) -> OperatorProcess: ...
@@ -42,7 +42,7 @@ class Run(Protocol):
 @pytest.fixture
 def run(
     crd: None, control_plane: Cluster, sagemaker: StandIn, namespace: str, tmp_path: Path, launch: Launch
-) -> Iterator[Run]:
+) -> Iterator[RunOperator]:
     with contextlib.ExitStack() as stack:
 
         def start(*flags: str, **environment: str) -> OperatorProcess:
@@ -78,7 +78,7 @@ def accounts_of(sagemaker: StandIn, operation: str) -> set[str]:
 
 
 def test_an_object_of_another_account_waits_for_its_role_and_every_edit_of_the_map_counts_at_once(
-    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+    run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     own_namespace(jobs, namespace, OTHER)
     run()
@@ -105,7 +105,7 @@ def test_an_object_of_another_account_waits_for_its_role_and_every_edit_of_the_m
 
 
 def test_a_role_that_may_not_be_assumed_is_named_and_heals_by_itself(
-    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+    run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     own_namespace(jobs, namespace, OTHER)
     map_accounts(jobs, {OTHER: role_of(OTHER)})
@@ -120,7 +120,7 @@ def test_a_role_that_may_not_be_assumed_is_named_and_heals_by_itself(
     assert len(sagemaker.effects("CreateTrainingJob")) == 1
 
 
-def test_an_external_id_goes_with_the_role(run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str) -> None:
+def test_an_external_id_goes_with_the_role(run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str) -> None:
     own_namespace(jobs, namespace, OTHER)
     map_accounts(jobs, {OTHER: role_of(OTHER)})
     sagemaker.identity(external_ids={role_of(OTHER): "secret-handshake"})
@@ -130,7 +130,7 @@ def test_an_external_id_goes_with_the_role(run: Run, jobs: Jobs, sagemaker: Stan
 
 
 def test_the_own_account_named_by_the_namespace_is_reached_by_the_maps_role_alone(
-    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+    run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     own_namespace(jobs, namespace, OWN)
     run()
@@ -142,7 +142,7 @@ def test_the_own_account_named_by_the_namespace_is_reached_by_the_maps_role_alon
 
 
 def test_sessions_that_expire_are_renewed_without_a_word(
-    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+    run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     own_namespace(jobs, namespace, OTHER)
     map_accounts(jobs, {OTHER: role_of(OTHER)})
@@ -155,7 +155,9 @@ def test_sessions_that_expire_are_renewed_without_a_word(
     assert [line for line in operator.lines() if "Expired" in line.get("msg", "")] == []
 
 
-def test_keys_that_expire_too_soon_are_replaced(run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str) -> None:
+def test_keys_that_expire_too_soon_are_replaced(
+    run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
+) -> None:
     own_namespace(jobs, namespace, OTHER)
     map_accounts(jobs, {OTHER: role_of(OTHER)})
     run()
@@ -168,7 +170,7 @@ def test_keys_that_expire_too_soon_are_replaced(run: Run, jobs: Jobs, sagemaker:
 
 
 def test_a_running_job_stays_where_it_is_when_its_namespace_names_another_account(
-    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+    run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     run()
     sagemaker.plan(outcome="Running", seconds=0.5)
@@ -189,7 +191,7 @@ def test_a_running_job_stays_where_it_is_when_its_namespace_names_another_accoun
 
 
 def test_each_account_has_a_sweep_and_budgets_of_its_own(
-    run: Run, jobs: Jobs, sagemaker: StandIn, namespace: str
+    run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     run()
     sagemaker.plan(outcome="Running", seconds=0.5)
@@ -212,7 +214,7 @@ def test_each_account_has_a_sweep_and_budgets_of_its_own(
 
 @pytest.mark.parametrize("kind", ["web identity", "Pod Identity"])
 def test_the_token_file_is_read_anew_when_it_is_rotated(
-    run: Run, jobs: Jobs, sagemaker: StandIn, tmp_path: Path, kind: str
+    run: RunOperator, jobs: Jobs, sagemaker: StandIn, tmp_path: Path, kind: str
 ) -> None:
     token, role = tmp_path / "token", role_of(OWN, "operator")
     token.write_text("first-token")
@@ -237,7 +239,7 @@ def test_the_token_file_is_read_anew_when_it_is_rotated(
 
 
 def test_an_object_that_a_role_selector_matches_is_refused(
-    run: Run, jobs: Jobs, control_plane: Cluster, sagemaker: StandIn, namespace: str
+    run: RunOperator, jobs: Jobs, control_plane: Cluster, sagemaker: StandIn, namespace: str
 ) -> None:
     control_plane.kubectl("apply", "-f", "-", input=SELECTOR_CRD)
     await_true("its CRD", lambda: is_established(control_plane, "iamroleselectors.services.k8s.aws"))

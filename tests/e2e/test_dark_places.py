@@ -99,7 +99,7 @@ def gates(request: pytest.FixtureRequest, sagemaker: StandIn) -> Iterator[list[G
         yield [stack.enter_context(Gate(sagemaker.url, request.param)) for _ in range(KNOWN + 2)]
 
 
-class Tenants:
+class DarkTenants:
     """A namespace for each gate."""
 
     def __init__(self, kubectl: Kubectl, gates: list[Gate]) -> None:
@@ -145,15 +145,15 @@ class Tenants:
 
 
 @pytest.fixture
-def tenants(control_plane: Cluster, crd: None, gates: list[Gate]) -> Iterator[Tenants]:
-    made = Tenants(control_plane.kubectl, gates)
+def tenants(control_plane: Cluster, crd: None, gates: list[Gate]) -> Iterator[DarkTenants]:
+    made = DarkTenants(control_plane.kubectl, gates)
     yield made
     made.remove()
 
 
 @pytest.mark.parametrize("gates", ["silent", "drips"], indirect=True)
 def test_a_job_elsewhere_is_created_and_stopped_while_endpoints_do_not_answer(
-    gates: list[Gate], tenants: Tenants, new_operator: NewOperator, jobs: Jobs, namespace: str, sagemaker: StandIn
+    gates: list[Gate], tenants: DarkTenants, new_operator: NewOperator, jobs: Jobs, namespace: str, sagemaker: StandIn
 ) -> None:
     served = ",".join([namespace, *tenants.namespaces])
     operator = new_operator(f"--watch-namespace={served}", "--allowed-endpoint-urls=*")

@@ -123,7 +123,7 @@ NEW_FIELDS = ("observedGeneration", "phase", "logs", "consoleURL", "trainingJobN
 
 
 @dataclass(frozen=True)
-class World:
+class Takeover:
     """A cluster that ran ACK, some seconds after this operator has taken its place."""
 
     jobs: Jobs
@@ -156,7 +156,7 @@ def calls_about(sagemaker: StandIn, name: str, since: int) -> list[str]:
 @pytest.fixture(scope="module", params=[ACKS, OURS], ids=["ACK's CRD", "our CRD"])
 def world(
     request: pytest.FixtureRequest, control_plane: Cluster, tmp_path_factory: Any, launch: Launch
-) -> Iterator[World]:
+) -> Iterator[Takeover]:
     namespace = f"test-{secrets.token_hex(4)}"
     kubectl = partial(control_plane.kubectl, "--namespace", namespace)
     control_plane.kubectl("create", "namespace", namespace)
@@ -178,7 +178,7 @@ def world(
             calls = {name: calls_about(sagemaker, name, since) for name in PHASES}
             sweeps = sagemaker.counts()[SWEEP]
             await_true("some sweeps more", lambda: sagemaker.counts()[SWEEP] >= sweeps + 8)
-            yield World(
+            yield Takeover(
                 jobs,
                 sagemaker,
                 operator,
@@ -207,7 +207,7 @@ def _is_settled(jobs: Jobs, sagemaker: StandIn, since: int) -> bool:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_each_object_gets_its_status_with_these_calls_and_no_more(world: World, name: str) -> None:
+def test_each_object_gets_its_status_with_these_calls_and_no_more(world: Takeover, name: str) -> None:
     expected, body = EXPECTED[name], world.settled[name]
     assert show(body) == expected.conditions
     assert world.calls[name] == list(expected.calls)
@@ -226,7 +226,7 @@ def test_each_object_gets_its_status_with_these_calls_and_no_more(world: World, 
 
 
 @pytest.mark.parametrize("name", [name for name, phase in PHASES.items() if phase and name != "name-clash"])
-def test_what_ack_had_recorded_of_the_job_stays(world: World, name: str) -> None:
+def test_what_ack_had_recorded_of_the_job_stays(world: Takeover, name: str) -> None:
     before, after = read_object(name)["status"], world.settled[name]["status"]
     if before["trainingJobStatus"] in {"InProgress", "Stopping"}:  # ACK had an empty one, the service has none
         assert before.pop("modelArtifacts") == {"s3ModelArtifacts": ""}
@@ -236,13 +236,13 @@ def test_what_ack_had_recorded_of_the_job_stays(world: World, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["name-clash", "refused"])
-def test_nothing_of_somebody_elses_job_or_of_none_stays_in_the_status(world: World, name: str) -> None:
+def test_nothing_of_somebody_elses_job_or_of_none_stays_in_the_status(world: Takeover, name: str) -> None:
     status = world.settled[name]["status"]
     assert "ackResourceMetadata" not in status
     assert "trainingJobStatus" not in status
 
 
-def test_no_job_is_created_stopped_updated_or_tagged(world: World) -> None:
+def test_no_job_is_created_stopped_updated_or_tagged(world: Takeover) -> None:
     changed = [call for call in world.sagemaker.effects() if call["number"] >= 0 and call["operation"] != CREATE]
     assert changed == []
     assert {job["TrainingJobName"] for job in world.sagemaker.jobs()} == {
@@ -254,7 +254,7 @@ def test_no_job_is_created_stopped_updated_or_tagged(world: World) -> None:
         assert job["tags"] == {}
 
 
-def test_nothing_is_written_again_and_again(world: World) -> None:
+def test_nothing_is_written_again_and_again(world: Takeover) -> None:
     versions = {name: body["metadata"]["resourceVersion"] for name, body in world.settled.items()}
     assert {name: body["metadata"]["resourceVersion"] for name, body in world.later.items()} == versions
     for name, made in world.calls_later.items():
@@ -262,7 +262,7 @@ def test_nothing_is_written_again_and_again(world: World) -> None:
         assert made[len(world.calls[name]) :] in ([], looks), name
 
 
-def test_the_log_counts_the_jobs_taken_over(world: World) -> None:
+def test_the_log_counts_the_jobs_taken_over(world: Takeover) -> None:
     began = "Training jobs taken over: "
 
     def counts() -> list[int]:
@@ -273,19 +273,19 @@ def test_the_log_counts_the_jobs_taken_over(world: World) -> None:
     assert sum(counts()) == len(TAKEN_OVER)
 
 
-def test_other_regions_have_a_sweep_of_their_own(world: World) -> None:
+def test_other_regions_have_a_sweep_of_their_own(world: Takeover) -> None:
     regions = {call["region"] for call in world.sagemaker.calls(SWEEP)}
     assert regions == {recorded.REGION, "eu-west-1"}
 
 
-def test_ack_would_do_no_harm_if_it_came_back_now(world: World) -> None:
+def test_ack_would_do_no_harm_if_it_came_back_now(world: Takeover) -> None:
     for name, body in world.later.items():
         assert ask_ack(body, world.sagemaker.job(name) is not None) == ({CREATE} if name == "refused" else set()), (
             name
         )  # what it did before, too
 
 
-def test_acks_crd_can_be_put_back_and_ack_finds_what_it_goes_by(world: World, control_plane: Cluster) -> None:
+def test_acks_crd_can_be_put_back_and_ack_finds_what_it_goes_by(world: Takeover, control_plane: Cluster) -> None:
     install_crd(control_plane, ACKS)
     try:
         for name, body in read_all(world.jobs).items():
@@ -301,7 +301,7 @@ def test_acks_crd_can_be_put_back_and_ack_finds_what_it_goes_by(world: World, co
 # The tests from here on change the world; each touches objects of its own.
 
 
-def test_another_look_at_a_name_clash_creates_nothing(world: World) -> None:
+def test_another_look_at_a_name_clash_creates_nothing(world: Takeover) -> None:
     before = calls_about(world.sagemaker, "name-clash", 0)
     world.jobs.kubectl("annotate", "trainingjob", "name-clash", "example.com/touched=1")
     time.sleep(1)
@@ -309,7 +309,7 @@ def test_another_look_at_a_name_clash_creates_nothing(world: World) -> None:
     assert show(read_all(world.jobs)["name-clash"]) == EXPECTED["name-clash"].conditions
 
 
-def test_a_running_job_is_followed_to_its_end(world: World) -> None:
+def test_a_running_job_is_followed_to_its_end(world: Takeover) -> None:
     world.sagemaker.complete_job("running")
     body = world.jobs.wait_status("running", "Completed")
     world.jobs.wait("running", "it is released", lambda body: "finalizers" not in body["metadata"])
@@ -317,7 +317,7 @@ def test_a_running_job_is_followed_to_its_end(world: World) -> None:
     assert calls_about(world.sagemaker, "running", 0).count(DESCRIBE) == 2
 
 
-def test_an_edit_of_a_job_that_ack_made_is_sent_but_never_its_tags(world: World) -> None:
+def test_an_edit_of_a_job_that_ack_made_is_sent_but_never_its_tags(world: Takeover) -> None:
     for name, spec in (
         ("warm-pool", {"resourceConfig": {"keepAlivePeriodInSeconds": 900}}),
         ("retain", {"profilerConfig": {"s3OutputPath": "s3://bucket/profile"}, "tags": [{"key": "new", "value": "x"}]}),
@@ -340,14 +340,14 @@ def test_an_edit_of_a_job_that_ack_made_is_sent_but_never_its_tags(world: World)
         )
 
 
-def test_a_deletion_that_waits_for_its_job_finishes_without_another_stop(world: World) -> None:
+def test_a_deletion_that_waits_for_its_job_finishes_without_another_stop(world: Takeover) -> None:
     world.sagemaker.enter("deleting", "Stopped")
     world.jobs.wait_gone("deleting")
     assert world.sagemaker.calls("StopTrainingJob", job="deleting") == []
 
 
 @pytest.mark.parametrize("name", ["adopted", "other-region"])
-def test_deleting_an_object_stops_its_running_job_once(world: World, name: str) -> None:
+def test_deleting_an_object_stops_its_running_job_once(world: Takeover, name: str) -> None:
     world.sagemaker.plan(name, stop_seconds=0.5)
     world.jobs.delete(name)
     world.jobs.wait_gone(name)
@@ -355,7 +355,7 @@ def test_deleting_an_object_stops_its_running_job_once(world: World, name: str) 
 
 
 @pytest.mark.parametrize("name", ["retain", "read-only", "name-clash", "completed", "refused", "warm-pool"])
-def test_deleting_an_object_that_owns_no_running_job_is_quick_and_calls_nobody(world: World, name: str) -> None:
+def test_deleting_an_object_that_owns_no_running_job_is_quick_and_calls_nobody(world: Takeover, name: str) -> None:
     since = world.sagemaker.total()
     world.jobs.delete(name)
     world.jobs.wait_gone(name)
@@ -364,7 +364,7 @@ def test_deleting_an_object_that_owns_no_running_job_is_quick_and_calls_nobody(w
     assert calls_about(world.sagemaker, name, since) in ([], looks)
 
 
-def test_a_restart_makes_nobody_do_anything_again(world: World) -> None:
+def test_a_restart_makes_nobody_do_anything_again(world: Takeover) -> None:
     left = read_all(world.jobs)
     since = world.sagemaker.total()
     world.operator.restart()

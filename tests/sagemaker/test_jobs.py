@@ -15,7 +15,7 @@ START = 1_800_000_000.0
 ACCOUNT, REGION = "111111111111", "us-west-2"
 
 
-class Service:
+class TimedService:
     """The service with a clock that stands still until it is moved."""
 
     def __init__(self, **settings: Any) -> None:
@@ -81,20 +81,20 @@ DEFAULT = ["Starting", "Pending", "Downloading", "Training"]
 def test_a_job_goes_through_the_statuses_that_its_input_asks_for(
     plan: dict[str, str], path: list[str], status: str
 ) -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", plan, StoppingCondition={"MaxRuntimeInSeconds": 10**9})
     assert service.path("job") == path
     assert service.describe("job", 10_000_000)["TrainingJobStatus"] == status
 
 
 def test_the_environment_chooses_a_plan_as_hyperparameters_do() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", Environment={"STANDIN_OUTCOME": "Failed", "STANDIN_FAILURE_REASON": "ClientError: no"})
     assert service.describe("job", 100)["FailureReason"] == "ClientError: no"
 
 
 def test_transitions_are_complete_and_touch_each_other() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job")
     running = service.describe("job", 30)["SecondaryStatusTransitions"]
     assert [("EndTime" in transition) for transition in running] == [True, True, False]
@@ -106,7 +106,7 @@ def test_transitions_are_complete_and_touch_each_other() -> None:
 
 
 def test_a_message_changes_within_its_status_and_moves_the_modification_time() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job")
     early, late = service.describe("job", 3), service.describe("job", 7)
     assert early["SecondaryStatus"] == late["SecondaryStatus"] == "Pending"
@@ -118,7 +118,7 @@ def test_a_message_changes_within_its_status_and_moves_the_modification_time() -
 
 
 def test_the_image_is_downloaded_before_the_training() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job")
     told = [(t["Status"], t["StatusMessage"]) for t in service.describe("job", 60)["SecondaryStatusTransitions"]]
     assert told[-2:] == [
@@ -138,7 +138,7 @@ SPOT = {
 
 @pytest.mark.parametrize(("members", "seconds"), [({}, 0.3), (SPOT, 10.0), ({"DebugRuleConfigurations": [RULE]}, 10.0)])
 def test_the_service_writes_a_job_once_more_after_its_end(members: dict[str, Any], seconds: float) -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", **members)
     times = [service.describe("job", at)["LastModifiedTime"] - START for at in (100, 100 + seconds, 1000)]
     assert times == pytest.approx([100, 100 + seconds, 100 + seconds])
@@ -147,7 +147,7 @@ def test_the_service_writes_a_job_once_more_after_its_end(members: dict[str, Any
 
 
 def test_a_change_that_a_stop_cuts_off_does_not_hide_later_ones_from_lists() -> None:
-    service = Service(stop_seconds=0.0)
+    service = TimedService(stop_seconds=0.0)
     service.create("stopped")
     service.time = START + 1
     service("StopTrainingJob", TrainingJobName="stopped")
@@ -159,14 +159,14 @@ def test_a_change_that_a_stop_cuts_off_does_not_hide_later_ones_from_lists() -> 
 
 
 def test_billable_seconds_may_come_late() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", {"standin/billable-delay": "20"})
     assert "BillableTimeInSeconds" not in service.describe("job", 119)
     assert service.describe("job", 120)["BillableTimeInSeconds"] == 80
 
 
 def test_artifacts_appear_with_the_end() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job")
     service.create("failing", {"standin/outcome": "Failed"})
     assert "ModelArtifacts" not in service.describe("job", 99)
@@ -175,7 +175,7 @@ def test_artifacts_appear_with_the_end() -> None:
 
 
 def test_the_message_of_a_failed_job_does_not_repeat_the_reason() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", {"standin/outcome": "Failed", "standin/failure-reason": "ClientError: no"})
     failed = service.describe("job", 100)
     assert failed["SecondaryStatusTransitions"][-1]["StatusMessage"] == "Training job failed"
@@ -183,7 +183,7 @@ def test_the_message_of_a_failed_job_does_not_repeat_the_reason() -> None:
 
 
 def test_a_job_whose_role_cannot_be_assumed_fails_before_it_trains() -> None:
-    service = Service(lost_roles=("*/training",))
+    service = TimedService(lost_roles=("*/training",))
     service.create("job", RoleArn="arn:aws:iam::111111111111:role/training")
     failed = service.describe("job", 10)
     assert failed["TrainingJobStatus"] == "Failed"
@@ -192,7 +192,7 @@ def test_a_job_whose_role_cannot_be_assumed_fails_before_it_trains() -> None:
 
 
 def test_reads_of_a_young_job_may_be_denied() -> None:
-    service = Service(denied_seconds=5.0)
+    service = TimedService(denied_seconds=5.0)
     arn = service.create("job")
     for operation, request in (("DescribeTrainingJob", {"TrainingJobName": "job"}), ("ListTags", {"ResourceArn": arn})):
         with pytest.raises(ServiceError, match=f"not authorized to perform: sagemaker:{operation} on") as refused:
@@ -204,7 +204,7 @@ def test_reads_of_a_young_job_may_be_denied() -> None:
 
 
 def test_summaries_may_come_without_a_secondary_status() -> None:
-    service = Service(bare_summaries=True)
+    service = TimedService(bare_summaries=True)
     service.create("job")
     [summary] = service("ListTrainingJobs")["TrainingJobSummaries"]
     assert "SecondaryStatus" not in summary
@@ -212,7 +212,7 @@ def test_summaries_may_come_without_a_secondary_status() -> None:
 
 
 def test_another_spelling_of_an_existing_name_is_in_use_and_not_found() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job")
     with pytest.raises(ServiceError, match="must be unique") as refused:
         service.create("Job")
@@ -223,7 +223,7 @@ def test_another_spelling_of_an_existing_name_is_in_use_and_not_found() -> None:
 
 
 def test_times_appear_with_their_phase() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job")
     timed = {"TrainingStartTime", "TrainingTimeInSeconds", "TrainingEndTime", "BillableTimeInSeconds"}
     assert not timed & service.describe("job", 5).keys()
@@ -235,7 +235,7 @@ def test_times_appear_with_their_phase() -> None:
 
 
 def test_a_spot_job_bills_less_than_it_trains() -> None:
-    service = Service()
+    service = TimedService()
     service.create(
         "spot",
         {"standin/interruptions": "1", "standin/billable": "0.25"},
@@ -254,7 +254,7 @@ def test_a_spot_job_bills_less_than_it_trains() -> None:
     ],
 )
 def test_a_job_ends_at_its_own_stopping_condition(condition: dict[str, int], spot: bool, end: str) -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", StoppingCondition=condition, EnableManagedSpotTraining=spot)
     ended = service.describe("job", 60)
     assert (ended["TrainingJobStatus"], ended["SecondaryStatus"]) == ("Stopped", end)
@@ -262,7 +262,7 @@ def test_a_job_ends_at_its_own_stopping_condition(condition: dict[str, int], spo
 
 
 def test_describe_gives_back_what_create_was_given_and_fills_in_defaults() -> None:
-    service = Service()
+    service = TimedService()
     request = full("Full")
     service("CreateTrainingJob", **request)
     answer = service.describe("Full", 0)
@@ -288,7 +288,7 @@ def test_describe_gives_back_what_create_was_given_and_fills_in_defaults() -> No
 
 
 def test_stop_goes_through_stopping_and_is_refused_afterwards() -> None:
-    service = Service(stop_seconds=10.0)
+    service = TimedService(stop_seconds=10.0)
     service.create("job")
     service.time = START + 50
     service("StopTrainingJob", TrainingJobName="job")
@@ -303,14 +303,14 @@ def test_stop_goes_through_stopping_and_is_refused_afterwards() -> None:
 
 
 def test_a_job_may_be_stuck_in_stopping() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", {"standin/stop-seconds": "inf"})
     service("StopTrainingJob", TrainingJobName="job")
     assert service.describe("job", 1_000_000)["TrainingJobStatus"] == "Stopping"
 
 
 def test_a_name_is_free_only_after_delete() -> None:
-    service = Service()
+    service = TimedService()
     arn = service.create("job")
     with pytest.raises(ServiceError, match=f"already exists .{arn}") as refused:
         service.create("JOB")
@@ -325,7 +325,7 @@ def test_a_name_is_free_only_after_delete() -> None:
 
 
 def test_a_deletion_may_take_its_time() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", {"standin/delete-seconds": "20"})
     service.time += 200
     service("DeleteTrainingJob", TrainingJobName="job")
@@ -345,7 +345,7 @@ def test_a_deletion_may_take_its_time() -> None:
     ],
 )
 def test_rules_outlive_their_job(member: str, answer: str) -> None:
-    service = Service()
+    service = TimedService()
     plan = {"standin/rule-seconds": "30", "standin/rule-outcome": "IssuesFound"}
     service.create("job", plan, **{member: [RULE]})
     seen = [service.describe("job", at)[answer][0]["RuleEvaluationStatus"] for at in (50, 110, 130)]
@@ -353,7 +353,7 @@ def test_rules_outlive_their_job(member: str, answer: str) -> None:
 
 
 def test_rules_of_a_stopped_job_stop() -> None:
-    service = Service(stop_seconds=0.0)
+    service = TimedService(stop_seconds=0.0)
     service.create("job", {"standin/rule-seconds": "30"}, DebugRuleConfigurations=[RULE])
     service("StopTrainingJob", TrainingJobName="job")
     seen = [service.describe("job", at)["DebugRuleEvaluationStatuses"][0]["RuleEvaluationStatus"] for at in (5, 31)]
@@ -364,14 +364,14 @@ WARM = {"ResourceConfig": minimal("x")["ResourceConfig"] | {"KeepAlivePeriodInSe
 
 
 def test_a_warm_pool_is_kept_and_then_terminated() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", {"standin/pool-delay": "5"}, **WARM)
     pools = [service.describe("job", at).get("WarmPoolStatus", {}).get("Status") for at in (50, 101, 110, 160)]
     assert pools == ["InUse", None, "Available", "Terminated"]
 
 
 def test_a_warm_pool_goes_over_to_a_matching_job() -> None:
-    service = Service()
+    service = TimedService()
     service.create("first", **WARM)
     service.time = START + 120
     service.create("other-role", **WARM, RoleArn="arn:aws:iam::111111111111:role/other")
@@ -382,7 +382,7 @@ def test_a_warm_pool_goes_over_to_a_matching_job() -> None:
 
 
 def test_a_job_with_an_available_warm_pool_is_not_deleted() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", **WARM)
     service.time = START + 120
     with pytest.raises(ServiceError, match="warm pool is Available"):
@@ -419,7 +419,7 @@ def test_each_quota_counts_what_runs_and_is_refused_with_its_amounts(
     name: str, members: dict[str, Any], unit: str
 ) -> None:
     one = 30 if unit == "GB" else 1
-    service = Service(quotas={name: 3 * one})
+    service = TimedService(quotas={name: 3 * one})
     service.create("one", **members)
     limit, used = f"{3 * one} {unit}", f"{2 * one} {unit}"
     with pytest.raises(ServiceError) as refused:
@@ -435,7 +435,7 @@ def test_each_quota_counts_what_runs_and_is_refused_with_its_amounts(
 
 
 def test_a_quota_counts_no_job_of_another_use_and_of_no_other_region() -> None:
-    service = Service(quotas={quotas.training(KIND): 2, quotas.spot(KIND): 2, quotas.training("ml.m5.xlarge"): 0})
+    service = TimedService(quotas={quotas.training(KIND): 2, quotas.spot(KIND): 2, quotas.training("ml.m5.xlarge"): 0})
     service.create("one", ResourceConfig=RESOURCES)
     service.create("two", **ON_SPOT)
     service.service.handle("CreateTrainingJob", ACCOUNT, "eu-west-1", minimal("one"))
@@ -444,7 +444,7 @@ def test_a_quota_counts_no_job_of_another_use_and_of_no_other_region() -> None:
 
 
 def test_a_warm_pool_counts_until_it_is_terminated() -> None:
-    service = Service(quotas={quotas.training(KIND): 2})
+    service = TimedService(quotas={quotas.training(KIND): 2})
     service.create("one", ResourceConfig={**RESOURCES, "KeepAlivePeriodInSeconds": 600})
     service.time += 150
     with pytest.raises(ServiceError, match="with current utilization of 2 Instances"):
@@ -455,7 +455,7 @@ def test_a_warm_pool_counts_until_it_is_terminated() -> None:
 
 @pytest.mark.parametrize("resources", [RESOURCES, GROUPS])
 def test_a_type_that_the_region_does_not_have_is_refused(resources: dict[str, Any]) -> None:
-    service = Service(unavailable_types=(KIND,), quotas={quotas.training(KIND): 0})
+    service = TimedService(unavailable_types=(KIND,), quotas={quotas.training(KIND): 0})
     words = f"The requested resource training-job/{KIND} is not available in this region"
     with pytest.raises(ServiceError, match=words) as refused:
         service.create("one", ResourceConfig=resources)
@@ -490,7 +490,7 @@ REMOTE = {"RemoteDebugConfig": {"EnableRemoteDebug": True}}
     ],
 )
 def test_updates_are_accepted_in_their_phase_only(members: dict[str, Any], at: float, accepted: bool) -> None:
-    service = Service()
+    service = TimedService()
     service.create("job", **WARM)
     service.time = START + at
     if not accepted:
@@ -506,7 +506,7 @@ def test_updates_are_accepted_in_their_phase_only(members: dict[str, Any], at: f
 
 
 def test_keep_alive_of_zero_ends_the_pool_and_more_of_it_extends_it() -> None:
-    service = Service()
+    service = TimedService()
     service.create("longer", **WARM)
     service.create("shorter", **WARM)
     service.time = START + 110
@@ -520,7 +520,7 @@ def test_keep_alive_of_zero_ends_the_pool_and_more_of_it_extends_it() -> None:
 
 
 def test_a_profiler_rule_is_added_once() -> None:
-    service = Service()
+    service = TimedService()
     service.create("job")
     service.time = START + 50
     service("UpdateTrainingJob", TrainingJobName="job", **RULES)
@@ -530,7 +530,7 @@ def test_a_profiler_rule_is_added_once() -> None:
 
 
 def test_an_update_may_show_as_updating() -> None:
-    service = Service(updating_seconds=5.0)
+    service = TimedService(updating_seconds=5.0)
     service.create("job")
     service.time = START + 50
     service("UpdateTrainingJob", TrainingJobName="job", **PROFILER)
@@ -539,7 +539,7 @@ def test_an_update_may_show_as_updating() -> None:
 
 
 def test_scale_shortens_everything() -> None:
-    service = Service(scale=0.01, stop_seconds=100.0)
+    service = TimedService(scale=0.01, stop_seconds=100.0)
     service.create("job")
     service.create("stopped")
     service("StopTrainingJob", TrainingJobName="stopped")
@@ -561,4 +561,4 @@ def test_scale_shortens_everything() -> None:
 )
 def test_rules_over_several_fields_are_checked(members: dict[str, Any], message: str) -> None:
     with pytest.raises(ServiceError, match=message):
-        Service().create("job", **members)
+        TimedService().create("job", **members)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.sagemaker.service import ServiceError
-from tests.sagemaker.test_jobs import START, Service
+from tests.sagemaker.test_jobs import START, TimedService
 
 
-def fleet(**settings: Any) -> Service:
+def fleet(**settings: Any) -> TimedService:
     """Ten jobs, `job-0` to `job-9`, made ten seconds apart; each lives 100 s. The clock ends at START + 100."""
-    service = Service(**settings)
+    service = TimedService(**settings)
     for number in range(10):
         service.time = START + 10 * number
         service.create(f"job-{number}")
@@ -20,7 +20,7 @@ def fleet(**settings: Any) -> Service:
     return service
 
 
-def pages(service: Service, **filters: Any) -> list[list[str]]:
+def pages(service: TimedService, **filters: Any) -> list[list[str]]:
     """The names, page by page."""
     found: list[list[str]] = []
     token: dict[str, str] = {}

@@ -467,7 +467,7 @@ def test_after_so_many_passes_the_quota_is_reserved_for_longer_each_time() -> No
     assert windows[1] < PASSES * PROBE_SECONDS, "four at a time, as the service states what is free"
 
 
-class Service:
+class QuotaService:
     """One quota: jobs of various sizes, each of which runs for a while."""
 
     def __init__(self, limit: int) -> None:
@@ -488,7 +488,7 @@ def test_jobs_of_all_sizes_are_created_and_small_ones_never_starve_a_large_one(
     limit: int, wanted: list[int], seconds: float, is_told: bool, taken: int
 ) -> None:
     """Small ones keep coming for as long as the others wait; somebody else may hold `taken` instances at first."""
-    service, turns = Service(limit), CreateOrder[str]()
+    service, turns = QuotaService(limit), CreateOrder[str]()
     service.running = [(5000.0, taken)]
     demands: dict[str, int] = {}
 
@@ -518,7 +518,7 @@ def test_jobs_of_all_sizes_are_created_and_small_ones_never_starve_a_large_one(
 
 @pytest.mark.parametrize("holder", [1, 4, 7])
 def test_one_that_never_fits_does_not_keep_small_ones_out(holder: int) -> None:
-    turns, service = line("a0", count=8), Service(8)
+    turns, service = line("a0", count=8), QuotaService(8)
     service.running = [(math.inf, holder)]
     now = 0.0
     created: list[str] = []

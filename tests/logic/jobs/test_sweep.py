@@ -66,7 +66,7 @@ class Job:
 
 
 @dataclass
-class Service:
+class ListingService:
     """ListTrainingJobs, newest first."""
 
     jobs: list[Job]
@@ -111,10 +111,10 @@ class Service:
 
 
 @dataclass
-class Run:
+class SweepRun:
     """What the sweep made of it: how late each change was noticed, and what it cost."""
 
-    service: Service
+    service: ListingService
     ours: list[Job]
     sweep: Sweep = field(default_factory=lambda: Sweep(SWEEP_SECONDS))
     now: float = 0.0
@@ -127,7 +127,7 @@ class Run:
     def __post_init__(self) -> None:
         self._by_name = {job.name.lower(): job for job in self.ours}
 
-    def go(self, seconds: float) -> Run:
+    def go(self, seconds: float) -> SweepRun:
         end = self.now + seconds
         while self.now < end:
             self._note_newcomers()
@@ -207,8 +207,8 @@ QUIRKS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("quirk", QUIRKS)
 def test_hundreds_of_jobs_are_followed_whatever_the_service_does_to_lists(quirk: str) -> None:
     ours = crowd(400, every=60.0)
-    service = Service(ours, **QUIRKS[quirk])
-    run = Run(service, ours).go(350.0)
+    service = ListingService(ours, **QUIRKS[quirk])
+    run = SweepRun(service, ours).go(350.0)
     assert len(run.late) == 4 * 400, "every change of every job"
     late = sorted(run.late)
     one_scan = (400 / PAGE_SIZE + 2) * PAGE_SECONDS + SWEEP_SECONDS
@@ -219,8 +219,8 @@ def test_hundreds_of_jobs_are_followed_whatever_the_service_does_to_lists(quirk:
 @pytest.mark.no_cover
 def test_filters_that_come_to_be_applied_after_paging_cost_a_few_pages_before_the_scan_takes_over() -> None:
     ours = crowd(3000, every=100.0)
-    service = Service(ours)
-    run = Run(service, ours).go(100.0)
+    service = ListingService(ours)
+    run = SweepRun(service, ours).go(100.0)
     service.filters_after_paging = True
     run.late.clear()
     before = run.pages(recent=True)
@@ -231,7 +231,7 @@ def test_filters_that_come_to_be_applied_after_paging_cost_a_few_pages_before_th
 
 def test_what_changed_while_nobody_looked_is_on_the_first_page_after_a_restart() -> None:
     ours = [Job(f"job-{number}", -6000.0 + number, [-50.0]) for number in range(20)]
-    run = Run(Service(ours + strangers(3000, oldest=-5000.0)), ours, Sweep(SWEEP_SECONDS, moment(-60.0)))
+    run = SweepRun(ListingService(ours + strangers(3000, oldest=-5000.0)), ours, Sweep(SWEEP_SECONDS, moment(-60.0)))
     run.live = {job.name: Observation.from_summary(job.summary(-60.0)) for job in ours}
     run.known_until = dict.fromkeys(run.live, -60.0)
     run.go(PAGE_SECONDS)
@@ -241,7 +241,7 @@ def test_what_changed_while_nobody_looked_is_on_the_first_page_after_a_restart()
 @pytest.mark.parametrize("watermark", [-1e6, 1e6])
 def test_a_first_watermark_that_is_wrong_only_costs_time(watermark: float) -> None:
     ours = [Job(f"job-{number}", -6000.0 + number, [-50.0, 300.0]) for number in range(20)]
-    run = Run(Service(ours + strangers(300, oldest=-5000.0)), ours, Sweep(SWEEP_SECONDS, moment(watermark)))
+    run = SweepRun(ListingService(ours + strangers(300, oldest=-5000.0)), ours, Sweep(SWEEP_SECONDS, moment(watermark)))
     run.live = {job.name: Observation.from_summary(job.summary(-60.0)) for job in ours}
     run.known_until = dict.fromkeys(run.live, -60.0)
     run.go(400.0)
@@ -262,7 +262,7 @@ def test_a_first_watermark_that_the_service_does_not_take_is_given_up() -> None:
 
 def test_without_quirks_a_change_is_noticed_at_the_next_recent_pass_for_a_page_or_two() -> None:
     ours = crowd(1000, every=60.0)
-    run = Run(Service(ours), ours).go(350.0)
+    run = SweepRun(ListingService(ours), ours).go(350.0)
     late = sorted(run.late)
     assert late[len(late) // 2] <= SWEEP_SECONDS
     assert late[int(0.99 * len(late))] <= SWEEP_SECONDS + 3 * PAGE_SECONDS
@@ -271,28 +271,28 @@ def test_without_quirks_a_change_is_noticed_at_the_next_recent_pass_for_a_page_o
 
 def test_endless_pages_are_noticed_and_the_filter_is_left_alone_for_a_while() -> None:
     ours = crowd(150, every=3 * DISTRUST_SECONDS)
-    run = Run(Service(ours, endless_under_modified=True), ours).go(2 * DISTRUST_SECONDS)
+    run = SweepRun(ListingService(ours, endless_under_modified=True), ours).go(2 * DISTRUST_SECONDS)
     assert 0 < run.pages(recent=True) <= 12
 
 
 @pytest.mark.no_cover
 def test_a_filter_that_is_ignored_is_noticed_and_left_alone_for_a_while() -> None:
     ours = crowd(150, every=3 * DISTRUST_SECONDS)
-    service = Service(ours + strangers(3000, oldest=-5000.0), ignores_modified=True)
-    run = Run(service, ours).go(2 * DISTRUST_SECONDS)
+    service = ListingService(ours + strangers(3000, oldest=-5000.0), ignores_modified=True)
+    run = SweepRun(service, ours).go(2 * DISTRUST_SECONDS)
     assert 0 < run.pages(recent=True) <= 12
 
 
 @pytest.mark.parametrize("left_out", ["SecondaryStatus", "LastModifiedTime"])
 def test_what_summaries_leave_out_is_no_reason_to_look(left_out: str) -> None:
     ours = [Job(f"j{number}", -600.0 + number) for number in range(80)]
-    run = Run(Service(ours, leaves_out=frozenset({left_out})), ours).go(600.0)
+    run = SweepRun(ListingService(ours, leaves_out=frozenset({left_out})), ours).go(600.0)
     assert run.looks == 80, "the first look at each"
 
 
 def test_quiet_jobs_cost_a_page_each_pass_and_nothing_else() -> None:
     ours = [Job(f"j{number}", -600.0 + number) for number in range(80)]
-    run = Run(Service(ours), ours).go(600.0)
+    run = SweepRun(ListingService(ours), ours).go(600.0)
     assert run.looks == 80, "the first look at each"
     assert run.pages(recent=True) <= 600 / SWEEP_SECONDS + 1
     assert run.pages(recent=False) <= 600 / SCAN_SECONDS + 1
@@ -303,8 +303,8 @@ def test_quiet_jobs_cost_a_page_each_pass_and_nothing_else() -> None:
 def test_a_straggler_weeks_old_among_foreign_jobs_does_not_widen_the_scan(quirk: str) -> None:
     young = crowd(20, created=-300.0, every=500.0)
     old = [Job(f"Old-{number}", -WEEKS + number, [900.0 + number]) for number in range(3)]
-    service = Service([*young, *old, *strangers(50_000)], **QUIRKS[quirk])
-    run = Run(service, [*young, *old]).go(1300.0)
+    service = ListingService([*young, *old, *strangers(50_000)], **QUIRKS[quirk])
+    run = SweepRun(service, [*young, *old]).go(1300.0)
     assert max(run.unnoticed(), default=0.0) <= 30
     after_it = [(at, request) for at, request in run.requests if at > FIRST_SCAN + 10]
     widest = min(request.filters["CreationTimeAfter"] for _, request in after_it if not request.is_recent)
@@ -316,8 +316,8 @@ def test_a_straggler_weeks_old_among_foreign_jobs_does_not_widen_the_scan(quirk:
 @pytest.mark.parametrize("quirk", ["none", "all at once"])
 def test_where_all_jobs_are_old_the_account_is_not_walked_through_for_ever(quirk: str) -> None:
     old = [Job(f"Old-{number}", -WEEKS + number, [900.0 + number]) for number in range(3)]
-    service = Service([*old, *strangers(50_000)], **QUIRKS[quirk])
-    run = Run(service, old).go(1500.0)
+    service = ListingService([*old, *strangers(50_000)], **QUIRKS[quirk])
+    run = SweepRun(service, old).go(1500.0)
     assert not run.unnoticed()
     assert max(run.late) <= STRAGGLER_SECONDS + service.stale_seconds + 10
     walked = sum(not request.is_recent for at, request in run.requests if at > FIRST_SCAN + 10)
@@ -326,7 +326,7 @@ def test_where_all_jobs_are_old_the_account_is_not_walked_through_for_ever(quirk
 
 
 def test_a_job_of_which_nothing_is_known_yet_is_sought_on_the_newest_pages_only() -> None:
-    service = Service([Job("Newborn", 0.0), *strangers(5000)])
+    service = ListingService([Job("Newborn", 0.0), *strangers(5000)])
     sweep, live, pages = Sweep(SWEEP_SECONDS), {"newborn": Observation()}, 0
     found: dict[str, Observation] = {}
     while (request := sweep.next_request(live, 0.0)) is not None:
@@ -342,7 +342,7 @@ def test_a_job_of_which_nothing_is_known_yet_is_sought_on_the_newest_pages_only(
 def test_a_crowd_that_changes_all_the_time_does_not_keep_the_scan_from_its_end() -> None:
     busy = [Job(f"busy-{number}", -700.0, [float(at) for at in range(1, 400)]) for number in range(900)]
     ours = crowd(1000, every=80.0)
-    run = Run(Service([*ours, *busy]), ours).go(400.0)
+    run = SweepRun(ListingService([*ours, *busy]), ours).go(400.0)
     scans = [at for at, request in run.requests if not request.is_recent and "NextToken" not in request.filters]
     assert len(scans) >= 4
     assert max(run.late) <= 2 * 1900 / PAGE_SIZE
@@ -351,7 +351,7 @@ def test_a_crowd_that_changes_all_the_time_does_not_keep_the_scan_from_its_end()
 
 def test_many_changes_at_once_are_no_reason_to_leave_the_filter_alone() -> None:
     jobs = [Job(f"herd-{number}", -600.0 + number * 0.01, [100.0]) for number in range(1000)]
-    run = Run(Service(jobs), jobs).go(200)
+    run = SweepRun(ListingService(jobs), jobs).go(200)
     assert run.sweep.trusts_recent(run.now)
     assert max(run.late) <= 1000 / PAGE_SIZE * PAGE_SECONDS + SWEEP_SECONDS + PAGE_SECONDS
 
@@ -375,7 +375,7 @@ def test_a_change_on_a_page_that_was_read_is_the_next_pass_s() -> None:
 @pytest.mark.parametrize("others", [[], [Job("here", -100.0)]])
 def test_what_scans_do_not_show_for_a_while_is_looked_at_but_is_no_outcome(others: list[Job]) -> None:
     gone = Job("Gone", -90.0)
-    run = Run(Service(others), [*others, gone]).go(400.0)
+    run = SweepRun(ListingService(others), [*others, gone]).go(400.0)
     assert run.sweep.missing == {"gone"}
     assert "gone" in run.live
     assert 1 <= run.looks - len(others) - 1 <= 400 / STRAGGLER_SECONDS_ALONE
@@ -383,14 +383,14 @@ def test_what_scans_do_not_show_for_a_while_is_looked_at_but_is_no_outcome(other
 
 def test_a_newborn_that_is_not_shown_yet_is_no_reason_to_look() -> None:
     ours = [Job("here", -100.0), Job("Young", -1.0)]
-    run = Run(Service(ours[:1]), ours).go(30.0)
+    run = SweepRun(ListingService(ours[:1]), ours).go(30.0)
     assert run.sweep.missing == frozenset()
-    run.service = Service(ours)
+    run.service = ListingService(ours)
     assert run.go(300.0).looks == 2
 
 
 def test_after_an_error_both_passes_begin_anew() -> None:
-    run = Run(Service(ours := crowd(450, every=10_000.0)), ours).go(3.0)
+    run = SweepRun(ListingService(ours := crowd(450, every=10_000.0)), ours).go(3.0)
     going_on = run.sweep.next_request(run.live, run.now)
     assert going_on is not None
     assert "NextToken" in going_on.filters
@@ -453,8 +453,8 @@ def test_every_change_is_noticed_within_one_scan_or_one_round_of_looks(
         Job(f"j{number}", created, sorted(at for at in changes if at > created))
         for number, (created, changes) in enumerate(ours)
     ]
-    service = Service([*jobs, *strangers(foreign, oldest=-3000.0)], **QUIRKS[quirk])
-    run = Run(service, jobs).go(900.0)
+    service = ListingService([*jobs, *strangers(foreign, oldest=-3000.0)], **QUIRKS[quirk])
+    run = SweepRun(service, jobs).go(900.0)
     whole = (len(jobs) + foreign) / PAGE_SIZE + 2
     bound = max(2 * whole + SCAN_SECONDS, STRAGGLER_SECONDS + 10) + service.stale_seconds
     assert not run.unnoticed()
