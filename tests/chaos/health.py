@@ -13,6 +13,7 @@ from tests.chaos.road import CutError
 from tests.chaos.trials import Trial, apply, run_trials, start_running, wait_training
 from tests.chaos.world import status_of, until
 from trainingjob_operator.aws.credentials import READING_TIMEOUTS
+from trainingjob_operator.kube.objects import PAGE_SIZE
 from trainingjob_operator.process import STUCK_SECONDS, WATCH_SECONDS
 from trainingjob_operator.sweeper import STUCK_SECONDS as SWEEP_STUCK_SECONDS
 
@@ -143,7 +144,11 @@ async def _wait_for_the_first_list(case: Case) -> list[str]:
     gate = asyncio.Event()
 
     async def hold(request: web.BaseRequest) -> web.Response | None:
-        if request.path.endswith("/trainingjobs") and "limit=500" in request.query_string and not gate.is_set():
+        if (
+            request.path.endswith("/trainingjobs")
+            and f"limit={PAGE_SIZE}" in request.query_string
+            and not gate.is_set()
+        ):
             case.injected += 1
             await gate.wait()
         return None
