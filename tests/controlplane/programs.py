@@ -107,6 +107,20 @@ def _required_version(module: str) -> str:
     return found[1]
 
 
+def required_version(module: Path, package: str) -> str:
+    """The version of a package that go.mod in this folder requires. Raises ProgramsMissingError."""
+    found = re.search(rf"{re.escape(package)} (v\S+)", (module / "go.mod").read_text())
+    if found is None:
+        raise ProgramsMissingError(f"{module / 'go.mod'} requires no version of {package}")
+    return found[1]
+
+
+def digest_module(module: Path) -> str:
+    """Eight digits that change with the Go module in this folder or with the way it is built."""
+    recipe = f"{GO_SETTINGS}".encode() + (module / "go.mod").read_bytes() + (module / "go.sum").read_bytes()
+    return hashlib.sha256(recipe).hexdigest()[:8]
+
+
 def cached(folder: Path, fill: Callable[[Path], None], progress: Progress) -> Path:
     """`folder`, after `fill` has filled it unless it is there; it appears complete or not at all.
 

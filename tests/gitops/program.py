@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from tests.controlplane.programs import (
     GO_SETTINGS,
-    ProgramsMissingError,
     cache_folder,
     cached,
+    digest_module,
     find_go,
+    required_version,
     run_with_progress,
     to_stderr,
 )
@@ -33,17 +32,12 @@ CRD = "kustomize.toolkit.fluxcd.io_kustomizations.yaml"
 
 def version() -> str:
     """The version that build/go.mod requires, such as v1.9.5."""
-    found = re.search(rf"{PACKAGE} (v\S+)", (MODULE / "go.mod").read_text())
-    if found is None:
-        raise ProgramsMissingError(f"{MODULE / 'go.mod'} requires no version of {PACKAGE}")
-    return found[1]
+    return required_version(MODULE, PACKAGE)
 
 
 def cached_flux(environment: Mapping[str, str]) -> Path:
     """The folder where the program and its CRD are, or will be once they are built."""
-    recipe = f"{GO_SETTINGS}".encode() + (MODULE / "go.mod").read_bytes() + (MODULE / "go.sum").read_bytes()
-    digest = hashlib.sha256(recipe).hexdigest()[:8]
-    return cache_folder(environment) / f"flux-{version()}-{platform.machine()}-{digest}"
+    return cache_folder(environment) / f"flux-{version()}-{platform.machine()}-{digest_module(MODULE)}"
 
 
 def find_flux(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:

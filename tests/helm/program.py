@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
-import re
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.controlplane.programs import (
-    GO_SETTINGS,
-    ProgramsMissingError,
     cache_folder,
     cached,
+    digest_module,
     find_go,
+    required_version,
     run_with_progress,
     to_stderr,
 )
@@ -38,17 +36,12 @@ class HelmError(Exception):
 
 def version() -> str:
     """The version that build/go.mod requires, such as v4.3.1."""
-    found = re.search(r"helm\.sh/helm/v4 (v\S+)", (MODULE / "go.mod").read_text())
-    if found is None:
-        raise ProgramsMissingError(f"{MODULE / 'go.mod'} requires no version of Helm")
-    return found[1]
+    return required_version(MODULE, "helm.sh/helm/v4")
 
 
 def cached_helm(environment: Mapping[str, str]) -> Path:
     """Where the program is, or will be once it is built."""
-    recipe = f"{GO_SETTINGS}".encode() + (MODULE / "go.mod").read_bytes() + (MODULE / "go.sum").read_bytes()
-    digest = hashlib.sha256(recipe).hexdigest()[:8]
-    return cache_folder(environment) / f"helm-{version()}-{platform.machine()}-{digest}" / "helm"
+    return cache_folder(environment) / f"helm-{version()}-{platform.machine()}-{digest_module(MODULE)}" / "helm"
 
 
 def find_helm(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
