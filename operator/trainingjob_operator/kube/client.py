@@ -33,7 +33,6 @@ WRITE_SECONDS = 8.0
 LIST_SECONDS = 30.0
 """Timeout of one page of a list."""
 CONNECT_SECONDS = 5.0
-PAGE_SIZE = 500
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import quote
 
-from trainingjob_operator.kube.client import LIST_SECONDS, PAGE_SIZE, READ_SECONDS, ApiServer
+from trainingjob_operator.kube.client import LIST_SECONDS, READ_SECONDS, ApiServer
 from trainingjob_operator.kube.errors import Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP
@@ -24,6 +24,8 @@ from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP
 log = logging.getLogger(__name__)
 
 ANNOTATION_PREFIXES = ("services.k8s.aws/", "sagemaker.services.k8s.aws/")
+PAGE_SIZE = 500
+"""Namespaces or role selectors of a page."""
 SELECTORS = "/apis/services.k8s.aws/v1alpha1/iamroleselectors"
 
 WATCH = 60.0
