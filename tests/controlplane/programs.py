@@ -82,16 +82,13 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 def kubernetes_version() -> str:
     """The version that build/go.mod requires, such as v1.36.3."""
-    return _required_version("k8s.io/kubernetes")
+    return required_version(MODULE, "k8s.io/kubernetes")
 
 
 def build_key() -> str:
     """Names one build: readable versions, then a digest of everything that decides what comes out."""
-    recipe = f"{GO_SETTINGS}{build_flags()}".encode()
-    for name in ("go.mod", "go.sum"):
-        recipe += (MODULE / name).read_bytes()
-    digest = hashlib.sha256(recipe).hexdigest()[:8]
-    etcd = _required_version(PROGRAMS["etcd"])
+    digest = digest_module(MODULE, build_flags())
+    etcd = required_version(MODULE, PROGRAMS["etcd"])
     return f"kubernetes-{kubernetes_version()}-etcd-{etcd}-{platform.machine()}-{digest}"
 
 
@@ -100,24 +97,20 @@ def build_flags() -> list[str]:
     return ["-ldflags", f"-s -w -X k8s.io/component-base/version.gitVersion={kubernetes_version()}"]
 
 
-def _required_version(module: str) -> str:
-    found = re.search(rf"^\s*{re.escape(module)} (v\S+)( // indirect)?$", (MODULE / "go.mod").read_text(), re.MULTILINE)
-    if found is None:
-        raise ProgramsMissingError(f"{MODULE / 'go.mod'} requires no version of {module}")
-    return found[1]
-
-
 def required_version(module: Path, package: str) -> str:
     """The version of a package that go.mod in this folder requires. Raises ProgramsMissingError."""
-    found = re.search(rf"{re.escape(package)} (v\S+)", (module / "go.mod").read_text())
+    line = rf"^\s*(?:require )?{re.escape(package)} (v\S+)( // indirect)?$"
+    found = re.search(line, (module / "go.mod").read_text(), re.MULTILINE)
     if found is None:
         raise ProgramsMissingError(f"{module / 'go.mod'} requires no version of {package}")
     return found[1]
 
 
-def digest_module(module: Path) -> str:
-    """Eight digits that change with the Go module in this folder or with the way it is built."""
-    recipe = f"{GO_SETTINGS}".encode() + (module / "go.mod").read_bytes() + (module / "go.sum").read_bytes()
+def digest_module(module: Path, flags: object = "", *sources: str) -> str:
+    """Eight digits that change with the Go module in this folder, its sources, or the flags of its build."""
+    recipe = f"{GO_SETTINGS}{flags}".encode()
+    for name in ("go.mod", "go.sum", *sources):
+        recipe += (module / name).read_bytes()
     return hashlib.sha256(recipe).hexdigest()[:8]
 
 

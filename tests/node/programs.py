@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.controlplane.programs import (
-    GO_SETTINGS,
     build_flags,
     cache_folder,
     cached,
+    digest_module,
     find_go,
     kubernetes_version,
     run_with_progress,
@@ -34,10 +33,7 @@ PROGRAMS: Mapping[str, str] = {
 
 def cached_programs(environment: Mapping[str, str]) -> Path:
     """The folder where the programs are, or will be once they are built."""
-    recipe = f"{GO_SETTINGS}{build_flags()}".encode()
-    for name in ("go.mod", "go.sum", "pause/main.go"):
-        recipe += (MODULE / name).read_bytes()
-    digest = hashlib.sha256(recipe).hexdigest()[:8]
+    digest = digest_module(MODULE, build_flags(), "pause/main.go")
     return cache_folder(environment) / f"node-{kubernetes_version()}-{platform.machine()}-{digest}"
 
 
