@@ -94,6 +94,8 @@ lock: ## update the lock files; needs uv (https://docs.astral.sh/uv)
 		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
 	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group release \
 		--output-file requirements-release.lock
+	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group docs \
+		--output-file requirements-docs.lock
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
