@@ -13,7 +13,7 @@ RUN := $(BIN)/python
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test unit e2e bench bench-full chaos chart gitops pod dist audit krew pictures lint crds manifests controlplane lock
+.PHONY: help setup demo test unit e2e bench bench-full chaos chart gitops pod dist audit krew site pictures lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ audit: build/release/.locked ## known vulnerabilities of the locked packages; as
 
 krew: $(READY) ## write the kubectl plugin for krew into build/krew: an archive with its packages, and the manifest
 	$(RUN) -m release.krew build/krew
+
+site: build/website/.locked build/website/mermaid.min.js ## build the documentation site into build/site, strictly; needs npm
+	$(PYTHON) -m website.pages build/website/pages
+	build/website/bin/zensical build --strict --clean
 
 pictures: $(READY) ## draw the pictures of docs/plugin.md from a run of the demo's parts
 	$(RUN) -m tests.kubectl_plugin
@@ -116,3 +120,11 @@ build/release/.locked: requirements-release.lock
 	$(PYTHON) -m venv build/release
 	build/release/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r $<
 	@touch $@
+
+build/website/.locked: requirements-docs.lock
+	$(PYTHON) -m venv build/website
+	build/website/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
+build/website/mermaid.min.js: website/mermaid.py build/website/.locked
+	$(PYTHON) -m website.mermaid $@

@@ -16,6 +16,7 @@ from trainingjob_operator.logic.jobs import errors
 from trainingjob_operator.logic.objects import annotations as keys
 from trainingjob_operator.logic.status import conditions
 from trainingjob_operator.metrics import Metrics
+from website.pages import PAGES_OF_ROOT, move_links, site_path
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/**/*.md")])
@@ -193,6 +194,23 @@ def headings(page: Path) -> set[str]:
     """The anchors of a page, as GitHub makes them."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_page_of_docs_is_in_the_navigation_of_the_site() -> None:
+    """`make site` builds a page that is missing in the list of mkdocs.yml, but nothing leads to it."""
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    pages = re.findall(r"^ *- (?:[^:]*: )?([\w/-]+\.md)$", navigation, re.MULTILINE)
+    files = [*PAGES_OF_ROOT, *(file.relative_to(ROOT).as_posix() for file in ROOT.glob("docs/**/*.md"))]
+    assert sorted(pages) == sorted(site_path(file) for file in files)
+
+
+def test_links_lead_to_the_places_of_their_targets_in_the_site() -> None:
+    text = "[a](docs/install.md#metrics) [b](CHANGELOG.md) [c](https://example.com/docs/x.md) [d](#here)"
+    moved = "[a](install.md#metrics) [b](changelog.md) [c](https://example.com/docs/x.md) [d](#here)"
+    assert move_links(text, "README.md") == moved
+    text = "[a](../../deploy/samples/spot.yaml) [b](../install.md) [c](../../README.md) [d](pure-decide.md)"
+    moved = "[a](../deploy/samples/spot.yaml) [b](../install.md) [c](../index.md) [d](pure-decide.md)"
+    assert move_links(text, "docs/decisions/one.md") == moved
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
