@@ -275,6 +275,26 @@ async def test_each_quota_has_a_queue_of_its_own(simulation: Simulation) -> None
     assert simulation.count(CREATE) <= tries + 4, "those that wait are not sent"
 
 
+@simulated(quotas={QUOTA: 1}, seconds=30.0)
+async def test_a_priority_orders_those_of_a_namespace_that_wait_for_a_quota(simulation: Simulation) -> None:
+    key = "sagemaker.services.k8s.aws/priority"
+    simulation.api.apply(job_object("running"))
+    await await_created(simulation, "running", within=SECONDS)
+    for number, namespace in enumerate(("ml", "ml", "other")):
+        simulation.api.apply(job_object(f"job-{number}", 1 + number, namespace=namespace))
+    urgent = job_object("urgent", 3600)
+    urgent["metadata"]["annotations"] = {key: "high"}
+    simulation.api.apply(urgent)
+    await simulation.wait(2.0)
+    status, reason, message = simulation.condition("ACK.Terminal", ("ml", "urgent"))
+    assert (status, reason) == ("True", "InvalidAnnotation")
+    assert f"Annotation {key} is 'high'. Use an integer" in message
+    simulation.api.apply(urgent | {"metadata": urgent["metadata"] | {"annotations": {key: "61"}}})
+    await await_created(simulation, "job-0", "job-1", "job-2", "urgent", within=200.0)
+    assert simulation.created_jobs.index("urgent") < simulation.created_jobs.index("job-0"), "61 minutes of head start"
+    assert simulation.created_jobs.index("job-2") <= 2, "another namespace takes turns with it"
+
+
 @simulated(quotas={f"{P3} for training job usage": 10}, seconds=60.0)
 async def test_a_large_job_waits_for_its_quota_while_small_ones_pass_and_comes_in_the_end(
     simulation: Simulation,

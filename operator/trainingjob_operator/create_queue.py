@@ -4,7 +4,7 @@ from collections import Counter
 
 from trainingjob_operator.aws.budget import Budgets
 from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.logic.jobs.create_order import CreateOrder, Lack, Place
+from trainingjob_operator.logic.jobs.create_order import CreateOrder, Lack, Place, rank_object
 from trainingjob_operator.logic.jobs.quotas import Shortage, read_demand
 from trainingjob_operator.logic.naming import Identity, Location
 from trainingjob_operator.logic.objects.resource import Key, Resource
@@ -30,7 +30,7 @@ class CreateQueue:
         """Number of waiting objects."""
         return sum(len(order) for order in self._orders.values())
 
-    def look_up(self, resource: Resource, identity: Identity) -> tuple[bool, Place | None]:
+    def look_up(self, resource: Resource, identity: Identity, *, priority: int) -> tuple[bool, Place | None]:
         """Return whether the object has its turn, and its position; None if it does not wait.
 
         An object that an edit moved to another location loses its position in the first: it would block the others.
@@ -42,12 +42,13 @@ class CreateQueue:
         if order is None:
             return False, None
         if order.is_waiting(key):
-            self.join(resource, identity)
+            self.join(resource, identity, priority=priority)
         return order.is_granted(key), order.place(key)
 
-    def join(self, resource: Resource, identity: Identity, *, retries: bool = False) -> None:
+    def join(self, resource: Resource, identity: Identity, *, priority: int, retries: bool = False) -> None:
         """Add the object, and grant its turn at once if possible: the caller's reconcile continues with it.
 
+        :param priority: orders the objects of its namespace
         :param retries: SageMaker refused this version of the object before
         """
         location = _locate(identity)
@@ -59,7 +60,7 @@ class CreateQueue:
         order.join(
             resource.key,
             namespace=resource.namespace,
-            rank=(resource.created, resource.uid),
+            rank=rank_object(resource.created, resource.uid, priority),
             demand=read_demand(resource.spec),
             retries=retries,
         )

@@ -269,7 +269,7 @@ class Reconciler:
             tracked.memory = tracked.memory.reached_by(target)
         self._still_there(tracked)
         rival = self._jobs.find_rival(tracked.key, identity.slot)
-        own_turn, place = self._create_queue.look_up(resource, identity)
+        own_turn, place = self._create_queue.look_up(resource, identity, priority=policy.priority)
         view = replace(
             bare,
             memory=tracked.memory,
@@ -347,7 +347,12 @@ class Reconciler:
                 work.note(OwnerChecked(await self._exists(key), self._clocks.monotonic()))
             case JoinQueue(identity):
                 work.note(Queued(work.view.now))
-                self._create_queue.join(work.view.resource, identity, retries=turns.was_tried(work.view))
+                self._create_queue.join(
+                    work.view.resource,
+                    identity,
+                    priority=work.view.policy.priority,
+                    retries=turns.was_tried(work.view),
+                )
             case RecordIntent(identity):
                 await self._record_intent(identity, work)
             case Create(identity):

@@ -14,12 +14,14 @@ from trainingjob_operator.logic.jobs.create_order import (
     CLAIM_SECONDS,
     FIRST_PROBE_SECONDS,
     PASSES,
+    POINT_SECONDS,
     PROBE_SECONDS,
     RESERVED_SECONDS,
     SLOW_TURNS,
     CreateOrder,
     Lack,
     Place,
+    rank_object,
 )
 from trainingjob_operator.logic.jobs.quotas import Demand, read_demand
 
@@ -41,10 +43,12 @@ def tokens(count: float) -> Any:
     return lambda calls: max(0.0, calls - count)
 
 
-def join(turns: CreateOrder[str], *names: str, kind: str = SMALL, count: int = 1, **more: Any) -> None:
-    """Objects created in the order of their names, each in the namespace of its first letter."""
+def join(
+    turns: CreateOrder[str], *names: str, kind: str = SMALL, count: int = 1, time: float = 0.0, **more: Any
+) -> None:
+    """Objects in the order of that time, then of their names, each in the namespace of its first letter."""
     for name in names:
-        turns.join(name, namespace=name[0], rank=(name, name), demand=demand_of(kind, count), **more)
+        turns.join(name, namespace=name[0], rank=(time, name), demand=demand_of(kind, count), **more)
 
 
 def line(*names: str, limit: int = 0, **more: Any) -> CreateOrder[str]:
@@ -74,6 +78,55 @@ def test_turns_go_by_the_time_of_creation_within_a_namespace() -> None:
 
 def test_namespaces_take_turns() -> None:
     assert grant(line("a1", "a2", "a3", "b1", "b2", "c1")) == ["a1", "b1", "c1", "a2", "b2", "a3"]
+
+
+def test_a_point_of_priority_is_worth_a_minute_of_waiting() -> None:
+    made = "2026-11-28T10:00:00Z"
+    later = "2026-11-28T10:01:00Z"
+    assert rank_object(later, "uid", 1) == rank_object(made, "uid", 0)
+    assert rank_object(later, "uid", 2) < rank_object(made, "uid", 0) < rank_object(made, "uid", -1)
+    assert rank_object(made, "a", 0) < rank_object(made, "b", 0) < rank_object(later, "a", 0)
+    assert rank_object("yesterday", "uid", 0) < rank_object(made, "uid", 1000), "as before there were priorities"
+
+
+def test_a_priority_orders_a_namespace_and_delays_no_other() -> None:
+    turns = line("a1", "a2", "b1", "b2")
+    join(turns, "a3", "a4", time=-9.0)
+    assert [turns.place(name) for name in ("a3", "b1", "a4", "b2", "a1")] == [Place(n, None) for n in range(5)]
+    assert grant(turns) == ["a3", "b1", "a4", "b2", "a1", "a2"]
+
+
+def test_a_namespace_that_adds_objects_of_high_priority_neither_stops_others_nor_its_own_for_ever() -> None:
+    turns = line("a1", "b1", "b2", "b3")
+    granted: list[str] = []
+    for minute in range(30):  # each a minute after the one before, with a head start of ten minutes
+        join(turns, f"a-{minute:02}", time=(minute - 10) * POINT_SECONDS)
+        granted += grant(turns, calls=1)
+    assert [name for name in granted if name[0] == "b"] == ["b1", "b2", "b3"]
+    assert granted.index("b3") < 7
+    assert granted.index("a1") < 16, "only those of the next ten minutes come before it"
+
+
+def test_an_object_with_another_rank_moves_without_a_new_attempt() -> None:
+    turns = line("a1", "b1", "b2")
+    assert grant(turns) == ["a1", "b1", "b2"]
+    for name in ("a1", "b1", "b2"):
+        refuse(turns, name, 0.0)
+    join(turns, "a2")
+    join(turns, "a2", time=-9.0)
+    assert [turns.place(name) for name in ("a2", "b1", "a1", "b2")] == [Place(n, "the quota") for n in range(4)]
+    assert grant(turns, FIRST_PROBE_SECONDS - 1) == []
+    assert grant(turns, FIRST_PROBE_SECONDS) == ["a2"]
+    refuse(turns, "a2", FIRST_PROBE_SECONDS)
+    join(turns, "a2", time=9.0)
+    assert grant(turns, 3 * FIRST_PROBE_SECONDS) == ["a1"]
+
+
+@pytest.mark.parametrize("retries", [False, True], ids=["first attempts", "retries"])
+def test_an_object_that_waits_for_a_call_moves_by_its_rank(*, retries: bool) -> None:
+    turns = line("a1", "a2", retries=retries)
+    join(turns, "a2", time=-1.0, retries=retries)
+    assert grant(turns) == ["a2", "a1"]
 
 
 def test_the_budget_ends_the_round_and_tells_who_asks_again_when() -> None:
@@ -554,9 +607,9 @@ class Crowd(RuleBasedStateMachine):
     def granted(self) -> list[str]:
         return sorted(name for name in self.there if self.turns.is_granted(name))
 
-    @rule(name=names, kind=kinds, count=st.integers(1, 3), retries=st.booleans())
-    def join(self, name: str, kind: str, count: int, retries: bool) -> None:
-        join(self.turns, name, kind=kind, count=count, retries=retries)
+    @rule(name=names, kind=kinds, count=st.integers(1, 3), time=st.integers(-1, 1), retries=st.booleans())
+    def join(self, name: str, kind: str, count: int, time: int, retries: bool) -> None:
+        join(self.turns, name, kind=kind, count=count, time=float(time), retries=retries)
         self.there.add(name)
 
     @rule(name=names)

@@ -20,9 +20,9 @@ def serve(line: RoundRobin[str]) -> list[str]:
 
 
 def join(line: RoundRobin[str], *keys: str) -> None:
-    """The group is the first letter, the rank the rest."""
+    """The group is the first letter, the rank is by the rest."""
     for key in keys:
-        line.join(key, key[0], (key[1:], key))
+        line.join(key, key[0], (0.0, key))
 
 
 def test_groups_take_turns_and_members_go_in_order_of_rank() -> None:
@@ -81,6 +81,16 @@ def test_a_suspended_group_gets_no_turns_until_it_is_resumed() -> None:
 members = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30)), unique=True, max_size=40)
 
 
+def test_a_member_with_another_rank_moves_within_its_group_only() -> None:
+    line: RoundRobin[str] = RoundRobin()
+    join(line, "a1", "a2", "b1", "a3")
+    line.rerank("a3", (-1.0, "a3"))
+    assert line.leader("a1") == "a3"
+    line.rerank("a1", (1.0, "a1"))
+    assert [line.index(key) for key in ("a3", "b1", "a2", "a1")] == [0, 1, 2, 3]
+    assert serve(line) == ["a3", "b1", "a2", "a1"]
+
+
 @given(members, st.data())
 @settings(max_examples=100, deadline=None)
 def test_the_index_is_the_number_of_turns_before(pairs: list[tuple[str, int]], data: st.DataObject) -> None:
@@ -99,7 +109,7 @@ def test_ten_thousand_members_cost_little() -> None:
     line: RoundRobin[int] = RoundRobin()
     began = time.process_time()
     for number in range(10_000):
-        line.join(number, f"namespace-{number % 5000}", (f"{number:05}", ""))
+        line.join(number, f"namespace-{number % 5000}", (float(number), ""))
     for number in range(10_000):
         assert line.index(number) == number
     for number in range(0, 10_000, 2):

@@ -24,6 +24,7 @@ from trainingjob_operator.logic.objects.annotations import (
     JOB_NAME_SUFFIX,
     NAMESPACE_DELETION_POLICY,
     OWNER_ACCOUNT,
+    PRIORITY,
     READ_ONLY,
     RECONCILE_REQUESTS,
     TEAM,
@@ -93,6 +94,10 @@ FOLLOWED: list[tuple[Annotations, Annotations, str, object]] = [
     ({ENDPOINT_URL: "https://own.example"}, {}, "endpoint_url", "https://flag.example"),
     ({}, {ALLOWED_ROLES: " arn:a , arn:b* ,"}, "allowed_roles", ("arn:a", "arn:b*")),
     ({ADOPTION_FIELDS: f'{{"trainingJobName": "{JOB}"}}'}, {}, "job_name", JOB),
+    ({PRIORITY: "10"}, {}, "priority", 10),
+    ({PRIORITY: "+1000"}, {}, "priority", 1000),
+    ({PRIORITY: "-1000"}, {}, "priority", -1000),
+    ({}, {PRIORITY: "10"}, "priority", 0),
 ]
 
 
@@ -122,6 +127,13 @@ REFUSED: list[tuple[Annotations, Annotations, str, str]] = [
     ({ADOPTION_FIELDS: '{"arn": "x"}'}, {}, ADOPTION_FIELDS, '{"trainingJobName": "my-job"}'),
     ({ADOPTION_FIELDS: '{"trainingJobName": "a b"}'}, {}, ADOPTION_FIELDS, '{"trainingJobName": "my-job"}'),
     ({ADOPTION_FIELDS: '{"trainingJobName": "other"}'}, {}, ADOPTION_FIELDS, "Use one name"),
+    ({PRIORITY: "high"}, {}, PRIORITY, "'high'. Use an integer from -1000 to 1000."),
+    ({PRIORITY: ""}, {}, PRIORITY, "an integer"),
+    ({PRIORITY: "1.5"}, {}, PRIORITY, "an integer"),
+    ({PRIORITY: "1001"}, {}, PRIORITY, "an integer"),
+    ({PRIORITY: "-1001"}, {}, PRIORITY, "an integer"),
+    ({PRIORITY: "9" * 5000}, {}, PRIORITY, "an integer"),
+    ({PRIORITY: "\u0661"}, {}, PRIORITY, "an integer"),
     ({ADOPTED: "yes"}, {}, ADOPTED, "true or false"),
     ({ADOPTED: ""}, {}, ADOPTED, "true or false"),
     ({READ_ONLY: "1"}, {}, READ_ONLY, "true or false"),

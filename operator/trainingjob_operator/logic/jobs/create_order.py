@@ -1,7 +1,8 @@
 """Create queues of one account and region: the order of CreateTrainingJob calls.
 
 First attempts have precedence. Retries and objects waiting for a quota share one turn in RETRY_SHARE while first
-attempts wait. Within each queue the turns rotate between namespaces (round_robin.py).
+attempts wait. Within each queue the turns rotate between namespaces (round_robin.py); within a namespace they go by
+rank, which a priority changes by a bounded time (`rank_object`).
 
 An object refused for a quota waits in the queue of that quota, as does every other object whose job requires the quota.
 The longest-waiting object is retried with increasing intervals. A job that fits the free amount may pass it; after
@@ -26,6 +27,7 @@ from typing import Generic, TypeVar
 
 from trainingjob_operator.logic.jobs.quotas import Demand
 from trainingjob_operator.logic.jobs.round_robin import Rank, RoundRobin
+from trainingjob_operator.logic.timestamps import parse_time
 
 K = TypeVar("K", bound=Hashable)
 
@@ -54,11 +56,26 @@ not."""
 SLOW_TURNS = 3
 """Maximum number of unclaimed turns of a slow namespace."""
 
+POINT_SECONDS = 60.0
+"""Head start of an object in its namespace for each point of its priority."""
+
 ROUNDING = 1e-6
 """Tolerance for early timers in seconds."""
 
 _FIRST, _RETRIES = " first attempts", " retries"
 """Names of the queues without a quota; the leading blank keeps them apart from quota names."""
+
+
+def rank_object(created: str, uid: str, priority: int) -> Rank:
+    """Return the rank of an object in its namespace: its creation time, less the head start by its priority.
+
+    Two objects keep their order while both wait: each gains as much by waiting as the other. An object is overtaken
+    only by those created within the difference of the head starts after it, so none waits forever.
+
+    :param created: RFC 3339; an unreadable time sorts first
+    """
+    time = parse_time(created)
+    return (0.0 if time is None else time.timestamp()) - priority * POINT_SECONDS, uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +164,17 @@ class _Queue(Generic[K]):
             self.sizes[amount] = RoundRobin(self.suspended)
             insort(self.amounts, amount)
         self.sizes[amount].join(key, member.namespace, member.rank)
+        self._yield_to_leader()
+
+    def rerank(self, key: K, amount: float, rank: Rank) -> None:
+        for line in (self.waiting, self.sizes[amount]):
+            line.rerank(key, rank)
+        self._yield_to_leader()
+
+    def _yield_to_leader(self) -> None:
+        """Let the first object of a namespace take the place of a later one that waits for the quota longest."""
+        if self.oldest is not None and self.oldest in self.waiting:
+            self.oldest = self.waiting.leader(self.oldest)
 
     def remove(self, key: K, amount: float, *, is_turn: bool) -> None:
         for line in (self.waiting, self.sizes[amount]):
@@ -243,7 +271,7 @@ class CreateOrder(Generic[K]):
         return len(self._members)
 
     def join(self, key: K, *, namespace: str, rank: Rank, demand: Demand, retries: bool = False) -> None:
-        """Join the queue. A waiting object keeps its position unless its job's demand has changed."""
+        """Join the queue. A waiting object keeps its position unless its job's demand or its rank has changed."""
         if key in self._turns:
             return
         known = self._members.get(key)
@@ -255,6 +283,8 @@ class CreateOrder(Generic[K]):
             self._members[key] = _Member(namespace, rank, demand, retries)
             (self._retries if retries else self._first).join(key, namespace, rank)
             self._schedule(_RETRIES)
+        elif known.rank != rank:
+            self._rerank(key, known, rank)
         self._sort(key)
 
     def leave(self, key: K) -> None:
@@ -425,6 +455,14 @@ class CreateOrder(Generic[K]):
         self._drop(key)
         self._enter(key, member, name)
         return True
+
+    def _rerank(self, key: K, member: _Member, rank: Rank) -> None:
+        """Change the rank of a waiting object; neither back-off nor turns of its namespace begin anew."""
+        member.rank = rank
+        if member.queue is not None:
+            self._queues[member.queue].rerank(key, member.demand.of(member.queue), rank)
+        else:
+            (self._retries if member.retries else self._first).rerank(key, rank)
 
     def _queues_of(self, member: _Member) -> list[str]:
         """Return the queues of the quotas required by the job."""

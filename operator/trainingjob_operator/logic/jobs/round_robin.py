@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K")
 
-Rank = tuple[str, str]
-"""(creation time, uid)"""
+Rank = tuple[float, str]
+"""(time, uid): members of a group have their turns in this order"""
 _Slot = tuple[int, int, str]
 """(round, arrival of the group, group): a group of n members has n slots in consecutive rounds."""
 
@@ -79,6 +79,14 @@ class RoundRobin(Generic[K]):
         if not group.members:
             del self._groups[name]
 
+    def rerank(self, key: K, rank: Rank) -> None:
+        """Change the rank of a member; the turns of its group stay the same."""
+        name, known = self._members[key]
+        members = self._groups[name].members
+        del members[bisect_left(members, known, key=_rank)]
+        insort(members, (rank, key), key=_rank)
+        self._members[key] = (name, rank)
+
     def suspend(self, name: str) -> None:
         """Exclude the group from turns."""
         if name in self._groups:
@@ -94,6 +102,10 @@ class RoundRobin(Generic[K]):
     def first(self) -> K | None:
         """Return the member with the next turn."""
         return self._groups[self._slots[-1][2]].members[0][1] if self._slots else None
+
+    def leader(self, key: K) -> K:
+        """Return the first member of the group of a member."""
+        return self._groups[self._members[key][0]].members[0][1]
 
     def index(self, key: K) -> int:
         """Return the number of turns before that of a member."""

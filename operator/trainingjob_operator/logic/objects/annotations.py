@@ -33,6 +33,8 @@ TEAM = f"{PREFIX}team-id"
 ALLOWED_ROLES = f"sagemaker.{PREFIX}allowed-role-arns"
 TTL = f"sagemaker.{PREFIX}ttl-seconds-after-finished"
 JOB_NAME_SUFFIX = f"sagemaker.{PREFIX}job-name-suffix"
+PRIORITY = f"sagemaker.{PREFIX}priority"
+"""Head start in minutes, in the create queues, before the other objects of the namespace."""
 ADOPT_FROM_CLUSTER = f"sagemaker.{PREFIX}adopt-from-cluster"
 """ID of another cluster: permits the adoption of a job with the tags of an object of that cluster."""
 ADOPTABLE_JOBS = f"sagemaker.{PREFIX}adoptable-jobs"
@@ -42,7 +44,12 @@ RECONCILE_REQUESTS = ("reconcile.fluxcd.io/requestedAt", f"{PREFIX}reconcile-req
 
 _ACCOUNT = re.compile(r"\d{12}")
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 _URL = re.compile(r"(?P<scheme>https?)://[^\s/?#@]+(/[^\s?#]*)?")
+
+
+MAX_PRIORITY = 1000
+"""A priority is an integer between this number and its negative."""
 
 
 class Deletion(enum.Enum):
@@ -111,6 +118,8 @@ class Policy:
     namespace_endpoint: str | None = None
     """The endpoint set by the namespace: its answers are no evidence about jobs elsewhere."""
     adopt_from_cluster: str | None = None
+    priority: int = field(default=0, compare=False)
+    """Not compared: a changed position in the queue makes no other attempt of the object."""
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -167,6 +176,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
             TEAM,
             "is not supported. Use services.k8s.aws/owner-account-id with a role in ack-role-account-map.",
         )
+    priority = reader.read(PRIORITY, None, _parse_priority) or 0
     suffix = reader.read(JOB_NAME_SUFFIX, JOB_NAME_SUFFIX, _choice(Suffix))
     ttl_seconds = _read_ttl(reader, suffix, defaults)
     written = string(resource.spec.get("trainingJobName"))
@@ -198,6 +208,7 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         allowed_roles=allowed_roles,
         namespace_endpoint=endpoint,
         adopt_from_cluster=string(resource.annotations.get(ADOPT_FROM_CLUSTER)),
+        priority=priority,
         problems=tuple(reader.problems),
     )
 
@@ -348,6 +359,12 @@ def _parse_flag(value: str) -> bool:
 def _parse_ttl(value: str) -> int:
     if not _SECONDS.fullmatch(value):
         raise ValueError(f"is {_shorten(value)}. Use a number of seconds, such as 86400.")
+    return int(value)
+
+
+def _parse_priority(value: str) -> int:
+    if not _INTEGER.fullmatch(value) or abs(int(value)) > MAX_PRIORITY:
+        raise ValueError(f"is {_shorten(value)}. Use an integer from -{MAX_PRIORITY} to {MAX_PRIORITY}.")
     return int(value)
 
 
