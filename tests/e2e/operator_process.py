@@ -188,7 +188,7 @@ class OperatorProcess:
         """host:port of "metrics" or "health", once it serves there; read from its log once."""
         if what not in self._addresses:
             for line in self.lines():
-                if line.get("msg") == f"Serving {what}":
+                if str(line.get("msg")).lower() == f"serving {what}":  # the bench also runs older versions
                     self._addresses[what] = f"{line['host']}:{line['port']}"
         return self._addresses.get(what)
 
