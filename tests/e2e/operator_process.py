@@ -77,9 +77,10 @@ class OperatorProcess:
         kubeconfig: Path | None = None,
         environment: Mapping[str, str] | None = None,
         pace: tuple[str, ...] = QUICK,
+        python: Path = Path(sys.executable),
     ) -> None:
         self._command = [
-            sys.executable,
+            str(python),
             "-m",
             "trainingjob_operator",
             "run",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -31,7 +33,10 @@ TARGETS = {
 
 @contextlib.contextmanager
 def checked_out(ref: str, folder: Path) -> Iterator[Path]:
-    """A checkout of a git ref, removed at the end. Raises SystemExit for an unknown ref."""
+    """A checkout of a git ref with the environment that it locks, removed at the end.
+
+    Raises SystemExit for an unknown ref.
+    """
     question = ["git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"]
     found = subprocess.run(question, cwd=ROOT, capture_output=True, text=True, check=False)
     if found.returncode != 0:
@@ -39,6 +44,9 @@ def checked_out(ref: str, folder: Path) -> Iterator[Path]:
     tree = folder / found.stdout.strip()
     subprocess.run(["git", "worktree", "add", "--quiet", "--detach", "--force", str(tree), ref], cwd=ROOT, check=True)
     try:
+        base = str(Path(sys.base_prefix) / "bin" / Path(sys.executable).name)
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        subprocess.run(["make", "setup", f"PYTHON={base}"], cwd=tree, env=variables, check=True)
         yield tree
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=True)

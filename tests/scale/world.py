@@ -10,6 +10,7 @@ import contextlib
 import os
 import shlex
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -58,9 +59,9 @@ class Parameters:
     list_rate: float | None = 2.0
     """ListTrainingJobs calls a second that the service lets through; None: all."""
     controller: str = ""
-    source: str = ""
-    """Another checkout of this project with the operator to measure."""
     """A command to measure in place of this operator."""
+    source: str = ""
+    """Another checkout of this project with the operator to measure, and its environment in .venv."""
     flags: tuple[str, ...] = ()
     """Further flags of this operator."""
     push: bool = False
@@ -93,8 +94,12 @@ class OwnOperator:
     def __init__(
         self, cluster: Cluster, sagemaker: Control, folder: Path, flags: tuple[str, ...], source: str = ""
     ) -> None:
-        environment = {"PYTHONPATH": str(Path(source) / "operator")} if source else None
-        self.process = OperatorProcess(cluster, sagemaker, folder, *flags, pace=LIFTED, environment=environment)
+        root = Path(source) if source else Path(__file__).parents[2]
+        python = root / ".venv" / "bin" / "python" if source else Path(sys.executable)
+        environment = {"PYTHONPATH": str(root / "operator")}
+        self.process = OperatorProcess(
+            cluster, sagemaker, folder, *flags, pace=LIFTED, environment=environment, python=python
+        )
         self._is_killed = False
 
     def start(self) -> None:
