@@ -33,7 +33,7 @@ COLUMNS = (
     column("DURATION", ".status.duration"),
     column("AGE", ".metadata.creationTimestamp", "date"),
     column("INSTANCE", ".status.instanceType", wide=True),
-    column("BILLABLE", ".status.billableTimeInSeconds", "integer", wide=True),
+    column("BILLABLE", ".status.billableInstanceSeconds", "integer", wide=True),
     column("SAVINGS", ".status.managedSpotTrainingSavings", "integer", wide=True),
     column("READY", '.status.conditions[?(@.type=="Ready")].status', wide=True),
     column("OUTCOME", ".status.outcome", wide=True),

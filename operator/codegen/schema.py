@@ -91,6 +91,7 @@ OWN_STATUS: dict[str, Schema] = {
     },
     "appliedFields": {"type": "array", "items": TEXT},
     "appliedTagKeys": {"type": "array", "items": TEXT},
+    "billableInstanceSeconds": NUMBER,
     "clashingJobARN": TEXT,
     "conditions": {
         "type": "array",

@@ -10,7 +10,7 @@ from click.shell_completion import ShellComplete
 
 from kubectl_trainingjob.commands.changing import adopt, retry, stop
 from kubectl_trainingjob.commands.following import logs, metrics, run, wait
-from kubectl_trainingjob.commands.reading import describe, list_jobs, timeline, why
+from kubectl_trainingjob.commands.reading import describe, list_jobs, timeline, usage, why
 from kubectl_trainingjob.errors import CommandError
 from kubectl_trainingjob.logic.outcomes import EXIT_ERROR, EXIT_INTERRUPTED
 from kubectl_trainingjob.options import scope_options
@@ -37,7 +37,7 @@ def plugin() -> None:
     """
 
 
-for command in (list_jobs, describe, timeline, logs, metrics, why, wait, run, stop, adopt, retry):
+for command in (list_jobs, usage, describe, timeline, logs, metrics, why, wait, run, stop, adopt, retry):
     plugin.add_command(command)
 
 

@@ -21,7 +21,7 @@ FINISHED = {
     "duration": "4m10s",
     "instanceType": "ml.p5.48xlarge",
     "failureReason": "AlgorithmError: " + "x" * 1000,
-    "billableTimeInSeconds": 100,
+    "billableInstanceSeconds": 400,
     "managedSpotTrainingSavings": 60,
     "outcome": "Succeeded",
     "conditions": [
@@ -59,7 +59,7 @@ def test_the_wide_columns_show_what_it_ran_on_and_cost(
     table = kubectl("get", "trainingjobs", "--output=wide")
     shown = cells(table)
     assert list(shown)[6:] == ["INSTANCE", "BILLABLE", "SAVINGS", "READY", "OUTCOME", "REASON"]
-    assert list(shown.values())[6:] == ["ml.p5.48xlarge", "100", "60", "True", "Succeeded", "JobCompleted"]
+    assert list(shown.values())[6:] == ["ml.p5.48xlarge", "400", "60", "True", "Succeeded", "JobCompleted"]
     assert max(map(len, table.splitlines())) < 200
 
 

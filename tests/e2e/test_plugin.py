@@ -113,6 +113,11 @@ def test_list_filters_and_names_objects_as_kubectl_does(shared: Shared, plugin: 
     assert any(line.split()[:2] == [shared.namespace, "done"] for line in everywhere)
     shared.jobs.kubectl("label", "trainingjob", "done", "team=vision")
     assert plugin("list", "-l", "team=vision", "-o", "wide").out.split()[8] == "done"
+    usage = json.loads(plugin("usage", "-l", "team=vision", "-o", "json").out)["namespaces"]
+    billable = shared.jobs.status("done")["billableInstanceSeconds"]
+    assert billable == 2 * shared.jobs.status("done")["billableTimeInSeconds"]
+    assert usage == [{"namespace": shared.namespace, "outcomes": {"completed": 1}, "billableInstanceSeconds": billable}]
+    assert plugin("usage").out.split()[:2] == ["NAMESPACE", "JOBS"]
     nothing = plugin("list", "--outcome", "waiting", "-l", "team=vision")
     assert (nothing.code, nothing.out) == (0, "")
     assert f"No TrainingJobs found in namespace {shared.namespace}" in nothing.err

@@ -1,4 +1,4 @@
-"""list, describe, timeline, why: one look at the objects."""
+"""list, usage, describe, timeline, why: one look at the objects."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kubectl_trainingjob.logic.job import KIND, Job, Outcome
 from kubectl_trainingjob.logic.outcomes import select
 from kubectl_trainingjob.logic.redaction import redact
 from kubectl_trainingjob.logic.timeline import align_by_clock, build_lane, total_seconds
+from kubectl_trainingjob.logic.usage import sum_usage
 from kubectl_trainingjob.options import (
     Duration,
     get_screen,
@@ -28,6 +29,7 @@ from kubectl_trainingjob.views.explanation_view import draw_explanations
 from kubectl_trainingjob.views.job_table import build_table, summarize
 from kubectl_trainingjob.views.page import draw_page
 from kubectl_trainingjob.views.timeline_view import draw_lanes, draw_svg
+from kubectl_trainingjob.views.usage_table import build_usage_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,6 +94,38 @@ def list_jobs(
     screen.show(build_table(jobs, read_now(), namespaces=all_namespaces, wide=output == "wide"))
     if screen.out.is_terminal:
         screen.show(Text(), summarize(jobs))
+
+
+@click.command
+@click.option("-A", "--all-namespaces", is_flag=True, help="Objects of all namespaces.")
+@click.option("-l", "--selector", default="", help="Label selector, such as team=vision.")
+@click.option("--since", type=Duration(), help="Only objects created within this time, such as 12h or 7d.")
+@output_option("json", "yaml")
+@scope_options
+def usage(all_namespaces: bool, selector: str, since: int | None, output: str | None) -> None:
+    """Sum outcomes and billable instance time by namespace, the largest first.
+
+    Counts objects that exist, not deleted ones, and no read-only ones.
+
+    \b
+    Examples:
+      kubectl trainingjob usage -A --since 30d
+      kubectl trainingjob usage -A -l team=vision -o json
+    """
+    jobs = open_kubectl().list_jobs(selector=selector, all_namespaces=all_namespaces)
+    usages, screen = sum_usage(select(jobs, (), start_of(since))), get_screen()
+    if not output:
+        screen.show(build_usage_table(usages))
+        return
+    rows = [
+        {
+            "namespace": each.namespace,
+            "outcomes": {outcome.value: count for outcome, count in each.outcomes.items()},
+            "billableInstanceSeconds": each.billable_instance_seconds,
+        }
+        for each in usages
+    ]
+    screen.write_data(output, {"namespaces": rows})
 
 
 @click.command

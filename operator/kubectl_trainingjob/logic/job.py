@@ -211,6 +211,12 @@ class Job:
         return sum(count for count in counts if isinstance(count, int)) or 1
 
     @property
+    def billable_instance_seconds(self) -> int | None:
+        """Billable time of all instances in seconds; None if it is unknown."""
+        product, one = self.number("billableInstanceSeconds"), self.number("billableTimeInSeconds")
+        return product if product is not None or one is None else one * self.instance_count
+
+    @property
     def transitions(self) -> list[Transition]:
         return list(self._transitions())
 

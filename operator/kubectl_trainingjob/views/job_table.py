@@ -34,7 +34,7 @@ def build_table(jobs: Sequence[Job], now: datetime, *, namespaces: bool, wide: b
 def _build_cells(job: Job, now: datetime, *, namespaces: bool, wide: bool) -> list[Text]:
     status = Text(escape(job.phase) or "-", style=OUTCOMES[job.outcome])
     age = format_age((now - job.created).total_seconds()) if job.created else "-"
-    billable = job.number("billableTimeInSeconds")
+    billable = job.billable_instance_seconds
     texts = [job.secondary_status, job.instance, age, "" if billable is None else format_duration(billable)]
     cells = [Text(job.name), status, *(Text(escape(text) or "-") for text in texts)]
     if namespaces:
@@ -46,9 +46,9 @@ def _build_cells(job: Job, now: datetime, *, namespaces: bool, wide: bool) -> li
 
 
 def summarize(jobs: Sequence[Job]) -> Text:
-    """Return the number of jobs by outcome, and their billable time."""
+    """Return the number of jobs by outcome, and the billable time of their instances."""
     counts = Counter(job.outcome for job in jobs)
-    total = sum(job.number("billableTimeInSeconds") or 0 for job in jobs)
+    total = sum(job.billable_instance_seconds or 0 for job in jobs)
     parts = [f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome]]
     noun = "job" if len(jobs) == 1 else "jobs"
     return Text(f"{len(jobs)} {noun}: {', '.join(parts)}; billable {format_duration(total)}", style="dim")

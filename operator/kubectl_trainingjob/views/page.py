@@ -58,15 +58,19 @@ def draw_page(
 
 def _draw_headline(job: Job) -> Text:
     text = Text.assemble((job.name, "bold"), "  ", (escape(job.phase), f"bold {OUTCOMES[job.outcome]}"))
-    training, billable = job.number("trainingTimeInSeconds"), job.number("billableTimeInSeconds")
+    training, billable = job.number("trainingTimeInSeconds"), job.billable_instance_seconds
     savings = job.number("managedSpotTrainingSavings")
     if training is not None:
         text.append(f"  trained {format_duration(training)}")
     if billable is not None:
-        text.append(f", billable {format_duration(billable)}")
+        text.append(f", billable {format_duration(billable)}{_of_instances(job)}")
     if savings is not None:
         text.append(f", {savings} % saved by spot")
     return text
+
+
+def _of_instances(job: Job) -> str:
+    return f" of {job.instance_count} instances" if job.instance_count > 1 else ""
 
 
 def _list_facts(job: Job) -> Iterator[Row]:

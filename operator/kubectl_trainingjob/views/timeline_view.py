@@ -37,7 +37,7 @@ def draw_lanes(lanes: Sequence[Lane], width: int) -> list[Text]:
 
 def describe_total(lane: Lane) -> str:
     """Return the sum of the bars, and the billable time if it is known."""
-    billable = lane.job.number("billableTimeInSeconds")
+    billable = lane.job.billable_instance_seconds
     paid = "" if billable is None else f", billable {format_duration(billable)}"
     return f"{format_duration(lane.seconds)}{paid}"
 

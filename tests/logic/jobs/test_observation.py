@@ -120,6 +120,52 @@ def test_a_job_that_is_not_on_spot_saves_nothing(spot: object) -> None:
     assert "managedSpotTrainingSavings" not in seen.fields
 
 
+GROUPS = [
+    {"InstanceGroupName": "data", "InstanceType": "ml.c5.xlarge", "InstanceCount": 3},
+    {"InstanceGroupName": "more", "InstanceType": "ml.c5.xlarge", "InstanceCount": 1},
+    {"InstanceGroupName": "train", "InstanceType": "ml.p4d.24xlarge", "InstanceCount": 2},
+]
+
+
+@pytest.mark.parametrize(
+    ("resources", "instances"),
+    [
+        pytest.param({"InstanceType": "ml.m5.large", "InstanceCount": 4}, {"ml.m5.large": 4}, id="one type"),
+        pytest.param({"InstanceGroups": GROUPS}, {"ml.c5.xlarge": 4, "ml.p4d.24xlarge": 2}, id="instance groups"),
+        pytest.param({"InstanceGroups": []}, {}, id="no group"),
+        pytest.param({"InstanceGroups": ["x", {"InstanceType": "ml.m5.large"}]}, {}, id="unusable groups"),
+        pytest.param(
+            {"InstanceType": "a", "InstanceCount": 9, "SelectedInstanceType": "ml.b", "SelectedInstanceCount": 2},
+            {"ml.b": 2},
+            id="selected by SageMaker",
+        ),
+        pytest.param({"InstanceType": "ml.m5.large", "InstanceCount": 0}, {}, id="none"),
+        pytest.param({"InstanceType": "ml.m5.large", "InstanceCount": True}, {}, id="no number"),
+        pytest.param({"InstanceType": 5, "InstanceCount": 1}, {}, id="no type"),
+        pytest.param(None, {}, id="serverless"),
+    ],
+)
+def test_billable_instance_seconds_are_billable_seconds_times_all_instances(
+    resources: object, instances: dict[str, int]
+) -> None:
+    seen = observed("Completed", "Completed", ResourceConfig=resources, BillableTimeInSeconds=60)
+    assert seen.instances == instances
+    assert seen.fields.get("billableInstanceSeconds") == (60 * sum(instances.values()) or None)
+
+
+@pytest.mark.parametrize(("billable", "expected"), [(0, 0), (None, None), (-1, None), (2**62, None)])
+def test_billable_instance_seconds_fit_the_field(billable: int | None, expected: int | None) -> None:
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2}
+    seen = observed(ResourceConfig=resources, BillableTimeInSeconds=billable)
+    assert seen.fields.get("billableInstanceSeconds") == expected
+
+
+def test_a_summary_keeps_the_instances_of_the_last_describe() -> None:
+    seen = observed(ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 2}, EnableManagedSpotTraining=True)
+    later = seen.updated_by(Observation.from_summary({**SUMMARY, "LastModifiedTime": after(90)}))
+    assert (later.instances, later.is_spot) == ({"ml.m5.large": 2}, True)
+
+
 def test_what_was_seen_is_read_back_from_the_status() -> None:
     seen = observed(
         "Completed",
@@ -127,6 +173,7 @@ def test_what_was_seen_is_read_back_from_the_status() -> None:
         EnableManagedSpotTraining=True,
         TrainingTimeInSeconds=200,
         BillableTimeInSeconds=60,
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 2},
         WarmPoolStatus={"Status": "Available", "ResourceRetainedBillableTimeInSeconds": 7},
         SecondaryStatusTransitions=[transition("Starting", 1)],
     )

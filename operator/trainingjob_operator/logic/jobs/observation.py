@@ -93,7 +93,12 @@ _SUMMARY: Members = {
 """Fields of a ListTrainingJobs summary."""
 UNSEEN: Mapping[str, Any] = {"trainingJobStatus": "InProgress", "secondaryStatus": "Starting"}
 """`.status` of a job accepted by SageMaker and not described yet; it has no creationTime."""
-_RECORDED: Members = {**STATUS, "duration": ("", "string"), "managedSpotTrainingSavings": ("", "integer")}
+_RECORDED: Members = {
+    **STATUS,
+    "billableInstanceSeconds": ("", "integer"),
+    "duration": ("", "string"),
+    "managedSpotTrainingSavings": ("", "integer"),
+}
 
 
 def _read(shape: Shape, value: object, side: _Side) -> Any:
@@ -144,6 +149,31 @@ def _duration(observed: Mapping[str, Any]) -> dict[str, str]:
     return {"duration": "".join(text for is_shown, text in parts if is_shown)}
 
 
+def _instances(answer: Mapping[str, Any]) -> dict[str, int]:
+    """Return the number of billed instances by type, over all groups; empty for a serverless job."""
+    resources = answer.get("ResourceConfig")
+    if not isinstance(resources, Mapping):
+        return {}
+    groups = resources.get("InstanceGroups")
+    members = [group for group in groups if isinstance(group, Mapping)] if isinstance(groups, list) else []
+    found = [(group.get("InstanceType"), group.get("InstanceCount")) for group in members or [resources]]
+    if "SelectedInstanceType" in resources:
+        found = [(resources["SelectedInstanceType"], resources.get("SelectedInstanceCount"))]
+    counts: dict[str, int] = {}
+    for kind, number in found:
+        name, count = _text(kind), _integer(number)
+        if name and count is not None and count > 0:
+            counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def _billable_instance_seconds(instances: Mapping[str, int], observed: Mapping[str, Any]) -> dict[str, int]:
+    """Return the billable seconds of all instances: SageMaker's billable time is that of one."""
+    billable, count = observed.get("billableTimeInSeconds"), sum(instances.values())
+    seconds = None if billable is None or billable < 0 or count == 0 else _integer(billable * count)
+    return {} if seconds is None else {"billableInstanceSeconds": seconds}
+
+
 def _instance_type(answer: Mapping[str, Any]) -> str | None:
     """Return the type chosen by SageMaker, or the requested one; for a heterogeneous cluster, the first one."""
     resources = answer.get("ResourceConfig")
@@ -175,6 +205,10 @@ class Observation:
     job_name: str | None = None
     arn: str | None = None
     instance_type: str | None = None
+    instances: Mapping[str, int] = field(default_factory=dict)
+    """Number of instances by type, from DescribeTrainingJob."""
+    is_spot: bool = False
+    """Managed spot training, from DescribeTrainingJob."""
     whole: bool = True
     """True for a complete answer: a missing field is one that SageMaker does not return."""
 
@@ -183,12 +217,15 @@ class Observation:
         """Convert DescribeTrainingJob's answer from boto3 (aware datetimes); accepts any value."""
         if not isinstance(answer, Mapping):
             return cls(whole=False)
-        observed = _read_fields(STATUS, answer, _Side.API)
+        observed, instances = _read_fields(STATUS, answer, _Side.API), _instances(answer)
+        billable = _billable_instance_seconds(instances, observed)
         return cls(
-            fields={**observed, **_savings(answer, observed), **_duration(observed)},
+            fields={**observed, **_savings(answer, observed), **_duration(observed), **billable},
             job_name=_text(answer.get("TrainingJobName")),
             arn=_text(answer.get("TrainingJobArn")),
             instance_type=_instance_type(answer),
+            instances=instances,
+            is_spot=answer.get("EnableManagedSpotTraining") is True,
             whole="trainingJobStatus" in observed,
         )
 
@@ -370,6 +407,8 @@ class Observation:
             answer.job_name or self.job_name,
             answer.arn or self.arn,
             answer.instance_type or self.instance_type,
+            answer.instances or self.instances,
+            answer.is_spot or self.is_spot,
         )
 
 
