@@ -9,8 +9,9 @@ import signal
 import sys
 import time
 
+from tests.controlplane.meter import to_stderr
 from tests.controlplane.plane import ClusterError, ControlPlane
-from tests.controlplane.programs import ProgramsMissingError, find_programs, to_stderr
+from tests.controlplane.programs import ProgramsMissingError, find_programs
 
 
 def main() -> int:

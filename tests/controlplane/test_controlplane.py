@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from tests.controlplane.plane import (
     KubectlError,
     choose_cluster,
 )
-from tests.controlplane.programs import find_programs
+from tests.controlplane.programs import WITHOUT_CONTROLLERS, find_programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -160,6 +161,18 @@ def test_two_run_side_by_side_and_one_that_stops_leaves_nothing(own_control_plan
     assert processes_naming(second.folder) == []
     assert not second.folder.exists()
     second.stop()  # once more does no harm
+
+
+def test_assets_of_envtest_are_enough_for_a_control_plane_without_controllers(
+    own_control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    for name in WITHOUT_CONTROLLERS:
+        (tmp_path / name).symlink_to(find_programs(os.environ) / name)
+    find = partial(find_programs, needed=WITHOUT_CONTROLLERS)
+    with choose_cluster({"KUBEBUILDER_ASSETS": str(tmp_path)}, find)() as plane:
+        plane.kubectl("create", "configmap", "works")
+        assert isinstance(plane, ControlPlane)
+        assert [process.name for process in plane.processes] == ["etcd", "kube-apiserver"]
 
 
 def test_a_program_that_fails_is_reported_with_its_log_and_the_rest_is_stopped(own_control_plane: ControlPlane) -> None:

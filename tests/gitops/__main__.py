@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from tests.controlplane.programs import ProgramsMissingError, to_stderr
+from tests.controlplane.meter import to_stderr
+from tests.controlplane.programs import ProgramsMissingError
 from tests.gitops.program import find_flux
 
 

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.controlplane.meter import to_stderr
 from tests.controlplane.programs import (
     GO_SETTINGS,
     cache_folder,
@@ -17,13 +18,12 @@ from tests.controlplane.programs import (
     find_go,
     required_version,
     run_with_progress,
-    to_stderr,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.controlplane.programs import Progress
+    from tests.controlplane.meter import Progress
 
 MODULE = Path(__file__).with_name("build")
 PACKAGE = "github.com/fluxcd/kustomize-controller"

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.controlplane.programs import ProgramsMissingError, to_stderr
+from tests.controlplane.meter import to_stderr
+from tests.controlplane.programs import ProgramsMissingError
 from tests.helm.program import Helm, HelmError, find_helm
 from tests.helm.rendering import RENDERINGS, path, render
 

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.controlplane.meter import to_stderr
 from tests.controlplane.programs import (
     cache_folder,
     cached,
@@ -17,13 +18,12 @@ from tests.controlplane.programs import (
     find_go,
     required_version,
     run_with_progress,
-    to_stderr,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.controlplane.programs import Progress
+    from tests.controlplane.meter import Progress
 
 MODULE = Path(__file__).with_name("build")
 PACKAGE = "helm.sh/helm/v4/cmd/helm"

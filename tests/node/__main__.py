@@ -9,7 +9,8 @@ import sys
 import time
 
 from tests.controlplane import programs as controlplane
-from tests.controlplane.programs import ProgramsMissingError, to_stderr
+from tests.controlplane.meter import to_stderr
+from tests.controlplane.programs import ProgramsMissingError
 from tests.helm.program import find_helm
 from tests.node.image import find_image
 from tests.node.programs import find_programs

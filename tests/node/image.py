@@ -11,14 +11,15 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.controlplane.programs import cache_folder, cached, to_stderr
+from tests.controlplane.meter import to_stderr
+from tests.controlplane.programs import cache_folder, cached
 from tests.node.programs import find_programs
 from tests.node.system import cached_system, find_system, run_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.controlplane.programs import Progress
+    from tests.controlplane.meter import Progress
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = "localhost/trainingjob-operator:test"

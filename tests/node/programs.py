@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.controlplane.meter import to_stderr
 from tests.controlplane.programs import (
     build_flags,
     cache_folder,
@@ -14,13 +15,12 @@ from tests.controlplane.programs import (
     find_go,
     kubernetes_version,
     run_with_progress,
-    to_stderr,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.controlplane.programs import Progress
+    from tests.controlplane.meter import Progress
 
 MODULE = Path(__file__).with_name("build")
 PROGRAMS: Mapping[str, str] = {

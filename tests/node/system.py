@@ -13,13 +13,14 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.controlplane.programs import ProgramsMissingError, cache_folder, cached, to_stderr
+from tests.controlplane.meter import to_stderr
+from tests.controlplane.programs import ProgramsMissingError, cache_folder, cached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.controlplane.programs import Progress
+    from tests.controlplane.meter import Progress
 
 RELEASE = "trixie"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
