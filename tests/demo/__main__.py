@@ -15,11 +15,12 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.controlplane.plane import Cluster, ClusterError, KubectlError, choose_cluster
-from tests.controlplane.programs import ProgramsMissingError
+from tests.controlplane.programs import WITHOUT_CONTROLLERS, ProgramsMissingError, find_programs
 from tests.crds.installation import install_crd
 from tests.demo.samples import FOLDER, Sample, is_finished, read_samples
 from tests.demo.screen import Screen, tabulate
@@ -75,7 +76,8 @@ class Trial:
 def stage(screen: Screen, scale: float) -> Iterator[Stage]:
     """Everything up; everything down at the end, whatever it is."""
     environment = {name: value for name, value in os.environ.items() if name != "TEST_KUBECONFIG"}
-    cluster = choose_cluster(environment)()  # never one that is used for something else
+    find = partial(find_programs, needed=WITHOUT_CONTROLLERS)
+    cluster = choose_cluster(environment, find)()  # never one that is used for something else
     with ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
         screen.say("Starting the control plane …")
