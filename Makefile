@@ -9,6 +9,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.locked .venv/.installed
 RUN := $(BIN)/python
+# The demo needs no test tools. Where .venv is there, the demo takes that.
+DEMO := $(if $(wildcard .venv/.installed),.venv,build/demo)
 # Each worker has its own control plane, shared by the tests of a file. Files run in directory order, so that slow ones
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
@@ -20,8 +22,8 @@ help: ## list the targets
 
 setup: $(READY) ## the Python environment in .venv, as locked; PYTHON=python3.12 chooses another Python than python3
 
-demo: $(READY) ## run a TrainingJob from apply to Completed on a real API server; KEEP=1 keeps it running, CLUSTER=kind uses kind
-	KEEP=$(KEEP) CLUSTER=$(CLUSTER) $(RUN) -m tests.demo
+demo: $(DEMO)/.installed ## run a TrainingJob from apply to Completed on a real API server; KEEP=1 keeps it running, CLUSTER=kind uses kind
+	@KEEP=$(KEEP) CLUSTER=$(CLUSTER) $(DEMO)/bin/python -m tests.demo
 
 test: $(READY) ## every test but those of chart, gitops and pod, with the coverage that must be and the slowest at the end
 	$(RUN) -m tests.controlplane --build-only
@@ -96,15 +98,17 @@ lock: ## update the lock files; needs uv (https://docs.astral.sh/uv)
 		--output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group dev --extra plugin \
 		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group demo --extra plugin \
+		--constraints requirements-dev.lock --output-file requirements-demo.lock pyproject.toml
 	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group release \
 		--output-file requirements-release.lock
 	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group docs \
 		--output-file requirements-docs.lock
 
-$(BIN)/python:
+%/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than 3.11: name a newer one, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv $*
 
 .venv/.locked: requirements-dev.lock | $(BIN)/python
 	@echo "Installing $$(grep -c '==' $<) packages into .venv; this takes about a minute the first time"
@@ -114,6 +118,16 @@ $(BIN)/python:
 
 .venv/.installed: pyproject.toml .venv/.locked
 	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Without compiling: the demo imports a small part of the packages, and starts sooner.
+build/demo/.locked: requirements-demo.lock | build/demo/bin/python
+	@echo "Installing $$(grep -c '==' $<) packages into build/demo; this takes about half a minute the first time"
+	@build/demo/bin/pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $<
+	@touch $@
+
+build/demo/.installed: pyproject.toml build/demo/.locked
+	@build/demo/bin/pip install --disable-pip-version-check --quiet --no-compile --no-deps --no-build-isolation --editable .
 	@touch $@
 
 build/release/.locked: requirements-release.lock
