@@ -10,10 +10,12 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from tests.e2e.pages import Example, read_examples
 from trainingjob_operator import settings
 from trainingjob_operator.logic import naming, reasons
 from trainingjob_operator.logic.jobs import errors
 from trainingjob_operator.logic.objects import annotations as keys
+from trainingjob_operator.logic.objects.validation import find_problem
 from trainingjob_operator.logic.status import conditions
 from trainingjob_operator.metrics import Metrics
 from website.pages import PAGES_OF_ROOT, move_links, site_path
@@ -234,6 +236,33 @@ def test_each_threat_names_a_test_that_exists() -> None:
         assert not name or re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), (
             f"{path} {name}"
         )
+
+
+def is_part(part: object, whole: object) -> bool:
+    """Compare mappings by the keys of the part, everything else as it is."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and is_part(value, whole[key]) for key, value in part.items())
+    return part == whole
+
+
+@pytest.mark.parametrize("example", read_examples(), ids=lambda example: example.file.stem)
+def test_an_example_shows_a_part_of_its_sample_with_the_fields_of_the_table(example: Example) -> None:
+    sample, shown = yaml.safe_load(example.file.read_text()), yaml.safe_load(example.excerpt)
+    assert is_part(shown, sample)
+    assert set(example.fields) <= shown["spec"].keys()
+    assert sample["metadata"]["name"] == sample["spec"]["trainingJobName"]
+    assert find_problem(sample["spec"]) is None
+
+
+def test_every_sample_of_a_kind_has_a_section() -> None:
+    files = [example.file for example in read_examples()]
+    assert sorted(files) == sorted(ROOT.glob("deploy/samples/jobs/*.yaml"))
+
+
+def test_columns_are_those_of_the_crd() -> None:
+    version = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]
+    columns = [(each["name"], each["jsonPath"]) for each in version["additionalPrinterColumns"]]
+    assert [tuple(row[:2]) for row in rows("docs/status.md", "The table")] == columns
 
 
 def test_the_readme_has_at_most_900_words() -> None:

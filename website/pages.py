@@ -28,7 +28,7 @@ PAGES_OF_ROOT = {
 }
 """Places in the site by path in the repository."""
 LINK = re.compile(r"(?<=\]\()([^)\s#]+)")
-SAMPLE = re.compile(r"^.*\[`(?P<path>deploy/samples/[\w-]+\.yaml)`\]\([^)]*\)\.?$", re.MULTILINE)
+SAMPLE = re.compile(r"^.*\[`(?P<path>deploy/samples/[\w/-]+\.yaml)`\]\([^)]*\)\.?$", re.MULTILINE)
 
 
 def site_path(path: str) -> str:

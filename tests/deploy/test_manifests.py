@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.controlplane.plane import KUBECTL, KubectlError
-from tests.crds.installation import OURS, install_crd
+from tests.crds.installation import OURS
 from tests.e2e.operator_process import await_true
 from tests.helm import rendering
 from tests.sagemaker.timeline import Plan, plan_of
@@ -273,13 +273,6 @@ def test_a_sample_ends_at_the_stand_in_as_it_says(path: Path) -> None:
 def test_the_samples_show_each_end() -> None:
     ends = [yaml.safe_load(path.read_text())["metadata"]["annotations"]["samples/ends-as"] for path in SAMPLES]
     assert sorted(ends) == ["Completed", "Completed", "Failed", "Stopped"]
-
-
-@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
-def test_the_api_server_takes_a_sample(control_plane: Cluster, namespace: str, path: Path) -> None:
-    install_crd(control_plane)
-    arguments = ["--namespace", namespace, "create", "--dry-run=server", "--validate=strict", "-f", str(path)]
-    assert "created (server dry run)" in control_plane.kubectl(*arguments)
 
 
 def renamed(thing: Any, suffix: str) -> Any:

@@ -89,3 +89,40 @@ class Reader:
         )
         assert not re.search("(?i)error|refused|usage", done.stderr), f"{text}\n{done.stderr}"
         return done.stdout
+
+
+@dataclass(frozen=True)
+class Example:
+    """One section of docs/jobs-by-example.md with its row in the table."""
+
+    title: str
+    file: Path
+    fields: tuple[str, ...]
+    """Fields of spec that make the kind, as the table names them."""
+    status_fields: tuple[str, ...]
+    """Fields of status that the table names."""
+    excerpt: str
+    """YAML of the section."""
+
+
+def read_examples() -> list[Example]:
+    """All sections with a sample, in the order of the table, whose links lead to the sections in their order."""
+    text = (ROOT / "docs/jobs-by-example.md").read_text()
+    table = re.findall(r"^\| \[[^]]+\]\(#([\w-]+)\) \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert [anchor for anchor, _, _ in table] == [head(section).lower().replace(" ", "-") for section in sections]
+    return [read_example(section, *map(names, row[1:])) for section, row in zip(sections, table, strict=True)]
+
+
+def head(section: str) -> str:
+    return section.partition("\n")[0]
+
+
+def names(cell: str) -> tuple[str, ...]:
+    return tuple(re.findall("`([^`]+)`", cell))
+
+
+def read_example(section: str, fields: tuple[str, ...], status_fields: tuple[str, ...]) -> Example:
+    [excerpt] = re.findall(r"^```yaml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    [path] = re.findall(r"\]\(\.\./(deploy/samples/jobs/[\w-]+\.yaml)\)", section)
+    return Example(head(section), ROOT / path, fields, status_fields, excerpt)

@@ -1,0 +1,75 @@
+"""A real API server accepts every YAML of the documentation and of deploy/samples, and refuses unknown fields."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.crds.installation import REPOSITORY
+from tests.e2e.objects import training_job
+
+if TYPE_CHECKING:
+    from tests.controlplane.fixtures import Kubectl
+
+Body = dict[str, Any]
+FENCE = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def read_blocks() -> dict[str, Body]:
+    """The YAML blocks of all pages, by page and position."""
+    found: dict[str, Body] = {}
+    for page in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]:
+        for number, text in enumerate(FENCE.findall(page.read_text())):
+            found[f"{page.stem}-{number}".lower()] = yaml.safe_load(text)
+    return found
+
+
+def complete(name: str, block: Body) -> Body:
+    """Return the TrainingJob of a block: a whole one, the one of a workflow, or a part of one with the rest added."""
+    if block.get("kind") == "Workflow":
+        [template] = block["spec"]["templates"]
+        body: Body = yaml.safe_load(template["resource"]["manifest"].replace("{{workflow.uid}}", "0123abcd"))
+        return body
+    if "kind" in block:
+        assert block["kind"] == "TrainingJob", f"{name}: a block of another kind needs a test of its own"
+        return block
+    assert block.keys() <= {"metadata", "spec"}, name
+    whole = training_job(name)
+    return {
+        **whole,
+        "metadata": {**whole["metadata"], **block.get("metadata", {})},
+        "spec": {**whole["spec"], **block.get("spec", {})},
+    }
+
+
+def test_every_yaml_of_pages_and_samples_is_accepted(crd: None, kubectl: Kubectl) -> None:
+    samples = {file.stem: yaml.safe_load(file.read_text()) for file in REPOSITORY.glob("deploy/samples/**/*.yaml")}
+    blocks = {name: block for name, block in read_blocks().items() if "status" not in block}
+    bodies = [complete(name, block) for name, block in (samples | blocks).items()]
+    assert len(bodies) > 25
+    request = json.dumps({"apiVersion": "v1", "kind": "List", "items": bodies})
+    answer = kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=request)
+    assert answer.count("created (server dry run)") == len(bodies)
+
+
+def test_every_status_of_the_pages_is_one_that_the_operator_could_write(crd: None, kubectl: Kubectl) -> None:
+    blocks = {name: block for name, block in read_blocks().items() if "status" in block}
+    assert blocks
+    kubectl("create", "-f", "-", input=json.dumps(training_job("shown")))
+    for block in blocks.values():
+        status = block["status"]
+        required = {"ownerAccountID": "123456789012", "region": "us-east-1"}  # which a shortened block may leave out
+        if "ackResourceMetadata" in status:
+            status["ackResourceMetadata"] = required | status["ackResourceMetadata"]
+        shown = {**training_job("shown"), "status": status}
+        arguments = (
+            "--server-side",
+            "--force-conflicts",
+            "--subresource=status",
+            "--validate=strict",
+            "--dry-run=server",
+        )
+        kubectl("apply", *arguments, "-f", "-", input=json.dumps(shown))
