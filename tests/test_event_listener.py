@@ -247,24 +247,22 @@ async def test_a_hint_is_retried_until_a_describe_confirms_it(world: Listening) 
         world.events.bring([event("job", "Training"), event("job", "Downloading")])
         await settle()
         assert await world.woken() == "job"
-        job.note(Described(seen("Starting"), now()))  # Describe is behind the events
         await asyncio.sleep(PATIENCE[0] + TICK_SECONDS)
         assert await world.woken() == "job"
-        job.note(Described(seen("Training"), now()))
+        job.note(Described(seen("Training"), now(), Observation()))
         await asyncio.sleep(PATIENCE[1] + TICK_SECONDS)
         assert await world.woken() is None
 
 
 @in_virtual_time
 async def test_a_hint_that_no_describe_confirms_is_dropped(world: Listening) -> None:
-    job = world.track("job", "Starting")
+    world.track("job", "Starting")
     woken = []
     async with world.listening():
         world.events.bring([event("job", "Training")])
         await settle()
         woken.append(await world.woken())
         for pause in [*PATIENCE, 60.0]:
-            job.note(Described(seen("Starting"), now()))
             await asyncio.sleep(pause + TICK_SECONDS)
             woken.append(await world.woken())
     assert woken == ["job"] * (1 + len(PATIENCE)) + [None]

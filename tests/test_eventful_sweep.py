@@ -88,7 +88,7 @@ class SweepBeside:
 
     def look(self) -> None:
         """The reconciler has looked."""
-        self.job.note(Described(Observation.from_describe(summary(self.service.secondary)), now()))
+        self.job.note(Described(Observation.from_describe(summary(self.service.secondary)), now(), Observation()))
 
 
 async def sweep_beside_events() -> SweepBeside:

@@ -162,7 +162,7 @@ def test_what_was_seen_of_a_live_job_is_the_newest_known() -> None:
     reported = Observation({"trainingJobStatus": "InProgress"})
     known.watch(tracked, Live(HERE, WANTED, reported))
     assert tracked.seen is reported
-    tracked.note(Described(Observation({"trainingJobStatus": "Stopping"}), 0.0))
+    tracked.note(Described(Observation({"trainingJobStatus": "Stopping"}), 0.0, Observation()))
     assert tracked.seen is tracked.memory.job.observation
 
 

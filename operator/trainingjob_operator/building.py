@@ -10,7 +10,8 @@ from trainingjob_operator.create_queue import CreateQueue
 from trainingjob_operator.job_calls import JobCalls
 from trainingjob_operator.kube.login import Login
 from trainingjob_operator.logic.jobs.event_flow import EventFlow
-from trainingjob_operator.reconciler import ClusterState, Objects, Reconciler
+from trainingjob_operator.observer import ClusterState, Observer
+from trainingjob_operator.reconciler import Objects, Reconciler
 from trainingjob_operator.reporter import Recorder, Reporter, StatusWriter
 from trainingjob_operator.runtime import OperatorContext, Runtime
 from trainingjob_operator.settings import Settings
@@ -56,17 +57,10 @@ def build(runtime: Runtime, context: OperatorContext, outside: Outside, settings
     )
     reconciler = Reconciler(
         runtime,
-        context=context,
         objects=outside.objects,
-        calls=JobCalls(
-            runtime,
-            context=context,
-            accounts=outside.accounts,
-            budgets=outside.budgets,
-            create_queue=create_queue,
-        ),
+        observer=Observer(runtime, context=context, create_queue=create_queue, cluster_state=outside.cluster_state),
+        calls=JobCalls(context=context, accounts=outside.accounts, budgets=outside.budgets, clocks=runtime.clocks),
         create_queue=create_queue,
-        cluster_state=outside.cluster_state,
         reporter=Reporter(runtime, objects=outside.objects, recorder=outside.recorder),
     )
     watcher = Watcher(

@@ -7,40 +7,35 @@ The work queue schedules reconciles; logic/ interprets responses.
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.aws.lanes import Busy
 from trainingjob_operator.create_queue import CreateQueue
-from trainingjob_operator.job_calls import JobCalls, Work
+from trainingjob_operator.denials import Denials
+from trainingjob_operator.job_calls import JobCalls
 from trainingjob_operator.kube.errors import Conflict, Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.log_format import name_in_log
+from trainingjob_operator.logic import operations
 from trainingjob_operator.logic.decide import claims, deletion, following, phases, turns
-from trainingjob_operator.logic.decide.accounts import (
-    await_namespace,
-    find_role,
-    find_selector,
-    find_wrong_target,
-    forbid_account,
-)
-from trainingjob_operator.logic.findings import Finding, Hindrance
-from trainingjob_operator.logic.jobs.errors import readable
+from trainingjob_operator.logic.decide.responses import CallResult, Failure
+from trainingjob_operator.logic.findings import Finding
+from trainingjob_operator.logic.jobs.errors import ErrorClass, readable
 from trainingjob_operator.logic.jobs.observation import Observation
-from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity
-from trainingjob_operator.logic.objects.annotations import read_request, resolve
+from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity, Location
 from trainingjob_operator.logic.objects.resource import Key, Resource
-from trainingjob_operator.logic.state.memory import RETRY_SECONDS, Memory, Undeleted
+from trainingjob_operator.logic.state.memory import RETRY_SECONDS, JobState, Outcome, Refusal, Undeleted
 from trainingjob_operator.logic.state.outcomes import (
+    Attempted,
     AttemptSettled,
-    Ended,
+    Dismissed,
+    Failed,
     OnlyObserved,
     OwnerChecked,
     PlaceShown,
     Queued,
-    Stopping,
-    Unsettled,
 )
 from trainingjob_operator.logic.state.steps import (
     ClearIntent,
@@ -64,8 +59,9 @@ from trainingjob_operator.logic.state.steps import (
 from trainingjob_operator.logic.state.view import View
 from trainingjob_operator.logic.status import conditions
 from trainingjob_operator.object_store import Live, StoredObject
+from trainingjob_operator.observer import Observer
 from trainingjob_operator.reporter import Reporter
-from trainingjob_operator.runtime import OperatorContext, Runtime
+from trainingjob_operator.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -99,16 +95,57 @@ class Objects(Protocol):
     ) -> dict[str, Any]: ...
 
 
-class ClusterState(Protocol):
-    """State of the cluster besides the objects (kube/cluster_state.py)."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The object of one step."""
 
-    async def annotations(self, namespace: str) -> Mapping[str, str]: ...
+    tracked: StoredObject
+    view: View
+    reached: Target | None
+    """The target of calls about the job; None if no call is possible (`View.no_access`)."""
 
-    async def labels(self, namespace: str) -> Mapping[str, str]: ...
+    @property
+    def key(self) -> Key:
+        return self.tracked.key
 
-    async def account_roles(self) -> Mapping[str, str] | None: ...
+    @property
+    def job(self) -> JobState:
+        """The newest state of the job; `view` has the state at the decision."""
+        return self.tracked.memory.job
 
-    async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]: ...
+    @property
+    def current_view(self) -> View:
+        """The view with the newest memory."""
+        return self.view.remembering(self.tracked.memory)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Log fields with the name of the object."""
+        return name_in_log(*self.key)
+
+    @property
+    def target(self) -> Target:
+        if self.reached is None:  # decide() returns no call without access
+            raise RuntimeError("a step requires a call, but the object has no target")
+        return self.reached
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.target.account, self.target.region, self.view.policy.job_name)
+
+    @property
+    def location(self) -> Location:
+        return self.target.account, self.target.region
+
+    def note(self, *outcomes: Outcome) -> None:
+        """Replace the object's memory by that after these outcomes."""
+        for outcome in outcomes:
+            self.tracked.note(outcome)
+
+    def refuse(self, finding: Finding, retry_at: float | None = None) -> None:
+        """Refuse the spec until it or the annotations change, or until `retry_at`."""
+        refusal = Refusal(self.view.resource.generation, self.view.policy, finding, retry_at)
+        self.tracked.memory = replace(self.tracked.memory, refused=refusal)
 
 
 class Reconciler:
@@ -118,24 +155,23 @@ class Reconciler:
         self,
         runtime: Runtime,
         *,
-        context: OperatorContext,
         objects: Objects,
+        observer: Observer,
         calls: JobCalls,
         create_queue: CreateQueue,
-        cluster_state: ClusterState,
         reporter: Reporter,
     ) -> None:
-        self._context = context
         self._jobs = runtime.jobs
         self._queue = runtime.queue
         self._leadership = runtime.leadership
         self._metrics = runtime.metrics
         self._clocks = runtime.clocks
         self._objects = objects
+        self._observer = observer
         self._calls = calls
         self._create_queue = create_queue
-        self._cluster_state = cluster_state
         self._reporter = reporter
+        self._denials = Denials(runtime)
         self._term: int | None = None
         self._taken_over = 0
 
@@ -196,7 +232,7 @@ class Reconciler:
         """Remove a deleted object from the work queue and the create queue."""
         self._queue.discard(tracked.key)
         self._create_queue.forget(tracked.key)
-        self._calls.forget(tracked.key)
+        self._denials.forget(tracked.key)
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
@@ -211,7 +247,7 @@ class Reconciler:
                 return
             if tracked.packed is not packed:  # most steps do not change the object
                 packed, resource = tracked.packed, tracked.resource()
-            view, target = await self._observe(tracked, resource)
+            view, target = await self._observer.observe(tracked, resource)
             step = phases.decide(view)
             if await self._carry_out(step, Work(tracked, view, target)):
                 if turns.gives_up_turn(step, view):
@@ -220,106 +256,6 @@ class Reconciler:
         # the type only: a step may contain a request with environment and hyperparameters
         message = f"Reconcile exceeded {MAX_STEPS} steps; last step: {type(step).__name__}"
         raise RuntimeError(message)
-
-    async def _observe(self, tracked: StoredObject, resource: Resource) -> tuple[View, Target | None]:
-        now = self._clocks.monotonic()
-        if tracked.memory.term != self._leadership.term:
-            tracked.memory = Memory(first_seen=now, term=self._leadership.term)
-        namespace, unread = await self._read_namespace(resource.namespace)
-        self._still_there(tracked)
-        policy = resolve(resource, namespace, self._context.defaults)
-        if (request := read_request(resource.annotations)) is not None:
-            handled = (tracked.memory.handled_request, resource.status.get("lastHandledReconcileAt"))
-            if request not in handled:
-                tracked.memory = tracked.memory.after_request(request)
-        bare = View(
-            resource=resource,
-            policy=policy,
-            memory=tracked.memory,
-            now=now,
-            wall=self._clocks.wall(),
-            partition=self._context.partition,
-            is_region_known=self._context.knows_region(policy.region),
-            overrides_passive=self._context.overrides_passive,
-            namespace_unread=unread,
-        )
-        if unread is not None:
-            return bare, None
-        if resource.deleting and bare.observation.status == "Stopping":
-            tracked.note(Stopping(now))  # another actor's Stop, or one from before a restart
-        known = bare.observation
-        if tracked.memory.job.ended_at is None and known.is_ended() and not known.rules_running():
-            tracked.note(Ended(now))
-        identity = bare.concerned()
-        self._jobs.claim(
-            tracked,
-            None if identity is None else identity.slot,
-            is_owner=bare.is_owner and policy.namespace_endpoint is None,
-        )
-        if identity is None:
-            return bare, None
-        tracked.memory = tracked.memory.turned_to(identity.slot, policy.namespace_endpoint)
-        foreign_mark = resource.pending is not None and resource.pending != tracked.memory.marked
-        if tracked.memory.job.attempt.attempted_at is None and tracked.memory.job.arn is None and foreign_mark:
-            tracked.note(Unsettled())
-        bare = bare.remembering(tracked.memory)
-        reached = await self._reach(bare, identity)
-        target, no_access = (None, reached) if isinstance(reached, Hindrance) else (reached, None)
-        if target is not None:
-            tracked.memory = tracked.memory.reached_by(target)
-        self._still_there(tracked)
-        rival = self._jobs.find_rival(tracked.key, identity.slot)
-        own_turn, place = self._create_queue.look_up(resource, identity, priority=policy.priority)
-        view = replace(
-            bare,
-            memory=tracked.memory,
-            own_turn=own_turn,
-            place=place,
-            rival=None if rival is None else "/".join(rival),
-            request_problem=None if bare.arn is not None else tracked.check(resource),
-            no_access=no_access,
-        )
-        return view, target
-
-    async def _read_namespace(self, namespace: str) -> tuple[Mapping[str, str], Hindrance | None]:
-        """Return the namespace's annotations, or a hindrance if they are unreadable."""
-        try:
-            return await self._cluster_state.annotations(namespace), None
-        except Forbidden as error:
-            return {}, await_namespace(namespace, str(error))
-
-    def _still_there(self, tracked: StoredObject) -> None:
-        """Raise NotFound after a concurrent deletion; the object must not claim a job or a turn any more."""
-        if self._jobs.get(tracked.key) is not tracked:
-            raise NotFound("the object was deleted during its reconcile")
-
-    async def _reach(self, view: View, identity: Identity) -> Target | Hindrance:
-        """Resolve the target of calls about the job: account, region, role, endpoint; or the hindrance."""
-        resource, policy = view.resource, view.policy
-        if (problem := find_wrong_target(view)) is not None:
-            return problem
-        selectors = await self._cluster_state.role_selectors()
-        if selectors:
-            labels = await self._cluster_state.labels(resource.namespace)
-            if (selected := find_selector(selectors, resource, labels)) is not None:
-                return selected
-        role = None
-        is_own = identity.account == self._context.defaults.account
-        if not is_own and not self._context.defaults.carm_enabled:
-            return forbid_account(identity.account)
-        if not is_own or (policy.names_account and policy.account == identity.account):
-            found = find_role(identity.account, await self._cluster_state.account_roles())
-            if isinstance(found, Hindrance):
-                return found
-            role = found
-        return Target(
-            account=identity.account,
-            region=identity.region,
-            role_arn=role,
-            endpoint_url=policy.endpoint_url,
-            external_id=None if role is None else self._context.external_id,
-            namespace=None if role is None else resource.namespace,
-        )
 
     async def _carry_out(self, step: Step, work: Work) -> bool:  # noqa: C901, PLR0912  one arm per step
         """Execute one step; True if it ends the reconcile."""
@@ -332,12 +268,12 @@ class Reconciler:
                 self._queue.add(work.key, seconds)
                 return True
             case Describe(identity):
-                seconds = await self._calls.describe(identity, work)
-                if seconds > 0:
-                    await self._report_meanwhile(seconds, work)
-                return seconds > 0
+                result = await self._calls.describe(identity, work.view, work.target)
+                if waits := self._record(result, work):
+                    await self._report_meanwhile(result.wait, work)
+                return waits
             case ReadTags(_, arn):
-                if not await self._calls.read_tags(arn, work):
+                if not self._record(await self._calls.read_tags(arn, work.view, work.target), work):
                     self._count_takeover(work)
                     return False
                 if work.current_view.arn is not None and not work.view.resource.deleting:
@@ -356,15 +292,15 @@ class Reconciler:
             case RecordIntent(identity):
                 await self._record_intent(identity, work)
             case Create(identity):
-                return await self._calls.create(identity, work)
+                return await self._create(identity, work)
             case TakeOwnership():
                 await self._take_ownership(step, work)
             case Stop(identity):
-                return await self._calls.stop(identity, work)
+                return self._record(await self._calls.stop(identity, work.view, work.target), work)
             case Update(identity, members):
-                return await self._calls.update(identity, members, work)
+                return self._record(await self._calls.update(identity, members, work.view, work.target), work)
             case SetTags(arn, change):
-                return await self._calls.set_tags(arn, change, work)
+                return self._record(await self._calls.set_tags(arn, change, work.view, work.target), work)
             case ClearIntent(refusal):
                 await self._clear_intent(work, refusal)
             case RemoveFinalizer():
@@ -378,6 +314,63 @@ class Reconciler:
                     self._queue.add(work.key, step.again)
                 return True
         return False
+
+    # -- SageMaker ----------------------------------------------------------------------------------------------------
+
+    async def _create(self, identity: Identity, work: Work) -> bool:
+        """Create the job within the object's turn; True if the budget does not permit it yet."""
+        resource, queue = work.view.resource, self._create_queue
+        if (seconds := queue.claim(work.key, identity)) > 0:
+            self._queue.add(work.key, seconds)
+            return True
+        work.note(Attempted(resource.generation, work.view.policy))
+        created_jobs = queue.created_jobs(identity)
+        try:
+            result = await self._calls.create(identity, work.current_view, work.target, created_jobs)
+        except NotLeading:
+            queue.leave(work.key, identity)
+            raise
+        except Busy:
+            queue.give_back(work.key, identity)
+            raise
+        if result.succeeded:
+            queue.succeed(work.key, identity)
+            self._metrics.job_waited(resource.age_at(self._clocks.wall()))
+        elif result.shortage is not None:
+            queue.lack_capacity(resource, identity, result.shortage)
+        else:
+            queue.leave(work.key, identity)
+        return self._record(result, work)
+
+    def _record(self, result: CallResult, work: Work) -> bool:
+        """Record the consequences of a call; True if the object waits for the budget."""
+        if result.wait > 0:
+            self._queue.add(work.key, result.wait)
+            return True
+        for operation in result.succeeded:
+            has_news = work.job.has_news(operation)
+            work.note(Dismissed(operation))
+            if has_news:
+                self._denials.lift(operation, work.location)
+        work.note(*result.outcomes)
+        if result.refusal is not None:
+            work.refuse(result.refusal, result.retry_at)
+        if result.failure is not None:
+            self._record_failure(result.failure, work)
+        return False
+
+    def _record_failure(self, failure: Failure, work: Work) -> None:
+        operation, error = failure.operation, failure.error
+        known = work.job.troubles.get(operation)
+        is_news = known is None or (known.error.sentence, known.error.kind) != (error.sentence, error.kind)
+        is_denied = error.kind is ErrorClass.DENIED
+        is_probe = is_denied and self._denials.is_probe(operation, work.tracked, work.location)
+        spread = self._clocks.jitter.uniform(0.5, 1.0)
+        is_lasting = operation == operations.CREATE
+        failed = Failed(operation, error, self._clocks.monotonic(), spread, is_probe, is_lasting, failure.finding)
+        work.note(failed)
+        level = logging.WARNING if is_news and not failure.is_expected else logging.DEBUG
+        log.log(level, "%s", error.sentence, extra=work.named)
 
     # -- Kubernetes ---------------------------------------------------------------------------------------------------
 
@@ -509,7 +502,7 @@ class Reconciler:
         if step.release and tracked.memory.unreleased is not None:
             step = replace(step, hindrance=tracked.memory.unreleased)
         wanted = await self._reporter.report(tracked, work.current_view, step)
-        self._still_there(work.tracked)
+        self._observer.check_presence(work.tracked)
         if step.passive:
             self._jobs.watch(work.tracked, None)
             return

@@ -9,10 +9,10 @@ import pytest
 from tests.logic.builders import ARN, OWNER, SPEC, WANTED
 from tests.logic.decide.situations import NOW, look_at, own, trouble
 from trainingjob_operator.logic.decide.responses import (
-    Reaction,
+    CallResult,
+    fail,
+    react_to_create,
     react_to_edit,
-    react_to_refusal,
-    react_to_shortage,
     react_to_stop,
     read_description,
     read_tags,
@@ -24,12 +24,12 @@ from trainingjob_operator.logic.decide.retries import (
     OUTDONE_SECONDS,
 )
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
-from trainingjob_operator.logic.jobs.quotas import read_demand, read_shortage
 from trainingjob_operator.logic.objects.fields import to_request
-from trainingjob_operator.logic.operations import CREATE, STOP, UPDATE
+from trainingjob_operator.logic.operations import CREATE, DESCRIBE, STOP, UPDATE
 from trainingjob_operator.logic.state.outcomes import (
     Claimed,
     Compared,
+    CreateFailed,
     Described,
     Dismissed,
     Doubted,
@@ -67,11 +67,11 @@ def kinds(outcomes: tuple[Outcome, ...]) -> list[type[Outcome]]:
     return [type(outcome) for outcome in outcomes]
 
 
-def test_a_description_of_the_objects_job_is_merged_and_compared_after_an_edit() -> None:
+def test_a_description_of_the_objects_job_is_compared_after_an_edit() -> None:
     view = look_at({"status": own(), "generation": 2, "held": True}, {}, {}, {})
     described, compared, seen = read_description(view, WANTED, answer(SecondaryStatus="Training"), NOW)
     assert isinstance(described, Described)
-    assert described.observation.secondary_status == "Training"
+    assert described.seen.secondary_status == "Training"
     assert isinstance(compared, Compared)
     assert compared.differences == ()
     assert seen == Seen(2)
@@ -131,9 +131,9 @@ def of_new(**known: Any) -> View:
 
 def test_an_instance_type_that_the_region_lacks_is_refused_by_any_of_its_errors() -> None:
     for kind in (ErrorClass.DOUBTFUL, ErrorClass.REFUSED, ErrorClass.NOT_FOUND):
-        reaction = react_to_refusal(of_new(), failed(kind, NOT_OFFERED), NOW, 0)
-        assert reaction.refusal is not None
-        assert (reaction.refusal.reason, reaction.is_retried) == ("Refused", False)
+        result = react_to_create(of_new(), failed(kind, NOT_OFFERED), NOW, 0)
+        assert result.refusal is not None
+        assert (result.refusal.reason, result.failure) == ("Refused", None)
 
 
 @pytest.mark.parametrize(
@@ -150,20 +150,20 @@ def test_an_instance_type_that_the_region_lacks_is_refused_by_any_of_its_errors(
 def test_a_failed_create_is_refused_or_retried_by_the_class_of_its_error(
     error: AwsError, outcomes: tuple[Outcome, ...], reason: str | None, *, is_retried: bool
 ) -> None:
-    reaction = react_to_refusal(of_new(), error, NOW, 3)
-    assert reaction.outcomes == outcomes
-    assert (None if reaction.refusal is None else reaction.refusal.reason) == reason
-    assert reaction.is_retried == is_retried
+    result = react_to_create(of_new(), error, NOW, 3)
+    assert result.outcomes == (CreateFailed(definite=True, now=NOW), *outcomes)
+    assert (None if result.refusal is None else result.refusal.reason) == reason
+    assert (result.failure is not None) == is_retried
 
 
 @pytest.mark.parametrize(("rounds", "again"), [*enumerate(DOUBTFUL_REPEATS), (len(DOUBTFUL_REPEATS), None)])
 def test_a_doubtful_error_that_lasts_refuses_the_spec_for_longer_each_time(rounds: int, again: float | None) -> None:
     view = of_new(doubtful_since=NOW - DOUBTFUL_SECONDS, doubtful_rounds=rounds)
-    reaction = react_to_refusal(view, failed(ErrorClass.DOUBTFUL), NOW, 0)
-    assert reaction.outcomes == (DoubtEnded(),)
-    assert reaction.refusal is not None
-    assert reaction.refusal.reason == "CreateFailed"
-    assert reaction.retry_at == (None if again is None else NOW + again)
+    result = react_to_create(view, failed(ErrorClass.DOUBTFUL), NOW, 0)
+    assert result.outcomes[1:] == (DoubtEnded(),)
+    assert result.refusal is not None
+    assert result.refusal.reason == "CreateFailed"
+    assert result.retry_at == (None if again is None else NOW + again)
 
 
 @pytest.mark.parametrize(
@@ -179,14 +179,14 @@ def test_a_server_error_that_only_this_spec_meets_is_given_up_late(
     lasts: float, failures: int, operation: str, *, gives_up: bool
 ) -> None:
     view = of_new(troubles=trouble(CREATE, ErrorClass.RETRY, lasts=lasts), outdone=failures, created_jobs=5)
-    reaction = react_to_refusal(view, failed(ErrorClass.RETRY, operation=operation), NOW, 6)
-    assert reaction.is_retried is not gives_up
+    result = react_to_create(view, failed(ErrorClass.RETRY, operation=operation), NOW, 6)
+    assert (result.failure is None) == gives_up
     if gives_up:
-        assert reaction.outcomes == (Outdone(6), Dismissed(CREATE))
-        assert reaction.refusal is not None
-        assert "for 2 hours" in reaction.refusal.message
+        assert result.outcomes[1:] == (Outdone(6), Dismissed(CREATE))
+        assert result.refusal is not None
+        assert "for 2 hours" in result.refusal.message
     else:
-        assert reaction.outcomes == (Outdone(6),)
+        assert result.outcomes[1:] == (Outdone(6),)
 
 
 QUOTA = (
@@ -207,10 +207,12 @@ def test_a_quota_in_use_is_waited_for_unless_no_wait_helps(
     message: str, refusal: str | None, reported: str | None, *, is_retried: bool
 ) -> None:
     error = failed(ErrorClass.WAITING, message)
-    reaction = react_to_shortage(read_shortage(message, read_demand(SPEC)), error)
-    assert reaction.is_retried == is_retried
-    assert (None if reaction.refusal is None else reaction.refusal.reason) == refusal
-    assert (None if reaction.finding is None else reaction.finding.reason) == reported
+    result = react_to_create(of_new(), error, NOW, 0)
+    assert (result.failure is not None) == is_retried
+    assert (None if result.refusal is None else result.refusal.reason) == refusal
+    finding = None if result.failure is None else result.failure.finding
+    assert (None if finding is None else finding.reason) == reported
+    assert (result.shortage is not None) == (is_retried and finding is None)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,26 @@ def test_a_quota_in_use_is_waited_for_unless_no_wait_helps(
 def test_a_failed_stop_counts_as_the_begin_of_the_end(
     kind: ErrorClass, outcomes: tuple[Outcome, ...], *, is_retried: bool
 ) -> None:
-    assert react_to_stop(failed(kind, operation=STOP), NOW) == Reaction(outcomes, is_retried=is_retried)
+    view, error = of_new(), failed(kind, operation=STOP)
+    expected = fail(view, STOP, error, *outcomes) if is_retried else CallResult(outcomes)
+    assert react_to_stop(view, error, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "kept"),
+    [
+        (ErrorClass.DENIED, {"created_at": NOW - 5.0}, ErrorClass.RETRY),
+        (ErrorClass.DENIED, {"created_at": NOW - 500.0}, ErrorClass.DENIED),
+        (ErrorClass.THROTTLED, {"created_at": NOW - 5.0}, ErrorClass.THROTTLED),
+    ],
+)
+def test_a_denied_read_soon_after_the_create_is_retried_like_a_passing_error(
+    kind: ErrorClass, known: dict[str, Any], kept: ErrorClass
+) -> None:
+    failure = fail(of_new(**known), DESCRIBE, failed(kind, operation=DESCRIBE)).failure
+    assert failure is not None
+    assert failure.error.kind is kept
+    assert failure.is_expected == (kept is not kind)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +259,6 @@ def test_a_failed_stop_counts_as_the_begin_of_the_end(
     ],
 )
 def test_an_edit_is_given_up_only_where_the_service_refuses_it(error: AwsError, expected: type[Outcome] | None) -> None:
-    reaction = react_to_edit(of_new(), error, UPDATE)
-    assert kinds(reaction.outcomes) == ([] if expected is None else [expected])
-    assert reaction.is_retried == (expected is not EditRefused)
+    result = react_to_edit(of_new(), error, UPDATE)
+    assert kinds(result.outcomes) == ([] if expected is None else [expected])
+    assert (result.failure is not None) == (expected is not EditRefused)

@@ -57,7 +57,7 @@ def error(kind: ErrorClass = ErrorClass.RETRY) -> AwsError:
 def test_the_first_not_found_is_remembered_until_the_job_is_found() -> None:
     missing = remembered(needs_describe=True).after(JobMissing(10.0)).after(JobMissing(40.0))
     assert missing == remembered(not_found=True, not_found_since=10.0, described_at=40.0)
-    assert missing.after(Described(RUNS, 50.0)) == remembered(described_at=50.0, observation=RUNS)
+    assert missing.after(Described(RUNS, 50.0, Observation())) == remembered(described_at=50.0, observation=RUNS)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_request_ends_every_delay_but_not_the_doubt_about_an_attempt() -> None
 
 def test_an_attempt_that_is_over_leaves_nothing_behind() -> None:
     memory = remembered(name_taken=True, unsettled=True)
-    memory = memory.after(Described(RUNS, 1.0))
+    memory = memory.after(Described(RUNS, 1.0, Observation()))
     memory = memory.after(JobMissing(2.0))
     memory = memory.after(TagsRead({}, 1, TagProof.NONE)).after(OwnerChecked(exists=True, now=1.0))
     memory = memory.after(AttemptSettled())

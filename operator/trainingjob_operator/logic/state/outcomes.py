@@ -64,15 +64,20 @@ class Suspected:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """Describe found the job; `observation` is merged with the earlier ones."""
+    """Describe found the job in this state."""
 
-    observation: Observation
+    seen: Observation
     now: float
+    known: Observation
+    """The state before, from the status if this process has seen none."""
 
     def after(self, job: JobState) -> JobState:
+        known = self.known if job.observation is None else job.observation
+        if job.hint is not None:  # a list or an event may be newer than the answer
+            known = known.updated_by(job.hint)
         return replace(
             job,
-            observation=self.observation,
+            observation=known.updated_by(self.seen),
             hint=None,
             needs_describe=False,
             described_at=self.now,

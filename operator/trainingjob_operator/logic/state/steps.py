@@ -1,4 +1,4 @@
-"""Steps returned by decide/ and executed by reconciler.py and job_calls.py."""
+"""Steps returned by decide/ and executed by reconciler.py."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
