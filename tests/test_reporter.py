@@ -65,9 +65,8 @@ async def test_what_was_refused_for_good_is_one_line_in_the_log(
 async def test_the_end_is_counted_once_with_its_outcome(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(100.0)
-    operator = simulation.operator
-    assert operator is not None
-    assert operator.registry.get_sample_value("trainingjob_ended_total", {"outcome": "Failed"}) == 1.0
+    assert simulation.sample("trainingjob_ended_total", namespace="team-a", outcome="Failed") == 1.0
+    assert simulation.sample("trainingjob_errors_total", condition="ACK.Terminal", reason="JobFailed") == 1.0
 
 
 @simulated(seconds=5000.0)

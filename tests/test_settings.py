@@ -61,6 +61,7 @@ GOOD = [
     ("metrics_addr", ":9090", Address("", 9090)),
     ("metrics_addr", "127.0.0.1:0", Address("127.0.0.1", 0)),
     ("healthz_addr", "[::1]:8081", Address("::1", 8081)),
+    ("metrics_max_jobs", "200", 200),
 ]  # fmt: skip
 
 

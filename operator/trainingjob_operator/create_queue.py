@@ -30,6 +30,14 @@ class CreateQueue:
         """Number of waiting objects."""
         return sum(len(order) for order in self._orders.values())
 
+    def count_by_quota(self) -> Counter[str]:
+        """Return the number of waiting objects by exhausted quota; "" for those that wait for their turn only."""
+        return sum((order.count_by_quota() for order in self._orders.values()), Counter[str]())
+
+    def count_by_location(self) -> Counter[Location]:
+        """Return the number of objects that may create a job, by account and region."""
+        return self._users.copy()
+
     def look_up(self, resource: Resource, identity: Identity, *, priority: int) -> tuple[bool, Place | None]:
         """Return whether the object has its turn, and its position; None if it does not wait.
 

@@ -1,20 +1,28 @@
 """Prometheus metrics of the operator: names, labels, buckets, and one method per observation.
 
 Callers pass in the registry; health.py serves it. The two `ack_outbound_api_requests` metrics have ACK's labels and
-values; all others start with `trainingjob_`. No label contains the name of an object or a job: operations, statuses,
-and the accounts and regions that objects name at present bound the number of series.
+values; all others start with `trainingjob_`. No label but those of the optional `trainingjob_job_status` contains the
+name of an object or a job. Whatever else tenants choose is bounded here and in metric_series.py.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter as Totals
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, GCCollector, Histogram, PlatformCollector, ProcessCollector
 
+from trainingjob_operator.logic import reasons
+from trainingjob_operator.logic.jobs.errors import CODES
+from trainingjob_operator.logic.jobs.failure_reason import CLASSES
+from trainingjob_operator.logic.jobs.observation import ENDED
 from trainingjob_operator.logic.operations import OPERATIONS
+from trainingjob_operator.logic.status.conditions import ADVISORY, LOST, OUTCOMES, RECOVERABLE, TERMINAL
+from trainingjob_operator.metric_series import OTHER, NamespaceCounts, NamespaceSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
     from collections.abc import Set as AbstractSet
 
     from prometheus_client import CollectorRegistry
@@ -42,6 +50,28 @@ _CALL_SECONDS = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 10, 20)
 _RECONCILE_SECONDS = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SWEEP_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _WAIT_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
+_LAG_SECONDS = (1, 2.5, 5, 10, 15, 30, 60, 120, 300, 900, 3600)
+
+PLACES = 100
+"""Maximum number of pairs of account and region with series; objects may name any region."""
+QUOTAS = 100
+"""Maximum number of quotas with series."""
+ABSENT_SECONDS = 3600.0
+"""Time after which the counters of a namespace without objects end: many scrapes after the last increment."""
+
+FINAL_OUTCOMES = (*OUTCOMES.values(), reasons.REFUSED, LOST)
+"""Values of `status.outcome`."""
+_ERRORS = {TERMINAL, RECOVERABLE, ADVISORY}
+_WORDS = frozenset(
+    {word for name, word in vars(reasons).items() if name.isupper()}
+    | CODES
+    | CLASSES
+    | ENDED
+    | {"InProgress", "Stopping"}
+)
+"""Statuses and reasons with a series of their own; SageMaker and its error codes may bring others."""
+_INSTANCE_TYPE = re.compile(r"ml\.[a-z0-9-]{1,20}\.[a-z0-9-]{1,20}")
+_OTHER_PLACE = (OTHER, OTHER)
 
 
 class Metrics:
@@ -90,16 +120,54 @@ class Metrics:
             "trainingjob_aws_errors_total", "Number of failed AWS API calls by error class.", "operation", "kind"
         )
 
-        self._jobs = gauge("trainingjob_jobs", "Number of running jobs by trainingJobStatus.", "status")
-        self._ended = counter("trainingjob_ended_total", "Number of ended jobs by final trainingJobStatus.", "outcome")
-        self._training_seconds = counter("trainingjob_training_seconds_total", "Training time of ended jobs.")
-        self._billable_seconds = counter("trainingjob_billable_seconds_total", "Billable time of ended jobs.")
+        self._jobs = NamespaceCounts(
+            gauge("trainingjob_jobs", "Number of objects by namespace and status.phase.", "namespace", "status")
+        )
+        self._ended = NamespaceSeries(
+            counter("trainingjob_ended_total", "Number of objects that reached an outcome.", "namespace", "outcome")
+        )
+        paid = ("namespace", "instance_type", "spot")
+        self._training_seconds = NamespaceSeries(
+            counter(
+                "trainingjob_training_instance_seconds_total", "Training time of ended jobs times instances.", *paid
+            )
+        )
+        self._billable_seconds = NamespaceSeries(
+            counter(
+                "trainingjob_billable_instance_seconds_total", "Billable time of ended jobs times instances.", *paid
+            )
+        )
+        self._counters = (self._ended, self._training_seconds, self._billable_seconds)
+        self._last_present: dict[str, float] = {}
+        """The last time at which the namespace had an object."""
+        self._job_status = gauge(
+            "trainingjob_job_status",
+            "1 for the status.phase of an object; see --metrics-max-jobs.",
+            "namespace",
+            "name",
+            "status",
+        )
+        self._errors = counter(
+            "trainingjob_errors_total",
+            "Number of conditions that became True with a new reason, by type and reason.",
+            "condition",
+            "reason",
+        )
+        self._lag_seconds = histogram(
+            "trainingjob_status_lag_seconds",
+            "Time from a change of a job in SageMaker to its report in the status.",
+            _LAG_SECONDS,
+        )
         self._turn_seconds = histogram(
             "trainingjob_turn_wait_seconds",
             "Time from the creation of an object to its CreateTrainingJob call.",
             _WAIT_SECONDS,
         )
-        self._waiting = gauge("trainingjob_waiting_jobs", "Number of jobs in the create queue.")
+        self._waiting = gauge(
+            "trainingjob_waiting_jobs",
+            "Number of objects in the create queue by exhausted quota; empty: waiting for their turn only.",
+            "quota",
+        )
         self._passive = gauge(
             "trainingjob_passive_objects", "Number of objects left to another controller that writes to them."
         )
@@ -117,6 +185,9 @@ class Metrics:
             "trainingjob_events_dropped_total", "Number of dropped Events: queue full, or repeated API server errors."
         )
         self._watch_restarts = counter("trainingjob_watch_restarts_total", "Number of watch restarts.")
+        self._watch_age = gauge(
+            "trainingjob_watch_age_seconds", "Time since the watch delivered a change or a complete list succeeded."
+        )
         self._served = gauge(
             "trainingjob_namespace_served",
             "1 while the operator can serve the namespace, else 0; the label is empty without --watch-namespace.",
@@ -131,17 +202,28 @@ class Metrics:
             "trainingjob_sweep_pages_total", "Number of pages listed by sweeps.", "account", "region"
         )
         self._sweep_age = gauge(
-            "trainingjob_sweep_age_seconds", "Time since the last successful sweep.", "account", "region"
+            "trainingjob_sweep_age_seconds",
+            "Time since the last successful sweep of the least recently swept running jobs.",
+            "account",
+            "region",
         )
-
         self._sweep_interval = gauge(
             "trainingjob_sweep_interval_seconds",
             "Interval between sweeps; longer while the event queue delivers state changes.",
             "account",
             "region",
         )
-        self._swept: set[Location] = set()
+        self._places: set[Location] = set()
         """The accounts and regions that have series."""
+        self._swept: dict[Hashable, tuple[Location, float]] = {}
+        """Place of each sweep, and the time of its last success or of its start."""
+        budget = ("account", "region", "operation")
+        self._budget_rate = gauge(
+            "trainingjob_budget_calls_per_second", "Present rate limit; below the start while AWS throttles.", *budget
+        )
+        self._budget_waiting = gauge(
+            "trainingjob_budget_waiting_calls", "Number of calls that wait for the rate limit.", *budget
+        )
 
         self._event_messages = counter(
             "trainingjob_event_queue_messages_total",
@@ -161,28 +243,79 @@ class Metrics:
         self._request_errors.labels(_SERVICE, operation, _fault(error)).inc()
         self._call_errors.labels(operation, error.kind.value).inc()
 
-    def jobs_are(self, count_by_status: Mapping[str, int]) -> None:
-        """Set the number of running jobs by trainingJobStatus; an absent status has none."""
-        self._jobs.clear()
-        for status, count in count_by_status.items():
-            self._jobs.labels(status).set(count)
+    def jobs_are(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Set the number of objects by namespace and status.phase; absent pairs have none."""
+        words: Totals[tuple[str, str]] = Totals()
+        for (namespace, status), count in counts.items():
+            words[namespace, _bound_word(status)] += count
+        self._jobs.replace(words)
+        self._keep_namespaces({namespace for namespace, _ in counts})
 
-    def job_ended(self, outcome: str) -> None:
-        """Count one job with the final status Completed, Failed or Stopped."""
-        self._ended.labels(outcome).inc()
+    def jobs_show(self, statuses: Mapping[tuple[str, str], str]) -> None:
+        """Set status.phase of single objects by namespace and name; all others have no series."""
+        self._job_status.clear()
+        for (namespace, name), status in statuses.items():
+            self._job_status.labels(namespace, name, _bound_word(status)).set(1)
 
-    def job_took(self, training_seconds: float, billable_seconds: float) -> None:
-        """Add newly reported seconds of an ended job."""
-        self._training_seconds.inc(training_seconds)
-        self._billable_seconds.inc(billable_seconds)
+    def job_expected(self, namespace: str, instances: Mapping[str, int], is_spot: bool) -> None:
+        """Start the series of a job before its end: Prometheus sees no increase in the first value of a series.
+
+        :param instances: number by type; empty while unknown
+        """
+        for outcome in FINAL_OUTCOMES:
+            self._ended.of(namespace, outcome)
+        self.job_took(namespace, instances, is_spot, 0.0, 0.0)
+
+    def job_settled(self, namespace: str, outcome: str) -> None:
+        """Count one object with a new `status.outcome`."""
+        self._note_namespace(namespace)
+        self._ended.of(namespace, outcome).inc()
+
+    def job_took(
+        self, namespace: str, instances: Mapping[str, int], is_spot: bool, training: float, billable: float
+    ) -> None:
+        """Add newly reported seconds of one instance of an ended job, for each of its instances."""
+        self._note_namespace(namespace)
+        spot = str(is_spot).lower()
+        for kind, count in instances.items():
+            known = kind if _INSTANCE_TYPE.fullmatch(kind) else OTHER
+            self._training_seconds.of(namespace, known, spot).inc(training * count)
+            self._billable_seconds.of(namespace, known, spot).inc(billable * count)
+
+    def _note_namespace(self, namespace: str) -> None:
+        self._last_present[namespace] = self._clock()
+
+    def _keep_namespaces(self, present: AbstractSet[str]) -> None:
+        """End the counters of namespaces that have had no objects for ABSENT_SECONDS."""
+        now = self._clock()
+        self._last_present.update(dict.fromkeys(present, now))
+        for namespace in [name for name, last in self._last_present.items() if now - last > ABSENT_SECONDS]:
+            del self._last_present[namespace]
+            for family in self._counters:
+                family.forget(namespace)
+
+    def condition_reported(self, condition: str, reason: str) -> None:
+        """Count one condition of type ACK.Terminal, ACK.Recoverable or ACK.Advisory with a new reason."""
+        if condition in _ERRORS:
+            self._errors.labels(condition, _bound_word(reason)).inc()
+
+    def status_lagged(self, seconds: float) -> None:
+        """Observe the seconds from a change in SageMaker to its report."""
+        self._lag_seconds.observe(max(0.0, seconds))
 
     def job_waited(self, seconds: float) -> None:
         """Observe the seconds from the creation of an object to its CreateTrainingJob call."""
         self._turn_seconds.observe(seconds)
 
-    def jobs_wait(self, count: int) -> None:
-        """Set the number of jobs in the create queue."""
-        self._waiting.set(count)
+    def jobs_wait(self, counts: Mapping[str, int]) -> None:
+        """Set the number of objects in the create queue by quota; "" without one."""
+        totals = Totals(dict(Totals(counts).most_common(QUOTAS)))
+        totals[OTHER] += sum(counts.values()) - totals.total()
+        self._waiting.clear()
+        self._waiting.labels("")
+        for quota, count in totals.items():
+            if count:
+                self._waiting.labels(quota).set(count)
 
     def objects_are_passive(self, count: int) -> None:
         """Set the number of objects left to another controller."""
@@ -208,6 +341,10 @@ class Metrics:
         """Count one watch restart."""
         self._watch_restarts.inc()
 
+    def watch_is(self, age: float) -> None:
+        """Set the seconds since the watch delivered a change or a complete list succeeded."""
+        self._watch_age.set(age)
+
     def namespace_is_served(self, namespace: str, served: bool) -> None:
         """Set the availability of a namespace."""
         self._served.labels(namespace).set(served)
@@ -216,29 +353,56 @@ class Metrics:
         """Set the leadership of this replica."""
         self._leading.set(leads)
 
-    def sweep_ended(self, account: str, region: str, seconds: float, pages: int) -> None:
-        """Observe one successful sweep of the account and region; resets its age."""
-        ended = self._clock()
-        self._swept.add((account, region))
-        self._sweep_seconds.labels(account, region).observe(seconds)
-        self._sweep_pages.labels(account, region).inc(pages)
-        self._sweep_age.labels(account, region).set_function(lambda: self._clock() - ended)
+    def sweep_begins(self, sweep: Hashable, place: Location) -> None:
+        """Start the age of a sweep; each target of the sweeper is one. A place is as old as its oldest sweep."""
+        here = self._bound_place(place)
+        self._swept[sweep] = here, self._clock()
+        self._sweep_age.labels(*here).set_function(lambda: self._age_of(here))
 
-    def sweep_interval_is(self, account: str, region: str, seconds: float) -> None:
-        """Set the interval between sweeps of the account and region, in seconds."""
-        self._sweep_interval.labels(account, region).set(seconds)
+    def sweep_is_fresh(self, sweep: Hashable) -> None:
+        """Reset the age of a sweep: all of its running jobs were read."""
+        self._swept[sweep] = self._swept[sweep][0], self._clock()
 
-    def sweep_rests(self, account: str, region: str) -> None:
-        """Remove age and interval of an account and region without running jobs."""
-        self._sweep_age.remove(account, region)
-        self._sweep_interval.remove(account, region)
+    def sweep_ended(self, sweep: Hashable, seconds: float, pages: int) -> None:
+        """Observe one successful sweep; resets its age."""
+        self.sweep_is_fresh(sweep)
+        here, _ = self._swept[sweep]
+        self._sweep_seconds.labels(*here).observe(seconds)
+        self._sweep_pages.labels(*here).inc(pages)
+
+    def sweep_interval_is(self, sweep: Hashable, seconds: float) -> None:
+        """Set the interval between sweeps at the place of this one, in seconds."""
+        self._sweep_interval.labels(*self._swept[sweep][0]).set(seconds)
+
+    def sweep_rests(self, sweep: Hashable) -> None:
+        """End a sweep without running jobs; the last one of a place removes its age and interval."""
+        here, _ = self._swept.pop(sweep)
+        if all(other != here for other, _ in self._swept.values()):
+            self._sweep_age.remove(*here)
+            self._sweep_interval.remove(*here)
 
     def keep_sweeps(self, places: AbstractSet[Location]) -> None:
-        """Delete the series of all other accounts and regions: no object names them any more."""
-        for account, region in self._swept - places:
-            self._sweep_seconds.remove(account, region)
-            self._sweep_pages.remove(account, region)
-        self._swept &= places
+        """End the series of all other accounts and regions: no object names them any more."""
+        for place in self._places - places - {here for here, _ in self._swept.values()}:
+            self._places.discard(place)
+            self._sweep_seconds.remove(*place)
+            self._sweep_pages.remove(*place)
+
+    def _age_of(self, place: Location) -> float:
+        return self._clock() - min((at for here, at in self._swept.values() if here == place), default=self._clock())
+
+    def _bound_place(self, place: Location) -> Location:
+        here = place if place in self._places or len(self._places) < PLACES else _OTHER_PLACE
+        self._places.add(here)
+        return here
+
+    def budgets_are(self, budgets: Mapping[tuple[str, str, str], tuple[float, int]]) -> None:
+        """Set rate and number of waiting calls by account, region and operation; all others have no series."""
+        self._budget_rate.clear()
+        self._budget_waiting.clear()
+        for labels, (rate, waiting) in budgets.items():
+            self._budget_rate.labels(*labels).set(rate)
+            self._budget_waiting.labels(*labels).set(waiting)
 
     def event_received(self, outcome: str) -> None:
         """Count one event queue message; `outcome` is one of a small, fixed set."""
@@ -247,6 +411,10 @@ class Metrics:
     def event_queue_failed(self, error: AwsError) -> None:
         """Count one failed event queue call."""
         self._event_errors.labels(error.kind.value).inc()
+
+
+def _bound_word(word: str) -> str:
+    return word if word in _WORDS else OTHER
 
 
 def _fault(error: AwsError) -> str:

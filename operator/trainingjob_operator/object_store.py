@@ -4,6 +4,7 @@ Of each object the store keeps compressed JSON, without the field managers that 
 """
 
 import json
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -17,6 +18,7 @@ from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity, Location, Slot
 from trainingjob_operator.logic.objects.resource import Key, Resource, mapping
 from trainingjob_operator.logic.objects.validation import check_request
+from trainingjob_operator.logic.reasons import PENDING
 from trainingjob_operator.logic.state.memory import Memory, Outcome
 from trainingjob_operator.logic.state.ownership import read_standing
 from trainingjob_operator.logic.timestamps import parse_time
@@ -47,6 +49,8 @@ class StoredObject:
     """The object claims the job against other objects."""
     is_judged: bool = False
     """Slot and claim are from a reconcile of this term, not from the status alone."""
+    phase: str = ""
+    """status.phase, or trainingJobStatus under ACK's CRD."""
     modified: datetime | None = None
     """lastModifiedTime in the status, by the service's clock."""
     checked: tuple[int, Finding | None] | None = None
@@ -123,7 +127,9 @@ class ObjectStore:
             for manager, _ in sorted(written - tracked.foreign_writes):
                 tracked.memory = tracked.memory.after_foreign_write(manager, now)
         tracked.foreign_writes = written
-        tracked.modified = parse_time(mapping(body.get("status")).get("lastModifiedTime"))
+        status = mapping(body.get("status"))
+        tracked.phase = _read_phase(status)
+        tracked.modified = parse_time(status.get("lastModifiedTime"))
         if not tracked.is_judged:
             self._presume(tracked, Resource.from_body(kept))
         return tracked
@@ -240,6 +246,11 @@ class _LastSeen(Mapping[str, Observation]):
 
     def __len__(self) -> int:
         return len(self._jobs.live_jobs(self._target))
+
+
+def _read_phase(status: Mapping[str, Any]) -> str:
+    phase = status.get("phase") or status.get("trainingJobStatus")
+    return sys.intern(phase) if isinstance(phase, str) else PENDING  # thousands of objects have a few phases
 
 
 def _comparable(resource_version: object) -> int:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Coroutine
 
 from trainingjob_operator.assembly import Process, assemble, build_listener, build_operator
 from trainingjob_operator.building import Operator
+from trainingjob_operator.gauges import Gauges
 from trainingjob_operator.health import Heartbeats, serve_health, serve_metrics
 from trainingjob_operator.kube.cluster_state import MAX_SILENCE
 from trainingjob_operator.kube.events import EventRecorder
 from trainingjob_operator.kube.leader import Elector
 from trainingjob_operator.logic.objects.resource import Key
-from trainingjob_operator.runtime import Runtime
 from trainingjob_operator.settings import Settings, show_given
 from trainingjob_operator.start_up import (
     AWS,
@@ -169,7 +169,7 @@ def _start_reconciling(process: Process, operator: Operator, loops: "_Loops", he
     if (listener := build_listener(process, operator)) is not None:
         heartbeats.follow("event queue", LISTEN_SECONDS, listener.heartbeat.last)
         loops.start("event queue", listener.run())
-    loops.start("gauges", _show_gauges(process.runtime, operator, tick))
+    loops.start("gauges", _show_gauges(process, operator, tick))
     loops.start("account", _show_account(process))
 
 
@@ -202,25 +202,19 @@ class _Loops:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-async def _show_gauges(runtime: Runtime, operator: Operator, tick: Callable[[], None]) -> None:
+async def _show_gauges(process: Process, operator: Operator, tick: Callable[[], None]) -> None:
     """Update the gauges; `tick` the workers' heartbeat unless due keys make no progress."""
-    queue, leadership, metrics = runtime.queue, runtime.leadership, runtime.metrics
+    runtime = process.runtime
+    queue, leadership = runtime.queue, runtime.leadership
+    gauges = Gauges(runtime, operator, process.budgets, max_jobs=process.settings.metrics_max_jobs)
     turnover = -1
     while True:
         if queue.depth == 0 or queue.turnover != turnover or not leadership.is_leading():
             tick()
         turnover = queue.turnover
-        counts: dict[str, int] = {}
-        for tracked in runtime.jobs:
-            if tracked.live is not None:
-                counts[tracked.live.seen.status] = counts.get(tracked.live.seen.status, 0) + 1
         if taken_over := operator.reconciler.count_taken_over():
             log.info("Training jobs taken over: %d", taken_over)
-        metrics.jobs_are(counts)
-        metrics.jobs_wait(len(operator.create_queue))
-        metrics.objects_are_passive(operator.reconciler.passive())
-        metrics.queue_is(queue.depth)
-        metrics.leading(leadership.is_leading())
+        gauges.update()
         await asyncio.sleep(GAUGE_SECONDS)
 
 

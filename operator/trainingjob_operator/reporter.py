@@ -4,7 +4,7 @@ logic/status/contents.py defines the desired status; the reconciler supplies the
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from trainingjob_operator.kube.errors import Conflict
@@ -18,6 +18,7 @@ from trainingjob_operator.logic.state.steps import WriteStatus
 from trainingjob_operator.logic.state.view import View
 from trainingjob_operator.logic.status import contents as status
 from trainingjob_operator.logic.status import events
+from trainingjob_operator.logic.status.conditions import OUTCOMES, read_conditions
 from trainingjob_operator.logic.status.report import Report
 from trainingjob_operator.object_store import StoredObject
 from trainingjob_operator.runtime import Runtime
@@ -112,15 +113,37 @@ class Reporter:
             if draft.reason in final:
                 log.warning("%s: %s", draft.reason, draft.message, extra=named)
         before, after = Observation(resource.status), Observation(wanted)
+        self._measure(view, wanted, before, after)
         if not after.is_ended() or (report.is_past and not before.status):
             return
         # Another field manager may have reverted the end since it was counted.
         counted = known if known is not None else resource.status if before.is_ended() else None
-        self._metrics.job_took(*(self._uncounted(counted, wanted, name) for name in _SECONDS))
+        training, billable = (self._uncounted(counted, wanted, name) for name in _SECONDS)
+        if (seen := report.observation) is not None and not report.observed:
+            self._metrics.job_took(resource.namespace, seen.instances, seen.is_spot, training, billable)
         tracked.note(Counted({name: wanted[name] for name in _SECONDS if name in wanted}))
         if counted is None:
-            self._metrics.job_ended(after.status)
+            if not report.observed:
+                self._metrics.job_settled(resource.namespace, OUTCOMES[after.status])
             log.info("Training job ended: %s", after.status, extra=named)
+
+    def _measure(self, view: View, wanted: Mapping[str, Any], before: Observation, after: Observation) -> None:
+        """Count new reasons of errors, outcomes without an end of a job, and the lag of a changed status."""
+        namespace, previous = view.resource.namespace, view.resource.status
+        known = {(one["type"], one.get("reason")) for one in _true_conditions(previous)}
+        for condition in _true_conditions(wanted):
+            if (condition["type"], condition.get("reason")) not in known:
+                self._metrics.condition_reported(condition["type"], condition.get("reason", ""))
+        if after.is_ended():
+            pass
+        elif (outcome := wanted.get("outcome")) is None:
+            seen = view.observation
+            self._metrics.job_expected(namespace, seen.instances, seen.is_spot)
+        elif outcome != previous.get("outcome") and "outcome" not in self._pruned:
+            self._metrics.job_settled(namespace, outcome)
+        changed, last = after.last_modified_time, before.last_modified_time
+        if changed is not None and last is not None and changed > last:
+            self._metrics.status_lagged((view.wall - changed).total_seconds())
 
     def _uncounted(self, counted: Mapping[str, Any] | None, wanted: Mapping[str, Any], name: str) -> float:
         """Seconds not counted yet; some arrive after the end. A field pruned by the CRD is counted once, at the end."""
@@ -129,3 +152,7 @@ class Reporter:
         before = (counted or {}).get(name)
         known = before if isinstance(before, int | float) else 0  # another writer may have set any value
         return max(0.0, float(wanted.get(name, 0)) - known)
+
+
+def _true_conditions(status: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+    return (one for one in read_conditions(status.get("conditions")) if one["status"] == "True")

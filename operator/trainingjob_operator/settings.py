@@ -487,6 +487,13 @@ class Settings:
         metavar="HOST:PORT",
         default=_METRICS_ADDR,
     )
+    metrics_max_jobs: int = _flag(
+        Group.OBSERVABILITY,
+        "Maximum number of objects with a series of their own, trainingjob_job_status; 0 disables it.",
+        _whole_number(0, 10_000),
+        metavar="COUNT",
+        default=0,
+    )
     healthz_addr: Address = _flag(  # noqa: RUF009 - it returns a dataclasses.field
         Group.OBSERVABILITY,
         "Listen address of /healthz and /readyz.",

@@ -86,6 +86,7 @@ class Sweeper:
                 wanted = set(self._jobs.live_targets()) if self._may_sweep() else set()
                 for target in wanted - self._loops.keys():
                     self._turned[target] = self._clocks.monotonic()
+                    self._metrics.sweep_begins(target, (target.account, target.region))
                     self._loops[target] = asyncio.create_task(self._sweep(target), name=f"sweep of {target.region}")
                 for target in [target for target, loop in self._loops.items() if target not in wanted or loop.done()]:
                     self._end(target)
@@ -121,7 +122,7 @@ class Sweeper:
             where = {"account": target.account, "region": target.region}
             log.error("Unexpected error in sweep; restarting it", exc_info=loop.exception(), extra=where)
         loop.cancel()
-        self._metrics.sweep_rests(target.account, target.region)
+        self._metrics.sweep_rests(target)
 
     async def _sweep(self, target: Target) -> None:
         sweep, failures = Sweep(self._seconds, self._jobs.last_modified(target.account, target.region)), 0
@@ -135,7 +136,7 @@ class Sweeper:
             request = sweep.next_request(live, now)
             if request is None:
                 if pages:
-                    self._metrics.sweep_ended(target.account, target.region, now - began, pages)
+                    self._metrics.sweep_ended(target, now - began, pages)
                 await asyncio.sleep(min(self._seconds, max(0.05, sweep.pause(now))))
                 began, pages = self._clocks.monotonic(), 0
                 continue
@@ -161,7 +162,7 @@ class Sweeper:
         is_flowing = self._flow.is_flowing((target.account, target.region), now)
         seconds = max(self._seconds, EVENTFUL_SECONDS) if is_flowing else self._seconds
         sweep.set_pace(seconds, now)
-        self._metrics.sweep_interval_is(target.account, target.region, seconds)
+        self._metrics.sweep_interval_is(target, seconds)
 
     async def _await_budget(self, target: Target) -> None:
         budget = self._budgets.of(target.account, target.region).list_page
@@ -209,6 +210,7 @@ class Sweeper:
             if now >= due:
                 self._described_each[target] = now
                 self._suspect(target, live)
+                self._metrics.sweep_is_fresh(target)
                 continue
             await asyncio.sleep(min(retry_at, due) - now)
 

@@ -77,6 +77,7 @@ class Watcher:
         self._reconciler = reconciler
         self.heartbeat = Heartbeat(runtime.clocks.monotonic)
         self._heard_at = self._clocks.monotonic()
+        self._listed_at = self._heard_at
         self._unlisted: dict[str, str] = {}
         self.inherited = 0
         """Number of listed objects with a job recorded by another controller."""
@@ -113,7 +114,14 @@ class Watcher:
             if tracked.key[0] not in errors:
                 is_selected = not self._label_selector or tracked.key not in known
                 news += await self._check_gone(tracked.key, tracked.uid, is_selected=is_selected)
+        if not errors:
+            self._listed_at = self._clocks.monotonic()
         return news
+
+    @property
+    def age(self) -> float:
+        """Seconds since the watch delivered a change, or a complete list succeeded: the cache was right then."""
+        return self._clocks.monotonic() - max(self._heard_at, self._listed_at)
 
     def _take_page(self, page: Sequence[Mapping[str, Any]], known: Mapping[Key, int], shown: set[Key]) -> int:
         news = 0

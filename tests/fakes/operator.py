@@ -17,6 +17,7 @@ from trainingjob_operator.aws.budget import Budgets, OperationBudgets
 from trainingjob_operator.aws.gateway import Gateway, Target
 from trainingjob_operator.building import Outside, build
 from trainingjob_operator.clocks import Clocks
+from trainingjob_operator.gauges import Gauges
 from trainingjob_operator.kube.errors import Forbidden
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.kube.login import Login
@@ -164,6 +165,7 @@ class SimulatedOperator:
         create_tps: float = 50.0,
         describe_tps: float = 100.0,
         learns: bool = True,
+        max_jobs: int = 0,
         seed: int = 7,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -191,6 +193,7 @@ class SimulatedOperator:
         parts = build(self.runtime, context, self.outside, settings)
         self.create_queue, self.reconciler, self.flow = parts.create_queue, parts.reconciler, parts.flow
         self.sweeper, self.watcher = parts.sweeper, parts.watcher
+        self.gauges = Gauges(self.runtime, parts, self.budgets, max_jobs=max_jobs)
         self.hear()
         bodies: list[Callable[[], Awaitable[None]]] = [
             self.sweeper.run,

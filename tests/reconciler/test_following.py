@@ -18,11 +18,13 @@ from trainingjob_operator.logic.objects.annotations import (
 
 SPOT = {
     **SPEC,
+    "resourceConfig": {"instanceType": "ml.m5.large", "instanceCount": 3, "volumeSizeInGB": 10},
     "enableManagedSpotTraining": True,
     "stoppingCondition": {"maxRuntimeInSeconds": 3600, "maxWaitTimeInSeconds": 7200},
 }
 
 
+PAID = {"namespace": NAMESPACE, "instance_type": "ml.m5.large"}
 LATE = {"TrainingTimeInSeconds": 40, "BillableTimeInSeconds": 10}
 
 
@@ -49,10 +51,16 @@ async def test_a_minute_after_an_end_with_spot_the_job_is_described_once_more(
     await simulation.wait(900.0)
     assert simulation.service.calls[calls:] == [("DescribeTrainingJob", JOB)] * (billable is not None)
     assert simulation.object["status"].get("billableTimeInSeconds") == billable
-    assert simulation.sample("trainingjob_billable_seconds_total") == float(billable or 0)
-    assert simulation.sample("trainingjob_ended_total", outcome="Completed") == 1.0
+    assert simulation.object["status"].get("billableInstanceSeconds") == (billable and 30)
+    spot = str(billable is not None).lower()
+    expected = (0, 0) if billable is None else (40 * 3, 10 * 3)
+    counters = ("trainingjob_training_instance_seconds_total", "trainingjob_billable_instance_seconds_total")
+    assert tuple(simulation.sample(name, spot=spot, **PAID) for name in counters) == expected
+    assert simulation.sample("trainingjob_ended_total", namespace=NAMESPACE, outcome="Succeeded") == 1.0
     await simulation.start()
     await simulation.wait(120.0)
+    assert not simulation.sample("trainingjob_billable_instance_seconds_total", spot=spot, **PAID)
+    assert not simulation.sample("trainingjob_ended_total", namespace=NAMESPACE, outcome="Succeeded")
     assert len(simulation.service.calls) == calls + (billable is not None), "nor after a restart"
 
 
@@ -83,8 +91,8 @@ async def test_an_end_that_another_writer_takes_back_is_counted_once(simulation:
     )
     await simulation.wait(60.0)
     assert simulation.condition("Finished")[0] == "True"
-    assert simulation.sample("trainingjob_ended_total", outcome="Completed") == 1.0
-    assert simulation.sample("trainingjob_billable_seconds_total") == 10.0
+    assert simulation.sample("trainingjob_ended_total", namespace=NAMESPACE, outcome="Succeeded") == 1.0
+    assert simulation.sample("trainingjob_billable_instance_seconds_total", spot="false", **PAID) == 10.0
 
 
 @simulated(seconds=100_000.0)
@@ -203,7 +211,8 @@ async def test_a_status_from_a_list_is_reported_at_once_while_describe_has_to_wa
             outcome,
         ], "completed by Describe"
         assert [call for call, _ in simulation.service.calls[calls:]] == ["DescribeTrainingJob"]
-        assert simulation.operator.registry.get_sample_value("trainingjob_ended_total", {"outcome": outcome}) == 1.0
+        told = {"Completed": "Succeeded"}.get(outcome, outcome)
+        assert simulation.sample("trainingjob_ended_total", namespace=NAMESPACE, outcome=told) == 1.0
 
 
 @simulated()

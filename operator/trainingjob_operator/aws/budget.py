@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trainingjob_operator.aws.recent import Recent
+from trainingjob_operator.logic import operations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
 LONGEST_WAIT: Final = 30.0
 """Longest wait of a caller, in seconds: a caller moves up when others give up."""
@@ -71,6 +72,11 @@ class Budget:
         self._tickets: list[int] = []  # of all reservations, in order
         self._reservations: dict[Hashable, _Reservation] = {}
         self._next_purge = self._refilled + GRACE
+
+    @property
+    def waiting(self) -> int:
+        """Number of callers with a place in line."""
+        return len(self._tickets)
 
     @property
     def rate(self) -> float:
@@ -188,6 +194,19 @@ class OperationBudgets:
     list_tags: Budget
     add_tags: Budget
     delete_tags: Budget
+
+    def by_operation(self) -> Mapping[str, Budget]:
+        """Return the budgets by the name of the operation."""
+        return {
+            operations.CREATE: self.create,
+            operations.DESCRIBE: self.describe,
+            operations.LIST_JOBS: self.list_page,
+            operations.STOP: self.stop,
+            operations.UPDATE: self.update,
+            operations.LIST_TAGS: self.list_tags,
+            operations.ADD_TAGS: self.add_tags,
+            operations.DELETE_TAGS: self.delete_tags,
+        }
 
 
 REGIONS: Final = 512

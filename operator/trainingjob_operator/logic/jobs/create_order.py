@@ -19,7 +19,7 @@ any other one a share of the workers: the writes of one namespace do not occupy 
 import heapq
 import math
 from bisect import bisect_left, insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -269,6 +269,10 @@ class CreateOrder(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def count_by_quota(self) -> Counter[str]:
+        """Return the number of waiting objects by the quota of their queue; "" without one."""
+        return Counter(member.queue or "" for member in self._members.values())
 
     def join(self, key: K, *, namespace: str, rank: Rank, demand: Demand, retries: bool = False) -> None:
         """Join the queue. A waiting object keeps its position unless its job's demand or its rank has changed."""

@@ -256,6 +256,9 @@ _WORDS_OF: Final[Mapping[str, tuple[_Words, ...]]] = {
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'|\b(?:s3|https?)://\S+|\barn:\S+|\S+\.dkr\.\S+")
 """Parts of a message quoted from the request: paths and names are not the service's words."""
 
+CODES: Final = frozenset(_CODES) | frozenset(_CREATE_CODES)
+"""All codes of the tables."""
+
 _CLOCK_CODES: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
 
 
