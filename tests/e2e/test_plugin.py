@@ -116,7 +116,7 @@ def test_list_filters_and_names_objects_as_kubectl_does(shared: Shared, plugin: 
     usage = json.loads(plugin("usage", "-l", "team=vision", "-o", "json").out)["namespaces"]
     billable = shared.jobs.status("done")["billableInstanceSeconds"]
     assert billable == 2 * shared.jobs.status("done")["billableTimeInSeconds"]
-    assert usage == [{"namespace": shared.namespace, "outcomes": {"completed": 1}, "billableInstanceSeconds": billable}]
+    assert usage == [{"namespace": shared.namespace, "outcomes": {"succeeded": 1}, "billableInstanceSeconds": billable}]
     assert plugin("usage").out.split()[:2] == ["NAMESPACE", "JOBS"]
     nothing = plugin("list", "--outcome", "waiting", "-l", "team=vision")
     assert (nothing.code, nothing.out) == (0, "")

@@ -58,7 +58,7 @@ def waiting(reason: str, message: str, status: str = "False") -> Job:
                 condition("Failed", reason="JobNotFound"),
                 condition("ACK.Terminal", reason="JobNotFound", message="gone"),
             ),
-            "Failed: JobNotFound",
+            "The job is lost: JobNotFound",
             "disappeared",
             "gone",
             "never creates the job again",

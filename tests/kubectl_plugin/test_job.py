@@ -15,14 +15,21 @@ from tests.kubectl_plugin.objects import ARN, START, condition, job, steps
 @pytest.mark.parametrize(
     ("subject", "outcome"),
     [
-        (job(condition("Complete"), phase="Completed"), Outcome.COMPLETED),
+        (job(condition("Complete"), phase="Completed"), Outcome.SUCCEEDED),
         (job(condition("Failed", reason="JobFailed"), condition("Stalled")), Outcome.FAILED),
-        (job(condition("Failed", reason="JobNotFound")), Outcome.FAILED),
+        (job(condition("Failed", reason="JobNotFound")), Outcome.LOST),
         (job(condition("Failed", reason="MaxRuntimeExceeded")), Outcome.STOPPED),
         (job(condition("Stalled"), has_job=False), Outcome.REFUSED),
         (job(phase="InProgress", trainingJobStatus="InProgress"), Outcome.RUNNING),
         (job(phase="Waiting", has_job=False), Outcome.WAITING),
         (job(has_job=False), Outcome.WAITING),
+        # as the operator writes it; whatever the conditions are
+        (job(outcome="Succeeded", trainingJobStatus="InProgress"), Outcome.SUCCEEDED),
+        (job(condition("Failed", reason="JobFailed"), outcome="Stopped"), Outcome.STOPPED),
+        (job(outcome="Failed"), Outcome.FAILED),
+        (job(outcome="Refused", has_job=False), Outcome.REFUSED),
+        (job(outcome="Lost"), Outcome.LOST),
+        (job(condition("Complete"), outcome="OfTomorrow"), Outcome.SUCCEEDED),
         # as ACK's controller writes them
         (job(condition("ACK.ResourceSynced"), trainingJobStatus="Failed"), Outcome.FAILED),
         (job(condition("ACK.ResourceSynced"), trainingJobStatus="Stopped"), Outcome.STOPPED),
@@ -30,7 +37,7 @@ from tests.kubectl_plugin.objects import ARN, START, condition, job, steps
         (job(phase="Pending", trainingJobStatus="Completed"), Outcome.RUNNING),
     ],
 )
-def test_the_outcome_follows_conditions_then_phase_then_the_status(subject: Job, outcome: Outcome) -> None:
+def test_the_outcome_follows_its_field_then_conditions_then_the_status(subject: Job, outcome: Outcome) -> None:
     assert subject.outcome is outcome
     assert outcome.is_final == (outcome not in (Outcome.RUNNING, Outcome.WAITING))
 
@@ -91,10 +98,11 @@ def test_identity_and_message_come_from_the_status() -> None:
 @pytest.mark.parametrize(
     ("outcomes", "code"),
     [
-        ([Outcome.COMPLETED], 0),
-        ([Outcome.COMPLETED, Outcome.STOPPED], 2),
+        ([Outcome.SUCCEEDED], 0),
+        ([Outcome.SUCCEEDED, Outcome.STOPPED], 2),
         ([Outcome.STOPPED, Outcome.FAILED], 1),
         ([Outcome.REFUSED], 1),
+        ([Outcome.STOPPED, Outcome.LOST], 1),
         ([Outcome.FAILED, Outcome.RUNNING], 3),
         ([Outcome.WAITING], 3),
     ],

@@ -31,16 +31,16 @@ JOBS = [
 def test_totals_count_each_job_for_its_owner_the_largest_namespace_first() -> None:
     large, small = sum_usage(JOBS)
     assert (large.namespace, large.jobs, large.billable_instance_seconds) == ("large", 3, 500)
-    assert dict(large.outcomes) == {Outcome.COMPLETED: 1, Outcome.FAILED: 1, Outcome.RUNNING: 1}
+    assert dict(large.outcomes) == {Outcome.SUCCEEDED: 1, Outcome.FAILED: 1, Outcome.RUNNING: 1}
     assert (small.namespace, small.billable_instance_seconds) == ("small", 60)
     console = Console(width=100)
     with console.capture() as shown:
         console.print(build_usage_table(sum_usage(JOBS)))
     assert [line.split() for line in shown.get().splitlines()] == [
-        ["NAMESPACE", "JOBS", "COMPLETED", "FAILED", "STOPPED", "REFUSED", "OPEN", "BILLABLE"],
-        ["large", "3", "1", "1", "0", "0", "1", "8m20s"],
-        ["small", "1", "1", "0", "0", "0", "0", "1m"],
-        ["total", "4", "2", "1", "0", "0", "1", "9m20s"],
+        ["NAMESPACE", "JOBS", "SUCCEEDED", "FAILED", "STOPPED", "REFUSED", "LOST", "OPEN", "BILLABLE"],
+        ["large", "3", "1", "1", "0", "0", "0", "1", "8m20s"],
+        ["small", "1", "1", "0", "0", "0", "0", "0", "1m"],
+        ["total", "4", "2", "1", "0", "0", "0", "1", "9m20s"],
     ]
 
 

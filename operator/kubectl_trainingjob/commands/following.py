@@ -119,8 +119,8 @@ def wait(names: tuple[str, ...], timeout: int | None) -> None:
 
     \b
     Exit codes:
-      0  all completed
-      1  one failed, or the operator refused it
+      0  all succeeded
+      1  one failed, is lost, or was refused by the operator
       2  one was stopped, or ran out of time
       3  --timeout was reached first
       4  the command failed
@@ -141,7 +141,7 @@ def _conclude(jobs: list[Job]) -> int:
     """Show the outcome of each object, with an explanation where it did not complete; return the exit code."""
     screen = get_screen()
     for job in jobs:
-        if job.outcome is Outcome.COMPLETED:
+        if job.outcome is Outcome.SUCCEEDED:
             screen.show(Text.assemble((job.name, "bold"), "  ", ("Completed", "green")))
         else:
             screen.show(*draw_explanations(job, explain(job, read_now())))

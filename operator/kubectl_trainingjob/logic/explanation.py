@@ -145,7 +145,7 @@ def explain(job: Job, now: datetime, plugin: str = "kubectl trainingjob") -> lis
 
 def _explain_situation(job: Job, now: datetime) -> Explanation:
     match job.outcome:
-        case Outcome.COMPLETED:
+        case Outcome.SUCCEEDED:
             return Explanation("Completed", "The job completed.")
         case Outcome.FAILED:
             return _explain_failure(job)
@@ -153,6 +153,8 @@ def _explain_situation(job: Job, now: datetime) -> Explanation:
             return _explain_stop(job)
         case Outcome.REFUSED:
             return _explain_condition("The operator stopped trying", job.terminal)
+        case Outcome.LOST:
+            return _explain_condition("The job is lost", job.terminal)
     if job.is_deleting:
         return _explain_deletion(job)
     if job.recoverable:
@@ -165,8 +167,6 @@ def _explain_situation(job: Job, now: datetime) -> Explanation:
 def _explain_failure(job: Job) -> Explanation:
     terminal = job.terminal
     words = job.failure_reason or (terminal.message if terminal else "")
-    if terminal and terminal.reason == reasons.JOB_NOT_FOUND:
-        return _explain_condition("Failed", terminal)
     cause, action = FAILURES.get(classify_failure(words), _ALGORITHM)
     hints = tuple(hint for pattern, hint in HINTS if pattern.search(words))
     return Explanation("Failed", cause, words, (*hints, action))

@@ -18,7 +18,9 @@ from trainingjob_operator.logic.status.conditions import (
     ADVISORY,
     COMPLETE,
     FAILURE,
+    LOST,
     OBSERVED,
+    OUTCOMES,
     READY,
     RECOVERABLE,
     STALLED,
@@ -42,11 +44,13 @@ KIND = "trainingjob.sagemaker.services.k8s.aws"
 class Outcome(Enum):
     """Situation of an object in one word."""
 
-    COMPLETED = "completed"
+    SUCCEEDED = "succeeded"
     FAILED = "failed"
     STOPPED = "stopped"
     REFUSED = "refused"
     """The operator stopped trying, and no job ended."""
+    LOST = "lost"
+    """SageMaker no longer has the job, which had not ended."""
     RUNNING = "running"
     WAITING = "waiting"
     """There is no job yet."""
@@ -186,9 +190,16 @@ class Job:
 
     @property
     def outcome(self) -> Outcome:
+        """The outcome as the operator writes it, else by the conditions: ACK's CRD drops the field."""
+        return _WORDS.get(self.text("outcome")) or self._outcome_of_conditions
+
+    @property
+    def _outcome_of_conditions(self) -> Outcome:
         if self.true_condition(COMPLETE):
-            return Outcome.COMPLETED
+            return Outcome.SUCCEEDED
         if failure := self.true_condition(FAILURE):
+            if failure.reason == reasons.JOB_NOT_FOUND:
+                return Outcome.LOST
             return Outcome.STOPPED if failure.reason in STOP_CAUSES else Outcome.FAILED
         if self.true_condition(STALLED):
             return Outcome.REFUSED
@@ -282,7 +293,14 @@ class Job:
         return as_mapping(self.body.get("metadata"))
 
 
-_OUTCOMES = {COMPLETED: Outcome.COMPLETED, FAILED: Outcome.FAILED, STOPPED: Outcome.STOPPED}
+_OUTCOMES = {COMPLETED: Outcome.SUCCEEDED, FAILED: Outcome.FAILED, STOPPED: Outcome.STOPPED}
+"""By status of the job."""
+_WORDS = {
+    **{OUTCOMES[status]: outcome for status, outcome in _OUTCOMES.items()},
+    LOST: Outcome.LOST,
+    reasons.REFUSED: Outcome.REFUSED,
+}
+"""By the words of status.outcome."""
 
 
 def _count(config: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 EXIT_COMPLETED = 0
 EXIT_FAILED = 1
-"""A job failed, or the operator refused an object."""
+"""A job failed or disappeared, or the operator refused an object."""
 EXIT_STOPPED = 2
 EXIT_TIMEOUT = 3
 EXIT_ERROR = 4
@@ -20,16 +20,17 @@ EXIT_ERROR = 4
 EXIT_INTERRUPTED = 130
 
 _CODES = {
-    Outcome.COMPLETED: EXIT_COMPLETED,
+    Outcome.SUCCEEDED: EXIT_COMPLETED,
     Outcome.STOPPED: EXIT_STOPPED,
     Outcome.FAILED: EXIT_FAILED,
     Outcome.REFUSED: EXIT_FAILED,
+    Outcome.LOST: EXIT_FAILED,
 }
 _GRAVITY = (EXIT_COMPLETED, EXIT_STOPPED, EXIT_FAILED, EXIT_TIMEOUT)
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:
-    """Return the exit code for several objects: the gravest of timeout, failed, stopped and completed."""
+    """Return the exit code for several objects: the gravest of timeout, failed, stopped and succeeded."""
     return max((_CODES.get(outcome, EXIT_TIMEOUT) for outcome in outcomes), key=_GRAVITY.index)
 
 

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OUTCOMES: Mapping[Outcome, str] = {
-    Outcome.COMPLETED: "green",
+    Outcome.SUCCEEDED: "green",
     Outcome.FAILED: "red",
     Outcome.REFUSED: "red",
+    Outcome.LOST: "red",
     Outcome.STOPPED: "yellow",
     Outcome.RUNNING: "cyan",
     Outcome.WAITING: "magenta",

@@ -38,7 +38,7 @@ def draw_page(
 ) -> Iterator[RenderableType]:
     """Yield the parts of the page; `values` shows those of environment and hyperparameters."""
     yield _draw_headline(job)
-    if job.outcome is not Outcome.COMPLETED or job.advisory:
+    if job.outcome is not Outcome.SUCCEEDED or job.advisory:
         yield from draw_explanations(job, explain(job, now))
     sections: list[tuple[str, list[RenderableType]]] = [
         ("Timeline", [*draw_lanes([build_lane(job, now)], width)[1:]]),

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from kubectl_trainingjob.logic.usage import Usage
 
 _COLUMNS = {
-    "COMPLETED": (Outcome.COMPLETED,),
+    "SUCCEEDED": (Outcome.SUCCEEDED,),
     "FAILED": (Outcome.FAILED,),
     "STOPPED": (Outcome.STOPPED,),
     "REFUSED": (Outcome.REFUSED,),
+    "LOST": (Outcome.LOST,),
     "OPEN": (Outcome.RUNNING, Outcome.WAITING),
 }
 
