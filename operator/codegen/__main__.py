@@ -13,7 +13,7 @@ from codegen.ack import ack_definition
 from codegen.changes import describe_changes
 from codegen.definition import training_job_definition
 from codegen.model import read_model
-from codegen.service_model import render_service_model
+from codegen.service_model import render_endpoints, render_service_model
 from codegen.table import render_constraints, render_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,6 +43,7 @@ def generate() -> dict[str, str]:
         "operator/trainingjob_operator/logic/objects/field_table.py": render_table(model),
         "operator/trainingjob_operator/logic/objects/constraints.py": render_constraints(model),
         "operator/trainingjob_operator/aws/models/sagemaker/2017-07-24/service-2.json": render_service_model(),
+        "operator/trainingjob_operator/aws/models/endpoints.json": render_endpoints(),
         "tests/data/ack-crd.yaml": render_yaml(ack_definition(ACK_LISTING.read_text())),
     }
 
@@ -71,7 +72,7 @@ def render_yaml(document: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None, repository: Path = REPOSITORY) -> int:
     """Write or check the files; returns exit code 1 if a check finds a difference."""
     parser = argparse.ArgumentParser(
-        prog="codegen", description="Writes the CRD, the field table and the service model."
+        prog="codegen", description="Writes the CRD, the field table and the data of botocore."
     )
     parser.add_argument("what", nargs="?", choices=["crds"], default="crds")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")

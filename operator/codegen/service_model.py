@@ -1,6 +1,7 @@
-"""botocore's SageMaker service model, reduced to the operations called by the operator.
+"""botocore's data, reduced to the operations called by the operator and the services of its clients.
 
-The full model takes as much memory as the rest of botocore. The remaining parts are unchanged.
+The full SageMaker model takes as much memory as the rest of botocore, the endpoints of all services 8 MB. The remaining
+parts are unchanged.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+ENDPOINT_PREFIXES = ("api.sagemaker", "oidc", "portal.sso", "signin", "sqs", "sts")
+"""Keys in endpoints.json of the services that the operator, or a credential provider of botocore, calls."""
+
 
 def render_service_model() -> str:
     """Render the reduced model as `service-2.json` for botocore's loader."""
@@ -25,6 +29,17 @@ def render_service_model() -> str:
     shapes = collect_shapes(whole["shapes"], operations.values())
     kept = {"version": whole["version"], "metadata": whole["metadata"], "operations": operations, "shapes": shapes}
     return json.dumps(strip_documentation(kept), indent=1) + "\n"
+
+
+def render_endpoints() -> str:
+    """Render the regions of every partition, with the endpoints of the called services, as `endpoints.json`."""
+    whole = Loader().load_data("endpoints")
+    partitions = [
+        partition
+        | {"services": {name: one for name, one in partition["services"].items() if name in ENDPOINT_PREFIXES}}
+        for partition in whole["partitions"]
+    ]
+    return json.dumps(whole | {"partitions": partitions}, indent=1) + "\n"
 
 
 def collect_shapes(shapes: Json, operations: Iterable[Json]) -> Json:

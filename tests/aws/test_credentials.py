@@ -10,16 +10,18 @@ import ipaddress
 import re
 import ssl
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.loaders import Loader
+from botocore.session import Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.aws.conftest import REGION, Bench, RawServer, Request, answer_json
-from trainingjob_operator.aws.credentials import MODELS, RENEWAL_SECONDS, name_session
+from trainingjob_operator.aws.credentials import MODELS, READING_TIMEOUTS, RENEWAL_SECONDS, Sessions, name_session
 from trainingjob_operator.aws.gateway import Gateway, Target
 from trainingjob_operator.aws.identities import CallerIdentity
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
@@ -58,6 +60,28 @@ def jobs_of_other(bench: Bench, **target: str) -> Gateway:
 def test_the_model_beside_the_code_is_found_first_and_holds_every_operation_that_is_called() -> None:
     model = Loader(extra_search_paths=[str(MODELS)]).load_service_model("sagemaker", "service-2")
     assert set(model["operations"]) == set(OPERATIONS)
+
+
+def test_reduced_endpoints_give_the_same_urls_as_all_of_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    sessions = Sessions(
+        region=REGION,
+        version="1",
+        connections=1,
+        clock=time.monotonic,
+        before_send=lambda: None,
+        hold=lambda _: None,
+    )
+    whole = Session()
+    for partition in whole.get_component("data_loader").load_data("endpoints")["partitions"]:
+        region = max(partition["regions"])
+        assert sessions.knows_region(region)
+        for service in ("sagemaker", "sts", "sqs"):
+            client = sessions.client(service, region=region, timeouts=READING_TIMEOUTS)
+            expected = whole.create_client(service, region)
+            assert client.meta.endpoint_url == expected.meta.endpoint_url
+            assert client.meta.partition == expected.meta.partition == partition["partition"]
 
 
 # -- the operator's own account ---------------------------------------------------------------------------

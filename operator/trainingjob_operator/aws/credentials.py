@@ -24,6 +24,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import NoCredentialsError
 from botocore.loaders import Loader
+from botocore.regions import EndpointResolver
 from botocore.session import Session
 from botocore.utils import parse_timestamp
 
@@ -53,7 +54,10 @@ MUTATING_TIMEOUTS: Final = Timeouts(2, 8)
 """A call ends before a Lease of 15 s can be lost."""
 
 MODELS: Final = Path(__file__).with_name("models")
-"""SageMaker's model with the called operations only (codegen); it precedes botocore's complete one."""
+"""SageMaker's model with the called operations, and the endpoints of the called services (codegen).
+
+They precede botocore's complete files.
+"""
 
 RENEWAL_SECONDS: Final = 30.0
 """Minimum age of a session before its renewal."""
@@ -257,6 +261,10 @@ class Sessions:
         session.set_config_variable("region", self._region)
         session.set_default_client_config(self._config)
         session.register_component("data_loader", load_models())
+        # Else botocore takes the reduced endpoints for a user's own, and leaves its rule sets out.
+        session.register_component(
+            "endpoint_resolver", EndpointResolver(load_models().load_data("endpoints"), uses_builtin_data=True)
+        )
         session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
         return session
 
