@@ -1,4 +1,4 @@
-"""`python -m tests.controlplane`: a control plane to play with, until Ctrl-C."""
+"""`python -m tests.controlplane`: run a control plane for experiments until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.controlplane.programs import ProgramsMissingError, find_programs
 
 
 def main() -> int:
-    """Start it, say how to reach it on stdout and wait; progress goes to stderr."""
+    """Start it, print the command for its kubeconfig on stdout and wait; progress goes to stderr."""
     parser = argparse.ArgumentParser(prog="python -m tests.controlplane", description=__doc__)
     parser.add_argument("--build-only", action="store_true", help="find or build the programs, and end")
     parser.add_argument(
         "--print-kubeconfig", action="store_true", help="print the kubeconfig's path alone, for scripts"
     )
-    parser.add_argument("--keep", action="store_true", help="leave its folder (data, logs) behind at the end")
+    parser.add_argument("--keep", action="store_true", help="keep its folder (data, logs) at the end")
     parser.add_argument(
         "--apiserver-flag", action="append", default=[], metavar="FLAG", help="such as --watch-cache=false"
     )

@@ -1,4 +1,4 @@
-"""Progress of a step that takes minutes: a bar on a terminal, elsewhere a line now and then, both with an estimate."""
+"""Progress of a step of minutes with an estimate: a bar on a terminal, otherwise a line at intervals."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 LINE_SECONDS = 15.0
-"""Between two lines where there is no terminal."""
+"""Interval of lines without a terminal."""
 
 Progress = Callable[[str], None]
-"""Takes one line for people."""
+"""Prints one line for people."""
 
 
 def to_stderr(line: str) -> None:
-    """The default for progress lines: a first build takes minutes and must not look hung."""
+    """The default for progress lines: a first build takes minutes and must not appear to hang."""
     print(line, file=sys.stderr, flush=True)
 
 
 class Meter:
-    """Shows how much of a step is done; the step's name is reported at once."""
+    """Shows the progress of a step; reports the name of the step at once."""
 
-    def __init__(self, what: str, unit: str, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
-        """`unit`, such as "MB", follows the counts. There is a bar only where `progress` writes to a terminal."""
+    def __init__(self, step: str, unit: str, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
+        """`unit`, such as "MB", follows the counts. A bar is drawn only if `progress` writes to a terminal."""
         self._clock = clock
-        self._what = what
+        self._step = step
         self._unit = unit
         self._progress = progress
         self._began = self._written = clock()
@@ -46,11 +46,11 @@ class Meter:
                 bars.TextColumn("{task.fields[left]}"),
             )
             self._bar = bars.Progress(*columns, console=Console(stderr=True, highlight=False))
-            self._task = self._bar.add_task(what, total=None, count="", left="")
+            self._task = self._bar.add_task(step, total=None, count="", left="")
 
     def __enter__(self) -> Self:
         if self._bar is None:
-            self._progress(self._what)
+            self._progress(self._step)
         else:
             self._bar.start()
         return self
@@ -62,7 +62,7 @@ class Meter:
             self._bar.stop()
 
     def show(self, done: float, total: float | None) -> None:
-        """Show this state; `total` is None while it is unknown. To be called every second or so."""
+        """Show this state; None is an unknown `total`. Call this about every second."""
         now = self._clock()
         if self._first is None:
             self._first = done
@@ -75,9 +75,9 @@ class Meter:
             self._bar.update(self._task, completed=done, total=total, count=count, left=left)
         elif now >= self._written + LINE_SECONDS:
             self._written = now
-            self._progress(f"{self._what}: {', '.join(filter(None, [count or f'{now - self._began:.0f} s', left]))}")
+            self._progress(f"{self._step}: {', '.join(filter(None, [count or f'{now - self._began:.0f} s', left]))}")
 
 
 def format_estimate(seconds: float) -> str:
-    """Seconds below a minute and a half, else whole minutes."""
+    """Seconds below 90 s, else whole minutes."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

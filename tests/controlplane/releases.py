@@ -1,7 +1,7 @@
-"""The control plane's programs as Kubernetes and etcd publish them: pinned, downloaded, verified.
+"""The control plane's programs from Kubernetes and etcd releases: pinned, downloaded, verified.
 
 RELEASES holds the SHA-256 of each file. The environment variables KUBERNETES_DOWNLOADS and ETCD_DOWNLOADS replace the
-publishers' base URLs by mirrors with the same paths below; the digests hold for these too.
+publishers' base URLs by mirrors with the same paths below; the digests apply to mirrors too.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 KUBERNETES = "v1.36.3"
 ETCD = "v3.6.8"
-"""The versions that build/go.mod requires (a test compares them)."""
+"""The versions required by build/go.mod (a test compares them)."""
 
 BASES: Mapping[str, str] = {
     "KUBERNETES_DOWNLOADS": "https://dl.k8s.io/release",
     "ETCD_DOWNLOADS": "https://github.com/etcd-io/etcd/releases/download",
 }
-"""Variable that overrides it, and base URL."""
+"""Environment variable of a mirror, and default base URL."""
 
 ARCHITECTURES: Mapping[str, str] = {"x86_64": "amd64", "aarch64": "arm64"}
-"""Names of the publishers by those of Linux."""
+"""The publishers' names of architectures by Linux's names."""
 
 CHUNK = 1 << 18
 MEGABYTE = 1_000_000
@@ -45,28 +45,28 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a download may take to move on."""
+    """Time limits of a download."""
 
     answer_seconds: float = 8.0
-    """For name resolution, connection and the head of the answer together."""
+    """For name resolution, connection and response headers together."""
     stall_seconds: float = 30.0
-    """Without one more byte a download is broken."""
+    """A download without a new byte for this time is broken."""
     attempts: int = 5
-    """In a row that bring not one byte more."""
+    """Consecutive attempts without a new byte."""
     pause_seconds: float = 1.0
-    """Before the next attempt."""
+    """Pause before the next attempt."""
 
 
 PATIENCE = Patience()
 
 
 class DownloadError(Exception):
-    """A file cannot be had, or is not the pinned one; the message names its URL."""
+    """A file is unavailable, or differs from the pinned one; the message names its URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One published file, which is the program or an archive with it."""
+    """One published file: the program, or an archive with it."""
 
     program: str
     base: str
@@ -78,7 +78,7 @@ class Release:
     """Path of the program in the archive."""
 
     def url(self, environment: Mapping[str, str]) -> str:
-        """Where it is to be had, by the mirror that the environment names if it names one."""
+        """The URL of the file, at the mirror of the environment if one is set."""
         return f"{(environment.get(self.base) or BASES[self.base]).rstrip('/')}/{self.path}"
 
 
@@ -107,14 +107,14 @@ RELEASES: Mapping[str, tuple[Release, ...]] = {
         ),
     ),
 }
-"""By architecture.
+"""Releases by architecture.
 
 The publishers offer the same digests beside the files: PROGRAM.sha256 of Kubernetes, and SHA256SUMS of etcd.
 """
 
 
 def select_releases(system: str, machine: str) -> tuple[Release, ...]:
-    """The files for such a machine (`uname -sm`). Raises DownloadError where there are none."""
+    """The files for a machine (`uname -sm`). Raises DownloadError for an unsupported one."""
     architecture = ARCHITECTURES.get(machine)
     if system != "Linux" or architecture is None:
         raise DownloadError(f"no published programs are pinned for {system} on {machine}")
@@ -122,7 +122,7 @@ def select_releases(system: str, machine: str) -> tuple[Release, ...]:
 
 
 def cache_key(releases: tuple[Release, ...]) -> str:
-    """Names the folder of these programs: readable versions, then a digest of the pinned digests."""
+    """Name of the folder of these programs: readable versions, then a digest of the pinned digests."""
     digest = hashlib.sha256("".join(release.sha256 for release in releases).encode()).hexdigest()[:8]
     return f"published-kubernetes-{KUBERNETES}-etcd-{ETCD}-{digest}"
 
@@ -137,7 +137,7 @@ def download_programs(
 ) -> None:
     """Put the program of each release into `folder`. Raises DownloadError.
 
-    A file stays in `parts`, under its digest, until all are complete: the next call resumes there.
+    A file stays in `parts`, named by its digest, until all are complete: the next call resumes there.
     """
     try:
         parts.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,8 @@ def download_programs(
 def fetch(url: str, sha256: str, file: Path, meter: Meter, patience: Patience) -> None:
     """Complete `file` from `url`, and verify it. Raises DownloadError.
 
-    A broken transfer is resumed, unless nothing at all arrives: without the network, the caller need not wait.
+    A broken transfer is resumed; a transfer without any byte ends the download, so that a machine without network does
+    not wait.
     """
     is_resumed = _size(file) > 0
     if is_resumed and _digest(file) == sha256:
@@ -188,7 +189,7 @@ def _complete(url: str, file: Path, meter: Meter, patience: Patience) -> None:
 
 
 def _transfer(url: str, file: Path, meter: Meter, patience: Patience) -> None:
-    """Append to `file` what is missing. Raises OSError or HTTPException, with what has arrived in the file."""
+    """Append the missing bytes to `file`. Raises OSError or HTTPException; received bytes stay in the file."""
     size = _size(file)
     request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
     try:
@@ -196,7 +197,7 @@ def _transfer(url: str, file: Path, meter: Meter, patience: Patience) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # nothing is missing; the digest decides
+            return  # the file is complete; the digest decides
         raise
     with answer:
         is_rest = answer.status == http.HTTPStatus.PARTIAL_CONTENT
@@ -213,7 +214,7 @@ def _transfer(url: str, file: Path, meter: Meter, patience: Patience) -> None:
 
 
 def _open(request: urllib.request.Request, patience: Patience) -> http.client.HTTPResponse:
-    """The answer to the request, in time; Python's own time-out is for each address of a name, and not for DNS."""
+    """The response within the time limit; Python's own time-out applies to each address of a name, and not to DNS."""
     answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
 
     def ask() -> None:

@@ -1,4 +1,4 @@
-"""The control plane itself, real throughout: what tests rely on, not what Kubernetes promises anyway."""
+"""The real control plane: the properties that other tests rely on, not the general promises of Kubernetes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def processes_naming(folder: Path) -> list[int]:
-    """Ids of the processes with `folder` on their command line, as each of a control plane's has."""
+    """Ids of the processes with `folder` on their command line, as all processes of a control plane have."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -61,7 +61,7 @@ def test_kubectl_and_api_server_are_of_the_same_minor_version(own_control_plane:
     assert versions["clientVersion"]["minor"] == versions["serverVersion"]["minor"]
 
 
-def test_a_service_account_has_what_rbac_grants_and_no_more(
+def test_a_service_account_has_the_rights_of_rbac_and_no_more(
     control_plane: Cluster, kubectl: Kubectl, namespace: str, tmp_path: Path
 ) -> None:
     kubectl("create", "serviceaccount", "reader")
@@ -75,7 +75,7 @@ def test_a_service_account_has_what_rbac_grants_and_no_more(
         reader.kubectl("--namespace", namespace, "get", "secrets")
 
 
-def test_a_read_without_kubectl_has_the_answers_of_kubectl(own_control_plane: ControlPlane, namespace: str) -> None:
+def test_a_read_without_kubectl_returns_the_answers_of_kubectl(own_control_plane: ControlPlane, namespace: str) -> None:
     given = GivenCluster(own_control_plane.kubeconfig)
     path = f"/api/v1/namespaces/{namespace}"
     for cluster in (own_control_plane, given):
@@ -86,7 +86,7 @@ def test_a_read_without_kubectl_has_the_answers_of_kubectl(own_control_plane: Co
             cluster.read(path, user="mallory")
 
 
-def test_a_deleted_namespace_goes_with_all_that_is_in_it(control_plane: Cluster) -> None:
+def test_the_deletion_of_a_namespace_removes_its_objects(control_plane: Cluster) -> None:
     control_plane.kubectl("create", "namespace", "short-lived")
     control_plane.kubectl("--namespace", "short-lived", "create", "configmap", "inside")
     control_plane.kubectl("delete", "namespace", "short-lived", "--wait", "--timeout=30s")
@@ -94,7 +94,7 @@ def test_a_deleted_namespace_goes_with_all_that_is_in_it(control_plane: Cluster)
         control_plane.kubectl("get", "namespace", "short-lived")
 
 
-def test_what_an_object_owns_goes_with_it(kubectl: Kubectl) -> None:
+def test_the_deletion_of_an_owner_removes_its_dependents(kubectl: Kubectl) -> None:
     kubectl("create", "configmap", "owner")
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner"}
     owner["uid"] = get(kubectl, "configmap", "owner")["metadata"]["uid"]
@@ -119,13 +119,15 @@ def test_a_restarted_api_server_keeps_address_data_and_tokens(
     assert f":{namespace}:default" in account.kubectl("auth", "whoami")
 
 
-def test_a_paused_api_server_answers_nobody_until_it_goes_on(own_control_plane: ControlPlane, kubectl: Kubectl) -> None:
+def test_a_paused_api_server_answers_no_request_until_it_resumes(
+    own_control_plane: ControlPlane, kubectl: Kubectl
+) -> None:
     with own_control_plane.paused_apiserver(), pytest.raises(KubectlError, match=r"(?i)timeout|deadline"):
         kubectl("get", "configmaps", "--request-timeout=1s")
     kubectl("get", "configmaps")
 
 
-def test_after_compaction_and_restart_old_versions_are_gone(
+def test_compaction_and_restart_remove_old_versions(
     own_control_plane: ControlPlane, kubectl: Kubectl, namespace: str
 ) -> None:
     kubectl("create", "configmap", "first")
@@ -142,8 +144,8 @@ def test_after_compaction_and_restart_old_versions_are_gone(
 def test_the_size_of_objects_in_etcd_is_shown_by_kind(
     own_control_plane: ControlPlane, kubectl: Kubectl, tmp_path: Path
 ) -> None:
-    (tmp_path / "text").write_text("x" * 900_000)  # far more than what else comes and goes meanwhile
-    count, _ = own_control_plane.stored_bytes("secrets")  # of ConfigMaps each namespace gets one, some time later
+    (tmp_path / "text").write_text("x" * 900_000)  # far more than the churn of other objects
+    count, _ = own_control_plane.stored_bytes("secrets")  # every namespace gets one ConfigMap some time later
     before = own_control_plane.database_bytes
     kubectl("create", "secret", "generic", "large", f"--from-file={tmp_path / 'text'}")
     assert own_control_plane.stored_bytes("secrets")[0] == count + 1
@@ -152,7 +154,7 @@ def test_the_size_of_objects_in_etcd_is_shown_by_kind(
     assert own_control_plane.stored_bytes("nothings") == (0, 0.0)
 
 
-def test_two_run_side_by_side_and_one_that_stops_leaves_nothing(own_control_plane: ControlPlane) -> None:
+def test_two_control_planes_run_concurrently_and_a_stopped_one_leaves_no_files(own_control_plane: ControlPlane) -> None:
     with ControlPlane(find_programs(os.environ), apiserver_flags=["--watch-cache=false"]) as second:
         assert second.url != own_control_plane.url
         second.kubectl("create", "namespace", "only-here")
@@ -160,7 +162,7 @@ def test_two_run_side_by_side_and_one_that_stops_leaves_nothing(own_control_plan
         assert len(processes_naming(second.folder)) == 3
     assert processes_naming(second.folder) == []
     assert not second.folder.exists()
-    second.stop()  # once more does no harm
+    second.stop()  # a second call has no effect
 
 
 def test_assets_of_envtest_are_enough_for_a_control_plane_without_controllers(
@@ -175,7 +177,7 @@ def test_assets_of_envtest_are_enough_for_a_control_plane_without_controllers(
         assert [process.name for process in plane.processes] == ["etcd", "kube-apiserver"]
 
 
-def test_a_program_that_fails_is_reported_with_its_log_and_the_rest_is_stopped(own_control_plane: ControlPlane) -> None:
+def test_a_failed_program_is_reported_with_its_log_and_the_others_are_stopped(own_control_plane: ControlPlane) -> None:
     broken = ControlPlane(find_programs(os.environ), apiserver_flags=["--no-such-flag"])
     with pytest.raises(ClusterError, match=r"kube-apiserver ended with exit code 1:(.|\n)*unknown flag"):
         broken.start()
@@ -184,11 +186,11 @@ def test_a_program_that_fails_is_reported_with_its_log_and_the_rest_is_stopped(o
 
 
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)])
-def test_the_program_says_where_it_is_and_nothing_outlives_it(
+def test_the_program_prints_its_kubeconfig_and_leaves_no_process(
     own_control_plane: ControlPlane, tmp_path: Path, ending: signal.Signals, code: int
 ) -> None:
     command = [sys.executable, "-m", "tests.controlplane"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # what a kill -9 leaves behind goes with the test
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # the files left by a kill -9 are removed with the test
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
         assert program.stdout is not None
         export, _, path = program.stdout.readline().strip().partition("=")
@@ -209,7 +211,7 @@ echo "$*" >> "$KIND_CALLS"
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_kind_cluster_is_deleted_again_even_when_its_creation_fails(
+def test_a_kind_cluster_is_deleted_even_after_a_failed_creation(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: bool
 ) -> None:
     (tmp_path / "kind").write_text(KIND)
@@ -229,7 +231,7 @@ def test_a_kind_cluster_is_deleted_again_even_when_its_creation_fails(
     assert not cluster.kubeconfig.parent.exists()
 
 
-def test_without_kind_its_absence_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_kind_program_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ClusterError, match="needs the program kind"):
         KindCluster().start()
@@ -249,7 +251,7 @@ def found(environment: Mapping[str, str]) -> Path:
         ({"TEST_KUBECONFIG": ""}, ControlPlane),
     ],
 )
-def test_a_cluster_is_used_only_when_it_is_named_on_purpose(
+def test_the_environment_chooses_the_cluster_and_kubeconfig_alone_does_not(
     environment: Mapping[str, str], chosen: type[Cluster]
 ) -> None:
     make = choose_cluster(environment, found)
@@ -261,7 +263,7 @@ def test_an_unknown_kind_of_cluster_is_refused_by_name() -> None:
         choose_cluster({"CLUSTER": "minikube"}, found)
 
 
-def test_a_run_that_cannot_have_a_cluster_ends_before_its_tests_with_one_sentence() -> None:
+def test_a_run_without_a_cluster_ends_before_its_tests_with_one_error() -> None:
     command = [sys.executable, "-m", "pytest", "-k", "kubectl_and_api_server", __file__]
     run = subprocess.run(
         command, env={**os.environ, "CLUSTER": "minikube"}, capture_output=True, text=True, timeout=60, check=False

@@ -35,7 +35,7 @@ def test_a_terminal_shows_a_bar_with_counts_and_an_estimate() -> None:
     assert "left" in shown
 
 
-def test_a_pipe_gets_the_step_and_a_line_now_and_then() -> None:
+def test_a_pipe_gets_the_name_of_the_step_and_lines_at_intervals() -> None:
     run = subprocess.run([sys.executable, "-c", STEP], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert run.stderr.splitlines() == ["downloading etcd"]
 
@@ -48,12 +48,12 @@ def test_a_pipe_gets_the_step_and_a_line_now_and_then() -> None:
         (7, None, "building etcd: 20 s"),
     ],
 )
-def test_a_line_has_what_is_known(done: int, total: int | None, line: str) -> None:
+def test_a_line_shows_counts_and_estimate_where_they_are_known(done: int, total: int | None, line: str) -> None:
     times = iter([0.0, 1.0, 14.0, 20.0])
     lines: list[str] = []
     with Meter("building etcd", "packages", lines.append, lambda: next(times)) as shown:
         shown.show(0, total)
-        shown.show(1, total)  # too soon for a line
+        shown.show(1, total)  # within the interval, so without a line
         shown.show(done, total)
     assert lines == ["building etcd", line]
 

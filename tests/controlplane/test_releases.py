@@ -1,4 +1,4 @@
-"""Published programs from a mirror on loopback: whole, resumed, broken, wrong, and not to be had."""
+"""Published programs from a mirror on loopback: complete, resumed, broken, wrong and unavailable."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CONTENT = {
 
 
 def pack(name: str, content: bytes) -> bytes:
-    """An archive as etcd publishes it."""
+    """An archive in the format of etcd's releases."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         entry = tarfile.TarInfo(name)
@@ -74,12 +74,12 @@ PUBLISHED = (
 
 
 class Mirror:
-    """Serves FILES; answers end as told."""
+    """Serves FILES, with broken connections on request of a test."""
 
     def __init__(self) -> None:
         self.files = dict(FILES)
         self.cuts: list[int] = []
-        """The next answers end after so many bytes, as by a broken connection."""
+        """The next responses end after this many bytes, as by a broken connection."""
         self.has_ranges = True
         self.asked: list[tuple[str, str | None]] = []
         """Path and Range of each request."""
@@ -92,7 +92,7 @@ class Mirror:
                 mirror.answer(self)
 
             def log_message(self, *_: object) -> None:
-                """Not into the test's output."""
+                """Keep requests out of the output of the test."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -116,7 +116,7 @@ class Mirror:
         request.close_connection = True
 
     def bases(self) -> dict[str, str]:
-        """As a user names a mirror."""
+        """The environment variables of a user with a mirror."""
         return {"KUBERNETES_DOWNLOADS": f"{self.url}/kubernetes/", "ETCD_DOWNLOADS": f"{self.url}/etcd"}
 
 
@@ -140,7 +140,7 @@ def mirror() -> Iterator[Mirror]:
 
 
 def ignore(line: str) -> None:
-    """Progress that no test reads."""
+    """Discard progress."""
 
 
 def download(mirror: Mirror, cache: Path) -> Path:
@@ -163,12 +163,12 @@ def test_each_program_is_pinned_for_each_architecture(architecture: str) -> None
     assert releases[1].url({}) == f"https://dl.k8s.io/release/{KUBERNETES}/bin/linux/{architecture}/kube-apiserver"
 
 
-def test_a_machine_without_published_programs_is_named() -> None:
+def test_an_architecture_without_published_programs_is_reported() -> None:
     with pytest.raises(DownloadError, match="Darwin on arm64"):
         select_releases("Darwin", "arm64")
 
 
-def test_programs_are_downloaded_once_and_can_be_run(mirror: Mirror, tmp_path: Path) -> None:
+def test_programs_are_downloaded_once_and_are_executable(mirror: Mirror, tmp_path: Path) -> None:
     folder = download(mirror, tmp_path)
     for name, content in CONTENT.items():
         assert (folder / name).read_bytes() == content
@@ -178,7 +178,7 @@ def test_programs_are_downloaded_once_and_can_be_run(mirror: Mirror, tmp_path: P
     assert list((tmp_path / "downloads").iterdir()) == []
 
 
-def test_a_broken_download_is_resumed_where_it_broke(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_broken_download_is_resumed_at_its_end(mirror: Mirror, tmp_path: Path) -> None:
     mirror.cuts = [100_000, 100, 2**30, 500_000]
     folder = download(mirror, tmp_path)
     assert (folder / "etcd").read_bytes() == CONTENT["etcd"]
@@ -187,13 +187,13 @@ def test_a_broken_download_is_resumed_where_it_broke(mirror: Mirror, tmp_path: P
     assert ("/kubernetes/kube-apiserver", "bytes=500000-") in mirror.asked
 
 
-def test_a_mirror_without_ranges_sends_all_again(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_mirror_without_range_support_sends_the_whole_file_again(mirror: Mirror, tmp_path: Path) -> None:
     mirror.has_ranges = False
     mirror.cuts = [100_000]
     assert (download(mirror, tmp_path) / "etcd").read_bytes() == CONTENT["etcd"]
 
 
-def test_the_next_run_resumes_a_download_that_was_given_up(mirror: Mirror, tmp_path: Path) -> None:
+def test_the_next_run_resumes_an_abandoned_download(mirror: Mirror, tmp_path: Path) -> None:
     mirror.cuts = [100_000, 0, 0, 0]
     with pytest.raises(DownloadError, match=r"etcd\.tar\.gz: the answer ended after 100,000 of"):
         download(mirror, tmp_path)
@@ -203,13 +203,13 @@ def test_the_next_run_resumes_a_download_that_was_given_up(mirror: Mirror, tmp_p
 
 
 @pytest.mark.parametrize("left", [b"of another file", FILES["/etcd/etcd.tar.gz"] + b"and more"])
-def test_remains_of_another_file_are_replaced(mirror: Mirror, tmp_path: Path, left: bytes) -> None:
+def test_a_partial_file_with_other_content_is_replaced(mirror: Mirror, tmp_path: Path, left: bytes) -> None:
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / PUBLISHED[0].sha256).write_bytes(left)
     assert (download(mirror, tmp_path) / "etcd").read_bytes() == CONTENT["etcd"]
 
 
-def test_a_complete_download_is_not_asked_for_again(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_complete_download_is_not_requested_again(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / PUBLISHED[0].sha256).write_bytes(FILES["/etcd/etcd.tar.gz"])
     download(mirror, tmp_path)
@@ -230,14 +230,14 @@ def test_a_file_with_a_wrong_checksum_is_not_used_and_not_kept(mirror: Mirror, t
     assert (download(mirror, tmp_path) / "kube-apiserver").read_bytes() == CONTENT["kube-apiserver"]
 
 
-def test_a_file_that_the_mirror_lacks_is_named_at_once(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_file_missing_on_the_mirror_is_reported_at_once(mirror: Mirror, tmp_path: Path) -> None:
     del mirror.files["/etcd/etcd.tar.gz"]
     with pytest.raises(DownloadError, match=r"/etcd/etcd\.tar\.gz: HTTP Error 404"):
         download(mirror, tmp_path)
     assert len(mirror.asked) == 1
 
 
-def test_a_host_that_never_answers_is_given_up_in_time(tmp_path: Path) -> None:
+def test_a_download_from_a_silent_host_ends_in_time(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bases = dict.fromkeys(BASES, f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(DownloadError, match=r"no answer within 0\.2 s"):
@@ -245,7 +245,9 @@ def test_a_host_that_never_answers_is_given_up_in_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_served", [True, False])
-def test_without_the_published_programs_they_are_built(mirror: Mirror, tmp_path: Path, is_served: bool) -> None:
+def test_the_programs_are_built_if_no_published_ones_are_available(
+    mirror: Mirror, tmp_path: Path, is_served: bool
+) -> None:
     put_go(tmp_path / "bin", BUILDS)
     environment = {
         "XDG_CACHE_HOME": str(tmp_path / "cache"),

@@ -1,6 +1,6 @@
-"""Becomes another program that ends when its parent does, however the parent ends: `tether.py PARENT PROGRAM ARG…`.
+"""Replaces itself by a program that ends with its parent, after any end of the parent: `tether.py PARENT PROGRAM ARG…`.
 
-A program of its own rather than a preexec_fn, which may deadlock in a process that has threads.
+It is a program and not a preexec_fn, because a preexec_fn may deadlock in a process with threads.
 """
 
 import ctypes
@@ -12,8 +12,8 @@ PR_SET_PDEATHSIG = 1
 
 
 def become(parent: int, command: list[str]) -> None:
-    """Replace this process by `command`; PARENT's death is then the command's."""
-    os.setsid()  # Ctrl-C at the terminal reaches the parent alone, which then stops its programs in order
+    """Replace this process by `command`; the death of PARENT then ends the command."""
+    os.setsid()  # Ctrl-C at the terminal reaches the parent alone; the parent then stops its programs in order
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -1,1 +1,1 @@
-"""Stand-ins written by hand, for tests of the top level without processes, sockets and real time."""
+"""Hand-written fakes for tests of the top-level modules without processes, sockets and real time."""

@@ -1,4 +1,4 @@
-"""TrainingJob objects with the API server's own rules: versions, generations, finalizers, deletion, conflicts."""
+"""TrainingJob objects with the rules of the API server: versions, generations, finalizers, deletion, conflicts."""
 
 import copy
 import itertools
@@ -14,10 +14,10 @@ Watch = Callable[[str, Object], None]
 
 
 class FakeApiServer:
-    """What kube/objects.py reads and writes; `hinder` is called before (True) and after (False) each write."""
+    """The interface of kube/objects.py. Each write calls `hinder` before (True) and after (False) it."""
 
     def __init__(self, *, keeps: frozenset[str] | None = None) -> None:
-        """:param keeps: the status fields that the CRD knows; None for all"""
+        """:param keeps: the status fields of the CRD; None keeps all"""
         self.objects: dict[Key, Object] = {}
         self.watchers: list[Watch] = []
         self.writes: list[str] = []
@@ -25,7 +25,8 @@ class FakeApiServer:
         self.keeps = keeps
         self._versions = itertools.count(1)
 
-    # -- as a user ----------------------------------------------------------------------------------------------------
+    # -- calls of a user
+    # ------------------------------------------------------------------------------------------------
 
     def apply(self, body: Object) -> None:
         """Create the object, or edit its spec and annotations."""
@@ -55,7 +56,7 @@ class FakeApiServer:
         self._store(key, body)
 
     def back_up(self) -> Callable[[], None]:
-        """What puts everything back as it is now, versions and all; no watch tells of it."""
+        """Return a function that restores the current objects with their versions; watches report no restore."""
         objects, version = copy.deepcopy(self.objects), next(self._versions)
 
         def restore() -> None:
@@ -64,7 +65,7 @@ class FakeApiServer:
         return restore
 
     def write_status_as(self, manager: str, key: Key, **status: Any) -> None:
-        """As another controller does."""
+        """Write the status as another controller."""
         body = copy.deepcopy(self.objects[key])
         body.setdefault("status", {}).update(status)
         now = f"2026-11-21T13:00:{int(body['metadata']['resourceVersion']) % 60:02}Z"
@@ -79,7 +80,8 @@ class FakeApiServer:
         body["metadata"].setdefault("annotations", {}).update(annotations)
         self._store(key, body)
 
-    # -- as the operator ----------------------------------------------------------------------------------------------
+    # -- calls of the operator
+    # --------------------------------------------------------------------------------------------
 
     async def get(self, namespace: str, name: str) -> Object:
         return copy.deepcopy(self._find((namespace, name)))
@@ -129,15 +131,15 @@ class FakeApiServer:
 
         return self._write("status", (namespace, name), uid, resource_version, change)
 
-    def _write(self, what: str, key: Key, uid: str, version: str, change: Callable[[Object], None]) -> Object:
-        self.hinder(what, True)
+    def _write(self, operation: str, key: Key, uid: str, version: str, change: Callable[[Object], None]) -> Object:
+        self.hinder(operation, True)
         body = copy.deepcopy(self._find(key))
         if body["metadata"]["uid"] != uid or body["metadata"]["resourceVersion"] != version:
             raise Conflict("the object has been modified")
         change(body)
-        self.writes.append(what)
+        self.writes.append(operation)
         self._store(key, body)
-        self.hinder(what, False)
+        self.hinder(operation, False)
         return copy.deepcopy(body)
 
     def _find(self, key: Key) -> Object:
@@ -158,7 +160,7 @@ class FakeApiServer:
 
 
 def _merge(into: Object, patch: Mapping[str, Any]) -> None:
-    """A JSON merge patch."""
+    """Apply a JSON merge patch."""
     for name, value in patch.items():
         if value is None:
             into.pop(name, None)

@@ -1,4 +1,4 @@
-"""A clock that only its test advances."""
+"""A clock under the control of its test."""
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""An API server's answers about itself, and a coverage that rests on them."""
+"""Discovery and access reviews of an API server, and a coverage built on them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class FakeDiscovery:
-    """Everything is served and allowed until told otherwise."""
+    """Serves and allows everything by default."""
 
     schema: str | None = "1"
     not_found: set[str] = field(default_factory=set)
-    """Namespaces that do not exist."""
+    """Missing namespaces."""
     denied: Callable[[Right], bool] = lambda _: False
     error: KubeError | None = None
-    """Of every call."""
+    """Number of all calls."""
     reviews: int = 0
 
     async def read_schema(self) -> str | None:
@@ -61,7 +61,7 @@ def make_coverage(
     registry: CollectorRegistry | None = None,
     clock: Callable[[], float] = lambda: 0.0,
 ) -> Coverage:
-    """A coverage that has surveyed nothing yet."""
+    """A coverage before its first survey."""
     return Coverage(
         namespaces=namespaces,
         beside=beside,

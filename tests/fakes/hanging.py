@@ -1,4 +1,4 @@
-"""A loop that hangs: what it waits for comes, and it does not go on."""
+"""Makes an asyncio task hang: its wait ends, and the task does not continue."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
-LOOK_SECONDS = 0.2
-"""How often it is looked whether the task was cancelled meanwhile."""
+CHECK_SECONDS = 0.2
+"""Interval of the check for a cancellation of the task."""
 
 
 def hang(task: asyncio.Task[Any], *, for_good: bool = False) -> None:
-    """The task goes on no more from where it waits next; to be called from within its loop.
+    """Stop the task at its next wait; call this in the event loop of the task.
 
-    Only its cancellation wakes it, and that neither where it hangs `for_good`, as a time-out cancels too.
+    Only a cancellation wakes it, and with `for_good` none at the place of the hang, because a time-out cancels too.
     """
     loop = task.get_loop()
-    waiter = task._fut_waiter  # type: ignore[attr-defined]  # there is no public way to lose a wake-up
+    waiter = task._fut_waiter  # type: ignore[attr-defined]  # asyncio has no public way to drop a wake-up
     if waiter is None or not waiter._callbacks:
         loop.call_soon(functools.partial(hang, task, for_good=for_good))
         return
@@ -28,7 +28,7 @@ def hang(task: asyncio.Task[Any], *, for_good: bool = False) -> None:
         if task.cancelling() and not for_good:
             wake(waiter)
         else:
-            loop.call_later(LOOK_SECONDS, hold_back, waiter)
+            loop.call_later(CHECK_SECONDS, hold_back, waiter)
 
     waiter.remove_done_callback(wake)
     waiter.add_done_callback(hold_back)

@@ -1,4 +1,4 @@
-"""The operator's own parts, put together on fakes: what assembly.py does, without processes, sockets and real time."""
+"""The parts of the operator, built on fakes as assembly.py builds them, without processes, sockets and real time."""
 
 import asyncio
 import random
@@ -44,7 +44,7 @@ CONTEXT = OperatorContext(
 
 
 class FakeLeadership:
-    """Leads until told otherwise."""
+    """Leads until a test changes it."""
 
     def __init__(self) -> None:
         self.term = 0
@@ -72,14 +72,14 @@ class FakeLeadership:
 @dataclass(slots=True)
 class FakeClusterState:
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Annotations of each namespace that has some."""
+    """Annotations of each namespace with annotations."""
     roles: dict[str, str] | None = None
     selectors: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     pauses: dict[str, float] = field(default_factory=dict)
-    """Seconds that an answer takes, by the namespace that it is about; under `selectors` those of role selectors."""
+    """Delay of an answer in seconds, by namespace; `selectors` is the key for role selectors."""
 
     forbidden: bool = False
-    """No namespace may be read."""
+    """All reads of namespaces are forbidden."""
 
     async def labels(self, namespace: str) -> Mapping[str, str]:
         return {}
@@ -113,7 +113,7 @@ class FakeRecorder:
 
 
 class LearningGateway:
-    """A gateway that informs the budgets of its target of each answer, as aws/gateway.py does."""
+    """A gateway that reports each answer to the budgets of its target, as aws/gateway.py does."""
 
     def __init__(self, gateway: Gateway, budgets: OperationBudgets) -> None:
         self._gateway = gateway
@@ -151,7 +151,7 @@ class LearningAccounts:
 
 
 class SimulatedOperator:
-    """The operator's process from its start to its end or its sudden death."""
+    """The operator's process from start to end or crash."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class SimulatedOperator:
             recorder=self.recorder,
             cluster_state=self.cluster_state,
             coverage=make_coverage(FakeDiscovery(), clock=loop.time),
-            login=Login.__new__(Login),  # only Kopf's thread uses it, which does not run here
+            login=Login.__new__(Login),  # for Kopf's thread alone; this process has none
         )
         settings = Settings(aws_region=REGION, max_concurrent_reconciles=workers)
         parts = build(self.runtime, context, self.outside, settings)
@@ -203,18 +203,20 @@ class SimulatedOperator:
         self.tasks = [asyncio.ensure_future(body()) for body in [*bodies, *[self.reconciler.work] * workers]]
 
     def hear(self) -> None:
-        """The watch begins, with a list of what exists; it does not mention what was deleted before."""
+        """Start the watch with a list of existing objects; it omits earlier deletions."""
         self._api.watchers.append(self.watcher.take)
         for body in list(self._api.objects.values()):
             self.watcher.take(None, body)
 
     def mishear(self) -> None:
-        """The watch is interrupted: what happens until `hear` is not reported."""
+        """Interrupt the watch: no change is reported until `hear`."""
         if self.watcher.take in self._api.watchers:
             self._api.watchers.remove(self.watcher.take)
 
     async def settle(self, seconds: float) -> None:
-        """Let it work that long; a defect that it swallowed is none the less one."""
+        """Let the operator work for some seconds. Fails for an unexpected error, also for one that the operator
+        handled.
+        """
         await asyncio.sleep(seconds)
         for outcome in ("error", "kubernetes_error"):
             count = self.registry.get_sample_value("trainingjob_reconcile_seconds_count", {"outcome": outcome})
@@ -223,7 +225,7 @@ class SimulatedOperator:
             assert not task.done(), task
 
     async def end(self) -> None:
-        """kill -9: nothing is said, nothing is finished."""
+        """Crash as by kill -9, without a report or clean-up."""
         self.mishear()
         for task in self.tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""SageMaker's training jobs as a gateway shows them, in the event loop's time, with the service's own errors."""
+"""SageMaker's training jobs behind a gateway, in the time of the event loop, with the errors of SageMaker."""
 
 import asyncio
 from collections import Counter
@@ -39,9 +39,9 @@ class Job:
     stopped: float | None = None
     stopping_seconds: float = STOPPING_SECONDS
     late: dict[str, Any] = field(default_factory=dict)
-    """Members that the service adds to its answers some seconds after the end."""
+    """Members that SageMaker adds to its answers some seconds after the end."""
     changes: list[str] = field(default_factory=list)
-    """The operations that were asked to change it, whether or not it could be."""
+    """Operations requested for this job, with or without effect."""
 
     def history(self, now: float) -> list[tuple[float, str, str]]:
         """(since, status, secondary status), up to now."""
@@ -88,38 +88,38 @@ class Job:
 
 @dataclass
 class FakeService:
-    """All accounts and regions. `fault` decides on each call: fail before or after it took effect, or not."""
+    """All accounts and regions. `fault` decides for each call: failure before its effect, after it, or none."""
 
     seconds: float = 60.0
     outcome: str = "Completed"
     hidden_seconds: float = 0.0
-    """So long after its creation Describe says NotFound."""
+    """Describe answers NotFound for this time after the creation."""
     capacity: int = 1000
     lacking: set[tuple[str, str]] = field(default_factory=set)
     """(region, instance type) without capacity."""
     summaries_lack: frozenset[str] = frozenset()
-    """Members that lists leave out."""
+    """Members absent from lists."""
     refusals: dict[str, AwsError] = field(default_factory=dict)
-    """By operation: what every such call is answered with."""
+    """Error of every call, by operation."""
     create_errors: Callable[[Mapping[str, Any]], AwsError | None] = lambda _request: None
-    """What a Create is answered with, by its request; None where nothing is wrong with it."""
+    """Error of a CreateTrainingJob by its request; None for a valid one."""
     quotas: dict[str, float] = field(default_factory=dict)
-    """By the name that the service gives a quota; the others have no limit."""
+    """Limits by SageMaker's name of the quota; other quotas have no limit."""
     fault: Callable[[str, bool], None] = lambda _operation, _before: None
     lanes: Lanes | None = None
-    """What bounds the calls under way to one place, as it does in the real gateway."""
+    """Limits the concurrent calls to one place, as in the real gateway."""
     dark: set[str] = field(default_factory=set)
-    """The regions that answer nothing."""
+    """Regions without answers."""
     misplaced: AwsError | None = None
-    """What is answered to the question whose credentials these are."""
+    """Error of GetCallerIdentity."""
     answer_create: Callable[[Identity], str] = lambda identity: build_arn("aws", identity)
-    """The ARN that Create answers with."""
+    """The ARN in the answer to CreateTrainingJob."""
     elsewhere: dict[str, "FakeService"] = field(default_factory=dict)
-    """By URL: endpoints with jobs of their own."""
+    """Services by endpoint URL, each with its own jobs."""
     jobs: dict[tuple[str, str, str], Job] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     hung: list[tuple[str, str]] = field(default_factory=list)
-    """The calls to dark regions."""
+    """Calls to dark regions."""
     created: list[Job] = field(default_factory=list)
     stopped: list[tuple[str, float]] = field(default_factory=list)
 
@@ -127,7 +127,7 @@ class FakeService:
         return FakeGateway(self.elsewhere.get(target.endpoint_url or "", self), target)
 
     async def confirm(self, target: Target) -> None:
-        """Whose credentials these are is asked of STS."""
+        """Ask STS for the account of the credentials."""
         self.calls.append(("GetCallerIdentity", target.account))
         if self.misplaced is not None:
             raise self.misplaced
@@ -137,7 +137,7 @@ class FakeService:
         return [job for job in self.jobs.values() if job.status(now) in ("InProgress", "Stopping")]
 
     def put(self, identity: Identity, request: Mapping[str, Any], tags: Mapping[str, str]) -> Job:
-        """A job made by somebody."""
+        """Add a job that somebody else created."""
         now = asyncio.get_running_loop().time()
         job = Job(request, identity, now, self.seconds, self.outcome, dict(tags))
         self.jobs[identity.slot] = job
@@ -149,7 +149,7 @@ def failed(operation: str, code: str, kind: ErrorClass, message: str = "words", 
 
 
 def usage_of(request: Mapping[str, Any]) -> dict[str, float]:
-    """What a job takes of the service's quotas, by their names."""
+    """Usage of SageMaker's quotas by one job, by the names of the quotas."""
     config = request["ResourceConfig"]
     use = "spot training job" if request.get("EnableManagedSpotTraining") else "training job"
     usage: Counter[str] = Counter()
@@ -224,7 +224,7 @@ class FakeGateway:
         return self.service.answer_create(identity)
 
     def _exceed(self, request: Mapping[str, Any]) -> AwsError | None:
-        """The first quota that the job does not fit into, in the service's words."""
+        """The error of the first quota that the job exceeds, in SageMaker's wording."""
         running = [usage_of(job.request) for job in self.service.running()]
         for name, wanted in usage_of(request).items():
             used, limit = sum(usage.get(name, 0) for usage in running), self.service.quotas.get(name)

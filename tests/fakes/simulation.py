@@ -1,4 +1,4 @@
-"""An operator between a fake API server and a fake SageMaker, in virtual time; `simulated` makes tests of it."""
+"""An operator between a fake API server and a fake SageMaker in virtual time; `simulated` makes tests of it."""
 
 import functools
 import inspect
@@ -18,11 +18,12 @@ P = ParamSpec("P")
 
 
 class Simulation:
-    """An API server, a service and one operator, which may be started again."""
+    """An API server, a service and one operator; a test may restart the operator."""
 
     def __init__(self, *, keeps: frozenset[str] | None = None, **service: Any) -> None:
-        """:param keeps: the status fields that the CRD knows; None for all
-        :param service: fields of FakeService"""
+        """:param keeps: the status fields of the CRD; None keeps all
+        :param service: fields of FakeService
+        """
         self.api = FakeApiServer(keeps=keeps)
         self.service = FakeService(**service)
         self.cluster_state = FakeClusterState()
@@ -30,18 +31,18 @@ class Simulation:
 
     @property
     def operator(self) -> SimulatedOperator:
-        """The one that runs."""
+        """The running operator."""
         assert self._operator is not None, "not started"
         return self._operator
 
     async def start(self, **options: Any) -> SimulatedOperator:
-        """Start the operator, in place of the one that runs; options are those of SimulatedOperator."""
+        """Start an operator in place of the running one; options are those of SimulatedOperator."""
         await self.end()
         self._operator = SimulatedOperator(self.api, self.service, cluster_state=self.cluster_state, **options)
         return self._operator
 
     async def end(self) -> None:
-        """kill -9 of the operator, if it runs."""
+        """Kill the operator with SIGKILL, if it runs."""
         if self._operator is not None:
             await self._operator.end()
             self._operator = None
@@ -58,7 +59,7 @@ class Simulation:
         return KEY not in self.api.objects
 
     def condition(self, kind: str, key: tuple[str, str] = KEY) -> tuple[str, str, str]:
-        """Status, reason and message of a condition; empty strings where there is none."""
+        """Status, reason and message of a condition; empty strings for a missing one."""
         for condition in self.api.objects[key].get("status", {}).get("conditions", ()):
             if condition["type"] == kind:
                 return condition["status"], condition["reason"], condition["message"]
@@ -66,15 +67,15 @@ class Simulation:
 
     @property
     def created_jobs(self) -> list[str]:
-        """Names of the jobs that the operator created, in that order."""
+        """Names of the jobs created by the operator, in order of creation."""
         return [job.identity.job_name for job in self.service.created]
 
     def count(self, operation: str) -> int:
-        """Calls of an operation of SageMaker so far."""
+        """Number of calls of an operation of SageMaker so far."""
         return sum(call == operation for call, _ in self.service.calls)
 
     def sample(self, name: str, **labels: str) -> float | None:
-        """A sample of the operator's metrics."""
+        """One sample of the operator's metrics."""
         return self.operator.registry.get_sample_value(name, labels)
 
 
@@ -90,7 +91,7 @@ async def simulate(**options: Any) -> AsyncIterator[Simulation]:
 def simulated(
     **options: Any,
 ) -> Callable[[Callable[Concatenate[Simulation, P], Awaitable[None]]], Callable[P, None]]:
-    """Make a test of a coroutine function whose first parameter is a simulation with these options."""
+    """Make a test of a coroutine function; its first parameter is a simulation with these options."""
 
     def decorate(test: Callable[Concatenate[Simulation, P], Awaitable[None]]) -> Callable[P, None]:
         @functools.wraps(test)

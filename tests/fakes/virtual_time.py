@@ -1,4 +1,4 @@
-"""An event loop whose clock moves only when everybody waits: hours pass in milliseconds, always in the same order."""
+"""An event loop with a clock that moves only while all tasks wait: hours pass in milliseconds, in a fixed order."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BEGIN = 1000.0
-"""What the clock shows at first; not zero, so that a time is never taken for none."""
+"""Initial time of the clock; not zero, so that no code takes a time for a missing one."""
 
 
 TURN = 1e-9
-"""Seconds that one turn of the loop takes. asyncio may run a timer up to one resolution of its clock (a nanosecond)
-early; callbacks that then ask for the rest of their time would keep the loop busy at one moment for ever."""
+"""Seconds of one turn of the loop. asyncio may run a timer early by one resolution of its clock (a nanosecond);
+callbacks that then sleep for the remaining time would keep the loop at one moment for ever.
+"""
 
 
 class _Patience(selectors.DefaultSelector):
-    """Waits for nothing: each turn moves time on by as much as the loop would have slept, and by what a turn takes."""
+    """A selector that never blocks: each turn advances time by the time-out of the loop and by the cost of a turn."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +32,7 @@ class _Patience(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise RuntimeError("everybody waits for somebody else")
+            raise RuntimeError("all tasks wait, and no timer is set")
         self.now += max(TURN, timeout)
         return super().select(0)
 
@@ -52,7 +53,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def in_virtual_time(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Decorate a coroutine function, such as a test, to run to its end in virtual time when it is called."""
+    """Decorate a coroutine function, such as a test, to run to its end in virtual time when called."""
 
     @functools.wraps(function)
     def run_function(*arguments: P.args, **named: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""Flux of the pinned version; its tests are skipped where the cache does not have it."""
+"""The pinned version of Flux; its tests are skipped if the cache lacks it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Flux, for `make gitops`."""
+    """Mark the tests that need Flux, for `make gitops`."""
     for item in items:
         if "flux_programs" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.gitops)

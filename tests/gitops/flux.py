@@ -1,6 +1,6 @@
-"""Flux's kustomize-controller beside a control plane, with a source of files that the tests choose.
+"""Flux's kustomize-controller beside a control plane, with sources published by the tests.
 
-GitRepositories with a status that a test writes stand in for source-controller; nothing else of it is read.
+Tests write the status of GitRepositories in place of source-controller; the controller reads no other part of them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Body = dict[str, Any]
 
 NAMESPACE = "flux-system"
 SOURCES = {"GitRepository": "gitrepositories", "OCIRepository": "ocirepositories", "Bucket": "buckets"}
-"""Kinds that the controller watches, with their plurals."""
+"""Kinds watched by the controller, with their plurals."""
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Nothing."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+        """Log nothing."""
 
 
 class Flux:
@@ -51,7 +51,7 @@ class Flux:
         self._artifacts.mkdir()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(self._artifacts)))
         self._forker = ThreadPoolExecutor(1, thread_name_prefix="flux")
-        temporary = folder / "tmp"  # it removes what an earlier process has left there
+        temporary = folder / "tmp"  # the controller removes files of an earlier process there
         temporary.mkdir()
         flags = ["--metrics-addr=127.0.0.1:0", "--health-addr=127.0.0.1:0", "--interval-jitter-percentage=0"]
         environment = {
@@ -81,7 +81,7 @@ class Flux:
         self._server.server_close()
 
     def push(self, name: str, files: Mapping[str, Body]) -> None:
-        """Publish a new revision of the repository, with these files."""
+        """Publish a new revision of the repository with these files."""
         content = io.BytesIO()
         with tarfile.open(fileobj=content, mode="w:gz") as archive:
             for path, body in files.items():
@@ -110,7 +110,7 @@ class Flux:
         self.kubectl("patch", "gitrepository", name, "--subresource=status", "--type=merge", "-p", patch)
 
     def apply(self, kustomization: Body) -> str:
-        """Apply a Kustomization; its name."""
+        """Apply a Kustomization and return its name."""
         self._apply(kustomization)
         return str(kustomization["metadata"]["name"])
 
@@ -122,7 +122,7 @@ class Flux:
         return each.get("status", ""), f"{each.get('reason', '')} {each.get('message', '')}"
 
     def wait(self, name: str, status: str, word: str, kind: str = "Ready", seconds: float = 90.0) -> str:
-        """Reason and message of a condition, as soon as its status is so and they contain the word."""
+        """Wait for this status of a condition with `word` in its reason or message; return reason and message."""
 
         def ask() -> str | None:
             found, text = self.condition(name, kind)
@@ -153,7 +153,7 @@ class Flux:
 
 
 def source_crd(kind: str, plural: str) -> Body:
-    """A CRD that takes anything."""
+    """A CRD without restrictions on its objects."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

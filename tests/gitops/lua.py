@@ -1,4 +1,4 @@
-"""Argo CD's Lua: the state that it runs health checks and actions of argocd-cm in, and what it makes of their answers.
+"""Argo CD's Lua: its state for health checks and actions of argocd-cm, and its conversion of their results.
 
 Lua 5.1 with the basic functions, `table`, and a `require` that has `os.time` and `os.date`; no `string` or global `os`.
 """
@@ -15,7 +15,7 @@ from lupa import lua51
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = REPOSITORY / "deploy/argocd/argocd-cm.yaml"
 BUILT_IN = REPOSITORY / "tests/data/argocd/ack-health.lua"
-"""The rules of Argo CD's own check of all ACK kinds (from 3.6), written again."""
+"""The rules of Argo CD's built-in check of all ACK kinds (from 3.6), rewritten."""
 KIND = "sagemaker.services.k8s.aws_TrainingJob"
 
 BASIC = (
@@ -36,7 +36,7 @@ end
 
 
 def run(script: str, obj: dict[str, Any]) -> Any:
-    """Return what the script answers for an object, as the JSON that Argo CD reads: an empty table is a list."""
+    """Return the result of the script for an object as Argo CD reads it from JSON: an empty table is a list."""
     state = lua51.LuaRuntime(unpack_returned_tuples=True, register_eval=False, register_builtins=False)
     state.eval(f"function(...) {SANDBOX} end")(state.table_from(dict.fromkeys((*BASIC, "_G"), True)))
     state.globals().obj = _to_lua(state, obj)

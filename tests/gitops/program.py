@@ -1,4 +1,4 @@
-"""Flux's kustomize-controller of the version in build/go.mod: from the cache, or built from its Go module into it."""
+"""Flux's kustomize-controller of the version in build/go.mod: from the cache, or built into it from its Go module."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ CRD = "kustomize.toolkit.fluxcd.io_kustomizations.yaml"
 
 
 def version() -> str:
-    """The version that build/go.mod requires, such as v1.9.5."""
+    """The version required by build/go.mod, such as v1.9.5."""
     return required_version(MODULE, PACKAGE)
 
 
 def cached_flux(environment: Mapping[str, str]) -> Path:
-    """The folder where the program and its CRD are, or will be once they are built."""
+    """The folder for the program and its CRD, before and after their build."""
     return cache_folder(environment) / f"flux-{version()}-{platform.machine()}-{digest_module(MODULE)}"
 
 
 def find_flux(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
-    """The folder, filled unless the cache has it. Raises ProgramsMissingError."""
+    """The folder, filled if it is missing. Raises ProgramsMissingError."""
 
     def build(folder: Path) -> None:
         go = find_go(cache_folder(environment), environment, progress)

@@ -1,4 +1,4 @@
-"""Argo CD's verdict on an object of every phase: by its own check of ACK's kinds, and by the one of deploy/argocd."""
+"""Argo CD's verdict on an object of every phase, by its own check of ACK's kinds and by the one of deploy/argocd."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_every_recorded_status_has_its_health(script: str, path: Path) -> None:
 
 
 @every_check
-def test_an_object_that_the_operator_has_not_seen_is_progressing(script: str) -> None:
+def test_an_object_without_a_status_is_progressing(script: str) -> None:
     schema = yaml.safe_load(OURS.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     default = schema["properties"]["status"]["default"]
     statuses: list[Body | None] = [None, {}, {"conditions": []}, default]
@@ -74,7 +74,7 @@ def test_an_object_that_the_operator_has_not_seen_is_progressing(script: str) ->
     assert answer["message"] in ("", "Waiting for the operator", "Waiting for resource to be ready")
 
 
-def test_the_message_is_that_of_the_cause() -> None:
+def test_the_message_is_the_one_of_the_cause() -> None:
     assert run(CUSTOMIZATION.health, body(FAILED))["message"] == "AlgorithmError: exit code 1"
     noted = status_of(report(observed("Completed"), advisories=(Finding("EditNotPossible", "spec.roleARN is fixed."),)))
     assert run(CUSTOMIZATION.health, body(noted)) == {
@@ -83,7 +83,7 @@ def test_the_message_is_that_of_the_cause() -> None:
     }
 
 
-def test_the_order_of_the_conditions_does_not_count() -> None:
+def test_the_order_of_the_conditions_has_no_effect() -> None:
     for status, health in ((COMPLETED, "Healthy"), (FAILED, "Degraded"), (RUNNING, "Progressing")):
         turned = {"conditions": status["conditions"][::-1]}
         assert run(CUSTOMIZATION.health, body(turned))["status"] == health
@@ -96,7 +96,7 @@ def test_an_edit_does_not_inherit_the_end_of_the_earlier_spec() -> None:
         assert run(CUSTOMIZATION.health, body({**status, "observedGeneration": 3}))["status"] != "Progressing"
 
 
-def test_an_object_that_is_being_deleted_is_progressing() -> None:
+def test_an_object_during_deletion_is_progressing() -> None:
     for status in (COMPLETED, FAILED, RUNNING):
         answer = run(CUSTOMIZATION.health, body(status, deletionTimestamp="2026-11-21T12:00:00Z"))
         assert answer["status"] == "Progressing"
@@ -125,7 +125,7 @@ def actions_of(found: Body) -> set[str]:
     return {name for name, action in offered.items() if not action.get("disabled")}
 
 
-def test_a_job_can_run_again_once_it_has_ended() -> None:
+def test_an_ended_job_can_run_again() -> None:
     for row in TABLE:
         status = status_of(row.report)
         held = {one["type"]: one["status"] for one in status["conditions"]}
@@ -135,7 +135,7 @@ def test_a_job_can_run_again_once_it_has_ended() -> None:
 
 
 @pytest.mark.parametrize("kind", ["adopted", "observed"])
-def test_a_job_that_the_operator_did_not_create_does_not_run_again(kind: str) -> None:
+def test_a_job_created_by_another_client_does_not_run_again(kind: str) -> None:
     status = status_of(report(observed("Completed", "Completed"), **{kind: True}))
     assert actions_of(body(status)) == {"refresh"}
 
@@ -166,7 +166,7 @@ def test_refresh_requests_a_reconcile_and_changes_nothing_else() -> None:
     assert answer == found
 
 
-def test_rerun_creates_a_second_object_with_another_name_and_none_of_the_first_ones_state() -> None:
+def test_rerun_creates_a_second_object_with_another_name_and_without_the_state_of_the_first() -> None:
     annotations = {
         "services.k8s.aws/region": "eu-west-1",
         "services.k8s.aws/job-arn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/churn",

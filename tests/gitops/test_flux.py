@@ -1,4 +1,4 @@
-"""Flux's kustomize-controller and the operator: waiting, failing, pruning, and no job twice."""
+"""Flux's kustomize-controller and the operator: waits, failures, prune, and at most one job for each object."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CREATE, STOP = "CreateTrainingJob", "StopTrainingJob"
 
 @pytest.fixture(scope="module")
 def cluster(flux_programs: Path) -> Iterator[Cluster]:
-    """A control plane of its own: Flux's CRDs and what it holds stay in it."""
+    """A separate control plane, because Flux's CRDs and objects stay in it."""
     with choose_cluster(os.environ)() as plane:
         install_crd(plane)
         yield plane
@@ -49,7 +49,7 @@ def service() -> Iterator[StandIn]:
 def flux(
     flux_programs: Path, cluster: Cluster, service: StandIn, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Flux]:
-    """Flux and an operator of the whole cluster."""
+    """Flux, and an operator for all namespaces."""
     with (
         OperatorProcess(cluster, service, tmp_path_factory.mktemp("operator")),
         Flux(flux_programs, cluster, tmp_path_factory.mktemp("flux")) as flux,
@@ -68,7 +68,7 @@ class Repository:
         cluster.kubectl("create", "namespace", self.name)
 
     def push(self, *bodies: Body) -> None:
-        """Publish these objects and no others."""
+        """Publish exactly these objects."""
         self.files = {f"jobs/{body['metadata']['name']}.yaml": body for body in bodies}
         self.flux.push(self.name, self.files)
 
@@ -85,7 +85,7 @@ class Repository:
         return self.flux.wait(self.name, status, word)
 
     def wait_for_checks(self) -> None:
-        """Until the Kustomization waits for the health of its objects."""
+        """Return once the Kustomization waits for the health of its objects."""
         self.flux.wait(self.name, "True", "Running health checks", "Reconciling")
         assert self.flux.condition(self.name)[0] == "Unknown"
 
@@ -98,11 +98,11 @@ def repository(flux: Flux, cluster: Cluster) -> Iterator[Repository]:
 
 
 def job(repository: Repository, name: str, **spec: Any) -> Body:
-    """An object whose job has a name of its own in the account."""
+    """An object with a job name that is unique in the account."""
     return training_job(name, **{"trainingJobName": f"{repository.name}-{name}", **spec})
 
 
-def test_a_kustomization_waits_for_the_end_does_not_drift_and_runs_nothing_again(
+def test_a_kustomization_waits_for_the_end_shows_no_drift_and_creates_no_second_job(
     repository: Repository, service: StandIn
 ) -> None:
     name = f"{repository.name}-churn"
@@ -122,7 +122,7 @@ def test_a_kustomization_waits_for_the_end_does_not_drift_and_runs_nothing_again
     repository.wait("True", "Applied revision")
     assert repository.jobs.get("churn") == body
 
-    repository.jobs.delete("churn")  # by a tenant
+    repository.jobs.delete("churn")  # an edit by a tenant
     repository.jobs.wait_gone("churn")
     repository.flux.reconcile(repository.name)
     repository.jobs.wait_condition("churn", "Complete")
@@ -169,7 +169,7 @@ def test_prune_stops_the_job_of_a_removed_file_unless_it_is_retained(repository:
     assert repository.jobs.status("stays")["trainingJobStatus"] == "InProgress"
 
 
-def test_an_edit_of_a_running_job_is_refused_and_the_job_continues(repository: Repository, service: StandIn) -> None:
+def test_an_edit_of_a_running_job_is_rejected_and_the_job_continues(repository: Repository, service: StandIn) -> None:
     name = f"{repository.name}-edited"
     service.plan(name, outcome="Running", seconds=0.5)
     repository.push(job(repository, "edited"))
@@ -194,7 +194,7 @@ def test_force_stops_the_job_and_creates_no_other(repository: Repository, servic
     assert len(service.effects(CREATE, job=name)) == 1
 
 
-def test_the_sample_for_long_jobs_is_ready_once_they_have_started(repository: Repository, service: StandIn) -> None:
+def test_the_sample_for_long_jobs_is_ready_after_the_jobs_start(repository: Repository, service: StandIn) -> None:
     service.plan(f"{repository.name}-long", outcome="Running", seconds=0.5)
     repository.push(job(repository, "long"))
     repository.sync("started.yaml")
@@ -202,7 +202,7 @@ def test_the_sample_for_long_jobs_is_ready_once_they_have_started(repository: Re
     assert repository.jobs.status("long")["trainingJobStatus"] == "InProgress"
 
 
-def test_the_sample_for_long_jobs_fails_for_a_refused_one(repository: Repository, service: StandIn) -> None:
+def test_the_sample_for_long_jobs_fails_for_a_rejected_job(repository: Repository, service: StandIn) -> None:
     message = "1 validation error detected: Value at 'roleArn' failed to satisfy constraint"
     service.fail(CREATE, "ValidationException", message, job=f"{repository.name}-refused")
     repository.push(job(repository, "refused"))
@@ -210,7 +210,7 @@ def test_the_sample_for_long_jobs_fails_for_a_refused_one(repository: Repository
     repository.wait("False", "HealthCheckFailed")
 
 
-def test_a_deleted_kustomization_stops_the_jobs_that_it_applied(repository: Repository, service: StandIn) -> None:
+def test_the_deletion_of_a_kustomization_stops_its_jobs(repository: Repository, service: StandIn) -> None:
     name = f"{repository.name}-goes"
     service.plan(name, outcome="Running", seconds=0.5, stop_seconds=0.5)
     repository.push(job(repository, "goes"))
@@ -221,7 +221,7 @@ def test_a_deleted_kustomization_stops_the_jobs_that_it_applied(repository: Repo
     assert len(service.effects(STOP, job=name)) == 1
 
 
-def test_flux_removes_what_kubectl_wrote_and_leaves_what_the_operator_wrote(
+def test_flux_removes_fields_written_by_kubectl_and_keeps_those_of_the_operator(
     repository: Repository, service: StandIn
 ) -> None:
     service.plan(f"{repository.name}-noted", seconds=0.5)

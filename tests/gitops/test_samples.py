@@ -20,7 +20,7 @@ SAMPLE = REPOSITORY / "deploy/samples/completed.yaml"
 
 
 def render(day: str) -> dict[str, Any]:
-    """The Application that Argo CD makes of the template for a folder on a day."""
+    """The Application that Argo CD renders from the template for a folder on a day."""
     template = yaml.safe_load(NIGHTLY.read_text())["spec"]["template"]
     values = {".path.basename": "churn", ".path.path": "trainings/churn", 'now | date "20060102"': day}
 
@@ -38,7 +38,7 @@ def render(day: str) -> dict[str, Any]:
 
 
 def build(application: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The TrainingJob that the Application applies, by kustomize."""
+    """The TrainingJob of the Application, rendered by kustomize."""
     folder.mkdir()
     (folder / "job.yaml").write_text(SAMPLE.read_text())
     settings = {"resources": ["job.yaml"], **application["spec"]["source"]["kustomize"]}

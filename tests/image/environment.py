@@ -1,6 +1,6 @@
 """The Python environment of the image, made without a container engine.
 
-It has the locked packages as this machine has them, and the wheel; pruned.
+It has the locked packages of this machine and the wheel; pruned.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The environment of the image, made once for a run of tests; tests/conftest.py loads this for every test."""
+"""The environment of the image, made once for a test run; tests/conftest.py loads this for every test."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def image_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with what the image holds, and nothing else."""
+    """The Python of an environment with the packages of the image alone."""
     return build_environment(tmp_path_factory.mktemp("image"))

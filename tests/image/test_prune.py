@@ -1,4 +1,6 @@
-"""What image/prune.py removes is never run; tests/e2e/test_container.py runs a job's whole life with the rest."""
+"""No program runs the parts that image/prune.py removes; tests/e2e/test_container.py runs whole lives of jobs on the
+rest.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,7 @@ def test_the_environment_stays_within_its_size(image_python: Path) -> None:
     assert count_bytes(image_python.parents[1]) < 60e6
 
 
-def test_a_removal_that_finds_nothing_is_named(image_python: Path, tmp_path: Path) -> None:
+def test_a_removal_without_a_match_is_reported(image_python: Path, tmp_path: Path) -> None:
     (tmp_path / "lib" / "python3" / "site-packages").mkdir(parents=True)
     with pytest.raises(LookupError, match="nothing to remove from bin: correct REMOVALS"):
         prune(tmp_path)

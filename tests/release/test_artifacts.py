@@ -1,4 +1,4 @@
-"""Wheel and sdist: the same bytes from every build, and nothing in the wheel but its packages."""
+"""Wheel and sdist: the same bytes from every build, and only its packages in the wheel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_two_builds_and_one_from_the_sdist_are_the_same(built: Path) -> None:
     assert sorted(file.suffix for file in built.iterdir()) == [".gz", ".whl"]
 
 
-def test_the_wheel_has_its_packages_alone(built: Path) -> None:
+def test_the_wheel_contains_only_its_packages(built: Path) -> None:
     [wheel] = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -40,7 +40,7 @@ def test_the_wheel_has_its_packages_alone(built: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_a_build_that_fails_is_an_error_with_its_output(tmp_path: Path) -> None:
+def test_a_failed_build_raises_an_error_with_its_output(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 1\n")
     with pytest.raises(ArtifactError, match=r"(?s)The build failed: .*project\.version"):
         artifacts.build(tmp_path, tmp_path / "built")

@@ -1,4 +1,4 @@
-"""One version everywhere, and a changelog in which every release has its section."""
+"""One version in all files, and a changelog with one section for each release."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def copied(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_each_place_has_the_version_of_pyproject(name: str) -> None:
+def test_each_file_has_the_version_of_pyproject(name: str) -> None:
     versions = [match[0].removeprefix(match[1]) for match in re.finditer(PLACES[name], (ROOT / name).read_text())]
     assert set(versions) == {read_version()}
 
 
-def test_a_release_sets_every_place_and_dates_the_changes(copied: Path) -> None:
+def test_a_release_sets_the_version_in_every_file_and_dates_the_changes(copied: Path) -> None:
     before = read_changes("Unreleased", copied)
     set_version("7.8.9", TODAY, copied)
     assert read_version(copied) == "7.8.9"
@@ -47,14 +47,14 @@ def test_a_release_sets_every_place_and_dates_the_changes(copied: Path) -> None:
         assert read_version() not in re.findall(r"[\d.]+", (copied / name).read_text())
 
 
-def test_notes_of_a_version_without_changes_are_refused(copied: Path) -> None:
+def test_notes_of_a_version_without_changes_are_rejected(copied: Path) -> None:
     log = (copied / CHANGELOG).read_text()
     (copied / CHANGELOG).write_text(log.replace(f"## [{read_version()}]", "## [0.0.1]"))
     with pytest.raises(VersionError, match="has no changes of"):
         show_changes(copied)
 
 
-def test_a_second_release_of_a_version_or_of_nothing_is_refused(copied: Path) -> None:
+def test_a_second_release_of_a_version_and_a_release_without_changes_are_rejected(copied: Path) -> None:
     set_version("7.8.9", TODAY, copied)
     with pytest.raises(VersionError, match=r"has a section of 7\.8\.9 already"):
         set_version("7.8.9", TODAY, copied)
@@ -63,18 +63,18 @@ def test_a_second_release_of_a_version_or_of_nothing_is_refused(copied: Path) ->
 
 
 @pytest.mark.parametrize("version", ["1.2", "v1.2.3", "1.2.3-rc.1", "1.2.3rc1", ""])
-def test_other_forms_are_refused(copied: Path, version: str) -> None:
+def test_other_forms_of_a_version_are_rejected(copied: Path, version: str) -> None:
     with pytest.raises(VersionError, match="is no version"):
         set_version(version, TODAY, copied)
 
 
-def test_a_place_without_its_version_is_named(copied: Path) -> None:
+def test_a_file_without_its_version_is_reported(copied: Path) -> None:
     (copied / "Dockerfile").write_text("FROM scratch\n")
     with pytest.raises(VersionError, match="Dockerfile has no version"):
         set_version("7.8.9", TODAY, copied)
 
 
-def test_the_changelog_begins_with_what_is_unreleased_and_goes_down_by_version() -> None:
+def test_the_changelog_begins_with_unreleased_changes_and_descends_by_version() -> None:
     headings = re.findall(r"(?m)^## (.*)$", (ROOT / CHANGELOG).read_text())
     assert headings[0] == "[Unreleased]"
     released = [re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:]]

@@ -1,4 +1,4 @@
-"""Workflows: actions by digest, rights by job, and commands and Pythons that the project has."""
+"""Workflows: actions pinned by digest, rights by job, and existing commands and Python versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_every_action_is_pinned_by_digest_with_its_version_beside_it(path: Path) -> None:
+def test_every_action_is_pinned_by_digest_with_its_version_in_a_comment(path: Path) -> None:
     used = re.findall(r"uses: (.*)", path.read_text())
     assert used
     for action in used:
@@ -48,7 +48,7 @@ def test_commands_are_targets_of_the_makefile(path: Path) -> None:
     assert set(named) <= set(targets)
 
 
-def test_the_tests_run_on_every_python_that_the_package_names() -> None:
+def test_the_tests_run_on_every_python_of_the_classifiers() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = [each.rpartition(" ")[2] for each in project["classifiers"] if re.search(r":: 3\.\d+$", each)]
     tested = read(ROOT / ".github/workflows/tests.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
@@ -56,7 +56,7 @@ def test_the_tests_run_on_every_python_that_the_package_names() -> None:
     assert f">={tested[0]}" == project["requires-python"] == f">={named[0]}"
 
 
-def test_a_release_needs_all_tests_and_uses_the_helm_that_they_use() -> None:
+def test_a_release_needs_all_tests_and_uses_their_version_of_helm() -> None:
     jobs = read(ROOT / ".github/workflows/release.yml")["jobs"]
     assert set(jobs["publish"]["needs"]) == {"tests", "pod", "dist"}
     [helm] = [step for step in jobs["publish"]["steps"] if step.get("uses", "").startswith("azure/setup-helm")]
