@@ -25,8 +25,7 @@ class FakeApiServer:
         self.keeps = keeps
         self._versions = itertools.count(1)
 
-    # -- calls of a user
-    # ------------------------------------------------------------------------------------------------
+    # -- calls of a user -----------------------------------------------------------------------------------------------
 
     def apply(self, body: Object) -> None:
         """Create the object, or edit its spec and annotations."""
@@ -80,8 +79,7 @@ class FakeApiServer:
         body["metadata"].setdefault("annotations", {}).update(annotations)
         self._store(key, body)
 
-    # -- calls of the operator
-    # --------------------------------------------------------------------------------------------
+    # -- calls of the operator -----------------------------------------------------------------------------------------
 
     async def get(self, namespace: str, name: str) -> Object:
         return copy.deepcopy(self._find((namespace, name)))

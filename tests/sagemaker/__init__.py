@@ -1,1 +1,1 @@
-"""A SageMaker stand-in: a small server that behaves like the service for training jobs. See README.md beside it."""
+"""A SageMaker stand-in: a small server with SageMaker's behaviour for training jobs. See README.md beside it."""

@@ -1,4 +1,4 @@
-"""`python -m tests.sagemaker`: a SageMaker stand-in on loopback until it is interrupted."""
+"""`python -m tests.sagemaker`: run a SageMaker stand-in on loopback until it is interrupted."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tests.sagemaker.program import Options, serve
 
 def _options() -> tuple[Options, Path | None, bool]:
     parser = argparse.ArgumentParser(prog="python -m tests.sagemaker", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
-    parser.add_argument("--port-file", type=Path, help="written once it listens")
-    parser.add_argument("--region", default="us-east-1", help="where console commands work by default")
-    parser.add_argument("--account", default=DEFAULT_ACCOUNT, help="the same for the account")
+    parser.add_argument("--port", type=int, default=0, help="0 uses a free port (default)")
+    parser.add_argument("--port-file", type=Path, help="file for the port, written when the server listens")
+    parser.add_argument("--region", default="us-east-1", help="default region of console commands")
+    parser.add_argument("--account", default=DEFAULT_ACCOUNT, help="default account of console commands")
     parser.add_argument(
-        "--seconds", default="60-120", metavar="FROM-TO", help="life of a job that does not say (default 60-120)"
+        "--seconds", default="60-120", metavar="FROM-TO", help="seconds of a job without a plan (default 60-120)"
     )
-    parser.add_argument("--scale", type=float, default=1.0, help="multiplies every duration")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor of every duration")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each call, e.g. 0.04")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fast", action="store_true", help="no checks against the service's shapes")
+    parser.add_argument("--fast", action="store_true", help="skip the checks against SageMaker's shapes")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     arguments = parser.parse_args()
     low, _, high = arguments.seconds.partition("-")
@@ -48,7 +48,7 @@ async def _main(options: Options, port_file: Path | None, with_parent: bool) -> 
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopping.set)
     if with_parent:
-        loop.add_reader(sys.stdin, stopping.set)  # nothing is ever sent: readable means ended
+        loop.add_reader(sys.stdin, stopping.set)  # the parent sends nothing: a readable pipe is a closed one
     async with serve(options) as url:
         if port_file is not None:
             written = port_file.with_suffix(f".{os.getpid()}")

@@ -1,4 +1,4 @@
-"""Every call that the stand-in was asked, and whether it took effect. No faults, no jobs."""
+"""Record of all calls of the stand-in and their effects. No faults, no jobs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(slots=True)
 class Call:
-    """One call. `error` is the code answered, or the fault (`dropped`, `garbage`), or empty."""
+    """One call. `error` is the code of the answer, or the fault (`dropped`, `garbage`), or empty."""
 
     number: int
-    at: float  # epoch seconds of the service's clock, when it came in
+    at: float  # arrival, in epoch seconds of the service's clock
     operation: str  # "CreateTrainingJob", "sts:AssumeRole", "sqs:ReceiveMessage", "credentials"
     account: str = ""
     region: str = ""
     job: str = ""  # job name, its ARN for tag operations, the role's ARN for STS
-    effect: bool = False  # the call changed something, whatever was answered
+    effect: bool = False  # the call changed something, with any answer
     error: str = ""
     request: Mapping[str, Any] | None = None  # of changing operations only
 
 
 class Calls:
-    """The record. Counting and asking by job cost nothing that grows with it."""
+    """The record. The cost of counts and of a selection by job does not grow with it."""
 
     def __init__(self) -> None:
         self._all: list[Call] = []
@@ -57,7 +57,7 @@ class Calls:
         since: int = 0,
         effect: bool | None = None,
     ) -> Iterable[Call]:
-        """In order of arrival; `since` is the first call number wanted."""
+        """Calls in order of arrival; `since` is the number of the first one."""
         calls = self._by_job.get(job.rpartition("/")[2].lower(), []) if job else self._all[since:]
         return (
             call

@@ -1,7 +1,7 @@
-"""What tests and people may do to a running stand-in: `POST /_control/<command>` with JSON, answered with JSON.
+"""Commands of tests and people for a running stand-in: `POST /_control/<command>` with JSON, answered with JSON.
 
-Each public method of Commands is one command; its keyword arguments are the members of the JSON object. The typed
-client is stand_in.py.
+Each public method of Commands is one command; its keyword arguments are the members of the JSON object. stand_in.py is
+the typed client.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PREFIX = "/_control/"
 
 
 class Commands:
-    """The control of one stand-in."""
+    """The control interface of one stand-in."""
 
     def __init__(self, front: Front, *, account: str = DEFAULT_ACCOUNT, region: str = "us-east-1") -> None:
         self._front = front
@@ -48,16 +48,17 @@ class Commands:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
         return web.json_response(result)
 
-    # -- turning ---------------------------------------------------------------------------------------
+    # -- settings --------------------------------------------------------------------------------------
 
     def plan(self, name: str = "*", **values: Any) -> None:
-        """Jobs to come whose name matches the glob live so (members of timeline.Plan), whatever they ask for
-        themselves; the latest match wins."""
+        """Sets the plan of future jobs with a name that matches the glob (members of timeline.Plan). It overrides the
+        plan in the job's own input; the latest match wins.
+        """
         read_plan(values, Plan())
         self._front.service.plans.insert(0, (name, values))
 
     def settings(self, **values: Any) -> Json:
-        """Changes service.Settings, or `latency` (seconds per call); answers all of them."""
+        """Changes service.Settings, or `latency` (seconds of each call); answers all of them."""
         if "latency" in values:
             self._front.latency = values.pop("latency")
         if "filters_after_paging" in values:
@@ -71,30 +72,30 @@ class Commands:
         }
 
     def fault(self, seconds: float | None = None, **values: Any) -> int:
-        """Sets a fault (see faults.Fault), for so many seconds if given; answers its number."""
+        """Adds a fault (see faults.Fault), for a number of seconds if given; answers its number."""
         until = None if seconds is None else self._front.clock() + seconds
         return self._front.faults.add(Fault(until=until, **values))
 
     def faults(self) -> list[Json]:
-        """Those that are set and not used up."""
+        """Active faults that are not used up."""
         return [dataclasses.asdict(fault) | {"hits": self.hits(fault.number)} for fault in self._front.faults]
 
     def clear_faults(self, number: int | None = None) -> None:
         self._front.faults.remove(number)
 
     def hits(self, number: int) -> int:
-        """How many calls a fault has hit, also when it is used up."""
+        """Number of calls hit by a fault, also after it is used up."""
         return self._front.faults.hits[number]
 
     def release(self, number: int, drop: bool = False) -> None:
-        """Lets the calls go on that a hold holds, or drops them; later ones are not held."""
+        """Releases or drops the calls under a hold; later calls are not held."""
         self._front.faults.remove(number)
         held = self._front.held.setdefault(number, asyncio.Future())
         if not held.done():
             held.set_result(drop)
 
     def quota(self, operation: str, rate: float | None = None, burst: float | None = None) -> None:
-        """Calls per second let through per account and region; no rate lifts it."""
+        """Limits the calls per second of an account and region; without a rate the limit is removed."""
         self._front.quotas.set(operation, rate, burst)
 
     def identity(self, **values: Any) -> None:
@@ -111,12 +112,12 @@ class Commands:
         return self._front.identity.seen_web_tokens
 
     def advance(self, seconds: float) -> float:
-        """Sets the service's clock forward; answers its time."""
+        """Advances the service's clock; answers its time."""
         self._front.clock.offset += seconds
         return self._front.clock()
 
     def send_events(self, queue: str, **how: Any) -> None:
-        """Every change of a job becomes an EventBridge event in this queue (URL, in the default region)."""
+        """Sends every change of a job as an EventBridge event to this queue (URL, in the default region)."""
         account, name = queue.split("/")[-2:]
         target = self._front.queues.get(account, self._region, name)
         self._front.events.start(lambda body: self._front.queues.send(target, body), Delivery(**how))
@@ -124,7 +125,7 @@ class Commands:
     def pause_events(self) -> None:
         self._front.events.pause()
 
-    # -- asking ----------------------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------------
 
     def calls(
         self,
@@ -141,11 +142,11 @@ class Commands:
         return {"total": len(calls), "operations": dict(calls.counts), "errors": dict(calls.errors)}
 
     def drift(self) -> list[str]:
-        """Answers of the stand-in that broke the service's shapes; must stay empty."""
+        """Answers of the stand-in outside SageMaker's shapes; must stay empty."""
         return self._front.drift
 
     def jobs(self, account: str | None = None, region: str | None = None) -> list[Json]:
-        """The summaries of all jobs, with account and region."""
+        """Summaries of all jobs, with account and region."""
         now = self._front.service.now()
         return [
             {"Account": key[0], "Region": key[1], **job.summary(now)}
@@ -155,7 +156,7 @@ class Commands:
         ]
 
     def job(self, name: str, account: str | None = None, region: str | None = None) -> Json | None:
-        """One job: its request as it came, tags, and what Describe would answer now. None: no such job."""
+        """One job: its original request, its tags, and the current answer of Describe; None for a missing job."""
         job = self._find(name, account, region)
         if job is None:
             return None
@@ -187,7 +188,7 @@ class Commands:
         self._end(self._need(name, account, region), "Completed", "")
 
     def enter(self, name: str, status: str, account: str | None = None, region: str | None = None) -> None:
-        """Puts a running job into a status (`Secondary` or `Primary/Secondary`), to stay until more is done."""
+        """Puts a running job into a status (`Secondary` or `Primary/Secondary`) until the next command."""
         self._end(self._need(name, account, region), status, "")
 
     def tag(self, name: str, tags: dict[str, str], account: str | None = None, region: str | None = None) -> None:
@@ -206,7 +207,7 @@ class Commands:
         job.tags = {key: value for key, value in job.tags.items() if keys is not None and key not in keys}
 
     def create(self, name: str, account: str | None = None, region: str | None = None, **request: Any) -> str:
-        """A job made by somebody else; members of CreateTrainingJob may be given. Answers its ARN."""
+        """Creates a job of another client, with the given members of CreateTrainingJob. Answers its ARN."""
         account, region = account or self._account, region or self._region
         members = minimal(name, account) | request
         answer: Json = self._front.service.handle("CreateTrainingJob", account, region, members)
@@ -222,7 +223,9 @@ class Commands:
         account: str | None = None,
         region: str | None = None,
     ) -> int:
-        """Many jobs of somebody else at once, in one lasting status, created evenly over these ages in seconds."""
+        """Creates many jobs of another client at once, in one lasting status, with creation times spread over these
+        ages in seconds.
+        """
         account, region = account or self._account, region or self._region
         service, now = self._front.service, self._front.service.now()
         shelf = service.shelf(account, region)
@@ -230,7 +233,7 @@ class Commands:
         model = service.build(account, region, arn + prefix, minimal(prefix, account), now)
         jobs = []
         for number in range(count):
-            job = copy.copy(model)  # what they have in common is shared: it is never changed in place
+            job = copy.copy(model)  # all jobs share the common parts, because no code changes them in place
             job.name = f"{prefix}-{number:06d}"
             job.arn = arn + job.name.lower()
             job.created = round(now - oldest + (oldest - newest) * number / count, 3)
@@ -240,7 +243,7 @@ class Commands:
         shelf.add(jobs, now)
         return count
 
-    # -- inside ----------------------------------------------------------------------------------------
+    # -- internals -------------------------------------------------------------------------------------
 
     def _find(self, name: str, account: str | None, region: str | None) -> Job | None:
         for key, shelf in self._front.service.shelves().items():

@@ -1,6 +1,6 @@
-"""EventBridge's "SageMaker Training Job State Change" events, sent to one queue. Off until a queue is given.
+"""EventBridge's "SageMaker Training Job State Change" events, sent to one queue; off until a test names a queue.
 
-As the real ones they come at least once, in no certain order, some time after the change.
+Like real events they arrive at least once, in no certain order, some time after the change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.sagemaker.job import Job, Json
     from tests.sagemaker.service import SageMaker
 
-TICK = 0.05  # seconds between looks at what is due
+TICK = 0.05  # seconds between checks for due events
 _DETAIL = (
     "TrainingJobName", "TrainingJobArn", "TrainingJobStatus", "SecondaryStatus", "FailureReason", "HyperParameters",
     "AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "VpcConfig",
@@ -34,7 +34,7 @@ _DETAIL = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Delivery:
-    """How events travel: seconds of delay, up to `spread` more at random, chances to come twice or never."""
+    """Delivery of events: seconds of delay, up to `spread` more at random, chances of a duplicate or a loss."""
 
     delay: float = 0.1
     spread: float = 0.0
@@ -43,7 +43,7 @@ class Delivery:
 
 
 class Events:
-    """Watches all jobs of a service and sends what changes."""
+    """Observes all jobs of a service and sends their changes."""
 
     def __init__(self, service: SageMaker, chance: random.Random) -> None:
         self._service = service
@@ -52,12 +52,12 @@ class Events:
         self._delivery = Delivery()
         self._numbers = itertools.count()
         self._changes: list[tuple[float, int, Job]] = []
-        self._last: dict[Job, float] = {}  # the change last sent; one may be expected twice
+        self._last: dict[Job, float] = {}  # the last change sent; the same change may be expected twice
         self._travelling: list[tuple[float, int, str]] = []
         self._task: asyncio.Task[None] | None = None
 
     def start(self, send: Callable[[str], object], delivery: Delivery) -> None:
-        """From now on every change is sent; must be called in the event loop."""
+        """Sends every change from now on; call this in the event loop."""
         self._delivery = delivery
         if self._send is None:
             self._service.listeners.append(self._changed)
@@ -69,7 +69,7 @@ class Events:
             self._task = asyncio.create_task(self._run())
 
     def pause(self) -> None:
-        """Nothing more is sent; changes until the next start are lost."""
+        """Stops sending; changes until the next start are lost."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -88,7 +88,7 @@ class Events:
             await asyncio.sleep(TICK)
 
     def tick(self, now: float) -> None:
-        """Sends what is due."""
+        """Sends due events."""
         while self._changes and self._changes[0][0] <= now:
             at, _, job = heapq.heappop(self._changes)
             cut_off = job.modified(at) != at
@@ -110,7 +110,7 @@ class Events:
 
 
 def event(job: Job, at: float) -> Json:
-    """The event of a change at this time; times within the detail are epoch milliseconds."""
+    """The event of a change at this time; times in the detail are epoch milliseconds."""
     description = job.describe(at)
     detail = {name: description[name] for name in _DETAIL if name in description}
     return {

@@ -1,6 +1,6 @@
-"""What goes wrong on purpose: faults asked for by tests, and the rate quotas of the service.
+"""Deliberate faults: those requested by tests, and the rate quotas of the service.
 
-Decides which faults hit a call; the transport carries them out.
+This module selects the faults of a call; the transport carries them out.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ KINDS = frozenset(
 
 @dataclasses.dataclass(slots=True)
 class Fault:
-    """One fault: which calls it hits, how often, and what happens to them.
+    """One fault: the calls it hits, their number, and its effect.
 
     Kinds: throttle; error (code, message, status); refuse (reason: one of service.REFUSALS); drop (connection closed);
-    garbage (200 with a body that is no JSON); plain (message as plain text, with status); delay (amount seconds); hold
-    (until it is released); stale (reads answer as of `amount` seconds ago); hidden (reads know nothing of jobs younger
-    than `amount` seconds); duplicate (the call is carried out twice, the second answer is sent); answer (patch is
-    merged into the answer, None removes).
+    garbage (200 with a body that is not JSON); plain (message as plain text, with status); delay (amount seconds); hold
+    (until its release); stale (reads answer with the state `amount` seconds ago); hidden (reads omit jobs younger than
+    `amount` seconds); duplicate (the call is carried out twice, the second answer is sent); answer (patch is merged
+    into the answer, None removes).
     With `after`, the call takes effect first: throttle, error, drop, garbage, plain, delay and hold hide a success.
     """
 
@@ -49,9 +49,9 @@ class Fault:
     job: str = "*"  # glob on job name
     account: str = "*"
     region: str = "*"
-    skip: int = 0  # so many matching calls pass untouched first
-    count: int | None = None  # then so many are hit; None: no end
-    rate: float = 1.0  # chance that a call is hit
+    skip: int = 0  # this number of matching calls passes first
+    count: int | None = None  # number of calls hit after them; None: no limit
+    rate: float = 1.0  # chance of a hit for each call
     until: float | None = None  # epoch seconds of the service's clock
     after: bool = False
     amount: float = 0.0
@@ -64,7 +64,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are set, in the order they were set."""
+    """The active faults, in order of creation."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -90,7 +90,7 @@ class Faults:
         return iter(self._faults.values())
 
     def hit(self, now: float, operation: str, account: str, region: str, job: str) -> list[Fault]:
-        """The faults that this call meets; each is used up by it."""
+        """The faults for this call; each counts it as a hit."""
         if not self._faults:
             return []
         hits = []
@@ -118,7 +118,7 @@ class Faults:
 
 
 class Quotas:
-    """Calls per second that the service lets through, per operation, account and region. None set: all."""
+    """Permitted calls per second by operation, account and region; no limit by default."""
 
     def __init__(self) -> None:
         self._rates: dict[str, tuple[float, float]] = {}
@@ -132,7 +132,7 @@ class Quotas:
             self._rates[operation] = (rate, burst if burst is not None else max(1.0, rate))
 
     def allows(self, now: float, operation: str, account: str, region: str) -> bool:
-        """Whether this call passes; a refused call takes no token."""
+        """True if this call passes; a rejected call takes no token."""
         if operation not in self._rates:
             return True
         rate, burst = self._rates[operation]

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sagemaker(request: pytest.FixtureRequest) -> Iterator[StandIn]:
-    """A stand-in with fresh state; jobs live 60 to 120 s unless `@pytest.mark.parametrize("sagemaker",
-    [Options(…)], indirect=True)` or a plan says otherwise. A test fails if an answer broke the service's shapes."""
+    """A stand-in with fresh state; jobs last 60 to 120 s by default, `@pytest.mark.parametrize("sagemaker",
+    [Options(…)], indirect=True)` and plans change that. A test fails after an answer outside SageMaker's shapes.
+    """
     options = getattr(request, "param", None) or Options()
     with StandIn(options) as stand_in:
         yield stand_in

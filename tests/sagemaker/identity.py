@@ -1,7 +1,7 @@
-"""Who calls: access keys, accounts, and the STS operations that hand out new keys. Knows no jobs, no HTTP.
+"""Identity of callers: access keys, accounts, and the STS operations that issue keys. No jobs, no HTTP.
 
-An access key registered with an account belongs to it; one of the form `AKIA<12 digits>` belongs to that account; any
-other belongs to the default account. Keys that AssumeRole issued belong to the account in the role's ARN.
+An access key registered with an account belongs to it; a key of the form `AKIA<12 digits>` belongs to that account; any
+other key belongs to the default account. Keys issued by AssumeRole belong to the account in the role's ARN.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Caller:
-    """Who signed a request, and for which region and service."""
+    """Signer of a request, with the region and service of the signature."""
 
     account: str
     region: str
@@ -38,7 +38,7 @@ class Caller:
 
 @dataclasses.dataclass(slots=True)
 class Session:
-    """Keys that STS issued."""
+    """Keys issued by STS."""
 
     account: str
     role: str
@@ -48,7 +48,7 @@ class Session:
 
 
 class Identity:
-    """Accounts and roles. What tests turn are plain attributes."""
+    """Accounts and roles. Public attributes are settings for tests."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -56,15 +56,15 @@ class Identity:
         self.accounts: dict[str, str] = {}  # access key -> account
         self.refused_keys: dict[str, str] = {}  # access key -> error code, e.g. ExpiredTokenException
         self.sessions: dict[str, Session] = {}  # issued access key -> session
-        self.denied_roles: list[str] = []  # globs on role ARNs that nobody may assume
-        self.unavailable = 0  # so many questions more that get no answer
-        self.external_ids: dict[str, str] = {}  # role ARN -> the external id it asks for
-        self.session_seconds: float | None = None  # overrides what callers ask for
-        self.web_tokens: list[str] | None = None  # web identity tokens accepted; None: all
+        self.denied_roles: list[str] = []  # globs on ARNs of roles that no caller may assume
+        self.unavailable = 0  # number of further requests without an answer
+        self.external_ids: dict[str, str] = {}  # role ARN -> required external id
+        self.session_seconds: float | None = None  # overrides the duration in the request
+        self.web_tokens: list[str] | None = None  # accepted web identity tokens; None: all
         self.seen_web_tokens: list[str] = []
 
     def caller(self, authorization: str, token: str) -> Caller:
-        """Raises ServiceError for keys that are missing, refused, unknown to STS or expired."""
+        """Raises ServiceError for missing, rejected, expired keys and for session keys that STS did not issue."""
         match = _CREDENTIAL.search(authorization)
         if match is None:
             raise ServiceError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
@@ -86,13 +86,13 @@ class Identity:
         return Caller(account, region, service, f"arn:{partition_of(region)}:iam::{account}:user/{key}")
 
     def expire_sessions(self) -> int:
-        """Every key issued so far is expired from now on."""
+        """Expires every issued key from now on."""
         for session in self.sessions.values():
             session.expires = min(session.expires, self._clock())
         return len(self.sessions)
 
     def issue(self, role_arn: str, name: str, seconds: float) -> tuple[str, Session]:
-        """New keys of a role; returns the access key and its session. The secret is `secret`."""
+        """Issues keys of a role; returns the access key and its session. The secret is `secret`."""
         match = _ROLE.fullmatch(role_arn)
         if match is None:
             raise ServiceError("ValidationError", f"{role_arn} is invalid")
@@ -125,7 +125,7 @@ class Identity:
             return self._assume(action, form, caller.arn)
         raise ServiceError("InvalidAction", f"Could not find operation {action} for version 2011-06-15")
 
-    def _assume(self, action: str, form: Mapping[str, str], who: str) -> str:
+    def _assume(self, action: str, form: Mapping[str, str], caller_arn: str) -> str:
         role_arn = form.get("RoleArn", "")
         token = form.get("WebIdentityToken")
         if token is not None:
@@ -137,7 +137,7 @@ class Identity:
         if denied or (wanted is not None and form.get("ExternalId") != wanted):
             raise ServiceError(
                 "AccessDenied",
-                f"User: {who} is not authorized to perform: sts:{action} on resource: {role_arn}",
+                f"User: {caller_arn} is not authorized to perform: sts:{action} on resource: {role_arn}",
                 403,
             )
         name = form.get("RoleSessionName", "session")

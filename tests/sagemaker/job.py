@@ -1,6 +1,6 @@
-"""One training job: what was asked, its moments, and what it answers at a time. Pure; time is an argument.
+"""One training job: its request, its moments, and its answers at a time. Pure; time is an argument.
 
-Evaluated only when somebody asks, so ten thousand sleeping jobs cost nothing.
+It is evaluated only on demand, so ten thousand idle jobs cost nothing.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ LIVE_RULES = frozenset({"InProgress", "Stopping"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Update:
-    """What an UpdateTrainingJob changed."""
+    """The changes of one UpdateTrainingJob."""
 
     at: float
     members: Json
 
 
 def described(request: Json) -> Json:
-    """The members of DescribeTrainingJob that the request settles, with the service's defaults filled in."""
+    """The constant members of DescribeTrainingJob from the request, with SageMaker's defaults."""
     fixed: Json = copy.deepcopy({key: value for key, value in request.items() if key not in _NOT_DESCRIBED})
     algorithm = fixed.setdefault("AlgorithmSpecification", {"TrainingInputMode": "File"})
     algorithm.setdefault("EnableSageMakerMetricsTimeSeries", False)
@@ -69,7 +69,7 @@ def _fill_profiler(fixed: Json) -> None:
 
 
 class Job:
-    """A training job. `moments` is its life so far as it is settled; `seconds` scale by the service's scale."""
+    """A training job. `moments` is its known life; `seconds` are multiplied by the service's scale."""
 
     __slots__ = (
         "account", "arn", "created", "deleted_at", "fixed", "gone_at", "moments", "name", "plan", "pool_ended",
@@ -100,12 +100,12 @@ class Job:
         self.scale = scale
         self.tags: dict[str, str] = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
         self.updates: tuple[Update, ...] = ()
-        self.reused: tuple[float, str] | None = None  # when and by which job its warm pool was taken
+        self.reused: tuple[float, str] | None = None  # time and job that took its warm pool
         self.pool_ended: float | None = None  # keep-alive set to 0 by an update
         self.deleted_at = math.inf
         self.gone_at = math.inf
 
-    # -- where it is -----------------------------------------------------------------------------------
+    # -- status at a time ------------------------------------------------------------------------------
 
     def index(self, now: float) -> int:
         return max(bisect.bisect_right(self.moments, now, key=lambda moment: moment.start) - 1, 0)
@@ -118,21 +118,21 @@ class Job:
         return "Deleting" if now >= self.deleted_at else self.now(now).primary
 
     def next_transition(self, now: float) -> float:
-        """When the job changes its status by itself next; infinite once it never does."""
+        """Time of the next change of status without interference; infinite after the last."""
         index = self.index(now) + 1
         return self.moments[index].start if index < len(self.moments) else math.inf
 
     def next_change(self, now: float) -> float:
-        """When LastModifiedTime moves by itself next; infinite once it never does."""
+        """Time of the next change of LastModifiedTime without interference; infinite after the last."""
         coming = (self.next_transition(now), self.message_change(now), self.last_write())
         return min((at for at in coming if at > now), default=math.inf)
 
     def message_change(self, now: float) -> float:
-        """When the present status changes its message, or has."""
+        """Time of the change of message within the present status, past or future."""
         return self.now(now).late(self.next_transition(now))
 
     def last_write(self) -> float:
-        """When the service writes the job for the last time; infinite if it does not end."""
+        """Time of the last write of the job by SageMaker; infinite for a job without end."""
         seconds = self.plan.last_write
         if seconds is None:
             is_slow = (
@@ -143,7 +143,7 @@ class Job:
         return round(self.ended_at() + seconds * self.scale, 3)
 
     def ended_at(self) -> float:
-        """When it ends if nobody interferes; infinite if it does not."""
+        """End of the job without interference; infinite for a job without end."""
         return next((moment.start for moment in self.moments if moment.secondary in ENDED), math.inf)
 
     def has_ended(self, now: float) -> bool:
@@ -151,7 +151,8 @@ class Job:
 
     def modified(self, now: float) -> float:
         """LastModifiedTime: of the last transition, message, update or deletion, or of the last write after the end;
-        not of pools and rules."""
+        not of pools and rules.
+        """
         changes = (
             self.message_change(now),
             self.last_write(),
@@ -163,21 +164,21 @@ class Job:
     def training_started(self) -> float:
         return next((m.start for m in self.moments if m.secondary in {"Downloading", "Training"}), math.inf)
 
-    # -- what changes it -------------------------------------------------------------------------------
+    # -- changes ---------------------------------------------------------------------------------------
 
     def cut(self, now: float, ahead: list[Moment]) -> None:
         """Replaces the future by these moments."""
         self.moments = [*self.moments[: self.index(now) + 1], *ahead]
 
     def delete(self, now: float) -> None:
-        """Seen as Deleting from now on, for the time that its plan says."""
+        """Shows the job as Deleting from now on, for the time in its plan."""
         self.deleted_at = now
         self.gone_at = now + self.plan.delete_seconds * self.scale
 
     def update(self, now: float, members: Json) -> None:
-        """Applies an UpdateTrainingJob that the service has accepted."""
+        """Applies an UpdateTrainingJob that SageMaker accepted."""
         self.updates = (*self.updates, Update(now, members))
-        fixed = self.fixed = copy.deepcopy(self.fixed)  # answers already given keep theirs
+        fixed = self.fixed = copy.deepcopy(self.fixed)  # earlier answers keep theirs
         if "ResourceConfig" in members:
             seconds = members["ResourceConfig"]["KeepAlivePeriodInSeconds"]
             fixed["ResourceConfig"]["KeepAlivePeriodInSeconds"] = seconds
@@ -198,10 +199,10 @@ class Job:
         if "ProfilerConfig" in fixed:
             _fill_profiler(fixed)
 
-    # -- what it answers -------------------------------------------------------------------------------
+    # -- answers ---------------------------------------------------------------------------------------
 
     def keep_alive(self) -> float:
-        """Seconds its warm pool lives beyond the end, scaled; 0 if it has none."""
+        """Life of its warm pool after the end in scaled seconds; 0 without a pool."""
         seconds: float = self.fixed["ResourceConfig"].get("KeepAlivePeriodInSeconds", 0)
         return seconds * self.scale
 
@@ -209,7 +210,7 @@ class Job:
         return self.ended_at() + self.keep_alive() if self.pool_ended is None else self.pool_ended
 
     def warm_pool(self, now: float) -> Json | None:
-        """WarmPoolStatus, or None without one or before it is shown."""
+        """WarmPoolStatus; None without a pool and before the pool is shown."""
         if not self.keep_alive() and self.pool_ended is None:
             return None
         if not self.has_ended(now):
@@ -237,7 +238,7 @@ class Job:
         return str(pool["Status"]) if pool else ""
 
     def pool_key(self) -> str:
-        """Jobs of one key can take over each other's warm pools."""
+        """Key of warm pools; a job takes over pools of its own key only."""
         resources = {
             key: value
             for key, value in self.fixed["ResourceConfig"].items()
@@ -356,7 +357,7 @@ class Job:
         return transitions
 
     def _artifacts(self, now: float) -> Json:
-        """ModelArtifacts, once the job has ended and has uploaded some."""
+        """ModelArtifacts after the end of a job with an upload."""
         uploaded = self.now(now).primary == "Completed" or any(each.secondary == "Uploading" for each in self.moments)
         if not self.has_ended(now) or not uploaded:
             return {}
@@ -385,9 +386,9 @@ def _rule_arn(job_arn: str, rule: str) -> str:
 
 
 def stopped_life(now: float, seconds: float, end: str = "Stopped", *, uploads: bool = False) -> list[Moment]:
-    """The moments of a job that is stopped now; with infinite seconds it never gets further than Stopping.
+    """The moments of a job stopped now; with infinite seconds it stays in Stopping.
 
-    :param uploads: it has trained, and what there is of the model is uploaded
+    :param uploads: the job has trained, and SageMaker uploads its partial model
     """
     moments = [moment(now, "Stopping")]
     if math.isinf(seconds):

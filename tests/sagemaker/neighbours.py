@@ -1,7 +1,7 @@
-"""moto's server for the services beside SageMaker, STS and SQS: IAM, S3, CloudWatch Logs and the like.
+"""moto's server for services other than SageMaker, STS and SQS: IAM, S3, CloudWatch Logs and others.
 
-A process of its own, started by the first request for it: it is heavy, and slow beside the stand-in. As a program it
-serves on a free loopback port, prints the port and ends when its standard input does, however its parent ended.
+It is heavy and slow compared with the stand-in, so the first request for it starts it as a separate process. The
+program serves on a free loopback port, prints the port and ends with its standard input, after any end of its parent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Neighbours:
         await self._start()
         assert self._session is not None
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
-        # the host is kept: what moto makes URLs of must lead back here
+        # the Host header is kept: URLs made by moto must lead back here
         async with self._session.request(
             request.method, self._url + request.raw_path, headers=headers, data=body, allow_redirects=False
         ) as answer:

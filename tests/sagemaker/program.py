@@ -1,4 +1,4 @@
-"""Serving a stand-in on loopback: options, start and stop. What is served is in server.py and commands.py."""
+"""Serves a stand-in on loopback: options, start and stop. server.py and commands.py hold the handlers."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Options:
-    """What a stand-in starts with."""
+    """Initial settings of a stand-in."""
 
-    port: int = 0  # 0: a free one
-    region: str = "us-east-1"  # where the console works unless told otherwise
+    port: int = 0  # 0: a free port
+    region: str = "us-east-1"  # default region of console commands
     account: str = DEFAULT_ACCOUNT
-    seconds: tuple[float, float] = (60.0, 120.0)  # how long jobs live that do not say
-    scale: float = 1.0  # all durations are multiplied by it
+    seconds: tuple[float, float] = (60.0, 120.0)  # range of job durations without a plan
+    scale: float = 1.0  # factor of all durations
     latency: float = 0.0  # seconds added to each call
     seed: int = 0
-    fast: bool = False  # no checks against the service's shapes
+    fast: bool = False  # no checks against SageMaker's shapes
 
 
 @contextlib.asynccontextmanager
 async def serve(options: Options) -> AsyncIterator[str]:
-    """Serves until left; yields the URL."""
+    """Serves until the context ends; yields the URL."""
     settings = Settings(scale=options.scale, seconds_from=options.seconds[0], seconds_to=options.seconds[1])
     front = Front(settings=settings, seed=options.seed, latency=options.latency, fast=options.fast)
     commands = Commands(front, account=options.account, region=options.region)

@@ -1,6 +1,6 @@
-"""SQS standard queues in memory: as much as a consumer of events needs. Knows no HTTP; long polling is the transport's.
+"""SQS standard queues in memory, with the operations of an event consumer. No HTTP; the transport does long polling.
 
-Not moto's: faults, the record of calls and the clock are shared with the jobs, and nothing heavy has to start.
+moto's SQS is not used: these queues share faults, call record and clock with the jobs, and start at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RETENTION = "345600"
 
 @dataclasses.dataclass(slots=True)
 class Message:
-    """One message; `handle` is that of its last receipt."""
+    """One message; `handle` is the handle of its last receipt."""
 
     number: int
     body: str
@@ -106,7 +106,7 @@ class Queues:
         }
 
     def handle(self, operation: str, account: str, region: str, front: str, request: Json) -> Json:
-        """The answer; raises ServiceError. `front` is the URL that queue URLs start with."""
+        """The answer; raises ServiceError. `front` is the prefix of queue URLs."""
         if operation == "CreateQueue":
             return {"QueueUrl": self.create(account, region, front, request["QueueName"], request).url}
         if operation == "ListQueues":

@@ -1,4 +1,4 @@
-"""Quotas of an account in a region, by the names and in the words of the service: which a new job does not fit into."""
+"""Quotas of an account in a region with SageMaker's names and messages, and the check of a new job against them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def warm_pool(kind: str) -> str:
 
 
 def usage_of(request: Mapping[str, Any]) -> dict[str, int]:
-    """What a job takes of each quota, by its name: instances, or GB of volumes."""
+    """Usage of each quota by a job, by quota name: instances, or GB of volumes."""
     resources = request.get("ResourceConfig", {})
     is_spot = request.get("EnableManagedSpotTraining", False)
     is_kept = resources.get("KeepAlivePeriodInSeconds", 0) > 0
@@ -44,7 +44,7 @@ def usage_of(request: Mapping[str, Any]) -> dict[str, int]:
 def find_exceeded(
     quotas: Mapping[str, int], request: Mapping[str, Any], running: Iterable[Mapping[str, Any]]
 ) -> str | None:
-    """The message about the first quota that the job does not fit into beside those that run; None where it fits."""
+    """The message about the first quota exceeded by the job beside the running ones; None without one."""
     wanted = {name: amount for name, amount in usage_of(request).items() if name in quotas}
     if not wanted:
         return None
@@ -66,7 +66,7 @@ def find_exceeded(
 
 
 def find_unavailable(kinds: Iterable[str], request: Mapping[str, Any]) -> str | None:
-    """The message about an instance type of the request that the region does not have; None where it has all."""
+    """The message about an instance type of the request that is unavailable in the region; None without one."""
     resources = request.get("ResourceConfig", {})
     wanted = [group.get("InstanceType") for group in (resources, *resources.get("InstanceGroups", ()))]
     missing = next((kind for kind in wanted if kind in set(kinds)), None)

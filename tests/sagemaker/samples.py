@@ -1,4 +1,4 @@
-"""Requests that the service accepts: the smallest one, and one with every member."""
+"""Valid requests: the smallest one, and one with every member."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 
 def minimal(name: str, account: str = DEFAULT_ACCOUNT) -> Json:
-    """The least that CreateTrainingJob takes."""
+    """The smallest valid CreateTrainingJob request."""
     return {
         "TrainingJobName": name,
         "RoleArn": f"arn:aws:iam::{account}:role/training",
@@ -22,7 +22,7 @@ def minimal(name: str, account: str = DEFAULT_ACCOUNT) -> Json:
 
 
 def full(name: str, account: str = DEFAULT_ACCOUNT) -> Json:
-    """Every member of CreateTrainingJob that goes together with the others."""
+    """Every member of CreateTrainingJob that is valid together with the others."""
     role = f"arn:aws:iam::{account}:role/training"
     sagemaker = f"arn:aws:sagemaker:us-east-1:{account}"
     rule = {

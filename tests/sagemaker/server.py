@@ -1,7 +1,7 @@
-"""The stand-in's front: HTTP in, HTTP out, faults carried out, every call recorded. Decides nothing about jobs.
+"""The HTTP front of the stand-in: it carries out faults, records every call, and decides nothing about jobs.
 
-`POST /` with `X-Amz-Target: SageMaker.<Operation>` is answered here, SQS (`AmazonSQS.…`), STS's query
-protocol and Pod Identity's `/credentials?role=<ARN>` too, `/_control/…` by commands.py; everything else goes to moto.
+`POST /` with `X-Amz-Target: SageMaker.<Operation>` is answered here, as are SQS (`AmazonSQS.…`), STS's query protocol
+and Pod Identity's `/credentials?role=<ARN>`; commands.py answers `/_control/…`; all other requests go to moto.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ CREDENTIALS = "/credentials"
 _TARGET = "SageMaker."
 _QUEUES = "AmazonSQS."
 _STS = re.compile(rb"(?:^|&)Action=(?:GetCallerIdentity|AssumeRole)")
-_POLL = 0.02  # seconds between looks at a queue that a consumer waits for
+_POLL = 0.02  # seconds between polls of a queue for a waiting consumer
 _JSON = {"Content-Type": "application/x-amz-json-1.1"}
 _XML = {"Content-Type": "text/xml"}
 
 
 class BrokenError(Exception):
-    """A fault takes the place of the answer: nonsense to send, or None to close the connection."""
+    """A fault replaces the answer: by an invalid body, or by None for a closed connection."""
 
     def __init__(self, name: str, nonsense: bytes | None, *, status: int = 200, kind: str = "") -> None:
         super().__init__(name)
@@ -60,7 +60,7 @@ class BrokenError(Exception):
 
 
 class ShiftedClock:
-    """Wall time that a test may set forward."""
+    """Wall time, with an offset set by tests."""
 
     def __init__(self, source: Callable[[], float] = time.time) -> None:
         self._source = source
@@ -71,7 +71,7 @@ class ShiftedClock:
 
 
 class Front:
-    """One stand-in: the service, who calls it, what goes wrong, and what was called."""
+    """One stand-in: the service, identities, faults, and the record of calls."""
 
     def __init__(
         self,
@@ -87,18 +87,18 @@ class Front:
         self.service = SageMaker(self.clock, settings or Settings(), self.chance)
         self.identity = Identity(self.clock)
         self.faults = Faults(self.chance)
-        self.held: dict[int, asyncio.Future[bool]] = {}  # by fault; True: dropped when released
+        self.held: dict[int, asyncio.Future[bool]] = {}  # by fault; True: dropped at its release
         self.quotas = Quotas()
         self.calls = Calls()
         self.queues = Queues(self.clock)
         self.events = Events(self.service, self.chance)
         self.neighbours = Neighbours()
         self.latency = latency
-        self.drift: list[str] = []  # answers of ours that broke the service's shapes: defects of the stand-in
+        self.drift: list[str] = []  # answers outside SageMaker's shapes: defects of the stand-in
         self._shapes: Shapes | None = None if fast else model_shapes()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Every request but those for control."""
+        """Every request except control commands."""
         body = await request.read()
         target = request.headers.get("X-Amz-Target", "")
         try:
@@ -120,7 +120,7 @@ class Front:
 
     @contextlib.contextmanager
     def _recorded(self, operation: str) -> Iterator[Call]:
-        """Records a call with whatever it ends in."""
+        """Records a call with its result."""
         call = self.calls.begin(self.clock(), operation)
         try:
             yield call
@@ -156,7 +156,7 @@ class Front:
             return _json(await self._carry_out(call, members))
 
     async def _carry_out(self, call: Call, members: Json) -> Any:
-        """The answer, after the faults that come before it."""
+        """The answer, after the faults that precede it."""
         faults = self._hits(call)
         await self._break(faults, call, members, after=False)
         if not self.quotas.allows(self.clock(), call.operation, call.account, call.region):
@@ -178,7 +178,7 @@ class Front:
         return answer
 
     async def _break(self, faults: list[Fault], call: Call, members: Json, *, after: bool) -> None:
-        """Carries out what goes wrong on this side of the call taking effect."""
+        """Carries out the faults before (or after) the effect of the call."""
         for fault in faults:
             if fault.after is not after:
                 continue
@@ -236,7 +236,7 @@ class Front:
             return _json(answer)
 
     async def _poll(self, operation: str, call: Call, front: str, members: Json) -> Json:
-        """The queue's answer; a ReceiveMessage waits for its first message as long as it asks to."""
+        """The queue's answer; ReceiveMessage waits for its first message for the requested time."""
         deadline = time.monotonic() + members.get("WaitTimeSeconds", 0)
         while True:
             answer = self.queues.handle(operation, call.account, call.region, front, members)
@@ -258,7 +258,7 @@ class Front:
             return web.Response(text=error_xml(error), status=error.status, headers=_XML)
 
     def _credentials(self, request: web.BaseRequest) -> web.Response:
-        """What EKS Pod Identity's agent answers at AWS_CONTAINER_CREDENTIALS_FULL_URI: keys of the role asked for."""
+        """Answer of EKS Pod Identity's agent at AWS_CONTAINER_CREDENTIALS_FULL_URI: keys of the requested role."""
         call = self.calls.begin(self.clock(), "credentials")
         call.job = request.query.get("role", "")
         token = request.headers.get("Authorization", "")

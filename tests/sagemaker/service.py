@@ -1,7 +1,7 @@
-"""SageMaker's training-job operations over jobs in memory. Knows no HTTP, no faults; the clock is injected.
+"""SageMaker's training-job operations over jobs in memory. No HTTP, no faults; the clock is injected.
 
-Work per call does not grow with the number of jobs: jobs are evaluated when asked, creation order is a sorted list,
-and a heap of coming changes keeps the order of modification.
+The work of a call does not grow with the number of jobs: a job is evaluated on demand, creation order is a sorted list,
+and a heap of future changes keeps the order of modification.
 """
 
 from __future__ import annotations
@@ -56,29 +56,31 @@ def partition_of(region: str) -> str:
 
 @dataclasses.dataclass(slots=True)
 class Settings:
-    """What a test may turn while the service runs. Seconds are multiplied by `scale` unless said otherwise."""
+    """Settings that a test may change at run time. Seconds are multiplied by `scale` unless marked as unscaled."""
 
     scale: float = 1.0
-    seconds_from: float = 60.0  # a job's life, where its plan does not say
+    seconds_from: float = 60.0  # duration of a job without a plan
     seconds_to: float = 120.0
     stop_seconds: float = 2.0
-    updating_seconds: float = 0.0  # a profiler update shows as Updating for so long
-    # List filters that the service applies to a page instead of before paging; StatusEquals is documented so
+    updating_seconds: float = 0.0  # a profiler update shows as Updating for this time
+    # List filters applied to a page instead of before paging; StatusEquals is documented so
     filters_after_paging: frozenset[str] = frozenset({"StatusEquals"})
-    empty_pages: int = 0  # empty pages with a NextToken behind each LastModifiedTimeAfter list; -1: no end
-    stale_list_seconds: float = 0.0  # unscaled: List answers as of so long ago
+    empty_pages: int = 0  # empty pages with a NextToken after each LastModifiedTimeAfter list; -1: no limit
+    stale_list_seconds: float = 0.0  # unscaled: List answers with the state this long ago
     stale_describe_seconds: float = 0.0  # unscaled, the same for Describe
-    hidden_seconds: float = 0.0  # unscaled: reads know nothing of jobs younger than this
+    hidden_seconds: float = 0.0  # unscaled: reads omit jobs younger than this
     denied_seconds: float = 0.0  # unscaled: Describe and ListTags are denied for jobs younger than this
     bare_summaries: bool = False  # List answers without SecondaryStatus
-    lost_roles: Sequence[str] = ()  # globs on role ARNs: Create takes them, the job fails for it can't assume them
+    lost_roles: Sequence[
+        str
+    ] = ()  # globs on role ARNs: Create accepts them, the job fails because it cannot assume them
     quotas: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by name, see quotas.py; others: no limit
-    unavailable_types: tuple[str, ...] = ()  # instance types that no region has
+    unavailable_types: tuple[str, ...] = ()  # instance types unavailable in every region
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class View:
-    """As of when a read answers, and which young jobs it does not know yet."""
+    """Time of the state in the answer of a read, and the age below which it omits jobs."""
 
     at: float
     hidden_after: float
@@ -88,12 +90,12 @@ class Shelf:
     """The jobs of one account and region, in the orders that lists need."""
 
     def __init__(self) -> None:
-        self.jobs: dict[str, Job] = {}  # by lower-case name, which is what its ARN is made of
+        self.jobs: dict[str, Job] = {}  # by lower-case name, the name in its ARN
         self.order: list[tuple[float, str]] = []  # (created, lower-case name), ascending
         self.pools: defaultdict[str, list[Job]] = defaultdict(list)
         self._changes: list[tuple[float, int, Job]] = []
         self._numbers = itertools.count()
-        self._modified: OrderedDict[str, float] = OrderedDict()  # oldest first, as far as settled
+        self._modified: OrderedDict[str, float] = OrderedDict()  # oldest first, up to the settled time
 
     def add(self, jobs: Iterable[Job], now: float) -> None:
         added = []
@@ -113,7 +115,7 @@ class Shelf:
         del self.order[bisect.bisect_left(self.order, (job.created, key))]
 
     def touch(self, job: Job, at: float) -> None:
-        """The job changes at this time; the order of modification takes note then."""
+        """Records a change of the job at this time in the order of modification."""
         heapq.heappush(self._changes, (at, next(self._numbers), job))
 
     def _settle(self, now: float) -> None:
@@ -123,7 +125,7 @@ class Shelf:
             if self.jobs.get(key) is not job:
                 continue
             modified = job.modified(at)
-            if self._modified.get(key) != modified:  # else the change was cut off
+            if self._modified.get(key) != modified:  # otherwise the change was cut off
                 self._modified[key] = modified
                 self._modified.move_to_end(key)
             following = job.next_change(at)
@@ -142,7 +144,7 @@ class Shelf:
     def created_between(
         self, after: float, before: float, *, newest_first: bool, behind: tuple[float, str] | None = None
     ) -> Iterator[Job]:
-        """Created later than `after` and earlier than `before`, going on behind an entry of `order`."""
+        """Jobs created later than `after` and earlier than `before`, starting after an entry of `order`."""
         low = bisect.bisect_right(self.order, after, key=lambda entry: entry[0])
         high = bisect.bisect_left(self.order, before, key=lambda entry: entry[0])
         if behind is not None and newest_first:
@@ -171,7 +173,9 @@ class SageMaker:
             "DeleteTags": self._delete_tags,
             "ListTags": self._list_tags,
         }
-        self.listeners: list[Callable[[Job, float], None]] = []  # told of each created or interfered job
+        self.listeners: list[
+            Callable[[Job, float], None]
+        ] = []  # called for each job that is created or changed by a command
 
     # -- for the transport -----------------------------------------------------------------------------
 
@@ -188,7 +192,9 @@ class SageMaker:
         stale: float = 0.0,
         hidden: float = 0.0,
     ) -> Json:
-        """The answer; raises ServiceError. Reads answer as of `stale` seconds ago and miss `hidden` seconds."""
+        """The answer; raises ServiceError. Reads show the state `stale` seconds ago and omit jobs younger than `hidden`
+        seconds.
+        """
         shelf = self._shelves[account, region]
         if operation == "DescribeTrainingJob":
             return self._describe(shelf, request, self._view(self.settings.stale_describe_seconds + stale, hidden))
@@ -235,11 +241,11 @@ class SageMaker:
         job = self.build(account, region, arn, request, now)
         shelf.add([job], now)
         self._take_pool(shelf, job, now)
-        self._tell(job, now)
+        self._notify(job, now)
         return {"TrainingJobArn": arn}
 
     def build(self, account: str, region: str, arn: str, request: Json, created: float) -> Job:
-        """A job with the life that its plan, its stopping condition and the scale give it."""
+        """A job with the life from its plan, its stopping condition and the scale."""
         settings, name = self.settings, request["TrainingJobName"]
         imposed = next((values for glob, values in self.plans if fnmatch.fnmatchcase(name, glob)), {})
         try:
@@ -311,7 +317,7 @@ class SageMaker:
         return job.describe(view.at)
 
     def _check_rights(self, job: Job, operation: str) -> None:
-        """A policy by tags that have not reached the place where rights are checked."""
+        """Denial by a policy on tags that have not yet reached authorization."""
         if self.now() < job.created + self.settings.denied_seconds:
             raise ServiceError(
                 "AccessDeniedException",
@@ -357,7 +363,7 @@ class SageMaker:
     def _candidates(
         self, shelf: Shelf, filters: Json, view: View, sort_by: str, newest_first: bool, token: list[Any] | None
     ) -> Iterable[Job]:
-        """Jobs in the order asked for, from behind the token; a superset of those that match."""
+        """Jobs in the requested order, starting after the token; a superset of the matching ones."""
         jobs: Iterable[Job]
         if "LastModifiedTimeAfter" in filters:
             jobs = shelf.modified_after(filters["LastModifiedTimeAfter"], self.now())
@@ -385,11 +391,11 @@ class SageMaker:
         return {}
 
     def interfere(self, shelf: Shelf, job: Job, ahead: list[Moment]) -> None:
-        """Replaces the job's future, now."""
+        """Replaces the job's future from now on."""
         now = self.now()
         job.cut(now, ahead)
         shelf.touch(job, now)
-        self._tell(job, now)
+        self._notify(job, now)
 
     def _update(self, shelf: Shelf, account: str, region: str, request: Json) -> Json:
         job = self.find(shelf, request["TrainingJobName"])
@@ -405,7 +411,7 @@ class SageMaker:
             ahead = [one for one in job.moments[job.index(now) + 1 :] if one.start > back]
             job.cut(now, [moment(now, "Updating"), dataclasses.replace(current, start=round(back, 3)), *ahead])
         shelf.touch(job, now)
-        self._tell(job, now)
+        self._notify(job, now)
         return {"TrainingJobArn": job.arn}
 
     def _delete(self, shelf: Shelf, account: str, region: str, request: Json) -> Json:
@@ -425,7 +431,7 @@ class SageMaker:
             shelf.remove(job)
         return {}
 
-    def _tell(self, job: Job, now: float) -> None:
+    def _notify(self, job: Job, now: float) -> None:
         for listener in self.listeners:
             listener(job, now)
 
@@ -496,7 +502,7 @@ def _check_tags(tags: Iterable[Json]) -> None:
 
 
 def _check_update(job: Job, members: Json, now: float) -> None:
-    """The phases in which UpdateTrainingJob takes each member."""
+    """Phases in which UpdateTrainingJob accepts each member."""
     current = job.now(now)
     running = current.primary == "InProgress" and current.secondary != "Starting"
     if "ResourceConfig" in members:
@@ -546,11 +552,13 @@ REFUSALS = {
     "isolation": "Network isolation must be enabled for this image: {image}.",
     "region-type": "The requested instance type {type} is not available in this region.",
 }
-"""CreateTrainingJob's ValidationExceptions by reason. The first three heal without an edit, the others do not."""
+"""CreateTrainingJob's ValidationExceptions by reason. The first three can succeed later without an edit, the others
+cannot.
+"""
 
 
 def refusal(reason: str, request: Json, region: str) -> ServiceError:
-    """Create is turned down for a reason of REFUSALS."""
+    """The error of a Create rejected for a reason of REFUSALS."""
     if reason not in REFUSALS:
         raise ValueError(f"unknown reason {reason!r}; known: {', '.join(REFUSALS)}")
     channel: Json = next(iter(request.get("InputDataConfig", ())), {})
@@ -613,7 +621,7 @@ def _token(content: Any) -> str:
 
 
 def _read_token(request: Json, sort_by: str) -> list[Any] | int | None:
-    """Where to go on; a number: so many more empty pages; None: from the start."""
+    """Position to continue from; a number: this many further empty pages; None: from the start."""
     text = request.get("NextToken")
     if not text:
         return None

@@ -1,8 +1,8 @@
-"""The service's own shapes, from botocore's model: what a request may be, what an answer must be.
+"""SageMaker's own shapes from botocore's model: valid requests and valid answers.
 
-Each operation's shape becomes one compiled check. Wrong types are a SerializationException, as the service's front end
-has it; broken bounds, patterns and enums are counted into one ValidationException in its words. Rules that go over
-more than one field are in service.py.
+Each operation's shape becomes one compiled check. A wrong type is a SerializationException, as at SageMaker's front
+end; violations of bounds, patterns and enums are counted into one ValidationException with SageMaker's wording.
+service.py holds the rules across fields.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Check = Callable[[Any, str, Problems], None]
 _JAVA_CLASSES = {"\\p{Alnum}": "a-zA-Z0-9", "\\p{L}": "\\w", "\\p{Z}": "\\s", "\\p{N}": "\\d"}
 _WHOLE = frozenset({"integer", "long"})  # every other number may have a fraction
 _LEFT_OUT = frozenset({"ModelArtifacts"})
-"""Members that the model requires in an answer and the service leaves out of running jobs."""
+"""Members required in an answer by the model, and omitted by SageMaker for running jobs."""
 _NO_BOUNDS = (float("-inf"), float("inf"))
 
 
 class WrongTypeError(Exception):
-    """A value is of another JSON type than its shape."""
+    """The JSON type of a value differs from its shape."""
 
 
 def _constraint(value: Any, path: str, text: str) -> str:
@@ -109,8 +109,9 @@ def _size(value: Any, path: str, problems: Problems, bounds: tuple[float, float]
 
 
 class _Compiler:
-    """Builds the checks of one side. Answers keep types and required members only: the service itself answers "" where
-    a request may not (S3ModelArtifacts before the end), and tests make it answer statuses that nobody knows yet."""
+    """Builds the checks of requests or answers. Answers keep types and required members only: SageMaker itself answers
+    "" where a request may not (S3ModelArtifacts before the end), and tests let it answer unknown statuses.
+    """
 
     def __init__(self, *, answers: bool) -> None:
         self._answers = answers
@@ -201,11 +202,11 @@ class Shapes:
         return self._compilers[side].check(shape) if shape is not None else None
 
     def request_problems(self, operation: str, request: Any) -> Problems:
-        """Violations in the service's words; raises WrongTypeError."""
+        """Violations in SageMaker's wording; raises WrongTypeError."""
         return self._problems(operation, "request", request)
 
     def answer_problems(self, operation: str, answer: Any) -> Problems:
-        """What is wrong with an answer of ours; anything is a defect of the stand-in."""
+        """Violations in an answer of the stand-in; any of them is a defect of it."""
         try:
             return self._problems(operation, "answer", answer)
         except WrongTypeError as error:
@@ -220,5 +221,5 @@ class Shapes:
 
 @functools.cache
 def model_shapes(service: str = "sagemaker") -> Shapes:
-    """The shapes of a service; loading the model takes a moment, so once per process."""
+    """The shapes of a service, cached because the model loads slowly."""
     return Shapes(service)

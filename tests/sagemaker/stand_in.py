@@ -1,6 +1,6 @@
-"""The stand-in as tests use it: started in a thread or as a process, controlled through typed methods.
+"""The stand-in for tests: started in a thread or as a process, controlled through typed methods.
 
-Both kinds are controlled over HTTP, so a test works the same with either.
+Tests control both kinds over HTTP, so the same test works with either.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @functools.cache
 def _session() -> boto3.Session:
-    """One for the process: each loads SageMaker's model anew."""
+    """One session of the process, because each session loads SageMaker's model again."""
     return boto3.Session()
 
 
 class CommandError(Exception):
-    """The stand-in refused a control command."""
+    """The stand-in rejected a control command."""
 
 
 class Control:
-    """What can be done to a stand-in at this URL. Jobs are named; account and region only where names clash."""
+    """Control of the stand-in at this URL. A name identifies a job, with account and region only for a clash."""
 
     def __init__(self, url: str, region: str = "us-east-1") -> None:
         self.url = url
         self.region = region
 
     def command(self, command: str, /, **arguments: Any) -> Any:
-        """One control command; the typed methods below are what is meant to be used."""
+        """Sends one control command; tests use the typed methods below."""
         request = urllib.request.Request(f"{self.url}/_control/{command}", data=json.dumps(arguments).encode())
         try:
             with _NO_PROXY.open(request, timeout=60) as answer:
@@ -60,10 +60,10 @@ class Control:
             with error:
                 raise CommandError(f"{command}: {error.read().decode()}") from None
 
-    # -- using it --------------------------------------------------------------------------------------
+    # -- clients ---------------------------------------------------------------------------------------
 
     def environment(self, account: str = DEFAULT_ACCOUNT) -> dict[str, str]:
-        """The environment in which a process talks to this stand-in as that account."""
+        """Environment variables of a process that uses this stand-in as that account."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": self.region,
@@ -84,10 +84,12 @@ class Control:
             config=Config(retries={"total_max_attempts": 1}, proxies={}),
         )
 
-    # -- jobs to come ----------------------------------------------------------------------------------
+    # -- future jobs -----------------------------------------------------------------------------------
 
     def plan(self, name: str = "*", **plan: Any) -> None:
-        """Jobs to come that match the glob live so (fields of timeline.Plan); the latest match wins."""
+        """Sets the plan of future jobs with a name that matches the glob (fields of timeline.Plan); the latest match
+        wins.
+        """
         self.command("plan", name=name, **plan)
 
     def settings(self, **settings: Any) -> Json:
@@ -95,13 +97,13 @@ class Control:
         return dict(self.command("settings", **settings))
 
     def advance(self, seconds: float) -> float:
-        """Sets the service's clock forward."""
+        """Advances the service's clock."""
         return float(self.command("advance", seconds=seconds))
 
     # -- faults ----------------------------------------------------------------------------------------
 
     def fault(self, kind: str, operation: str = "*", *, seconds: float | None = None, **fault: Any) -> int:
-        """Sets a fault (fields of faults.Fault); returns its number."""
+        """Adds a fault (fields of faults.Fault); returns its number."""
         return int(self.command("fault", kind=kind, operation=operation, seconds=seconds, **fault))
 
     def throttle(
@@ -115,7 +117,7 @@ class Control:
         return self.fault("throttle", operation, count=count, rate=rate, seconds=seconds)
 
     def fail(self, operation: str, code: str, message: str = "", *, status: int = 400, **fault: Any) -> int:
-        """An error answer of this code, e.g. ExpiredTokenException; after=True: the call has taken effect."""
+        """Answers this error code, e.g. ExpiredTokenException; with after=True the call takes effect first."""
         return self.fault("error", operation, code=code, message=message, status=status, **fault)
 
     def deny(self, operation: str, *, count: int | None = None, seconds: float | None = None) -> int:
@@ -123,15 +125,15 @@ class Control:
         return self.fail(operation, "AccessDeniedException", message, count=count, seconds=seconds)
 
     def drop(self, operation: str, *, after: bool, count: int | None = 1, skip: int = 0) -> int:
-        """The connection ends before the call took effect, or after it did."""
+        """Closes the connection before or after the call takes effect."""
         return self.fault("drop", operation, after=after, count=count, skip=skip)
 
     def hold(self, operation: str, *, after: bool, **fault: Any) -> int:
-        """The next such call waits for release(), before or after it takes effect: the moment to end its caller."""
+        """Holds the next such call until release(), before or after its effect: the moment to kill its caller."""
         return self.fault("hold", operation, after=after, **({"count": 1} | fault))
 
     def wait_for_hit(self, number: int, seconds: float = 30.0) -> bool:
-        """Whether a fault has hit a call, as soon as it has."""
+        """True as soon as a fault has hit a call; False after the time limit."""
         deadline = time.monotonic() + seconds
         while not self.command("hits", number=number):
             if time.monotonic() > deadline:
@@ -140,11 +142,11 @@ class Control:
         return True
 
     def release(self, number: int, *, drop: bool = False) -> None:
-        """What hold() holds goes on, or is dropped as a connection that broke."""
+        """Releases the calls under hold(), or drops their connections."""
         self.command("release", number=number, drop=drop)
 
     def refuse(self, reason: str, *, count: int | None = None, seconds: float | None = None) -> int:
-        """Creates are refused for a reason of service.REFUSALS: role, data, image, …"""
+        """Rejects Creates for a reason of service.REFUSALS: role, data, image, …"""
         return self.fault("refuse", "CreateTrainingJob", reason=reason, count=count, seconds=seconds)
 
     def clear_faults(self, number: int | None = None) -> None:
@@ -154,21 +156,21 @@ class Control:
         return list(self.command("faults"))
 
     def quota(self, operation: str, rate: float | None, burst: float | None = None) -> None:
-        """Calls per second that the service lets through per account and region; None lifts it."""
+        """Limits the calls per second of an account and region; None removes the limit."""
         self.command("quota", operation=operation, rate=rate, burst=burst)
 
     # -- events ----------------------------------------------------------------------------------------
 
     def create_queue(self, name: str = "events", *, account: str = DEFAULT_ACCOUNT) -> str:
-        """An SQS queue; returns its URL."""
+        """Creates an SQS queue; returns its URL."""
         return str(self.client("sqs", account=account).create_queue(QueueName=name)["QueueUrl"])
 
     def send_events(self, queue: str, **how: float) -> None:
-        """Every change of a job becomes an EventBridge event in this queue (its URL); fields of events.Delivery."""
+        """Sends every change of a job as an EventBridge event to this queue (its URL); fields of events.Delivery."""
         self.command("send_events", queue=queue, **how)
 
     def pause_events(self) -> None:
-        """Changes are no longer sent, until send_events."""
+        """Stops sending changes, until send_events."""
         self.command("pause_events")
 
     # -- accounts --------------------------------------------------------------------------------------
@@ -178,13 +180,13 @@ class Control:
         self.command("identity", **values)
 
     def expire_sessions(self) -> int:
-        """Every key that STS issued so far is expired now; returns how many."""
+        """Expires every key that STS issued so far; returns their number."""
         return int(self.command("expire_sessions"))
 
     def seen_web_tokens(self) -> list[str]:
         return list(self.command("seen_web_tokens"))
 
-    # -- what happened ---------------------------------------------------------------------------------
+    # -- records ---------------------------------------------------------------------------------------
 
     def calls(
         self,
@@ -194,19 +196,19 @@ class Control:
         since: int = 0,
         effect: bool | None = None,
     ) -> list[Json]:
-        """Calls (fields of calls.Call) in order; `since`: the first number wanted."""
+        """Calls (fields of calls.Call) in order; `since`: number of the first one."""
         return list(self.command("calls", operation=operation, job=job, since=since, effect=effect))
 
     def effects(self, operation: str | None = None, *, job: str | None = None) -> list[Json]:
-        """The calls that changed something, whatever was answered."""
+        """Calls that changed something, with any answer."""
         return self.calls(operation, job=job, effect=True)
 
     def counts(self) -> dict[str, int]:
-        """Calls per operation."""
+        """Number of calls by operation."""
         return dict(self.command("counts")["operations"])
 
     def errors(self) -> dict[str, int]:
-        """Answers per "operation:error code"."""
+        """Number of answers by "operation:error code"."""
         return dict(self.command("counts")["errors"])
 
     def total(self) -> int:
@@ -235,7 +237,7 @@ class Control:
         self.command("complete", name=name, **where)
 
     def enter(self, name: str, status: str, **where: str) -> None:
-        """Puts a job into a status (`Secondary` or `Primary/Secondary`) where it stays."""
+        """Puts a job into a status (`Secondary` or `Primary/Secondary`) for good."""
         self.command("enter", name=name, status=status, **where)
 
     def delete_job(self, name: str, **where: str) -> None:
@@ -249,11 +251,13 @@ class Control:
         self.command("untag", name=name, keys=None if keys is None else list(keys), **where)
 
     def create_job(self, name: str, **request: Any) -> str:
-        """A job of somebody else (members of CreateTrainingJob; account=, region=); returns its ARN."""
+        """Creates a job of another client (members of CreateTrainingJob; account=, region=); returns its ARN."""
         return str(self.command("create", name=name, **request))
 
     def create_foreign_jobs(self, count: int, **how: Any) -> None:
-        """Many jobs of somebody else at once: prefix, status, oldest and newest age in seconds, account, region."""
+        """Creates many jobs of another client at once: prefix, status, oldest and newest age in seconds, account,
+        region.
+        """
         self.command("foreign", count=count, **how)
 
 
@@ -299,7 +303,7 @@ class StandIn(Control):
 
 @contextlib.contextmanager
 def stand_in_process(*arguments: str, region: str = "us-east-1") -> Iterator[Control]:
-    """A stand-in as a process of its own, with these command line arguments; ended on the way out."""
+    """A stand-in as a separate process with these command line arguments; it ends with the context."""
     with tempfile.TemporaryDirectory() as folder:
         port_file = Path(folder) / "port"
         command = [sys.executable, "-m", "tests.sagemaker", "--port-file", str(port_file), "--region", region]

@@ -1,4 +1,4 @@
-"""State-change events and the queue that they go to."""
+"""State-change events and their queue."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def stand_in() -> Iterator[StandIn]:
-    """Jobs live half a second."""
+    """A stand-in with jobs of half a second."""
     with StandIn(Options(seconds=(0.5, 0.5))) as stand_in:
         yield stand_in
 
 
 def drain(stand_in: StandIn, queue: str, seconds: float) -> list[dict[str, Any]]:
-    """The events that arrive within so many seconds, deleted from the queue."""
+    """Events that arrive within this time, deleted from the queue."""
     client, events = stand_in.client("sqs"), []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -54,18 +54,18 @@ def test_every_change_becomes_an_event(stand_in: StandIn) -> None:
     assert len(last["detail"]["SecondaryStatusTransitions"]) == 6
 
 
-def test_a_stop_is_an_event_and_what_was_cut_off_is_none(stand_in: StandIn) -> None:
+def test_a_stop_is_an_event_and_the_cancelled_end_is_none(stand_in: StandIn) -> None:
     queue = stand_in.create_queue()
     stand_in.plan(phases="Starting:1,Pending:1,Training:1,Completed", stop_seconds=2)
     stand_in.send_events(queue, delay=0.0)
     stand_in.create_job("job")
-    time.sleep(0.01)  # changes of one millisecond would be one event
+    time.sleep(0.01)  # two changes in one millisecond would be one event
     stand_in.stop_job("job")
     events = drain(stand_in, queue, 20)
     assert [event["detail"]["SecondaryStatus"] for event in events] == ["Starting", "Stopping", "Stopped"]
 
 
-def test_events_may_come_twice_late_and_out_of_order(stand_in: StandIn) -> None:
+def test_events_may_be_duplicate_late_and_out_of_order(stand_in: StandIn) -> None:
     queue = stand_in.create_queue()
     stand_in.send_events(queue, twice=1.0, spread=0.5)
     for number in range(5):
@@ -80,7 +80,7 @@ def test_events_may_come_twice_late_and_out_of_order(stand_in: StandIn) -> None:
     assert times != sorted(times)
 
 
-def test_a_message_comes_back_unless_it_is_deleted(sagemaker: StandIn) -> None:
+def test_a_message_becomes_visible_again_unless_it_is_deleted(sagemaker: StandIn) -> None:
     queue = sagemaker.create_queue()
     client = sagemaker.client("sqs")
     client.send_message_batch(
@@ -109,7 +109,7 @@ def test_a_consumer_waits_for_the_first_message(sagemaker: StandIn) -> None:
     assert time.monotonic() - before >= 1
 
 
-def test_a_queue_may_be_gone_or_forbidden(sagemaker: StandIn) -> None:
+def test_a_queue_may_be_deleted_or_forbidden(sagemaker: StandIn) -> None:
     client, queue = sagemaker.client("sqs"), sagemaker.create_queue()
     sagemaker.deny("sqs:ReceiveMessage", count=1)
     with pytest.raises(ClientError, match="AccessDenied"):

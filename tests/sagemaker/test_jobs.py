@@ -1,4 +1,4 @@
-"""The life of jobs, in the pure model with a clock by hand."""
+"""The life of jobs in the pure model, with a manual clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACCOUNT, REGION = "111111111111", "us-west-2"
 
 
 class TimedService:
-    """The service with a clock that stands still until it is moved."""
+    """The service with a clock that only the test advances."""
 
     def __init__(self, **settings: Any) -> None:
         self.time = START
@@ -31,7 +31,7 @@ class TimedService:
         return str(self("CreateTrainingJob", **request)["TrainingJobArn"])
 
     def describe(self, name: str, at: float) -> Any:
-        """Describe at so many seconds after the start."""
+        """Describe at this number of seconds after the start."""
         self.time = START + at
         return self("DescribeTrainingJob", TrainingJobName=name)
 
@@ -78,22 +78,20 @@ DEFAULT = ["Starting", "Pending", "Downloading", "Training"]
         ({"standin/phases": "Starting:1,Resting/Resting:inf"}, ["Starting", "Resting"], "Resting"),
     ],
 )
-def test_a_job_goes_through_the_statuses_that_its_input_asks_for(
-    plan: dict[str, str], path: list[str], status: str
-) -> None:
+def test_a_job_passes_through_the_statuses_of_its_input(plan: dict[str, str], path: list[str], status: str) -> None:
     service = TimedService()
     service.create("job", plan, StoppingCondition={"MaxRuntimeInSeconds": 10**9})
     assert service.path("job") == path
     assert service.describe("job", 10_000_000)["TrainingJobStatus"] == status
 
 
-def test_the_environment_chooses_a_plan_as_hyperparameters_do() -> None:
+def test_the_environment_selects_a_plan_like_hyperparameters() -> None:
     service = TimedService()
     service.create("job", Environment={"STANDIN_OUTCOME": "Failed", "STANDIN_FAILURE_REASON": "ClientError: no"})
     assert service.describe("job", 100)["FailureReason"] == "ClientError: no"
 
 
-def test_transitions_are_complete_and_touch_each_other() -> None:
+def test_transitions_are_complete_and_without_gaps() -> None:
     service = TimedService()
     service.create("job")
     running = service.describe("job", 30)["SecondaryStatusTransitions"]
@@ -120,8 +118,8 @@ def test_a_message_changes_within_its_status_and_moves_the_modification_time() -
 def test_the_image_is_downloaded_before_the_training() -> None:
     service = TimedService()
     service.create("job")
-    told = [(t["Status"], t["StatusMessage"]) for t in service.describe("job", 60)["SecondaryStatusTransitions"]]
-    assert told[-2:] == [
+    transitions = [(t["Status"], t["StatusMessage"]) for t in service.describe("job", 60)["SecondaryStatusTransitions"]]
+    assert transitions[-2:] == [
         ("Downloading", "Downloading the training image"),
         ("Training", "Training image download completed. Training in progress."),
     ]
@@ -146,19 +144,19 @@ def test_the_service_writes_a_job_once_more_after_its_end(members: dict[str, Any
     assert [summary["TrainingJobName"] for summary in listed] == ["job"]
 
 
-def test_a_change_that_a_stop_cuts_off_does_not_hide_later_ones_from_lists() -> None:
+def test_a_change_cancelled_by_a_stop_does_not_hide_later_changes_from_lists() -> None:
     service = TimedService(stop_seconds=0.0)
     service.create("stopped")
     service.time = START + 1
     service("StopTrainingJob", TrainingJobName="stopped")
     service.time = START + 10
     service.create("other")
-    service.time = START + 21  # the first would be Downloading
+    service.time = START + 21  # the first change would be Downloading
     listed = service("ListTrainingJobs", LastModifiedTimeAfter=START + 5)["TrainingJobSummaries"]
     assert [summary["TrainingJobName"] for summary in listed] == ["other"]
 
 
-def test_billable_seconds_may_come_late() -> None:
+def test_billable_seconds_may_appear_late() -> None:
     service = TimedService()
     service.create("job", {"standin/billable-delay": "20"})
     assert "BillableTimeInSeconds" not in service.describe("job", 119)
@@ -182,7 +180,7 @@ def test_the_message_of_a_failed_job_does_not_repeat_the_reason() -> None:
     assert failed["FailureReason"] == "ClientError: no"
 
 
-def test_a_job_whose_role_cannot_be_assumed_fails_before_it_trains() -> None:
+def test_a_job_with_an_unassumable_role_fails_before_it_trains() -> None:
     service = TimedService(lost_roles=("*/training",))
     service.create("job", RoleArn="arn:aws:iam::111111111111:role/training")
     failed = service.describe("job", 10)
@@ -203,7 +201,7 @@ def test_reads_of_a_young_job_may_be_denied() -> None:
     assert service.describe("job", 5)["TrainingJobStatus"] == "InProgress"
 
 
-def test_summaries_may_come_without_a_secondary_status() -> None:
+def test_summaries_may_lack_the_secondary_status() -> None:
     service = TimedService(bare_summaries=True)
     service.create("job")
     [summary] = service("ListTrainingJobs")["TrainingJobSummaries"]
@@ -261,7 +259,7 @@ def test_a_job_ends_at_its_own_stopping_condition(condition: dict[str, int], spo
     assert [t["Status"] for t in ended["SecondaryStatusTransitions"][-3:-1]] == ["Stopping", "Uploading"]
 
 
-def test_describe_gives_back_what_create_was_given_and_fills_in_defaults() -> None:
+def test_describe_returns_the_request_with_defaults() -> None:
     service = TimedService()
     request = full("Full")
     service("CreateTrainingJob", **request)
@@ -287,7 +285,7 @@ def test_describe_gives_back_what_create_was_given_and_fills_in_defaults() -> No
         assert answer[name] is False
 
 
-def test_stop_goes_through_stopping_and_is_refused_afterwards() -> None:
+def test_stop_passes_through_stopping_and_further_stops_are_rejected() -> None:
     service = TimedService(stop_seconds=10.0)
     service.create("job")
     service.time = START + 50
@@ -302,7 +300,7 @@ def test_stop_goes_through_stopping_and_is_refused_afterwards() -> None:
         service("StopTrainingJob", TrainingJobName="job")
 
 
-def test_a_job_may_be_stuck_in_stopping() -> None:
+def test_a_job_may_stay_in_stopping() -> None:
     service = TimedService()
     service.create("job", {"standin/stop-seconds": "inf"})
     service("StopTrainingJob", TrainingJobName="job")
@@ -324,7 +322,7 @@ def test_a_name_is_free_only_after_delete() -> None:
     assert service.create("job") == arn
 
 
-def test_a_deletion_may_take_its_time() -> None:
+def test_a_deletion_may_take_time() -> None:
     service = TimedService()
     service.create("job", {"standin/delete-seconds": "20"})
     service.time += 200
@@ -370,7 +368,7 @@ def test_a_warm_pool_is_kept_and_then_terminated() -> None:
     assert pools == ["InUse", None, "Available", "Terminated"]
 
 
-def test_a_warm_pool_goes_over_to_a_matching_job() -> None:
+def test_a_matching_job_takes_over_a_warm_pool() -> None:
     service = TimedService()
     service.create("first", **WARM)
     service.time = START + 120
@@ -415,7 +413,7 @@ GROUPS: dict[str, Any] = {
         (quotas.VOLUMES, {"ResourceConfig": RESOURCES}, "GB"),
     ],
 )
-def test_each_quota_counts_what_runs_and_is_refused_with_its_amounts(
+def test_each_quota_counts_running_jobs_and_the_error_names_its_amounts(
     name: str, members: dict[str, Any], unit: str
 ) -> None:
     one = 30 if unit == "GB" else 1
@@ -434,7 +432,7 @@ def test_each_quota_counts_what_runs_and_is_refused_with_its_amounts(
         service.create("two", **members)
 
 
-def test_a_quota_counts_no_job_of_another_use_and_of_no_other_region() -> None:
+def test_a_quota_ignores_jobs_of_other_uses_and_regions() -> None:
     service = TimedService(quotas={quotas.training(KIND): 2, quotas.spot(KIND): 2, quotas.training("ml.m5.xlarge"): 0})
     service.create("one", ResourceConfig=RESOURCES)
     service.create("two", **ON_SPOT)
@@ -454,7 +452,7 @@ def test_a_warm_pool_counts_until_it_is_terminated() -> None:
 
 
 @pytest.mark.parametrize("resources", [RESOURCES, GROUPS])
-def test_a_type_that_the_region_does_not_have_is_refused(resources: dict[str, Any]) -> None:
+def test_an_instance_type_unavailable_in_the_region_is_rejected(resources: dict[str, Any]) -> None:
     service = TimedService(unavailable_types=(KIND,), quotas={quotas.training(KIND): 0})
     words = f"The requested resource training-job/{KIND} is not available in this region"
     with pytest.raises(ServiceError, match=words) as refused:
@@ -489,7 +487,7 @@ REMOTE = {"RemoteDebugConfig": {"EnableRemoteDebug": True}}
         ({}, 50, False),
     ],
 )
-def test_updates_are_accepted_in_their_phase_only(members: dict[str, Any], at: float, accepted: bool) -> None:
+def test_updates_are_accepted_only_in_their_phase(members: dict[str, Any], at: float, accepted: bool) -> None:
     service = TimedService()
     service.create("job", **WARM)
     service.time = START + at
@@ -505,7 +503,7 @@ def test_updates_are_accepted_in_their_phase_only(members: dict[str, Any], at: f
         assert given.items() >= (value[0] if isinstance(value, list) else value).items()
 
 
-def test_keep_alive_of_zero_ends_the_pool_and_more_of_it_extends_it() -> None:
+def test_a_zero_keep_alive_ends_the_pool_and_a_longer_one_extends_it() -> None:
     service = TimedService()
     service.create("longer", **WARM)
     service.create("shorter", **WARM)
@@ -519,7 +517,7 @@ def test_keep_alive_of_zero_ends_the_pool_and_more_of_it_extends_it() -> None:
     }
 
 
-def test_a_profiler_rule_is_added_once() -> None:
+def test_a_profiler_rule_is_added_only_once() -> None:
     service = TimedService()
     service.create("job")
     service.time = START + 50
@@ -538,7 +536,7 @@ def test_an_update_may_show_as_updating() -> None:
     assert service.path("job") == [*DEFAULT, "Updating", "Training", "Uploading", "Completed"]
 
 
-def test_scale_shortens_everything() -> None:
+def test_scale_shortens_all_durations() -> None:
     service = TimedService(scale=0.01, stop_seconds=100.0)
     service.create("job")
     service.create("stopped")
@@ -559,6 +557,6 @@ def test_scale_shortens_everything() -> None:
         ({"HyperParameters": {"standin/sceonds": "1"}}, "cannot read"),
     ],
 )
-def test_rules_over_several_fields_are_checked(members: dict[str, Any], message: str) -> None:
+def test_rules_across_fields_are_checked(members: dict[str, Any], message: str) -> None:
     with pytest.raises(ServiceError, match=message):
         TimedService().create("job", **members)

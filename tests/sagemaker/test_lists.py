@@ -1,4 +1,4 @@
-"""ListTrainingJobs: filters, order, paging, and the service's quirks."""
+"""ListTrainingJobs: filters, order, paging, and SageMaker's quirks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from tests.sagemaker.test_jobs import START, TimedService
 
 
 def fleet(**settings: Any) -> TimedService:
-    """Ten jobs, `job-0` to `job-9`, made ten seconds apart; each lives 100 s. The clock ends at START + 100."""
+    """Ten jobs, `job-0` to `job-9`, created ten seconds apart, each with a life of 100 s. The clock ends at START +
+    100.
+    """
     service = TimedService(**settings)
     for number in range(10):
         service.time = START + 10 * number
@@ -52,7 +54,9 @@ def names(*numbers: int) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 100])
-def test_filters_and_order_hold_over_any_page_size(filters: dict[str, Any], expected: list[str], size: int) -> None:
+def test_filters_and_order_are_independent_of_the_page_size(
+    filters: dict[str, Any], expected: list[str], size: int
+) -> None:
     service = fleet()
     got = pages(service, **filters, MaxResults=size)
     assert [name for page in got for name in page] == expected
@@ -62,7 +66,7 @@ def test_filters_and_order_hold_over_any_page_size(filters: dict[str, Any], expe
 
 @pytest.mark.parametrize("order", ["Ascending", "Descending"])
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_modification_filters_choose_by_the_time_of_the_last_transition(order: str, size: int) -> None:
+def test_modification_filters_use_the_time_of_the_last_transition(order: str, size: int) -> None:
     service = fleet()
     modified = {f"job-{number}": service.describe(f"job-{number}", 100)["LastModifiedTime"] for number in range(10)}
     edge = START + 80
@@ -79,7 +83,7 @@ def test_status_equals_is_applied_to_the_page_as_documented() -> None:
     assert pages(fleet(), StatusEquals="Completed", MaxResults=5) == [[], names(0)]
 
 
-def test_a_page_has_ten_jobs_unless_asked() -> None:
+def test_a_page_has_ten_jobs_by_default() -> None:
     service = fleet()
     service.create("job-10")
     assert [len(page) for page in pages(service)] == [10, 1]
@@ -91,7 +95,7 @@ def test_time_filters_may_be_applied_after_paging() -> None:
     assert len(pages(service, LastModifiedTimeAfter=START + 99, MaxResults=2)) == 5
 
 
-def test_last_modified_after_may_go_on_with_empty_pages() -> None:
+def test_last_modified_after_may_continue_with_empty_pages() -> None:
     assert pages(fleet(empty_pages=3), LastModifiedTimeAfter=START + 1000) == [[], [], [], []]
     assert len(pages(fleet(empty_pages=-1), LastModifiedTimeAfter=START + 1000)) == 50
     assert len(pages(fleet(empty_pages=-1), CreationTimeAfter=START)) == 1
@@ -123,7 +127,7 @@ def test_modification_order_follows_stops_and_updates() -> None:
     assert "job-4" not in pages(service, LastModifiedTimeAfter=START + 110, MaxResults=100)[0]
 
 
-def test_a_page_goes_on_behind_its_last_job_when_jobs_come_and_go() -> None:
+def test_a_page_starts_after_the_last_job_while_jobs_are_created_and_deleted() -> None:
     service = fleet()
     first = service("ListTrainingJobs", MaxResults=3)
     service.create("job-x")
@@ -133,6 +137,6 @@ def test_a_page_goes_on_behind_its_last_job_when_jobs_come_and_go() -> None:
 
 
 @pytest.mark.parametrize("token", ["nonsense", "e30=", "WyJOYW1lIiwgWyJ4Il1d"])
-def test_a_token_of_another_list_is_refused(token: str) -> None:
+def test_a_token_of_another_list_is_rejected(token: str) -> None:
     with pytest.raises(ServiceError, match="Invalid NextToken"):
         fleet()("ListTrainingJobs", NextToken=token)

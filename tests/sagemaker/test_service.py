@@ -1,4 +1,4 @@
-"""The stand-in over HTTP, as boto3 sees it: every operation, errors, accounts, faults, the record."""
+"""The stand-in over HTTP through boto3: every operation, errors, accounts, faults, the record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def message_of(error: pytest.ExceptionInfo[ClientError]) -> str:
 # -- operations ----------------------------------------------------------------------------------------
 
 
-def test_boto3_gets_an_answer_from_every_operation(sagemaker: StandIn) -> None:
+def test_every_operation_answers_boto3(sagemaker: StandIn) -> None:
     client = sagemaker.client()
     arn = client.create_training_job(**full("Job"))["TrainingJobArn"]
     assert arn == "arn:aws:sagemaker:us-east-1:123456789012:training-job/job"
@@ -78,7 +78,7 @@ def test_boto3_gets_an_answer_from_every_operation(sagemaker: StandIn) -> None:
         ("list_tags", {"ResourceArn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/there"}),
     ],
 )
-def test_what_is_not_there_is_a_validation_exception(
+def test_a_missing_job_is_a_validation_exception(
     sagemaker: StandIn, operation: str, request_members: dict[str, Any]
 ) -> None:
     sagemaker.create_job("there")
@@ -118,7 +118,7 @@ def test_what_is_not_there_is_a_validation_exception(
         ({"ResourceConfig": None}, "Value null at 'resourceConfig' failed to satisfy constraint"),
     ],
 )
-def test_bounds_patterns_and_enums_are_refused_in_the_services_words(
+def test_violations_of_bounds_patterns_and_enums_have_the_messages_of_sagemaker(
     sagemaker: StandIn, members: dict[str, Any], message: str
 ) -> None:
     request = {key: value for key, value in (minimal("job") | members).items() if value is not None}
@@ -130,7 +130,7 @@ def test_bounds_patterns_and_enums_are_refused_in_the_services_words(
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"TrainingJobName": 7}', b'{"TrainingJobName": "job", "Unknown": 1}'])
-def test_what_is_no_request_is_a_serialization_exception(sagemaker: StandIn, body: bytes) -> None:
+def test_an_invalid_request_body_is_a_serialization_exception(sagemaker: StandIn, body: bytes) -> None:
     connection = http.client.HTTPConnection(sagemaker.url.removeprefix("http://"), timeout=10)
     scope = "AKIA123456789012/20260101/us-east-1/sagemaker/aws4_request"
     headers = {
@@ -146,7 +146,7 @@ def test_what_is_no_request_is_a_serialization_exception(sagemaker: StandIn, bod
 # -- accounts ------------------------------------------------------------------------------------------
 
 
-def test_accounts_and_regions_do_not_see_each_other(sagemaker: StandIn) -> None:
+def test_accounts_and_regions_are_isolated(sagemaker: StandIn) -> None:
     clients = [
         sagemaker.client(account=account, region=region)
         for account in ("111111111111", "222222222222")
@@ -189,7 +189,7 @@ def test_an_assumed_role_acts_in_its_account_until_it_expires(sagemaker: StandIn
     assert code_of(refused) == "ExpiredTokenException"
 
 
-def test_a_role_may_be_denied_or_ask_for_an_external_id(sagemaker: StandIn) -> None:
+def test_a_role_may_be_denied_or_require_an_external_id(sagemaker: StandIn) -> None:
     sagemaker.identity(denied_roles=["*:role/denied"], external_ids={ROLE: "secret-id"})
     for role, how in (("arn:aws:iam::1:role/denied", {}), (ROLE, {}), (ROLE, {"ExternalId": "wrong"})):
         with pytest.raises(ClientError, match="is not authorized to perform: sts:AssumeRole") as refused:
@@ -199,21 +199,21 @@ def test_a_role_may_be_denied_or_ask_for_an_external_id(sagemaker: StandIn) -> N
     assert [call["error"] for call in sagemaker.calls("sts:AssumeRole")] == ["AccessDenied"] * 3 + [""]
 
 
-def test_the_caller_is_told_who_it_is(sagemaker: StandIn) -> None:
+def test_get_caller_identity_returns_the_account_of_the_keys(sagemaker: StandIn) -> None:
     who = sagemaker.client("sts", account="444444444444").get_caller_identity()
     assert (who["Account"], who["Arn"].split(":")[4]) == ("444444444444", "444444444444")
     sagemaker.identity(accounts={"AKIA444444444444": "555555555555"})
     assert sagemaker.client("sts", account="444444444444").get_caller_identity()["Account"] == "555555555555"
 
 
-def test_keys_may_be_refused(sagemaker: StandIn) -> None:
+def test_keys_may_be_rejected(sagemaker: StandIn) -> None:
     sagemaker.identity(refused_keys={"AKIA123456789012": "ExpiredTokenException"})
     with pytest.raises(ClientError) as refused:
         sagemaker.client().list_training_jobs()
     assert code_of(refused) == "ExpiredTokenException"
 
 
-def test_web_identity_tokens_are_read_anew_when_keys_expire(
+def test_web_identity_tokens_are_read_again_after_the_expiry_of_keys(
     sagemaker: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = tmp_path / "token"
@@ -237,7 +237,7 @@ def test_web_identity_tokens_are_read_anew_when_keys_expire(
     assert {call["account"] for call in sagemaker.calls("ListTrainingJobs")} == {"333333333333"}
 
 
-def test_pod_identity_hands_out_keys(sagemaker: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pod_identity_issues_keys(sagemaker: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = tmp_path / "token"
     token.write_text("pod-token")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -253,7 +253,7 @@ def test_pod_identity_hands_out_keys(sagemaker: StandIn, tmp_path: Path, monkeyp
 # -- faults --------------------------------------------------------------------------------------------
 
 
-def test_throttling_ends_after_its_count_or_its_time(sagemaker: StandIn) -> None:
+def test_throttling_ends_after_its_count_or_its_duration(sagemaker: StandIn) -> None:
     client = sagemaker.client()
     sagemaker.throttle("List*", count=2)
     for _ in range(2):
@@ -269,7 +269,7 @@ def test_throttling_ends_after_its_count_or_its_time(sagemaker: StandIn) -> None
     assert sagemaker.faults() == []
 
 
-def test_a_rate_hits_some_calls(sagemaker: StandIn) -> None:
+def test_a_fault_with_a_rate_hits_some_calls(sagemaker: StandIn) -> None:
     client = sagemaker.client()
     sagemaker.throttle("ListTrainingJobs", rate=0.5)
     for _ in range(40):
@@ -292,7 +292,7 @@ def test_a_rate_hits_some_calls(sagemaker: StandIn) -> None:
         ("throttle", {}, "ThrottlingException"),
     ],
 )
-def test_a_call_may_be_broken_before_or_after_it_took_effect(
+def test_a_call_may_fail_before_or_after_its_effect(
     sagemaker: StandIn, after: bool, kind: str, more: dict[str, Any], recorded: str
 ) -> None:
     sagemaker.fault(kind, "CreateTrainingJob", after=after, count=1, **more)
@@ -303,7 +303,9 @@ def test_a_call_may_be_broken_before_or_after_it_took_effect(
         broken = error
     else:
         broken = None
-    assert (broken is None) == (kind == "garbage")  # botocore itself takes nonsense with status 200 for an empty answer
+    assert (broken is None) == (
+        kind == "garbage"
+    )  # botocore itself takes an invalid body with status 200 for an empty answer
     (call,) = sagemaker.calls("CreateTrainingJob")
     assert (call["effect"], call["error"]) == (after, recorded)
     assert (sagemaker.job("job") is not None) == after
@@ -319,7 +321,7 @@ def test_a_call_may_be_broken_before_or_after_it_took_effect(
         ({"code": "ServiceUnavailable", "status": 503}, "ServiceUnavailable", 503),
     ],
 )
-def test_any_error_may_be_answered(sagemaker: StandIn, fault: dict[str, Any], code: str, status: int) -> None:
+def test_a_fault_answers_any_error_code(sagemaker: StandIn, fault: dict[str, Any], code: str, status: int) -> None:
     sagemaker.fail("StopTrainingJob", **fault)
     sagemaker.create_job("job")
     with pytest.raises(ClientError) as refused:
@@ -328,7 +330,7 @@ def test_any_error_may_be_answered(sagemaker: StandIn, fault: dict[str, Any], co
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
-def test_a_failure_may_be_plain_text(sagemaker: StandIn) -> None:
+def test_a_fault_may_answer_plain_text(sagemaker: StandIn) -> None:
     sagemaker.fault("plain", "ListTrainingJobs", message="Internal Server Error")
     with pytest.raises(ClientError) as refused:
         sagemaker.client().list_training_jobs()
@@ -336,7 +338,7 @@ def test_a_failure_may_be_plain_text(sagemaker: StandIn) -> None:
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
 
 
-def test_access_is_denied_naming_the_action(sagemaker: StandIn) -> None:
+def test_access_denied_names_the_action(sagemaker: StandIn) -> None:
     sagemaker.deny("ListTrainingJobs")
     with pytest.raises(ClientError, match="not authorized to perform: sagemaker:ListTrainingJobs"):
         sagemaker.client().list_training_jobs()
@@ -356,7 +358,7 @@ def test_access_is_denied_naming_the_action(sagemaker: StandIn) -> None:
         ("region-type", "is not available in this region."),
     ],
 )
-def test_creates_may_be_refused_in_the_services_words(sagemaker: StandIn, reason: str, message: str) -> None:
+def test_creates_may_be_rejected_with_the_messages_of_sagemaker(sagemaker: StandIn, reason: str, message: str) -> None:
     sagemaker.refuse(reason, count=1)
     client = sagemaker.client()
     with pytest.raises(ClientError) as refused:
@@ -366,7 +368,7 @@ def test_creates_may_be_refused_in_the_services_words(sagemaker: StandIn, reason
     client.create_training_job(**full("job"))
 
 
-def test_a_fault_may_wait_for_its_call_and_aim_at_a_job(sagemaker: StandIn) -> None:
+def test_a_fault_may_skip_calls_and_select_a_job(sagemaker: StandIn) -> None:
     for name in ("one", "two"):
         sagemaker.create_job(name)
     sagemaker.fault("throttle", "Describe*", job="two", skip=1, count=1)
@@ -381,7 +383,7 @@ def test_a_fault_may_wait_for_its_call_and_aim_at_a_job(sagemaker: StandIn) -> N
     assert outcomes == ["", "", "", "two", ""]
 
 
-def test_a_repeated_create_answers_in_use(sagemaker: StandIn) -> None:
+def test_a_duplicate_create_answers_resource_in_use(sagemaker: StandIn) -> None:
     sagemaker.fault("duplicate", "CreateTrainingJob", count=1)
     with pytest.raises(ClientError) as refused:
         sagemaker.client().create_training_job(**minimal("job"))
@@ -389,7 +391,7 @@ def test_a_repeated_create_answers_in_use(sagemaker: StandIn) -> None:
     assert [call["effect"] for call in sagemaker.calls(job="job")] == [True]
 
 
-def test_reads_may_be_stale_and_may_not_know_young_jobs(sagemaker: StandIn) -> None:
+def test_reads_may_be_stale_and_may_omit_young_jobs(sagemaker: StandIn) -> None:
     client = sagemaker.client()
     sagemaker.settings(hidden_seconds=20)
     sagemaker.plan(seconds=100)
@@ -420,7 +422,7 @@ def test_an_answer_may_be_late(sagemaker: StandIn) -> None:
     assert time.monotonic() - before >= 0.3
 
 
-def test_a_client_that_gives_up_leaves_an_effect(sagemaker: StandIn) -> None:
+def test_a_call_takes_effect_after_the_time_out_of_its_client(sagemaker: StandIn) -> None:
     sagemaker.fault("delay", "CreateTrainingJob", amount=1.0, after=True)
     config = Config(read_timeout=0.2, retries={"total_max_attempts": 1})
     client = boto3.client("sagemaker", region_name="us-east-1", endpoint_url=sagemaker.url, config=config)
@@ -430,7 +432,7 @@ def test_a_client_that_gives_up_leaves_an_effect(sagemaker: StandIn) -> None:
 
 
 @pytest.mark.parametrize(("after", "drop", "effect"), [(False, True, False), (False, False, True), (True, True, True)])
-def test_a_call_may_be_held_while_its_caller_is_ended(
+def test_a_call_may_be_held_while_its_caller_is_killed(
     sagemaker: StandIn, after: bool, drop: bool, effect: bool
 ) -> None:
     hold = sagemaker.hold("CreateTrainingJob", after=after)
@@ -444,7 +446,7 @@ def test_a_call_may_be_held_while_its_caller_is_ended(
     assert (sagemaker.job("job") is not None) == effect
 
 
-def test_a_quota_lets_its_rate_through(sagemaker: StandIn) -> None:
+def test_a_quota_permits_its_rate(sagemaker: StandIn) -> None:
     sagemaker.quota("ListTrainingJobs", 2)
     client, other = sagemaker.client(), sagemaker.client(account="111111111111")
     for _ in range(2):
@@ -493,7 +495,7 @@ def test_the_console_changes_tags(sagemaker: StandIn) -> None:
     assert client.list_tags(ResourceArn=arn)["Tags"] == []
 
 
-def test_plans_are_chosen_by_name_and_the_latest_wins(sagemaker: StandIn) -> None:
+def test_plans_are_selected_by_name_and_the_latest_wins(sagemaker: StandIn) -> None:
     sagemaker.plan("bad-*", outcome="Failed", seconds=1)
     sagemaker.plan("bad-but-well", outcome="Completed", seconds=1)
     sagemaker.plan("quick", seconds=1)
@@ -505,11 +507,11 @@ def test_plans_are_chosen_by_name_and_the_latest_wins(sagemaker: StandIn) -> Non
     assert statuses == {"bad-1": "Failed", "bad-but-well": "Completed", "other": "InProgress", "quick": "Failed"}
 
 
-def test_fifty_thousand_foreign_jobs_are_quick_to_make_and_to_page_over(sagemaker: StandIn) -> None:
+def test_fifty_thousand_foreign_jobs_are_created_and_listed_quickly(sagemaker: StandIn) -> None:
     sagemaker.create_foreign_jobs(50_000, newest=3600)
     sagemaker.create_job("ours")
     client = sagemaker.client()
-    before = time.process_time()  # the stand-in is a thread of this process; what others do does not count
+    before = time.process_time()  # CPU time of this thread alone; the stand-in runs in another thread of this process
     for _ in range(20):
         page = client.list_training_jobs(MaxResults=100)
         assert page["TrainingJobSummaries"][0]["TrainingJobName"] == "ours"
@@ -541,7 +543,7 @@ def test_every_call_is_recorded_with_its_effect(sagemaker: StandIn) -> None:
     assert (sagemaker.total(), sagemaker.counts()["CreateTrainingJob"]) == (4, 2)
 
 
-def test_a_command_that_is_wrong_says_so(sagemaker: StandIn) -> None:
+def test_an_invalid_command_returns_an_error(sagemaker: StandIn) -> None:
     with pytest.raises(CommandError, match="unknown kind of fault"):
         sagemaker.fault("earthquake")
     with pytest.raises(CommandError, match="KeyError: 'sceonds'"):
@@ -555,7 +557,7 @@ def test_a_command_that_is_wrong_says_so(sagemaker: StandIn) -> None:
 # -- neighbours and the program ------------------------------------------------------------------------
 
 
-def test_other_services_are_motos_on_the_same_port(sagemaker: StandIn) -> None:
+def test_moto_answers_other_services_on_the_same_port(sagemaker: StandIn) -> None:
     logs = sagemaker.client("logs")
     logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
     assert [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]] == [
@@ -563,7 +565,7 @@ def test_other_services_are_motos_on_the_same_port(sagemaker: StandIn) -> None:
     ]
 
 
-def test_the_program_serves_until_it_is_told_to_end() -> None:
+def test_the_program_serves_until_sigterm() -> None:
     with stand_in_process("--seconds", "1-1", "--scale", "0.1", "--fast", region="eu-west-1") as stand_in:
         arn = stand_in.client().create_training_job(**minimal("job"))["TrainingJobArn"]
         assert ":eu-west-1:" in arn

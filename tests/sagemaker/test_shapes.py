@@ -1,4 +1,4 @@
-"""The stand-in against the service's own shapes."""
+"""The stand-in against SageMaker's own shapes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def shape(name: str) -> Any:
     return botocore.session.get_session().get_service_model("sagemaker").shape_for(name)
 
 
-def test_every_status_is_one_of_the_services() -> None:
+def test_every_status_is_in_the_model() -> None:
     assert MESSAGES.keys() - {"Deleting"} <= set(shape("SecondaryStatus").enum)
     assert set(PRIMARY.values()) | {"InProgress"} == set(shape("TrainingJobStatus").enum)
 
 
-def test_the_full_sample_has_every_member_that_goes_together_with_the_others() -> None:
+def test_the_full_sample_has_every_compatible_member() -> None:
     members = set(shape("CreateTrainingJobRequest").members)
     assert members - full("job").keys() == {"ServerlessJobConfig"}
     assert model_shapes().request_problems("CreateTrainingJob", full("job")) == []
 
 
-def test_every_operation_for_training_jobs_is_there() -> None:
+def test_every_operation_for_training_jobs_exists() -> None:
     names = set(botocore.session.get_session().get_service_model("sagemaker").operation_names)
     about_jobs = {name for name in names if name.endswith(("TrainingJob", "TrainingJobs"))}
     assert {name for name in about_jobs if "HyperParameter" not in name} <= OPERATIONS <= names
@@ -42,7 +42,7 @@ def test_every_operation_for_training_jobs_is_there() -> None:
         {},
     ],
 )
-def test_an_answer_that_drifts_from_its_shape_is_noticed(answer: dict[str, Any]) -> None:
+def test_an_answer_outside_its_shape_is_reported(answer: dict[str, Any]) -> None:
     assert model_shapes().answer_problems("CreateTrainingJob", answer) != []
 
 
@@ -57,6 +57,6 @@ def test_an_answer_that_drifts_from_its_shape_is_noticed(answer: dict[str, Any])
         {"StoppingCondition": []},
     ],
 )
-def test_a_value_of_another_type_is_noticed(members: dict[str, Any]) -> None:
+def test_a_value_of_another_type_is_reported(members: dict[str, Any]) -> None:
     with pytest.raises(WrongTypeError):
         model_shapes().request_problems("CreateTrainingJob", full("job") | members)

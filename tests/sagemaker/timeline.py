@@ -1,6 +1,6 @@
-"""How the life of a job passes: its plan, and the moments that the plan makes of it.
+"""The plan of a job's life, and the moments computed from it.
 
-Pure: seconds go in, moments come out. What a job answers at a moment is in job.py.
+Pure: seconds in, moments out. job.py computes the answers at a moment.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 ENDED = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"})
 FOREVER = math.inf
 
-# the parts of a default life, as shares of its seconds
+# the phases of a default life, as shares of its seconds
 SHARES = {"Starting": 0.02, "Pending": 0.18, "Downloading": 0.15, "Training": 0.5, "Uploading": 0.15}
-DETOUR = 0.1  # Interrupted and Restarting, in the same measure
+DETOUR = 0.1  # Interrupted and Restarting, on the same scale
 
 PRIMARY = {
     "Completed": "Completed",
@@ -47,32 +47,32 @@ MESSAGES = {
     "Deleting": "Deleting the training job",
 }
 
-# shown first; the message changes within the status, and LastModifiedTime with it
+# initial message; the message changes within the status, and LastModifiedTime with it
 EARLY_MESSAGES = {"Pending": "Training job waiting for capacity", "Downloading": "Downloading input data"}
-EARLY = 0.25  # of the status' time
+EARLY = 0.25  # share of the status' time
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of a job. Each member is chosen by the control API, else by the job's own input, else by default.
+    """Plan of a job. Each member comes from the control API, else from the job's own input, else from the default.
 
-    A job chooses by hyperparameters `standin/<field, with dashes>` or environment `STANDIN_<FIELD>`.
-    All seconds are multiplied by the service's scale.
+    A job sets it by hyperparameters `standin/<field, with dashes>` or environment `STANDIN_<FIELD>`. All seconds are
+    multiplied by the service's scale.
     """
 
-    outcome: str = "Completed"  # a secondary status that ends a job, or Running: it trains until stopped
+    outcome: str = "Completed"  # the final secondary status, or Running: the job trains until it is stopped
     seconds: float | None = None  # creation to end; None: drawn from the service's range
     phases: str = ""  # "Starting:1,Training:5,Completed" or with "Primary/Secondary:1": instead of outcome
     interruptions: int = 0  # spot: Interrupted, then Starting, Downloading, Training once more
     restarts: int = 0  # Restarting, then Downloading, Training once more
     failure_reason: str = "AlgorithmError: ExecuteUserScriptError: exit code 1"
-    stop_seconds: float | None = None  # from Stop to Stopped; None: the service's; "inf" is stuck in Stopping
-    delete_seconds: float = 0.0  # how long it is seen as Deleting
-    rule_seconds: float = 0.0  # how long debug and profiler rules outlive the job
+    stop_seconds: float | None = None  # from Stop to Stopped; None: the service's default; "inf" stays in Stopping
+    delete_seconds: float = 0.0  # duration of the status Deleting
+    rule_seconds: float = 0.0  # time of debug and profiler rules after the end of the job
     rule_outcome: str = "NoIssuesFound"
-    pool_delay: float = 0.0  # seconds after the end until a warm pool is shown at all
-    billable: float | None = None  # share of the training time that is billed; None: 1, spot 0.3
-    billable_delay: float = 0.0  # seconds after the end until billable seconds are shown
+    pool_delay: float = 0.0  # seconds from the end to the first answer with a warm pool
+    billable: float | None = None  # billed share of the training time; None: 1, spot 0.3
+    billable_delay: float = 0.0  # seconds from the end to the first answer with billable seconds
     last_write: float | None = None  # seconds from the end to the last LastModifiedTime; None: 0.3, spot and rules 10
 
 
@@ -89,7 +89,7 @@ def read_plan(values: Mapping[str, Any], base: Plan) -> Plan:
 
 
 def plan_of(request: Mapping[str, Any], base: Plan) -> Plan:
-    """The plan that a CreateTrainingJob request chooses for itself."""
+    """The plan in the input of a CreateTrainingJob request."""
     chosen: dict[str, Any] = {}
     for key, value in request.get("Environment", {}).items():
         if key.startswith("STANDIN_"):
@@ -102,7 +102,7 @@ def plan_of(request: Mapping[str, Any], base: Plan) -> Plan:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moment:
-    """From `start` (epoch seconds) on, until the next moment, the job is in this status."""
+    """Status of the job from `start` (epoch seconds) until the next moment."""
 
     start: float
     primary: str
@@ -110,11 +110,11 @@ class Moment:
     message: str
 
     def message_at(self, now: float, until: float) -> str:
-        """What is said at a time, for a moment that lasts until then."""
+        """The message at a time, for a moment until `until`."""
         return self.message if now >= self.late(until) else EARLY_MESSAGES[self.secondary]
 
     def late(self, until: float) -> float:
-        """When the message changes, for a moment that lasts until then; the start if it does not change."""
+        """Time of the change of message, for a moment until `until`; the start if the message does not change."""
         if self.secondary not in EARLY_MESSAGES or until <= self.start:
             return self.start
         return round(self.start + EARLY * (until - self.start), 3)
