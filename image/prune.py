@@ -31,6 +31,14 @@ REMOVALS: Final[Mapping[str, Removal]] = {
         "scripts of other packages, and the activation of the environment in shells",
         keep=("python*", "trainingjob-operator"),
     ),
+    "kubernetes/client/api": Removal("a method for each call, synchronous; kube/client.py sends requests by path"),
+    "kubernetes/aio/client/api": Removal("the same, asynchronous"),
+    "kubernetes/client/models": Removal(
+        "a class for each type; kube/ passes plain dicts",
+        # kubernetes/informer and Kopf import these
+        keep=("__init__.py", "v1_managed_fields_entry.py", "v1_object_meta.py", "v1_owner_reference.py"),
+    ),
+    "kubernetes/aio/client/models": Removal("the same, asynchronous", keep=("__init__.py",)),
     "botocore/data": Removal(
         "a model for each service",
         keep=(

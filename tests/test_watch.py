@@ -18,7 +18,7 @@ from tests.fakes.operator import SimulatedOperator
 from tests.fakes.service import FakeService, wall
 from tests.logic.builders import NAME, NAMESPACE, body
 from trainingjob_operator.clocks import Clocks
-from trainingjob_operator.kube.login import Login
+from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.objects import GROUP, PLURAL, VERSION
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.runtime import Runtime

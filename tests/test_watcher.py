@@ -16,8 +16,8 @@ from tests.fakes.virtual_time import run
 from tests.logic.builders import NAME, NAMESPACE, UID, body
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import Coverage
+from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import Unavailable
-from trainingjob_operator.kube.login import Login
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.runtime import Runtime
 from trainingjob_operator.watcher import RELIST_SECONDS, Watcher

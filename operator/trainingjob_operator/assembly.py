@@ -21,7 +21,7 @@ from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.coverage import Coverage
 from trainingjob_operator.event_listener import EventListener
 from trainingjob_operator.health import Readiness
-from trainingjob_operator.kube.client import ApiServer
+from trainingjob_operator.kube.client import ApiServer, Login
 from trainingjob_operator.kube.cluster_state import ClusterState
 from trainingjob_operator.kube.discovery import (
     Discovery,
@@ -32,7 +32,6 @@ from trainingjob_operator.kube.discovery import (
 )
 from trainingjob_operator.kube.events import EventRecorder
 from trainingjob_operator.kube.leader import Elector
-from trainingjob_operator.kube.login import Login
 from trainingjob_operator.kube.objects import FIELD_MANAGER, TrainingJobObjects
 from trainingjob_operator.leadership import AlwaysLeading, Leadership
 from trainingjob_operator.logic.objects.annotations import Defaults, Deletion

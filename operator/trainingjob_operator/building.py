@@ -8,7 +8,7 @@ from trainingjob_operator.aws.gateway import Accounts
 from trainingjob_operator.coverage import Coverage
 from trainingjob_operator.create_queue import CreateQueue
 from trainingjob_operator.job_calls import JobCalls
-from trainingjob_operator.kube.login import Login
+from trainingjob_operator.kube.client import Login
 from trainingjob_operator.logic.jobs.event_flow import EventFlow
 from trainingjob_operator.observer import ClusterState, Observer
 from trainingjob_operator.reconciler import Objects, Reconciler

@@ -9,7 +9,7 @@ from typing import Any
 
 import kopf
 
-from trainingjob_operator.kube.credentials import Credentials
+from trainingjob_operator.kube.client import Credentials
 from trainingjob_operator.kube.objects import GROUP, PLURAL, VERSION
 
 Intake = Callable[[str | None, Mapping[str, Any]], None]
@@ -64,12 +64,12 @@ def register(
         credentials = await load_credentials()
         return kopf.ConnectionInfo(
             server=credentials.server,
-            ca_data=credentials.ca,
+            ca_path=credentials.ca_path,
             insecure=credentials.insecure,
             scheme=credentials.scheme,
             token=credentials.token,
-            certificate_data=credentials.certificate,
-            private_key_data=credentials.private_key,
+            certificate_path=credentials.certificate_path,
+            private_key_path=credentials.private_key_path,
             proxy_url=credentials.proxy_url,
             default_namespace=credentials.default_namespace,
         )

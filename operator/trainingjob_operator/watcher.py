@@ -20,8 +20,8 @@ from kopf._core.engines.peering import Identity
 from trainingjob_operator import handlers
 from trainingjob_operator.coverage import Coverage, State
 from trainingjob_operator.health import Heartbeat
+from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import KubeError, NotFound
-from trainingjob_operator.kube.login import Login
 from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.objects.resource import Key, mapping
 from trainingjob_operator.reconciler import Reconciler

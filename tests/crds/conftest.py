@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from kubernetes import client, config
 
 from tests.crds.installation import REPOSITORY, install_crd
-from trainingjob_operator.kube.login import Login
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,44 +28,34 @@ class TrainingJobs:
     """TrainingJob objects of one namespace, through the API server's REST interface."""
 
     def __init__(self, kubeconfig: Path, namespace: str) -> None:
-        self._credentials = asyncio.run(Login({"KUBECONFIG": str(kubeconfig)}).load())
-        self._context = self._credentials.build_context()
-        self._path = f"/apis/sagemaker.services.k8s.aws/v1alpha1/namespaces/{namespace}/trainingjobs"
+        configuration = client.Configuration()
+        config.load_kube_config(str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
+        self._api = client.CustomObjectsApi(client.ApiClient(configuration))
+        self._kind = ("sagemaker.services.k8s.aws", "v1alpha1", namespace, "trainingjobs")
 
     def create(self, job: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Create the object, or tell whether it would be."""
-        return self._call("POST", "", job, dry_run=dry_run)
+        return self._answer(self._api.create_namespaced_custom_object, job, dry_run=dry_run)
 
     def replace(self, job: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Replace the object but for its status, or tell whether it would be."""
-        return self._call("PUT", f"/{job['metadata']['name']}", job, dry_run=dry_run)
+        return self._answer(self._api.replace_namespaced_custom_object, job["metadata"]["name"], job, dry_run=dry_run)
 
     def merge_status(self, name: str, status: dict[str, Any]) -> dict[str, Any]:
         """Merge into the object's status."""
-        return self._call("PATCH", f"/{name}/status", {"status": status})
+        return self._answer(self._api.patch_namespaced_custom_object_status, name, {"status": status}, dry_run=False)
 
     def delete(self, name: str) -> None:
         """Delete the object."""
-        self._call("DELETE", f"/{name}", None)
+        self._api.delete_namespaced_custom_object(*self._kind, name)
 
-    def _call(self, method: str, path: str, body: object, *, dry_run: bool = False) -> dict[str, Any]:
-        credentials = self._credentials
-        request = urllib.request.Request(
-            f"{credentials.server}{self._path}{path}{'?dryRun=All' if dry_run else ''}",
-            None if body is None else json.dumps(body).encode(),
-            {"Content-Type": "application/merge-patch+json" if method == "PATCH" else "application/json"},
-            method=method,
-        )
-        if credentials.token:
-            request.add_header("Authorization", f"{credentials.scheme} {credentials.token}")
+    def _answer(self, call: Any, *arguments: Any, dry_run: bool) -> dict[str, Any]:
         try:
-            with urllib.request.urlopen(request, context=self._context, timeout=30) as response:
-                answer: dict[str, Any] = json.load(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code != 422:
-                    raise
-                raise RefusedError(json.load(error)["message"]) from None
+            answer: dict[str, Any] = call(*self._kind, *arguments, dry_run="All" if dry_run else None)
+        except client.ApiException as error:
+            if error.status != 422:
+                raise
+            raise RefusedError(json.loads(str(error.body))["message"]) from None
         return answer
 
 

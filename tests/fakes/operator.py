@@ -18,9 +18,9 @@ from trainingjob_operator.aws.gateway import Gateway, Target
 from trainingjob_operator.building import Outside, build
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.gauges import Gauges
+from trainingjob_operator.kube.client import Login
 from trainingjob_operator.kube.errors import Forbidden
 from trainingjob_operator.kube.events import Subject
-from trainingjob_operator.kube.login import Login
 from trainingjob_operator.kube.objects import FIELD_MANAGER
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass

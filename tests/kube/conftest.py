@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.crds.installation import install_crd
-from trainingjob_operator.kube.client import ApiServer
-from trainingjob_operator.kube.login import Login
+from trainingjob_operator.kube.client import ApiServer, Login
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

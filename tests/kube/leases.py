@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from trainingjob_operator.kube.client import ApiServer
+from trainingjob_operator.kube.client import ApiServer, Login
 from trainingjob_operator.kube.errors import AlreadyExists, Conflict, NotFound
-from trainingjob_operator.kube.login import Login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,10 +14,9 @@ from tests.crds.installation import is_established
 from tests.e2e.operator_process import await_true
 from tests.kube.proxy import Relay
 from tests.kube.test_client import through
-from trainingjob_operator.kube.client import ApiServer
+from trainingjob_operator.kube.client import ApiServer, Login
 from trainingjob_operator.kube.cluster_state import ClusterState
 from trainingjob_operator.kube.errors import Forbidden, Unavailable
-from trainingjob_operator.kube.login import Login
 from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.programs import find_programs
 from tests.crds.installation import ACKS, NAME, install_crd
-from trainingjob_operator.kube.client import ApiServer
+from trainingjob_operator.kube.client import ApiServer, Login
 from trainingjob_operator.kube.discovery import (
     Discovery,
     Right,
@@ -21,7 +21,6 @@ from trainingjob_operator.kube.discovery import (
     rights_in,
     rights_to_lead,
 )
-from trainingjob_operator.kube.login import Login
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

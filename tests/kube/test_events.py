@@ -19,10 +19,9 @@ from tests.e2e.objects import training_job
 from tests.fakes.clock import Clock
 from tests.kube.proxy import Relay
 from tests.kube.test_client import through
-from trainingjob_operator.kube.client import ApiServer
+from trainingjob_operator.kube.client import ApiServer, Login
 from trainingjob_operator.kube.errors import Unavailable
 from trainingjob_operator.kube.events import IN_FLIGHT, MESSAGE_LIMIT, EventRecorder, Subject
-from trainingjob_operator.kube.login import Login
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

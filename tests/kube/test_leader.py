@@ -15,10 +15,9 @@ from tests.fakes.clock import Clock
 from tests.kube.leases import LeaseStore
 from tests.kube.proxy import Relay
 from tests.kube.test_client import through
-from trainingjob_operator.kube.client import ApiServer
+from trainingjob_operator.kube.client import ApiServer, Login
 from trainingjob_operator.kube.errors import Unavailable
 from trainingjob_operator.kube.leader import LEASE_NAME, Elector, Timing
-from trainingjob_operator.kube.login import Login
 from trainingjob_operator.leadership import AlwaysLeading, Leadership, NotLeading
 
 if TYPE_CHECKING:

@@ -28,8 +28,7 @@ from tests.sagemaker.identity import DEFAULT_ACCOUNT
 from tests.sagemaker.stand_in import Control, stand_in_process
 from tests.scale.follower import PATH, Follower
 from tests.scale.processes import Usage, descendants, read_machine, read_usage
-from trainingjob_operator.kube.client import ApiServer
-from trainingjob_operator.kube.login import Login
+from trainingjob_operator.kube.client import ApiServer, Login
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping

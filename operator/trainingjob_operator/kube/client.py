@@ -1,22 +1,30 @@
-"""Connection to the API server: one session, one call method and one watch method.
+"""Connection to the API server: credentials, one session, one call method and one watch method.
 
-Bodies are plain dicts, and HTTP errors become those of errors.py. Without the official client: of it the operator would
-use the session alone, and its import takes 20 MB and half a second.
+Uses the official client's configuration, authentication and session, and converts HTTP errors to those of errors.py.
+Bodies are plain dicts: the client's models cost memory and time and do not cover TrainingJobs. The client's `Watch` is
+not used, since it opens another session and reconnects by rules of its own.
 """
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 import aiohttp
-from yarl import URL
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTResponse
+from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio.config.incluster_config import InClusterConfigLoader
+from kubernetes.aio.config.kube_config import load_kube_config
 
-from trainingjob_operator.kube.credentials import Credentials, read_token
 from trainingjob_operator.kube.errors import Expired, KubeError, NotLoggedIn, Unavailable, from_answer
-from trainingjob_operator.kube.login import Login, LoginError
 
 READ_SECONDS = 10.0
 """Timeout of a read of one object."""
@@ -28,63 +36,104 @@ CONNECT_SECONDS = 5.0
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-TOKEN_SECONDS = 60.0
-"""Interval between reads of a token file."""
-LINE_BYTES = 2**21
-"""Half of the longest line of a watch; a line holds one object."""
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
 
 
-class _Session:
-    """An HTTP session with the headers of its credentials; reads a rotating token from its file."""
+class LoginError(Exception):
+    """No usable credentials; the message names the sources and the cause."""
 
-    def __init__(self, credentials: Credentials, user_agent: str) -> None:
-        """Raises OSError or ValueError for unusable certificates."""
-        self.credentials = credentials
-        self._user_agent = user_agent
-        self._clock = asyncio.get_running_loop().time
-        self._token, self._read_at = credentials.token, self._clock()
-        is_secure = credentials.server.startswith("https")
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=credentials.build_context() if is_secure else True),
-            trust_env=False,  # else aiohttp reads .netrc and proxy variables in a thread for each call
-            read_bufsize=LINE_BYTES,
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Connection parameters of the API server for another HTTP client."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    scheme: str | None
+    """Bearer or Basic, with `token`."""
+    token: str | None = field(repr=False)
+    certificate_path: str | None
+    private_key_path: str | None
+    proxy_url: str | None
+    default_namespace: str | None
+
+
+class Login:
+    """Loader of credentials from $KUBECONFIG, else the pod's service account, else ~/.kube/config.
+
+    Each load reads files and runs exec plugins anew.
+    """
+
+    def __init__(self, environ: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> None:
+        self._environ = environ
+        self._service_account = service_account
+
+    async def load(self) -> Credentials:
+        """Load the credentials. Raises LoginError."""
+        configuration, namespace = await self.configure()
+        header: str = await configuration.get_api_key_with_prefix("BearerToken") or ""
+        scheme, _, token = header.partition(" ")
+        return Credentials(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            scheme=scheme.capitalize() or None,
+            token=token.strip() or None,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+            proxy_url=configuration.proxy,
+            default_namespace=namespace,
         )
 
-    async def close(self) -> None:
-        await self._http.close()
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        body: Mapping[str, Any] | None,
-        content_type: str,
-        limits: aiohttp.ClientTimeout,
-    ) -> aiohttp.ClientResponse:
-        url = self.credentials.server + path + ("?" + urlencode(query) if query else "")
+    async def configure(self) -> tuple[Configuration, str | None]:
+        """Load the official client's configuration, including token rotation, and the default namespace."""
+        configuration = Configuration()
+        # Keeps aiohttp from reading .netrc and proxy variables in a thread for each call.
+        configuration.client_session_kwargs = {"trust_env": False}
+        kubeconfig = self._environ.get("KUBECONFIG")
         try:
-            return await self._http.request(
-                method,
-                URL(url, encoded=True),
-                headers=self._headers(content_type),
-                data=None if body is None else json.dumps(body).encode(),
-                timeout=limits,
-                proxy=self.credentials.proxy_url,
-                server_hostname=self.credentials.tls_server_name,
+            if not kubeconfig and self._environ.get("KUBERNETES_SERVICE_HOST"):
+                namespace = self._from_pod(configuration)
+                configuration.proxy = self._find_proxy(configuration.host)
+                return configuration, namespace
+            loader = await load_kube_config(  # type: ignore[no-untyped-call]
+                _find_kubeconfig(kubeconfig), client_configuration=configuration, persist_config=False
             )
-        except (RuntimeError, ValueError) as error:
-            # A session closed at exit or by a new login, or an empty token file during rotation.
-            raise Unavailable(f"{method} {path}: {error}") from error
+            namespace = loader.current_context["context"].get("namespace")
+            _check_url(configuration.host)
+        except Exception as error:  # a malformed file may raise any exception in the client
+            raise self.refuse(_words(error)) from error
+        if configuration.host.startswith("https") and not configuration.api_key and not configuration.cert_file:
+            # A failed plugin; as system:anonymous every right would appear missing.
+            raise self.refuse("neither a token nor a client certificate")
+        configuration.proxy = configuration.proxy or self._find_proxy(configuration.host)
+        return configuration, namespace
 
-    def _headers(self, content_type: str) -> dict[str, str]:
-        credentials = self.credentials
-        if credentials.token_path is not None and self._clock() >= self._read_at + TOKEN_SECONDS:
-            self._token, self._read_at = read_token(credentials.token_path), self._clock()
-        headers = {"Accept": JSON, "Content-Type": content_type, "User-Agent": self._user_agent}
-        return headers | ({"Authorization": f"{credentials.scheme} {self._token}"} if self._token else {})
+    def _find_proxy(self, url: str) -> str | None:
+        """Return the proxy by HTTPS_PROXY, HTTP_PROXY and NO_PROXY; lower-case spellings take precedence."""
+        variables = sorted(self._environ.items(), key=lambda variable: variable[0].islower())
+        proxies = {name.lower()[:-6]: value for name, value in variables if name.lower().endswith("_proxy")}
+        parts = urlsplit(url)
+        return None if proxy_bypass_environment(parts.netloc, proxies) else proxies.get(parts.scheme) or None
+
+    def refuse(self, reason: str) -> LoginError:
+        """Build the error for unusable credentials."""
+        sources = self._environ.get("KUBECONFIG") or f"{self._service_account} or ~/.kube/config"
+        short = " ".join(reason.split())[:300]
+        return LoginError(f"No usable credentials for the API server ({sources}): {short}")
+
+    def _from_pod(self, configuration: Configuration) -> str | None:
+        loader = InClusterConfigLoader(  # type: ignore[no-untyped-call]
+            token_filename=str(self._service_account / "token"),
+            cert_filename=str(self._service_account / "ca.crt"),
+            environ=self._environ,
+        )
+        loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
+        namespace = self._service_account / "namespace"
+        return namespace.read_text().strip() or None if namespace.is_file() else None
 
 
 class ApiServer:
@@ -93,18 +142,18 @@ class ApiServer:
     def __init__(self, login: Login, user_agent: str = "trainingjob-operator") -> None:
         self._login = login
         self._user_agent = user_agent
-        self._session: _Session | None = None
+        self._client: ApiClient | None = None
         self._logging_in = asyncio.Lock()
 
     @property
     def url(self) -> str | None:
         """URL of the API server; None before the first call."""
-        return None if self._session is None else self._session.credentials.server
+        return None if self._client is None else str(self._client.configuration.host)
 
     async def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()  # type: ignore[no-untyped-call]
 
     async def call(
         self,
@@ -125,7 +174,7 @@ class ApiServer:
         try:
             async with asyncio.timeout(seconds):  # includes a login, possibly with an exec plugin
                 response = await self._send(method, path, query or {}, body, content_type, limits)
-                answer: object = json.loads(await response.read())
+                answer: object = json.loads(await response.response.read())
         except (*_TRANSPORT, ValueError) as error:
             raise Unavailable(f"{method} {path}: {_words(error)}") from error
         if not isinstance(answer, dict):
@@ -169,9 +218,9 @@ class ApiServer:
         except _TRANSPORT as error:
             raise Unavailable(f"watch of {path}: {_words(error)}") from error
         try:
-            yield _events(path, response)
+            yield _events(path, response.response)
         finally:
-            response.close()
+            response.response.close()
 
     async def _send(
         self,
@@ -181,38 +230,61 @@ class ApiServer:
         body: Mapping[str, Any] | None,
         content_type: str,
         limits: aiohttp.ClientTimeout,
-    ) -> aiohttp.ClientResponse:
+    ) -> RESTResponse:
         """Send a request and return a successful response with unread body."""
-        session = await self._connected(None)
+        client = await self._connected(None)
         try:
-            response = await session.request(method, path, query, body, content_type, limits)
+            response = await _request(client, method, path, query, body, content_type, limits)
         except aiohttp.ClientConnectionError as error:
             # A concurrent call logged in again and closed this session before the request was sent.
-            if session is self._session or type(error) is not aiohttp.ClientConnectionError:
+            if client is self._client or type(error) is not aiohttp.ClientConnectionError:
                 raise
-            session = await self._connected(None)
-            response = await session.request(method, path, query, body, content_type, limits)
+            client = await self._connected(None)
+            response = await _request(client, method, path, query, body, content_type, limits)
         if response.status == 401:  # expired or rotated credentials: retry once with fresh ones
-            response.release()
-            session = await self._connected(session)
-            response = await session.request(method, path, query, body, content_type, limits)
+            response.response.release()
+            client = await self._connected(client)
+            response = await _request(client, method, path, query, body, content_type, limits)
         if response.status >= 400:
-            raise from_answer(response.status, await response.read(), response.headers.get("Retry-After"))
+            raise from_answer(response.status, await response.response.read(), response.headers.get("Retry-After"))
         return response
 
-    async def _connected(self, refused: _Session | None) -> _Session:
+    async def _connected(self, refused: ApiClient | None) -> ApiClient:
         """Return the current session, or a new one if it is `refused`."""
         async with self._logging_in:
-            if self._session is None or self._session is refused:
+            if self._client is None or self._client is refused:
                 try:
-                    session = _Session(await self._login.load(), self._user_agent)
+                    configuration, _ = await self._login.configure()
+                    client = ApiClient(configuration)
                 except LoginError as error:
                     raise NotLoggedIn(str(error)) from error
                 except (OSError, ValueError) as error:  # a certificate in replacement, or an invalid one
                     raise NotLoggedIn(str(self._login.refuse(_words(error)))) from error
+                client.user_agent = self._user_agent
                 await self.close()
-                self._session = session
-            return self._session
+                self._client = client
+            return self._client
+
+
+async def _request(
+    client: ApiClient,
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    body: Mapping[str, Any] | None,
+    content_type: str,
+    limits: aiohttp.ClientTimeout,
+) -> RESTResponse:
+    try:
+        # Excludes the body, since the client would copy it item by item.
+        method, url, headers, _, _ = await client.param_serialize(
+            method, path, query_params=dict(query), header_params={"Accept": JSON}, auth_settings=["BearerToken"]
+        )
+        headers["Content-Type"] = content_type
+        return await client.call_api(method, url, headers, body, _request_timeout=limits)
+    except (ConfigException, RuntimeError) as error:
+        # An empty token file during rotation, or a session closed at exit or by a new login.
+        raise Unavailable(f"{method} {path}: {error}") from error
 
 
 async def _events(path: str, response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
@@ -227,6 +299,19 @@ async def _events(path: str, response: aiohttp.ClientResponse) -> AsyncIterator[
         raise
     except (*_TRANSPORT, ValueError, KeyError, TypeError) as error:
         raise Unavailable(f"watch of {path}: {_words(error)}") from error
+
+
+def _find_kubeconfig(given: str | None) -> str:
+    path = given or str(Path.home() / ".kube" / "config")
+    if not any(Path(one).is_file() for one in path.split(os.pathsep)):
+        raise FileNotFoundError("no such file")
+    return path
+
+
+def _check_url(server: str) -> None:
+    parts = urlsplit(server)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(f"the server {server!r} is not a URL such as https://host:6443")
 
 
 def _words(error: BaseException) -> str:
