@@ -15,7 +15,7 @@ from tests.helm.rendering import RENDERINGS, path, render
 
 
 def main() -> int:
-    """Build Helm unless the cache has it, and write what differs."""
+    """Build Helm if the cache lacks it, and write changed files."""
     parser = argparse.ArgumentParser(prog="python -m tests.helm", description=__doc__)
     parser.add_argument("--build-only", action="store_true", help="build Helm, and end")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Helm of the pinned version; its tests are skipped where the cache does not have it."""
+"""The pinned version of Helm; its tests are skipped if the cache lacks it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Helm, for `make chart`."""
+    """Mark the tests that need Helm, for `make chart`."""
     for item in items:
         if "helm_program" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.helm)
@@ -51,14 +51,14 @@ def cluster_helm(helm_program: Path, tmp_path_factory: pytest.TempPathFactory, c
 
 @pytest.fixture(scope="module")
 def cluster(helm_program: Path) -> Iterator[Cluster]:
-    """A control plane whose CRD may come and go."""
+    """A control plane for tests that create and delete the CRD."""
     with choose_cluster(os.environ)() as plane:
         yield plane
 
 
 @pytest.fixture
 def releases(helm_program: Path, cluster: Cluster, tmp_path: Path) -> Iterator[Releases]:
-    """A cluster without the CRD, before and after the test; its namespaces have names of their own."""
+    """A cluster without the CRD, before and after the test; its namespaces have unique names."""
     yield Releases(Helm(helm_program, tmp_path, cluster.kubeconfig), cluster, tmp_path)
     if cluster.kubectl("get", "crd", NAME, "--ignore-not-found"):
         for job in json.loads(cluster.kubectl("get", "trainingjobs", "-A", "-o", "json"))["items"]:

@@ -1,4 +1,4 @@
-"""Helm of the version in build/go.mod: from the cache, or built from its Go module into the cache."""
+"""Helm of the version in build/go.mod: from the cache, or built into it from its Go module."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class HelmError(Exception):
 
 
 def version() -> str:
-    """The version that build/go.mod requires, such as v4.3.1."""
+    """The version required by build/go.mod, such as v4.3.1."""
     return required_version(MODULE, "helm.sh/helm/v4")
 
 
 def cached_helm(environment: Mapping[str, str]) -> Path:
-    """Where the program is, or will be once it is built."""
+    """The path of the program, before and after its build."""
     return cache_folder(environment) / f"helm-{version()}-{platform.machine()}-{digest_module(MODULE)}" / "helm"
 
 
 def find_helm(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
-    """The program, built unless the cache has it. Raises ProgramsMissingError."""
+    """The program, built if the cache lacks it. Raises ProgramsMissingError."""
     program = cached_helm(environment)
 
     def build(folder: Path) -> None:
@@ -59,10 +59,10 @@ def find_helm(environment: Mapping[str, str], progress: Progress = to_stderr) ->
 
 
 class Helm:
-    """Runs Helm with folders of its own, so that no setting of this machine counts."""
+    """Runs Helm with its own folders, so that no setting of this machine applies."""
 
     def __init__(self, program: Path, folder: Path, kubeconfig: Path | None = None) -> None:
-        """`folder` takes its cache and settings; without `kubeconfig` it reaches no cluster."""
+        """`folder` is for its cache and settings; without `kubeconfig` it reaches no cluster."""
         self.program = program
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("HELM_", "KUBE"))},

@@ -1,4 +1,4 @@
-"""Releases of the chart in a cluster, and an operator as a release runs it."""
+"""Releases of the chart in a cluster, and an operator started with the settings of a release."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Values = dict[str, Any]
 
 RELEASE = "trainingjob-operator"
 OURS_ALONE = f"app.kubernetes.io/name={RELEASE}"
-"""Selects what a release leaves."""
+"""Selector of all objects of a release."""
 
 
 class Releases:
@@ -55,7 +55,7 @@ class Releases:
         return found
 
     def operator(self, sagemaker: StandIn, *flags: str, **more: Any) -> OperatorProcess:
-        """An operator as the Deployment runs it."""
+        """An operator with the arguments of the Deployment."""
         container = self.deployment()["spec"]["template"]["spec"]["containers"][0]
         account = self.cluster.kubeconfig_of_service_account(self.namespace, RELEASE, self.folder)
         variables = {each["name"]: each.get("value", self.namespace) for each in container["env"]}

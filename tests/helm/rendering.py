@@ -1,4 +1,4 @@
-"""The manifests in deploy/ for those without Helm, rendered from the chart."""
+"""The manifests in deploy/ for users without Helm, rendered from the chart."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ RENDERINGS: dict[str, tuple[str, bool]] = {
     "namespaced/operator.yaml": ("namespaced/values.yaml", False),
 }
 OF_HELM = ("app.kubernetes.io/managed-by", "helm.sh/chart")
-"""Labels that would name Helm as the owner of objects that kubectl applies."""
+"""Labels that would name Helm as the owner of objects applied by kubectl."""
 
 
 def sources(name: str) -> str:
-    """A digest of all that decides what a rendering contains, so that a stale one is found without Helm."""
+    """A digest of all inputs of a rendering, so that a stale one is found without Helm."""
     values, _ = RENDERINGS[name]
     files = [file for file in sorted(CHART.rglob("*")) if file.is_file() and file.suffix != ".md"]
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The commands of Helm in docs/moving-from-ack.md, with a chart that has ACK's names, and Helm's --wait."""
+"""The Helm commands of docs/moving-from-ack.md, with a chart that has ACK's names, and Helm's --wait."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ spec:
             - {name: RECONCILE_RESOURCES, value: {{ join "," .Values.reconcile.resources | quote }}}
             - {name: ACK_WATCH_SELECTORS, value: {{ .Values.watchSelectors | quote }}}
 """
-"""What the page's commands change in ACK's Deployment, with ACK's names."""
+"""Changes of ACK's Deployment by the commands of the page, with ACK's names."""
 READS = ("Describe", "List", "sts:")
 
 
@@ -92,7 +92,7 @@ class Ack:
         return self.kubectl("get", "deployment", ACK, "-n", SYSTEM, "-o", path)
 
     def run(self, text: str, name: str, value: str) -> str:
-        """Run a command that changes a variable and waits for the Pod, which goes once the value is there."""
+        """Run a command that changes a variable and waits for the Pod; the Pod is deleted once the value is set."""
         with ThreadPoolExecutor() as pool:
             output = pool.submit(self.reader.run, text)
             await_true(f"{name} is {value}", lambda: self.variable(name) == value)
@@ -119,7 +119,7 @@ def model_crd() -> dict[str, Any]:
     }
 
 
-def test_the_fleet_moves_and_returns_by_the_commands_of_the_page(
+def test_the_commands_of_the_page_move_the_fleet_and_back(
     releases: Releases, team: Jobs, place: str, tmp_path: Path
 ) -> None:
     ack = Ack(releases, tmp_path)
@@ -155,7 +155,7 @@ def test_the_fleet_moves_and_returns_by_the_commands_of_the_page(
     ack.remove()
 
 
-def test_one_part_moves_by_the_commands_of_the_page(releases: Releases, tmp_path: Path) -> None:
+def test_the_commands_of_the_page_move_one_part(releases: Releases, tmp_path: Path) -> None:
     ack = Ack(releases, tmp_path)
     releases.kubectl("create", "namespace", "team")
     ack.reader.run(read_commands(PAGE, "The steps")[0])

@@ -32,11 +32,11 @@ pytestmark = pytest.mark.installation
 
 
 TAKE_OVER = ("--take-ownership", "--force-conflicts")
-"""As docs/moving-from-ack.md has them."""
+"""The values in docs/moving-from-ack.md."""
 
 
 def earlier_chart(folder: Path) -> Path:
-    """The chart as version 0.0.1, whose CRD lacks a column and whose Deployment has other ports."""
+    """The chart as version 0.0.1; its CRD lacks a column and its Deployment has other ports."""
     chart = folder / "earlier"
     shutil.copytree(CHART, chart)
     about = yaml.safe_load((chart / "Chart.yaml").read_text())
@@ -86,13 +86,13 @@ def test_a_job_survives_upgrade_rollback_uninstallation_and_another_installation
     assert sagemaker.calls("StopTrainingJob") == []
 
 
-def test_the_crd_goes_only_when_it_is_confirmed(releases: Releases, team: Jobs) -> None:
+def test_the_crd_is_deleted_only_after_a_confirmation(releases: Releases, team: Jobs) -> None:
     releases.apply()
     team.apply(training_job("one"))
-    with pytest.raises(HelmError, match="keep=false makes the end of the release delete the CRD"):
+    with pytest.raises(HelmError, match="keep=false lets the end of the release delete the CRD"):
         releases.apply(values={"crds": {"keep": False}})
     releases.apply(values={"crds": {"install": False}})
-    assert team.get("one") is not None, "an upgrade that leaves the CRD out leaves it in the cluster"
+    assert team.get("one") is not None, "an upgrade without the CRD keeps it in the cluster"
     releases.apply()
     releases.run("uninstall")
     assert team.get("one") is not None
@@ -129,7 +129,7 @@ def test_one_command_installs_over_acks_crd(releases: Releases, place: str, team
         region = {"environment": {**recorded.ENVIRONMENT, "AWS_REGION": recorded.REGION}}
         with releases.operator(sagemaker, f"--watch-namespace={place}", **region):
             for name in recorded.PHASES:
-                team.wait(name, "is taken over", lambda body: "observedGeneration" in body["status"])
+                team.wait(name, "ACK's CRD has another owner now", lambda body: "observedGeneration" in body["status"])
         calls = [call["operation"] for call in sagemaker.calls(since=since)]
         changes = [name for name in calls if not name.startswith(("Describe", "List", "sts:"))]
         assert changes == []
@@ -137,7 +137,7 @@ def test_one_command_installs_over_acks_crd(releases: Releases, place: str, team
     assert releases.deployment()["spec"]["replicas"] == 3, "later upgrades need no flags"
 
 
-def test_the_command_also_repairs_an_installation_that_failed_halfway(releases: Releases) -> None:
+def test_the_command_also_repairs_a_partly_failed_installation(releases: Releases) -> None:
     releases.kubectl("apply", "--server-side", "--filename", str(ACKS))
     with pytest.raises(HelmError, match="conflict"):
         releases.apply("--take-ownership")
@@ -145,7 +145,7 @@ def test_the_command_also_repairs_an_installation_that_failed_halfway(releases: 
     assert json.loads(releases.run("status", "--output=json"))["info"]["status"] == "deployed"
 
 
-def test_leader_election_can_be_switched_off_and_on(releases: Releases) -> None:
+def test_leader_election_can_be_disabled_and_enabled(releases: Releases) -> None:
     alone = {"leaderElection": {"enabled": False}, "deployment": {"replicas": 1}}
     for values, strategy in [({}, "RollingUpdate"), (alone, "Recreate"), ({}, "RollingUpdate")]:
         releases.apply(values=values)
@@ -154,7 +154,7 @@ def test_leader_election_can_be_switched_off_and_on(releases: Releases) -> None:
 
 @pytest.fixture
 def installer(releases: Releases, tmp_path: Path) -> Releases:
-    """Somebody with every right in two namespaces and none elsewhere."""
+    """An identity with all rights in two namespaces and none elsewhere."""
     account = tmp_path / "installer"
     account.mkdir()
     kubeconfig = releases.cluster.kubeconfig_of_service_account("default", "default", account)
@@ -200,14 +200,14 @@ def test_the_namespace_scope_is_installed_and_runs_without_any_right_on_the_clus
         installer.run("uninstall")
 
 
-def test_a_second_release_in_one_namespace_is_refused(releases: Releases) -> None:
+def test_a_second_release_in_one_namespace_is_rejected(releases: Releases) -> None:
     releases.apply()
     with pytest.raises(HelmError, match=f"has the release {RELEASE} of this chart already: both would share one Lease"):
         releases.helm.run("install", "second", str(CHART), "--namespace", releases.namespace, "--set", "aws.region=x-1")
     releases.apply(values={"deployment": {"replicas": 1}})
 
 
-def test_teams_install_beside_each_other_under_one_name(releases: Releases) -> None:
+def test_teams_install_releases_of_one_name_in_their_namespaces(releases: Releases) -> None:
     releases.kubectl("apply", "--server-side", "--filename", str(OURS))
     own: Values = {"installScope": "namespace", "crds": {"install": False}}
     one, two = (f"{releases.namespace}-{name}" for name in ("one", "two"))
@@ -263,16 +263,19 @@ def test_the_program_of_helm_test_passes_only_with_every_pod_ready(
     operator.start(wait=False)
     try:
         await_true("it listens", lambda: operator.ask("healthz")[0] == 200)
-        await_true("the CRD is missed", lambda: "apply the CustomResourceDefinition" in operator.ask("readyz")[1])
-        code, said = test(operator.address("health"))
+        await_true(
+            "readiness reports the missing CRD",
+            lambda: "apply the CustomResourceDefinition" in operator.ask("readyz")[1],
+        )
+        code, printed = test(operator.address("health"))
         assert code == 1
-        assert "apply the CustomResourceDefinition" in said
+        assert "apply the CustomResourceDefinition" in printed
         releases.apply()
         await_true("it is ready", lambda: operator.ask("readyz")[0] == 200)
         assert test(operator.address("health")) == (0, "127.0.0.1: ok\n")
     finally:
         address = operator.address("health")
         operator.stop()
-    code, said = test(address)
+    code, printed = test(address)
     assert code == 1
-    assert "does not answer" in said
+    assert "does not answer" in printed

@@ -1,4 +1,4 @@
-"""The chart's values: what each one renders, and the sentence that refuses a bad one."""
+"""The chart's values: the rendering of each one, and the error for an invalid one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MONITORED = ("--api-versions", "monitoring.coreos.com/v1/ServiceMonitor")
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
-    """Values of `over` in place of those of `base`, as Helm merges files."""
+    """Merge `over` into `base`, as Helm merges files of values."""
     both = dict(base)
     for key, value in over.items():
         known = both.get(key)
@@ -35,7 +35,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
 
 
 def render(helm: Helm, values: Values, *flags: str, release: str = RELEASE, namespace: str = NAMESPACE) -> list[Object]:
-    """The objects of the chart, without those of `helm test`; the region is given unless the values do."""
+    """The objects of the chart, without those of `helm test`; a region is set unless `values` has one."""
     given = merged({"aws": {"region": "eu-west-1"}}, values)
     arguments = (release, str(CHART), "--namespace", namespace, "--skip-tests", *flags)
     return [thing for thing in yaml.safe_load_all(helm.with_values("template", given, *arguments)) if thing]
@@ -52,12 +52,12 @@ def container(objects: list[Object]) -> Object:
 
 
 def started(objects: list[Object], namespace: str = NAMESPACE) -> settings.Settings:
-    """The settings that the container starts with."""
+    """The settings of the container at its start."""
     environ = {variable["name"]: variable.get("value", namespace) for variable in container(objects)["env"]}
     return settings.read(vars(build_parser().parse_args(container(objects)["args"])), environ)
 
 
-def test_lint_has_no_complaint(helm: Helm) -> None:
+def test_lint_reports_no_problem(helm: Helm) -> None:
     assert "0 chart(s) failed" in helm.run("lint", "--strict", str(CHART), "--set", "aws.region=eu-west-1")
     assert "0 chart(s) failed" in helm.run("lint", str(CHART)), "no value is needed to lint"
 
@@ -187,7 +187,7 @@ REFUSED: list[tuple[Values, str]] = [
 
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED, ids=lambda value: str(value)[:60])
-def test_a_bad_value_gets_a_sentence(helm: Helm, values: Values, sentence: str) -> None:
+def test_an_invalid_value_is_rejected_with_an_error(helm: Helm, values: Values, sentence: str) -> None:
     with pytest.raises(HelmError) as refused:
         render(helm, values)
     assert sentence in str(refused.value)
@@ -251,7 +251,7 @@ ACKS_VALUES: Values = {
 """Every value of the chart of ACK 1.9.1."""
 
 
-def test_values_of_acks_chart_are_taken(helm: Helm) -> None:
+def test_values_of_acks_chart_are_accepted(helm: Helm) -> None:
     objects = render(helm, ACKS_VALUES)
     chosen = started(objects)
     assert the("ServiceAccount", objects)["metadata"]["name"] == "ack-sagemaker-controller"
@@ -260,7 +260,7 @@ def test_values_of_acks_chart_are_taken(helm: Helm) -> None:
     assert the("Deployment", objects)["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_a_values_file_with_empty_keys_is_taken(helm: Helm) -> None:
+def test_a_values_file_with_empty_keys_is_accepted(helm: Helm) -> None:
     """`key:` without a value removes a default."""
     nothing: Values = {
         "watchNamespace": None,
@@ -323,7 +323,7 @@ def test_rights_of_the_cluster_scope(helm: Helm) -> None:
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "PriorityClass"}
 
 
-def test_the_namespace_scope_has_nothing_cluster_wide(helm: Helm) -> None:
+def test_the_namespace_scope_has_no_object_of_the_cluster(helm: Helm) -> None:
     values: Values = {
         "installScope": "namespace",
         "watchNamespace": f"a,{NAMESPACE}",
@@ -367,7 +367,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("values", "release", "expected"), NAMES, ids=lambda value: str(value)[:30])
-def test_names_fit_whatever_the_release_is_called(helm: Helm, values: Values, release: str, expected: str) -> None:
+def test_names_are_valid_for_every_release_name(helm: Helm, values: Values, release: str, expected: str) -> None:
     values = merged(values, {"metrics": {"service": {"create": True}}})
     objects = render(helm, values, release=release)
     assert the("Deployment", objects)["metadata"]["name"] == expected
@@ -378,7 +378,7 @@ def test_names_fit_whatever_the_release_is_called(helm: Helm, values: Values, re
     assert the("Service", objects)["spec"]["selector"].items() <= labels.items()
 
 
-def test_the_service_monitor_is_rendered_where_the_cluster_has_its_kind(helm: Helm) -> None:
+def test_the_service_monitor_is_rendered_if_the_cluster_has_its_kind(helm: Helm) -> None:
     wanted: Values = {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}
     assert not [thing for thing in render(helm, wanted) if thing["kind"] in {"ServiceMonitor", "Service"}]
     objects = render(helm, wanted, *MONITORED)
@@ -388,10 +388,10 @@ def test_the_service_monitor_is_rendered_where_the_cluster_has_its_kind(helm: He
     assert [port["name"] for port in service["spec"]["ports"]] == ["http-metrics"]
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     annotations = the("Deployment", objects)["spec"]["template"]["metadata"].get("annotations", {})
-    assert "prometheus.io/scrape" not in annotations, "metrics would be read twice"
+    assert "prometheus.io/scrape" not in annotations, "metrics would be scraped twice"
 
 
-def test_the_network_policy_opens_what_is_used(helm: Helm) -> None:
+def test_the_network_policy_permits_the_connections_in_use(helm: Helm) -> None:
     values = {"aws": {"endpoint_url": "https://vpce.example:8443/path"}}
     policy = the("NetworkPolicy", render(helm, values))["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
@@ -482,7 +482,9 @@ MATRIX: dict[str, tuple[Values, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", MATRIX)
-def test_the_api_server_takes_what_is_rendered(helm: Helm, control_plane: Cluster, namespace: str, case: str) -> None:
+def test_the_api_server_accepts_the_rendered_objects(
+    helm: Helm, control_plane: Cluster, namespace: str, case: str
+) -> None:
     values, releases = MATRIX[case]
     release = releases[0] if releases else RELEASE
     given = merged({"aws": {"region": "eu-west-1"}}, values)
@@ -493,7 +495,7 @@ def test_the_api_server_takes_what_is_rendered(helm: Helm, control_plane: Cluste
     assert len(taken.splitlines()) == len(kinds)
 
 
-def test_what_is_asked_for_reaches_the_pod(helm: Helm) -> None:
+def test_values_of_the_deployment_reach_the_pod(helm: Helm) -> None:
     objects = render(helm, MATRIX["everything"][0])
     template = the("Deployment", objects)["spec"]["template"]
     assert template["metadata"]["annotations"] == {
@@ -519,7 +521,7 @@ def test_what_is_asked_for_reaches_the_pod(helm: Helm) -> None:
     assert names == ["one", f"{RELEASE}-two"]
 
 
-def test_the_notes_name_the_next_step_and_what_has_no_effect(helm: Helm) -> None:
+def test_the_notes_name_the_next_step_and_values_without_effect(helm: Helm) -> None:
     notes = helm.with_values("install", merged(ACKS_VALUES, {"serviceMonitor": {"enabled": True}}), *(
         RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client",
     ))  # fmt: skip
@@ -536,7 +538,7 @@ def test_the_notes_name_the_next_step_and_what_has_no_effect(helm: Helm) -> None
     assert "TeamLevelCARM" not in notes
 
 
-def test_a_parent_chart_can_switch_it_and_pass_globals(helm: Helm) -> None:
+def test_a_parent_chart_can_enable_the_chart_and_pass_globals(helm: Helm) -> None:
     assert render(helm, {"global": {"x": 1}, "enabled": True})
 
 
@@ -550,7 +552,7 @@ def test_a_parent_chart_can_switch_it_and_pass_globals(helm: Helm) -> None:
         ({"ttlSecondsAfterFinished": 86400}, "--ttl-seconds-after-finished=86400", True),
     ],
 )
-def test_objects_are_deleted_by_a_right_of_its_own(
+def test_the_right_to_delete_objects_is_granted_only_on_request(
     helm: Helm, values: dict[str, Any], flag: str | None, scope: str, *, may_delete: bool
 ) -> None:
     objects = render(helm, {"installScope": scope, **values})

@@ -1,4 +1,4 @@
-"""`python -m tests.node`: build what a node needs, then run tests/node with namespaces of their own."""
+"""`python -m tests.node`: build the parts of a node, then run tests/node in new namespaces."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.node.programs import find_programs
 from tests.node.system import find_system
 
 NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
-"""All that a test run leaves (mounts, bridge, processes) ends with them."""
+"""Namespaces of a test run; all its mounts, bridges and processes end with them."""
 INSIDE = "TESTS_NODE"
 """Variable that is set in them."""
 
 
 def main() -> int:
-    """Build and test; arguments that are not ours are pytest's."""
+    """Build and test; unknown arguments go to pytest."""
     parser = argparse.ArgumentParser(prog="python -m tests.node", description=__doc__)
     parser.add_argument("--build-only", action="store_true", help="build, and end")
     options, arguments = parser.parse_known_args()

@@ -1,4 +1,4 @@
-"""A node, the operator installed on it as Pods, and a stand-in that they reach."""
+"""A node, the operator installed on it as Pods, and a stand-in for them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ rules:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder, and skip them outside of the namespaces that they need."""
+    """Mark the tests of this folder, and skip them outside of their namespaces."""
     for item in items:
         if "node" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.node)
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def audit_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The API server's log of the operator's requests, one JSON object a line."""
+    """The API server's log of the operator's requests, one JSON object per line."""
     return tmp_path_factory.mktemp("audit") / "audit.log"
 
 
@@ -57,7 +57,7 @@ def control_plane(audit_log: Path) -> Iterator[ControlPlane]:
     policy.write_text(AUDIT)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     flags = [f"--audit-policy-file={policy}", f"--audit-log-path={audit_log}", "--audit-log-mode=blocking"]
-    flags.append("--kubelet-preferred-address-types=InternalIP")  # nothing resolves the node's name
+    flags.append("--kubelet-preferred-address-types=InternalIP")  # no DNS resolves the name of the node
     programs = controlplane.find_programs(os.environ)
     with ControlPlane(programs, apiserver_flags=flags, more_controllers=CONTROLLERS) as plane:
         yield plane
@@ -72,7 +72,7 @@ def node(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def stand_in(control_plane: ControlPlane) -> Iterator[StandIn]:
-    """One for all tests: its address is in the installation."""
+    """One for all tests, because the installation contains its address."""
     with StandIn() as stand_in:
         yield stand_in
         assert stand_in.drift() == []
@@ -82,7 +82,7 @@ def stand_in(control_plane: ControlPlane) -> Iterator[StandIn]:
 def installation(
     control_plane: ControlPlane, node: Node, stand_in: StandIn, tmp_path_factory: pytest.TempPathFactory
 ) -> Installation:
-    """The operator, ready, with two replicas."""
+    """The installed operator, ready, with two replicas."""
     helm = Helm(find_helm(os.environ), tmp_path_factory.mktemp("helm"), control_plane.kubeconfig)
     installation = Installation(control_plane, node, helm, stand_in)
     installation.install()
@@ -91,5 +91,5 @@ def installation(
 
 @pytest.fixture
 def jobs(installation: Installation, control_plane: ControlPlane, namespace: str) -> Jobs:
-    """TrainingJobs in the test's namespace."""
+    """TrainingJobs in the namespace of the test."""
     return Jobs(control_plane, namespace)

@@ -1,6 +1,6 @@
 """The image of the Dockerfile, as an archive in the cache; built by buildah on a base of Debian packages.
 
-No registry is asked: the base is the file system of tests/node/system.py with Debian's Python, in place of the
+No registry is contacted: the base is the file system of tests/node/system.py with Debian's Python, in place of the
 Dockerfile's default.
 """
 
@@ -72,7 +72,7 @@ rm -rf $storage
 
 
 def cached_image(environment: Mapping[str, str]) -> Path:
-    """The folder where operator.tar and pause.tar are, or will be once they are built, for the present sources."""
+    """The folder for operator.tar and pause.tar of the present sources, before and after their build."""
     digest = hashlib.sha256(f"{ENTER}{BUILD}{cached_system(environment).name}".encode())
     for file in source_files():
         digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
@@ -80,7 +80,7 @@ def cached_image(environment: Mapping[str, str]) -> Path:
 
 
 def source_files() -> Iterator[Path]:
-    """Yield the files that the image is built from, in a fixed order."""
+    """Yield the source files of the image, in a fixed order."""
     for source in SOURCES:
         path = ROOT / source
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
@@ -88,7 +88,7 @@ def source_files() -> Iterator[Path]:
 
 
 def find_image(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
-    """The folder of cached_image, built unless it is there. Raises ProgramsMissingError."""
+    """The folder of cached_image, built if it is missing. Raises ProgramsMissingError."""
 
     def build(folder: Path) -> None:
         for old in folder.parent.glob("image-????????"):

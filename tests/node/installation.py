@@ -28,19 +28,19 @@ Object = dict[str, Any]
 
 NAMESPACE = "trainingjob-operator"
 AWS = "10.0.0.2"
-"""The address at which Pods reach the stand-in."""
+"""The stand-in's address for Pods."""
 AWS_TOKEN = "/var/run/secrets/eks.amazonaws.com/serviceaccount"
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A Pod of the operator, as it was when it was listed."""
+    """A Pod of the operator at the time of a list."""
 
     name: str
     uid: str
     address: str
     container: str
-    """Of containerd."""
+    """Container ID in containerd."""
     restarts: int
     is_ready: bool
 
@@ -75,7 +75,7 @@ class Installation:
             raise
 
     def await_rollout(self) -> None:
-        """Until the Deployment has its replicas, all new and ready."""
+        """Wait until the Deployment has all its replicas, new and ready."""
         try:
             self.kubectl("rollout", "status", f"deployment/{NAMESPACE}", "--timeout=120s", timeout=150)
         except KubectlError as error:
@@ -85,19 +85,19 @@ class Installation:
             raise
 
     def pods(self) -> list[Pod]:
-        """The Pods that are not being deleted."""
+        """The Pods without a deletion timestamp."""
         selector = f"--selector=app.kubernetes.io/name={NAMESPACE}"
         items: list[Object] = json.loads(self.kubectl("get", "pods", selector, "--output=json"))["items"]
         return [read_pod(item) for item in items if "deletionTimestamp" not in item["metadata"]]
 
     def leader(self) -> Pod | None:
-        """The Pod that holds the Lease; None where nobody does."""
+        """The Pod that holds the Lease; None without a holder."""
         lease = json.loads(self.kubectl("get", "lease", LEASE_NAME, "--output=json"))
         holder = lease["spec"].get("holderIdentity") or ""
         return next((pod for pod in self.pods() if holder.startswith(f"{pod.name}_")), None)
 
     def await_leader(self, *, other_than: Pod | None = None, seconds: float = 60.0) -> Pod:
-        """Until a Pod leads, another one than that."""
+        """Wait for a leader other than that Pod."""
 
         def find() -> Pod | None:
             leader = self.leader()
@@ -107,7 +107,7 @@ class Installation:
         return found
 
     def evict(self, pod: Pod) -> None:
-        """Ask for an eviction, as a drain of the node does. Raises KubectlError where the budget refuses it."""
+        """Request an eviction, as a drain of the node does. Raises KubectlError if the budget rejects it."""
         eviction = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
@@ -117,12 +117,12 @@ class Installation:
         self.kubectl("create", "--raw", path, "--filename", "-", input=json.dumps(eviction))
 
     def process_id(self, pod: Pod) -> int:
-        """Of the operator in that Pod, as this machine numbers it."""
+        """Process ID of the operator in that Pod on this machine."""
         tasks = (line.split() for line in self._node.ctr("tasks", "ls").splitlines())
         return next(int(task[1]) for task in tasks if task[0] == pod.container)
 
     def tokens(self, pod: Pod) -> dict[str, str]:
-        """The Pod's ServiceAccount tokens, as the kubelet has written them, by audience."""
+        """The Pod's ServiceAccount tokens in the files of the kubelet, by audience."""
         return {str(claims(token)["aud"][0]): token for token in map(read, self._token_files(pod))}
 
     def _token_files(self, pod: Pod) -> Iterator[Path]:
@@ -133,11 +133,11 @@ class Installation:
         return self.kubectl("exec", pod.name, "--", "/opt/operator/bin/python", "-c", code)
 
     def log(self, pod: Pod) -> list[dict[str, Any]]:
-        """What it logged, by line."""
+        """The log of a Pod, by line."""
         return [json.loads(line) for line in self.kubectl("logs", pod.name).splitlines()]
 
     def ask(self, address: str, path: str) -> int:
-        """The HTTP status of /healthz or /readyz of the Pod there; 0 without an answer."""
+        """HTTP status of /healthz or /readyz of the Pod at that address; 0 without an answer."""
         try:
             with urllib.request.urlopen(f"http://{address}:8081/{path}", timeout=5) as answer:
                 return int(answer.status)
@@ -152,7 +152,7 @@ def read(file: Path) -> str:
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What a token says of itself."""
+    """The claims of a token."""
     part = token.split(".")[1]
     return dict(json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))))
 
@@ -171,7 +171,7 @@ def read_pod(body: Object) -> Pod:
 
 
 def values() -> dict[str, Any]:
-    """Of the chart: image, region and pace, and what EKS's webhook adds to a Pod for IAM roles."""
+    """Values of the chart: image, region and pace, and the additions of EKS's webhook to a Pod for IAM roles."""
     repository, _, tag = OPERATOR.rpartition(":")
     source = {"serviceAccountToken": {"audience": "sts.amazonaws.com", "expirationSeconds": 600, "path": "token"}}
     variables = {

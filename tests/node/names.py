@@ -1,4 +1,4 @@
-"""DNS of the node: names of Services, as the cluster's DNS would answer them. Other names do not exist here."""
+"""DNS of the node: names of Services, with the answers of the cluster's DNS. Other names do not exist here."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ANSWER, NO_SUCH_NAME = 0x8580, 0x8583
 """Flags of an authoritative answer."""
 IPV4 = 1
 SECONDS = 1
-"""Time that an answer holds."""
+"""TTL of an answer."""
 
 
 def answer(query: bytes, lookup: Callable[[str], Sequence[str] | None]) -> bytes:
     """Return the answer to a query with one question.
 
-    :param lookup: the IPv4 addresses of a name in lower case; None if there is no such name
+    :param lookup: the IPv4 addresses of a name in lower case; None for an unknown name
     """
     number = HEADER.unpack_from(query)[0]
     labels, end = [], HEADER.size
@@ -42,10 +42,10 @@ def answer(query: bytes, lookup: Callable[[str], Sequence[str] | None]) -> bytes
 
 
 class Names:
-    """Answers at an address until it is closed."""
+    """A DNS server at an address until it is closed."""
 
     def __init__(self, address: str, port: int, lookup: Callable[[str], Sequence[str] | None]) -> None:
-        """Listen, in threads of its own. Raises OSError where it cannot."""
+        """Listen in separate threads. Raises OSError if the address is unavailable."""
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:

@@ -1,8 +1,8 @@
 """A Kubernetes node on this machine: containerd, kubelet and kube-scheduler beside a control plane.
 
-Everything runs in the namespaces that `python -m tests.node` makes (mounts, network, processes), which end with it.
-Pods have addresses of a bridge. They reach the API server and other services of loopback by addresses of the Service
-network, as kube-proxy would arrange it.
+All processes run in the namespaces of `python -m tests.node` (mounts, network, processes), and end with them. Pods have
+addresses of a bridge. They reach the API server and other services of loopback by addresses of the Service network, as
+with kube-proxy.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ NAME = "node"
 ADDRESS = "10.244.0.1"
 POD_NETWORK = "10.244.0.0/24"
 API_SERVER = "10.0.0.1"
-"""Of the Service `kubernetes`, the first of the control plane's Service network."""
+"""Address of the Service `kubernetes`, the first of the control plane's Service network."""
 DNS = "10.0.0.10"
 DOMAIN = "cluster.local"
 CONTROLLERS = (
     *("deployment-controller", "replicaset-controller", "disruption-controller", "node-lifecycle-controller"),
     *("pod-garbage-collector-controller", "root-ca-certificate-publisher-controller", "endpointslice-controller"),
 )
-"""That a node needs beside those of the control plane."""
+"""Controllers of a node beside those of the control plane."""
 CGROUPS = Path("/sys/fs/cgroup")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -63,7 +63,7 @@ cd "$root"
 pivot_root . mnt
 exec chroot . sh -c 'umount -l /mnt; exec sleep infinity'
 """
-"""Becomes a process whose root is the node's; the namespace stays as long as it does."""
+"""Becomes a process with the node's root; the namespace lasts as long as the process."""
 
 CONTAINERD = f"""
 version = 2
@@ -97,7 +97,7 @@ KUBELET = {
     "clusterDNS": [DNS],
     "clusterDomain": DOMAIN,
     "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
-    "authorization": {"mode": "AlwaysAllow"},  # its address is of this network namespace alone
+    "authorization": {"mode": "AlwaysAllow"},  # the address exists in this network namespace alone
     "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
     "cgroupDriver": "cgroupfs",
     "failCgroupV1": False,
@@ -110,18 +110,18 @@ KUBELET = {
 
 
 class Node:
-    """A context manager; Pods can be scheduled once it is entered."""
+    """A context manager; Pods can be scheduled after its start."""
 
     def __init__(self, plane: ControlPlane, folder: Path, system: Path, programs: Path, image: Path) -> None:
         """Start nothing yet.
 
-        :param folder: takes logs and state
+        :param folder: for logs and state
         :param system, programs, image: folders of system.py, programs.py and image.py
         """
         self.folder = folder
         self._plane = plane
         self._system, self._programs, self._image = system, programs, image
-        # A parent-death signal is bound to the thread that forked, so one thread forks everything and stays.
+        # The kernel binds a parent-death signal to the forking thread, so one lasting thread forks all processes.
         self._forker = ThreadPoolExecutor(1, thread_name_prefix="node")
         self._services = Services()
         self._names: Names | None = None
@@ -162,7 +162,7 @@ class Node:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End everything, and remove all but the logs."""
+        """End all processes, and remove all files except the logs."""
         for process in (self._scheduler, self._kubelet):
             if process:
                 process.kill()
@@ -178,7 +178,7 @@ class Node:
         for folder in ("upper", "work", "containerd", "kubelet"):
             shutil.rmtree(self.folder / folder, ignore_errors=True)
         for cgroup in sorted(CGROUPS.glob("*/kubepods/**/"), reverse=True):
-            with contextlib.suppress(OSError):  # of a container that has not ended yet
+            with contextlib.suppress(OSError):  # of a container that is still running
                 cgroup.rmdir()
 
     @property
@@ -187,13 +187,13 @@ class Node:
         return self._root / "var/lib/kubelet/pods"
 
     def restart_kubelet(self) -> None:
-        """Kill the kubelet and start it again; Pods go on, and their tokens are asked for anew."""
+        """Kill the kubelet and start it again; Pods continue, and the kubelet requests their tokens again."""
         assert self._kubelet is not None, "not entered"
         self._kubelet.kill()
         self._kubelet.start()
 
     def addresses(self) -> set[str]:
-        """Of the Pods, as the network plugin has given them."""
+        """Addresses of the Pods from the network plugin."""
         return {path.name for path in (self._root / "var/lib/cni/networks/pods").glob("10.*")}
 
     def serve(self, address: str, port: int, url: str) -> None:
@@ -206,7 +206,7 @@ class Node:
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
 
     def _find_endpoints(self, name: str) -> list[str] | None:
-        """The addresses of the Pods behind a Service of that DNS name; None if it has none."""
+        """The addresses of the Pods behind a Service of that DNS name; None for an unknown name."""
         service, _, rest = name.partition(".")
         namespace, _, suffix = rest.partition(".")
         if suffix != f"svc.{DOMAIN}":
@@ -226,7 +226,7 @@ class Node:
 
     @property
     def _root(self) -> Path:
-        """The node's file system, as it is in its own mount namespace."""
+        """The node's file system in its own mount namespace."""
         return Path(f"/proc/{self._mounts.pid}/root")
 
     def _inside(self, *command: str) -> list[str]:
@@ -238,7 +238,7 @@ class Node:
         return Process([program, *command[1:]], self.folder / f"{name}.log", self._forker, {"PATH": PATH})
 
     def _layers(self) -> Iterator[Path]:
-        """The arguments of MOUNTS; the cached system gets a writable layer on top, which goes with the folder."""
+        """The arguments of MOUNTS; a writable layer in the folder covers the cached system."""
         for name in ("root", "upper", "work", "containerd", "kubelet"):
             (self.folder / name).mkdir()
             yield self.folder / name
@@ -257,7 +257,7 @@ class Node:
             file.write_text(content)
 
     def _add_network(self) -> None:
-        """The bridge of the Pods, with the address that the kubelet asks them from."""
+        """The bridge of the Pods, with the kubelet's address for probes."""
         for command in (
             "link set lo up",
             "link add pods type bridge",
@@ -267,13 +267,13 @@ class Node:
             subprocess.run(["ip", *command.split()], check=True)
 
     def _check(self) -> None:
-        """Raises ClusterError where a program ended by itself."""
+        """Raises ClusterError if a program ended by itself."""
         for process in (self._mounts, self._containerd, self._kubelet, self._scheduler):
             if process:
                 process.check()
 
     def _can_import(self) -> bool:
-        """Once containerd answers both images are imported."""
+        """Import both images once containerd answers."""
         self._check()
         if not (self._root / "run/containerd/containerd.sock").exists():
             return False
@@ -291,7 +291,7 @@ class Node:
 
 
 class Services:
-    """Forwards TCP connections, in a thread of its own."""
+    """Forwards TCP connections in a separate thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -309,7 +309,7 @@ class Services:
         self._loop.close()
 
     def forward(self, address: str, port: int, host: str, target: int) -> None:
-        """Serve address:port with host:target. Raises OSError where it cannot listen."""
+        """Serve address:port with host:target. Raises OSError if the address is unavailable."""
 
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
@@ -330,7 +330,7 @@ class Services:
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what is read until one of the sides ends."""
+    """Copy bytes until one of the sides ends."""
     try:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):

@@ -1,4 +1,4 @@
-"""kubelet, kube-scheduler and the pause program, of the control plane's version: from the cache, or built into it."""
+"""kubelet, kube-scheduler and the pause program of the control plane's version: from the cache, or built into it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ PROGRAMS: Mapping[str, str] = {
     "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
     "pause": "./pause",
 }
-"""Name of each program and the Go package it is built from."""
+"""Go package of each program."""
 
 
 def cached_programs(environment: Mapping[str, str]) -> Path:
-    """The folder where the programs are, or will be once they are built."""
+    """The folder for the programs, before and after their build."""
     digest = digest_module(MODULE, build_flags(), "pause/main.go")
     return cache_folder(environment) / f"node-{kubernetes_version()}-{platform.machine()}-{digest}"
 
 
 def find_programs(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
-    """The folder with all PROGRAMS, built unless the cache has it. Raises ProgramsMissingError."""
+    """The folder with all PROGRAMS, built if the cache lacks it. Raises ProgramsMissingError."""
 
     def build(folder: Path) -> None:
         go = find_go(cache_folder(environment), environment, progress)

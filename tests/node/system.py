@@ -1,7 +1,6 @@
-"""A Debian system in a folder of the cache, with containerd, runc and buildah: what a node and a build of images need.
+"""A Debian system in a folder of the cache, with containerd, runc and buildah for nodes and image builds.
 
-Made by debootstrap from Debian's default mirror; needs root. The programs in it run by chroot, in a mount namespace of
-their own.
+Made by debootstrap from Debian's default mirror; needs root. Its programs run by chroot in a separate mount namespace.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 RELEASE = "trixie"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
-"""Of the image that stands in for the Dockerfile's base; RELEASE has Python 3.13."""
+"""Tag of the image that replaces the Dockerfile's base; RELEASE has Python 3.13."""
 PACKAGES = ("buildah", "containerd", "containernetworking-plugins", "iproute2", "netavark", "runc")
 
 INSTALL = """
@@ -46,7 +45,7 @@ chroot "$root" apt-get clean
 
 
 def missing_tools() -> str | None:
-    """Why no system can be made or used here, in a sentence; None where it can."""
+    """Reason why this machine can make or use no system, in a sentence; None without one."""
     if os.geteuid() != 0:
         return "a node needs root"
     for name in ("chroot", "ip", "nsenter", "pivot_root", "unshare"):
@@ -58,13 +57,13 @@ def missing_tools() -> str | None:
 
 
 def cached_system(environment: Mapping[str, str]) -> Path:
-    """The folder where the system is, or will be once it is made: root/, and base.tar for images."""
+    """The folder for the system, before and after it is made: root/, and base.tar for images."""
     digest = hashlib.sha256(f"{INSTALL}{BASE_PACKAGES}{PACKAGES}".encode()).hexdigest()[:8]
     return cache_folder(environment) / f"debian-{RELEASE}-{platform.machine()}-{digest}"
 
 
 def find_system(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
-    """The folder of cached_system, made unless it is there. Raises ProgramsMissingError."""
+    """The folder of cached_system, made if it is missing. Raises ProgramsMissingError."""
 
     def make(folder: Path) -> None:
         if shutil.which("debootstrap") is None:
@@ -79,7 +78,7 @@ def find_system(environment: Mapping[str, str], progress: Progress = to_stderr) 
 
 
 def run_quietly(command: list[str]) -> None:
-    """Run a step; its output appears only in the ProgramsMissingError that a failure raises."""
+    """Run a step; its output appears only in the ProgramsMissingError of a failure."""
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

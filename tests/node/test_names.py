@@ -1,4 +1,4 @@
-"""The DNS server of the node, asked by hand."""
+"""The DNS server of the node, with handmade queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image as Pods of a Deployment, by a real kubelet; in the order in which a cluster sees it."""
+"""The image in Pods of a Deployment, run by a real kubelet; in the order of events in a cluster."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_job_lives_from_apply_to_completed_and_another_is_stopped_with_its_obj
     assert all(pod.is_ready and pod.restarts == 0 for pod in installation.pods())
 
 
-def test_helm_test_asks_every_pod(node: Node, installation: Installation) -> None:
+def test_helm_test_checks_every_pod(node: Node, installation: Installation) -> None:
     report = installation.test()
     assert "Succeeded" in report
     for pod in installation.pods():
@@ -87,7 +87,7 @@ def test_a_new_pod_is_ready_soon_after_its_start(
     assert seconds < 15
 
 
-def test_a_deleted_leader_hands_over_before_its_lease_expires(
+def test_a_deleted_leader_releases_its_lease_before_it_expires(
     node: Node, installation: Installation, jobs: Jobs, stand_in: StandIn
 ) -> None:
     leader = installation.await_leader()
@@ -95,14 +95,14 @@ def test_a_deleted_leader_hands_over_before_its_lease_expires(
     jobs.apply(training_job("handed-over"))
     jobs.wait_status("handed-over", "InProgress")
     installation.kubectl("delete", "pod", leader.name, "--wait=false")
-    installation.await_leader(other_than=leader, seconds=12)  # the Lease, unless it is released, lasts 15 s
+    installation.await_leader(other_than=leader, seconds=12)  # an unreleased Lease lasts 15 s
     installation.kubectl("wait", "--for=delete", f"pod/{leader.name}", "--timeout=30s")
     jobs.wait_status("handed-over", "Completed")
     assert len(stand_in.effects("CreateTrainingJob", job="handed-over")) == 1
     installation.await_rollout()
 
 
-def test_new_tokens_are_used_once_the_kubelet_has_written_them(
+def test_new_tokens_of_the_kubelet_are_used(
     node: Node, installation: Installation, jobs: Jobs, stand_in: StandIn, audit_log: Path
 ) -> None:
     leader = installation.await_leader()
@@ -117,9 +117,9 @@ def test_new_tokens_are_used_once_the_kubelet_has_written_them(
     stand_in.expire_sessions()
     jobs.apply(training_job("after-rotation"))
     jobs.wait_status("after-rotation", "InProgress", 120)
-    await_true("STS has the new token", lambda: new["sts.amazonaws.com"] in stand_in.seen_web_tokens(), 120)
+    await_true("STS received the new token", lambda: new["sts.amazonaws.com"] in stand_in.seen_web_tokens(), 120)
     credential = f"JTI={claims(new['https://kubernetes.default.svc'])['jti']}"
-    await_true("the API server has the new token", lambda: credential in audit_log.read_text(), 120)
+    await_true("the API server received the new token", lambda: credential in audit_log.read_text(), 120)
     assert [pod.restarts for pod in installation.pods()] == [0, 0]
 
 
@@ -132,7 +132,7 @@ def test_a_rolling_upgrade_under_load_creates_every_job_once(
     installation.kubectl("rollout", "restart", "deployment/trainingjob-operator")
     for first in range(20, 60, 10):
         jobs.apply(*map(training_job, names[first : first + 10]))
-        time.sleep(1)  # a load that lasts as long as the upgrade
+        time.sleep(1)  # a load as long as the upgrade
     installation.await_rollout()
 
     def statuses() -> set[str]:
@@ -142,7 +142,7 @@ def test_a_rolling_upgrade_under_load_creates_every_job_once(
     assert [len(stand_in.effects("CreateTrainingJob", job=name)) for name in names] == [1] * len(names)
 
 
-def test_an_eviction_hands_over_and_the_budget_refuses_another(
+def test_an_eviction_moves_leadership_and_the_budget_rejects_another(
     node: Node, installation: Installation, jobs: Jobs
 ) -> None:
     leader = installation.await_leader()
@@ -166,7 +166,7 @@ print(*(int((v1 if v1.exists() else v2).joinpath(name).read_text()) for name in 
 """
 
 
-def test_the_memory_limit_holds_and_is_far_from_reached(
+def test_the_memory_limit_is_enforced_and_the_peak_is_below_half_of_it(
     node: Node, installation: Installation, jobs: Jobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     leader = installation.await_leader()
@@ -182,7 +182,7 @@ def test_the_memory_limit_holds_and_is_far_from_reached(
     installation.await_rollout()
 
 
-def test_a_frozen_leader_is_succeeded_and_restarted_by_its_liveness_probe(
+def test_a_frozen_leader_is_replaced_and_restarted_by_its_liveness_probe(
     node: Node, installation: Installation, jobs: Jobs
 ) -> None:
     leader = installation.await_leader()

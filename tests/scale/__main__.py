@@ -1,9 +1,9 @@
-"""`python -m tests.scale`: what the operator costs and how quick it is, beside the targets.
+"""`python -m tests.scale`: cost and speed of the operator, compared with targets.
 
-Without arguments a thousand jobs of one or two minutes. `--full` ten thousand that live long, and the thousand again
-with late filters and with events; `--growth` only how the cost grows with their number; `--fairness` what a long line
-of creates does to others; `--soak MINUTES` a thousand that come and go. Prints a table, and writes bench.json and
-bench.svg (or bench-full.…, and so on) into the folder build. Exit code 1: a target is missed.
+Without arguments: 1,000 jobs of one or two minutes. `--full`: 10,000 long jobs, and the 1,000 again with late filters
+and with events; `--growth`: only the growth of the cost with the number of jobs; `--fairness`: the effect of a long
+create queue on other objects; `--soak MINUTES`: 1,000 jobs with a constant turnover. Prints a table, and writes
+bench.json and bench.svg (or bench-full.…, and so on) into the folder build. Exit code 1: a missed target.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Step = Callable[[World], Awaitable[Result]]
 
 BEHIND, PUSHED_BEHIND = 8.0, 1.5
-"""Seconds that the status may be behind for 99 of 100 changes, without events and with them."""
+"""Highest delay of the status in seconds for 99 of 100 changes, without events and with them."""
 
 BUILD = Path(__file__).parents[2] / "build"
 PROGRESS_SECONDS = 15.0
@@ -48,7 +48,7 @@ PROGRESS_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One world and what is measured in it, one step after the other."""
+    """One world and its measurements, one step after the other."""
 
     title: str
     parameters: Parameters
@@ -57,7 +57,7 @@ class Run:
 
 
 def plan_runs(options: argparse.Namespace) -> tuple[str, list[Run]]:
-    """What the options ask for, and the name of the files that will hold it."""
+    """The runs of the options, and the name of their result files."""
     if options.soak:
         parameters = read_parameters(options, jobs=1000)
         return "bench-soak", [Run("soak", parameters, [partial(soak, minutes=options.soak)])]
@@ -94,7 +94,7 @@ async def measure(run: Run) -> Result:
     whole = Result()
     report("Starting the control plane, the stand-in and the controller …")
     async with open_world(run.parameters) as world, asyncio.TaskGroup() as tasks:
-        progress = tasks.create_task(tell_progress(world))
+        progress = tasks.create_task(report_progress(world))
         world.make_like_aws()
         if run.quirk is not None:
             QUIRKS[run.quirk].apply(world.sagemaker)
@@ -104,13 +104,13 @@ async def measure(run: Run) -> Result:
             whole.figures += result.figures
             whole.panels += result.panels
         progress.cancel()
-        whole.figures += scenarios.tell_loads(world)
+        whole.figures += scenarios.measure_loads(world)
         whole.figures += await scenarios.measure_stand_in(world)
     return whole
 
 
-async def tell_progress(world: World) -> None:
-    """A line every now and then, as long as all parts live."""
+async def report_progress(world: World) -> None:
+    """Print a line at intervals, and fail if a part ended."""
     began, follower = time.monotonic(), world.follower
     while True:
         await asyncio.sleep(PROGRESS_SECONDS)
@@ -131,7 +131,7 @@ def report(line: str) -> None:
 
 
 def write(name: str, results: Sequence[tuple[Run, Result]]) -> None:
-    """The JSON and the plot."""
+    """Write the JSON file and the plot."""
     BUILD.mkdir(exist_ok=True)
     document: dict[str, Any] = {
         "machine": {"cores": os.cpu_count(), "memory_gb": round(memory_gigabytes())},
@@ -156,7 +156,7 @@ def write(name: str, results: Sequence[tuple[Run, Result]]) -> None:
 
 
 def read_parameters(options: argparse.Namespace, jobs: int) -> Parameters:
-    """:param jobs: how many where the options do not say"""
+    """:param jobs: default number of jobs"""
     return Parameters(
         jobs=options.jobs or jobs,
         seconds=options.seconds,
@@ -171,29 +171,31 @@ def read_parameters(options: argparse.Namespace, jobs: int) -> Parameters:
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.scale", description=__doc__)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--full", action="store_true", help="10,000 jobs that live long, and 1,000 under two conditions")
-    what.add_argument("--growth", action="store_true", help="what 100, 300, … 10,000 live jobs cost")
-    what.add_argument("--fairness", action="store_true", help="whether 5,000 that wait keep others waiting")
-    what.add_argument("--soak", type=float, metavar="MINUTES", help="whether memory and descriptors stay flat")
-    parser.add_argument("--jobs", type=int, help="how many (default 1000; 10000 where jobs live long)")
-    parser.add_argument("--seconds", default="60-120", metavar="FROM-TO", help="how long a job lives (default 60-120)")
-    parser.add_argument("--latency", type=float, default=0.04, help="seconds that each AWS call takes (default 0.04)")
-    parser.add_argument("--list-rate", type=float, default=2.0, help="List calls a second let through (default 2)")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--full", action="store_true", help="10,000 long jobs, and 1,000 under two conditions")
+    mode.add_argument("--growth", action="store_true", help="cost of 100, 300, … 10,000 live jobs")
+    mode.add_argument("--fairness", action="store_true", help="effect of 5,000 waiting objects on others")
+    mode.add_argument("--soak", type=float, metavar="MINUTES", help="growth of memory and descriptors over time")
+    parser.add_argument("--jobs", type=int, help="number of jobs (default 1000; 10000 long ones)")
+    parser.add_argument("--seconds", default="60-120", metavar="FROM-TO", help="duration of a job (default 60-120)")
+    parser.add_argument("--latency", type=float, default=0.04, help="seconds of each AWS call (default 0.04)")
     parser.add_argument(
-        "--window", type=float, default=30.0, help="seconds for which what lasts is watched (default 30)"
+        "--list-rate", type=float, default=2.0, help="List calls a second permitted by SageMaker (default 2)"
     )
-    parser.add_argument("--controller", default="", metavar="CMD", help="another controller to measure")
+    parser.add_argument(
+        "--window", type=float, default=30.0, help="seconds of each measurement of a steady state (default 30)"
+    )
+    parser.add_argument("--controller", default="", metavar="CMD", help="command of another controller to measure")
     parser.add_argument("--against", metavar="REF", help="measure a git ref in turn with this tree, and show ratios")
     parser.add_argument("--rounds", type=int, default=2, help="rounds of --against (default 2)")
     parser.add_argument("--flag", action="append", default=[], help="a further flag of the operator, --flag=--x=y")
     parser.add_argument("--push", action="store_true", help="give the operator an event queue")
-    parser.add_argument("--quirk", choices=QUIRKS, help="one of the real service's habits, see quirks.py")
+    parser.add_argument("--quirk", choices=QUIRKS, help="a deviation of the real service, see quirks.py")
     return parser.parse_args()
 
 
 def compare_with(options: argparse.Namespace, name: str, runs: Sequence[Run]) -> int:
-    """Measure both versions in turn, the first one of each round alternately."""
+    """Measure both versions in turn; the order alternates between rounds."""
     code = 0
     with checked_out(options.against, BUILD / "against") as tree:
         for run in runs:
@@ -222,12 +224,12 @@ def main() -> int:
     for run in runs:
         began = time.monotonic()
         result = asyncio.run(measure(run))
-        result.figures.append(Figure("All of it took", time.monotonic() - began, "s"))
+        result.figures.append(Figure("Duration of the run", time.monotonic() - began, "s"))
         results.append((run, result))
-        write(name, results)  # what there is, should a later one fail
+        write(name, results)  # partial results, in case a later run fails
     for run, result in results:
         print("", f"{run.title}:", *compose_table(result.figures), sep="\n")
-    print("", f"build/{name}.json and build/{name}.svg hold it.", sep="\n")
+    print("", f"Results: build/{name}.json and build/{name}.svg", sep="\n")
     return 1 if any(figure.is_met is False for _, result in results for figure in result.figures) else 0
 
 

@@ -19,7 +19,7 @@ COLOURS = ("#0b6e99", "#c4471d", "#3b7d3b", "#7a4fa0")
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart. On a logarithmic panel both axes are, and no value may be 0."""
+    """One chart. On a logarithmic panel both axes are logarithmic, and no value may be 0."""
 
     title: str
     across: str
@@ -29,7 +29,7 @@ class Panel:
 
 
 def draw(panels: Sequence[Panel]) -> str:
-    """The SVG document; panels without any point are left out."""
+    """The SVG document, without panels that have no points."""
     shown = [panel for panel in panels if any(panel.series.values())]
     body = "".join(
         f'<g transform="translate({index % COLUMNS * WIDTH},{index // COLUMNS * HEIGHT})">{_panel(panel)}</g>'
@@ -69,7 +69,7 @@ def _panel(panel: Panel) -> str:
 
 
 class _Axis:
-    """From values to places on paper, between `low` and `high`."""
+    """Maps values to coordinates between `low` and `high`."""
 
     def __init__(self, values: Sequence[float], low: float, high: float, *, is_logarithmic: bool) -> None:
         self._is_logarithmic = is_logarithmic

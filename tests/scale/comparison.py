@@ -33,7 +33,7 @@ TARGETS = {
 
 @contextlib.contextmanager
 def checked_out(ref: str, folder: Path) -> Iterator[Path]:
-    """A checkout of a git ref with the environment that it locks, removed at the end.
+    """A checkout of a git ref with its locked environment, removed at the end.
 
     Raises SystemExit for an unknown ref.
     """
@@ -54,7 +54,7 @@ def checked_out(ref: str, folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One figure of both versions, from as many rounds each."""
+    """One figure of both versions, from the same number of rounds."""
 
     what: str
     here: Sequence[float]
@@ -63,7 +63,7 @@ class Ratio:
 
     @property
     def values(self) -> list[float]:
-        """The ratio of each round; none where the other version shows 0."""
+        """The ratio of each round; none if the other version shows 0."""
         return [here / there for here, there in zip(self.here, self.there, strict=True) if there]
 
     @property
@@ -85,7 +85,7 @@ class Ratio:
 
 
 def compare(here: Sequence[Sequence[Figure]], there: Sequence[Sequence[Figure]]) -> list[Ratio]:
-    """The figures that every round of both versions measured, in their order. Both have one list a round."""
+    """The figures that all rounds of both versions measured, in order. Each side has one list per round."""
     rounds = [{figure.what: figure for figure in figures} for figures in (*here, *there)]
     common = [
         figure

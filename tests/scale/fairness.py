@@ -1,4 +1,4 @@
-"""A long line of creates in one region and a service that hangs in another: neither may keep others waiting."""
+"""A long create queue in one region and no answers in another: neither may delay other objects."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from tests.scale.world import World
 
 FLAGS = ("--create-tps=1",)
-"""The service's default quota, and the operator's default budget."""
+"""SageMaker's default quota, and the operator's default budget."""
 OTHER_REGION, HANGING_REGION = "eu-west-1", "eu-central-1"
 HANGING_SECONDS = 60.0
-"""For each call there: longer than anybody waits for an answer."""
+"""Delay of each call there: longer than any time-out."""
 FEW, HANGING = 10, 200
 
 
 async def fairness(world: World) -> Result:
-    """So many objects wait for their turn, while others are stopped, change, and come elsewhere."""
+    """Many objects wait for their turn while other objects are deleted, change, or are created in another region."""
     follower, sagemaker = world.follower, world.sagemaker
     stopped, changed, elsewhere = (
         [f"{what}-{number}" for number in range(FEW)] for what in ("stopped", "changed", "new")
@@ -52,12 +52,12 @@ async def fairness(world: World) -> Result:
     waiting = follower.count(lambda sight: not sight.arn and not sight.gone)
     return Result(
         [
-            Figure(f"Objects that wait for their turn, and {HANGING} for a region that hangs", waiting - HANGING),
-            Figure("  running jobs that were not stopped", FEW - len(stops), "", 0),
+            Figure(f"Objects waiting for their turn, and {HANGING} for a region without answers", waiting - HANGING),
+            Figure("  running jobs not stopped", FEW - len(stops), "", 0),
             Figure("  Stop sent after the deletion, at most", max(stops, default=None), "s", 3),
             Figure("  objects elsewhere without an ARN", FEW - len(arns), "", 0),
             Figure("  CR to ARN elsewhere, at most", max(arns, default=None), "s", 6),
-            Figure("  status behind SageMaker, at most", max(lags, default=None), "s", 8),
+            Figure("  all of that reported within", max(lags, default=None), "s", 8),
             Figure("  all of that told within", took, "s"),
         ]
     )

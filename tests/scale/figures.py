@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value; without a target it is told for information."""
+    """One measured value; a figure without a target is for information."""
 
     what: str
     value: float | None
-    """None: it could not be measured."""
+    """None: not measurable."""
     unit: str = ""
     target: float | None = None
-    """The highest value that meets it."""
+    """The highest value that meets the target."""
 
     @property
     def is_met(self) -> bool | None:
@@ -43,7 +43,7 @@ def show(value: float) -> str:
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that so large a share of all does not exceed."""
+    """The smallest value that is not exceeded by this share of all values."""
     if not values:
         return None
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

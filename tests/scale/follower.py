@@ -1,4 +1,4 @@
-"""The objects as a watch of our own shows them: when each came, had its ARN, told each status, and went.
+"""Times of each object from a separate watch: creation, ARN, each reported status, and removal.
 
 All times are wall-clock seconds of this machine, as are those of the stand-in.
 """
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from trainingjob_operator.kube.client import ApiServer
 
 Moment = tuple[str, int]
-"""A secondary status and when it began, in milliseconds."""
+"""A secondary status and its start, in milliseconds."""
 PATH = "/apis/sagemaker.services.k8s.aws/v1alpha1/trainingjobs"
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
 
 @dataclass(slots=True)
 class Sight:
-    """What was seen of one object, and when."""
+    """Observed times of one object."""
 
     created: float
     arn: float | None = None
     shown: dict[str, float] = field(default_factory=dict)
-    """The secondary statuses that it has shown as the present one."""
-    told: dict[Moment, float] = field(default_factory=dict)
-    """The moments that its list of transitions has told."""
+    """Time at which each secondary status was first the present one."""
+    reported: dict[Moment, float] = field(default_factory=dict)
+    """Time at which each transition first appeared in the list of transitions."""
     ended: float | None = None
     gone: float | None = None
     writes: int = 0
 
     def lag(self, moments: Iterable[Moment], index: int) -> float | None:
-        """How late it was with one of the job's moments: until it, or any later one, was told."""
+        """Delay of one of the job's moments: until the object reported it, or any later one."""
         later = list(moments)[index:]
-        seen = [at for status, began in later if (at := self.told.get((status, began), self.shown.get(status)))]
+        seen = [at for status, began in later if (at := self.reported.get((status, began), self.shown.get(status)))]
         return max(0.0, min(seen) - later[0][1] / 1000) if seen else None
 
 
@@ -56,7 +56,7 @@ class Follower:
 
     @property
     def writes(self) -> int:
-        """Changes of objects since they were there."""
+        """Changes of objects after their creation."""
         return sum(sight.writes for sight in self.seen.values())
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class Follower:
                 await asyncio.sleep(0.1)
 
     async def until(self, done: Callable[[], bool], seconds: float) -> bool:
-        """Whether it came true within the time."""
+        """Wait for the condition; False after the time limit."""
         deadline = time.monotonic() + seconds
         while not done():
             if time.monotonic() > deadline:
@@ -108,7 +108,7 @@ class Follower:
         if secondary := status.get("secondaryStatus"):
             sight.shown.setdefault(secondary, now)
         for transition in status.get("secondaryStatusTransitions", ()):
-            sight.told.setdefault((transition["status"], self._milliseconds(transition["startTime"])), now)
+            sight.reported.setdefault((transition["status"], self._milliseconds(transition["startTime"])), now)
         if sight.ended is None and status.get("trainingJobStatus") in ENDED:
             sight.ended = now
 
@@ -120,7 +120,7 @@ class Follower:
 
 
 def count_missing(sight: Sight, moments: Iterable[Moment]) -> tuple[int, int]:
-    """How many of the job's moments are in no list of transitions, and how many were never shown in any way."""
-    from_list = Counter(moment not in sight.told for moment in moments)[True]
-    in_any_way = Counter(moment not in sight.told and moment[0] not in sight.shown for moment in moments)[True]
+    """Number of the job's moments missing from the list of transitions, and number of those never shown at all."""
+    from_list = Counter(moment not in sight.reported for moment in moments)[True]
+    in_any_way = Counter(moment not in sight.reported and moment[0] not in sight.shown for moment in moments)[True]
     return from_list, in_any_way

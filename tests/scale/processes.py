@@ -1,4 +1,4 @@
-"""What processes cost, from /proc (Linux)."""
+"""Cost of processes, from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of a process and all that it started."""
+    """Usage of a process and its descendants."""
 
     cpu: float
     """Seconds, user and system."""
@@ -22,21 +22,21 @@ class Usage:
 
 
 def read_usage(pid: int) -> Usage:
-    """What lives of the tree below `pid`; nothing when all of it is gone."""
+    """Usage of the live processes of the tree below `pid`; zero without any."""
     cpu = resident = 0
     for each in (pid, *descendants(pid)):
         try:
             text = Path(f"/proc/{each}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        fields = text.rpartition(")")[2].split()  # the program's name before it may hold anything
+        fields = text.rpartition(")")[2].split()  # without the program's name, which may contain any character
         cpu += int(fields[11]) + int(fields[12])
         resident += int(fields[21])
     return Usage(cpu / _TICKS, resident * _PAGE)
 
 
 def descendants(pid: int) -> set[int]:
-    """The processes that it has started, with theirs."""
+    """Its children and their descendants."""
     found: set[int] = set()
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
@@ -49,7 +49,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def read_machine() -> float:
-    """CPU seconds that all processes of this machine have taken since it started."""
+    """CPU seconds of all processes of this machine since its boot."""
     user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
     return (user + nice + system + sum(interrupts)) / _TICKS
 
@@ -64,5 +64,5 @@ def count_descriptors(pid: int) -> int:
 
 
 def memory_gigabytes() -> float:
-    """Of this machine."""
+    """Memory of this machine."""
     return os.sysconf("SC_PHYS_PAGES") * _PAGE / 1e9

@@ -1,4 +1,4 @@
-"""Habits of the real service under which the figures must hold too."""
+"""Deviations of the real service from its documentation; the figures must meet their targets under them too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """One habit, and how late the status may be under it: seconds, for 99 of 100 changes."""
+    """One deviation, and the target of the delay of the status under it: seconds, for 99 of 100 changes."""
 
     apply: Callable[[Control], object]
     behind: float
@@ -24,7 +24,7 @@ def filter_after_paging(sagemaker: Control) -> None:
 
 
 def filter_before_paging(sagemaker: Control) -> None:
-    """Back to what is documented."""
+    """Restore the documented behaviour."""
     sagemaker.settings(filters_after_paging=["StatusEquals"])
 
 
@@ -38,5 +38,6 @@ QUIRKS = {
     "stale-lists": Quirk(lambda sagemaker: sagemaker.settings(stale_list_seconds=3.0), 11.0),
     "foreign-jobs": Quirk(_add_foreign_jobs, 8.0),
 }
-"""Pages of at most 100 and a quota of 2 lists a second hold in every measurement. Stragglers weeks old take longer than
-a measurement: tests/logic/test_sweep.py has them, and each of these, in virtual time."""
+"""Pages of at most 100 and a quota of 2 lists a second apply in every measurement. Events weeks after a change take
+longer than a measurement: tests/logic/test_sweep.py covers them, and each of these, in virtual time.
+"""

@@ -1,4 +1,4 @@
-"""What is measured: each scenario drives a world and tells figures."""
+"""Scenarios: each drives a world and returns figures."""
 
 from __future__ import annotations
 
@@ -22,38 +22,39 @@ if TYPE_CHECKING:
     from tests.scale.follower import Moment, Sight
 
 LINEAR = 1.05
-"""A power up to which growth counts as in proportion: both ends are measured once, on a machine with other noise."""
+"""Highest power of linear growth: both ends are measured once, and the noise of the machine differs."""
 PAGE_SIZE = 100
 PATIENCE = 600.0
-"""Seconds for something that has to come true; what has not by then is told as it is."""
+"""Seconds to wait for a condition; after them the figures show the state as it is."""
 SETTLING = 5.0
-"""Seconds without a new Event after which all counts as told."""
+"""Seconds without a new Event after which no more are expected."""
 REST = 10.0
-"""Seconds of watching that nothing happens any more."""
+"""Seconds of observation of an idle state."""
 EVENTS_PER_JOB = 7
-"""Created, one for each of five transitions, and the end; besides, some report that they wait for their turn."""
+"""Created, one for each of five transitions, and the end; some objects also report that they wait for their turn."""
 SIZES = (100, 300, 1000, 3000, 10_000)
-"""Live jobs at which the cost of more is looked at."""
+"""Numbers of live jobs at which the growth is measured."""
 REST_WINDOWS = 11
-"""Finished objects are watched for so many windows, by default for longer than the five minutes after which the
-operator lists all of them anew."""
+"""Finished objects are observed for this number of windows, by default for longer than the five minutes between the
+operator's lists of all of them.
+"""
 LATER = (
     "Restarting", "Updating", "Uploading", "Downloading", "Pending", "LaunchingMLInstances", "PreparingTrainingStack",
     "DownloadingTrainingImage",
 )  # fmt: skip
-"""Statuses that jobs are put into while they run, each once, so that what is shown tells when it changed."""
+"""Statuses for running jobs, each used once, so that its first appearance dates the change."""
 
 
 @dataclass
 class Result:
-    """What a scenario found."""
+    """Figures and panels of a scenario."""
 
     figures: list[Figure] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
 
 
 async def measure_stand_in(world: World) -> list[Figure]:
-    """How much of what was measured could be the stand-in's own; comes last, for it lifts what makes it like AWS."""
+    """Share of the stand-in itself in the figures; runs last, because it removes latency and quota of AWS."""
     world.make_quick()
     world.sagemaker.create_foreign_jobs(200, prefix="probe", oldest=3600)
     figures = []
@@ -63,16 +64,16 @@ async def measure_stand_in(world: World) -> list[Figure]:
     ):
         speed = await probe(world, operation, request)
         figures.append(Figure(f"The stand-in serves {operation}", speed.per_second, "calls/s"))
-        figures.append(Figure(f"  of its own CPU a {operation}", speed.cpu * 1000, "ms"))
+        figures.append(Figure(f"  CPU of the stand-in for a {operation}", speed.cpu * 1000, "ms"))
     return figures
 
 
-def tell_loads(world: World) -> list[Figure]:
-    """Who kept the machine busy: the stand-in must be far from its limit."""
+def measure_loads(world: World) -> list[Figure]:
+    """Load of the machine by part: the stand-in must be far from its limit."""
     return [
         Figure(f"Busiest seconds of {part}", share * 100, "% of a core", 80 if part == STAND_IN else None)
         for part, share in sorted(world.busiest.items())
-    ] + [Figure(f"CPU of {STRANGERS} meanwhile", 100 * fmean(world.strangers or [0.0]), "% of a core")]
+    ] + [Figure(f"CPU of {STRANGERS} in that time", 100 * fmean(world.strangers or [0.0]), "% of a core")]
 
 
 # -- churn ------------------------------------------------------------------------------------------------------------
@@ -81,7 +82,7 @@ def tell_loads(world: World) -> list[Figure]:
 async def churn(world: World, behind: float = 8.0) -> Result:
     """Jobs of a minute or two, applied at once, each through six secondary statuses to its end.
 
-    `behind`: the target for how late the status may be, in seconds, for 99 of 100 changes.
+    :param behind: target of the delay of the status, in seconds, for 99 of 100 changes
     """
     follower, count = world.follower, world.parameters.jobs
     names = [f"job-{number:05d}" for number in range(count)]
@@ -136,11 +137,11 @@ async def churn(world: World, behind: float = 8.0) -> Result:
     return Result(figures, panels)
 
 
-# -- ten thousand that live long --------------------------------------------------------------------------------------
+# -- ten thousand long jobs -------------------------------------------------------------------------------------------
 
 
 async def growth(world: World) -> Result:
-    """From a hundred live jobs to all: what a new one costs, what all cost at rest, and how late changes are told."""
+    """From a hundred live jobs to all: cost of a new one, cost of all at rest, and delay of reported changes."""
     world.sagemaker.plan(phases="Starting:2,Training:1000000")
     result = Result()
     cpu: dict[int, float] = {}
@@ -149,7 +150,7 @@ async def growth(world: World) -> Result:
     quiet: dict[int, float] = {}
     live = 0
     for count in [size for size in SIZES if size < world.parameters.jobs] + [world.parameters.jobs]:
-        # A target needs more than one scan in the window, of those that come every 30 seconds.
+        # Scans come every 30 seconds; the target needs more than one of them in the window.
         window = world.parameters.window * (2 if count == 1000 else 1)
         names = [f"long-{number:05d}" for number in range(live, count)]
         begin = await world.mark()
@@ -166,7 +167,7 @@ async def growth(world: World) -> Result:
         at = f"at {count:,} live jobs"
         result.figures += [
             Figure(f"CPU of a new job, {at}", created.cpu_since(begin) / (count - live) * 1000, "ms"),
-            Figure("  all had begun to train within", created.at - begin.at, "s"),
+            Figure("  all began to train within", created.at - begin.at, "s"),
             Figure("  calls per job and hour without a change", calls_an_hour, "", 4 if count == 1000 else None),
             Figure("  CPU without a change", rest.cores * 100, "% of a core"),
             Figure("  resident memory", memory[count], "MB", 250 if count > 1000 else 125),
@@ -176,7 +177,7 @@ async def growth(world: World) -> Result:
         live = count
         if count in {1000, 10_000}:
             lags = await change_some(world, live, window)
-            result.figures += tell_lags(f"Status behind SageMaker, {at}", lags, 20 if count > 1000 else 8)
+            result.figures += summarize_lags(f"Status behind SageMaker, {at}", lags, 20 if count > 1000 else 8)
     result.figures += [
         Figure(f"{what} grow with the power of the number of jobs", power, "", LINEAR)
         for what, curve in (("CPU seconds", cpu), ("Bytes of memory", memory), ("AWS calls", calls))
@@ -201,7 +202,7 @@ def _panel(title: str, up: str, curve: Mapping[int, float], *, is_proportional: 
 
 
 def measure_power(curve: Mapping[int, float]) -> float | None:
-    """By which power of the number of jobs a cost grows, from the first number to the last; 1 is in proportion."""
+    """The power of the number of jobs by which a cost grows, from the first number to the last; 1 is linear."""
     (first, least), (last, most) = min(curve.items()), max(curve.items())
     if first == last or not least or not most:
         return None
@@ -209,9 +210,10 @@ def measure_power(curve: Mapping[int, float]) -> float | None:
 
 
 async def change_some(world: World, live: int, seconds: float, patience: float = 60.0) -> list[float]:
-    """Let one of a thousand jobs go to another status each second, or at least one; how late it was told, in seconds.
+    """Change the status of one of a thousand jobs each second, at least of one; returns the delays of the reports in
+    seconds.
 
-    A change that is not told within `patience` seconds after the last counts as that late.
+    A change without a report within `patience` seconds after the last one counts as that late.
     """
     follower, per_second = world.follower, max(1.0, live / 1000)
     names = [f"long-{number * 7919 % live:05d}" for number in range(min(round(seconds * per_second), live))]
@@ -226,7 +228,7 @@ async def change_some(world: World, live: int, seconds: float, patience: float =
 
 
 async def after_paging(world: World) -> Result:
-    """The same changes where the service applies its time filter to pages that it has cut already."""
+    """The same changes with a service that applies its time filter after paging."""
     live = world.parameters.jobs
     filter_after_paging(world.sagemaker)
     begin = await world.mark()
@@ -236,13 +238,13 @@ async def after_paging(world: World) -> Result:
     pages = end.calls_since(begin).get("ListTrainingJobs", 0)
     scan = live / PAGE_SIZE * (end.at - begin.at) / pages if pages else 0.0
     what = f"Status behind SageMaker, filters after paging, at {live:,} live jobs"
-    return Result([*tell_lags(what, lags, scan + 10), Figure("  one full scan takes", scan, "s")])
+    return Result([*summarize_lags(what, lags, scan + 10), Figure("  one full scan takes", scan, "s")])
 
 
 async def restart(world: World) -> Result:
     """Four fifths of the jobs end, later another one changes, the controller is killed, a tenth of the rest changes.
 
-    Without that other one the last that the objects tell of were thousands of ends within the same seconds.
+    Without that other one the last reports of the objects would be thousands of ends within the same seconds.
     """
     follower, count = world.follower, world.parameters.jobs
     names = [f"long-{number:05d}" for number in range(count)]
@@ -267,7 +269,7 @@ async def restart(world: World) -> Result:
     what = f"Restart with {count:,} objects, {len(running):,} running, {len(changing):,} changed meanwhile"
     return Result(
         [
-            Figure(f"{len(ending):,} jobs that end at once are told within", ended.at - before.at, "s"),
+            Figure(f"{len(ending):,} jobs that end at once are reported within", ended.at - before.at, "s"),
             Figure("  CPU of each", ended.cpu_since(before) / len(ending) * 1000, "ms"),
             Figure(f"{what}: in step within", in_step, "s", 60),
             Figure("  Describe calls for each job that changed", described / len(changing), "", 1),
@@ -278,7 +280,7 @@ async def restart(world: World) -> Result:
 
 
 async def rest(world: World) -> Result:
-    """Everything has ended: nothing may cost anything any more."""
+    """All jobs have ended: no object may cause calls, writes or noticeable CPU."""
     follower = world.follower
     names = [name for name, sight in follower.seen.items() if not sight.ended]
     await world.command(names, world.sagemaker.complete_job)
@@ -317,12 +319,12 @@ async def deletion(world: World) -> Result:
     )
 
 
-# -- what they share --------------------------------------------------------------------------------------------------
+# -- shared ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """What was spent while nothing happened."""
+    """Cost of an idle period."""
 
     calls: Mapping[str, int]
     writes: int
@@ -332,7 +334,7 @@ class Quiet:
 
 
 async def settle(world: World) -> None:
-    """Until no Event comes any more: they are posted in the background, for minutes after thousands of changes."""
+    """Wait until no Event arrives: the operator posts them in the background, for minutes after many changes."""
     before, count = -1, 0
     deadline = time.monotonic() + PATIENCE
     while count != before and time.monotonic() < deadline:
@@ -349,7 +351,7 @@ async def watch_rest(world: World, seconds: float = REST) -> Quiet:
     return Quiet(end.calls_since(begin), end.writes - begin.writes, took, cores, end.usage.resident)
 
 
-def tell_lags(what: str, lags: Sequence[float], target: float) -> list[Figure]:
+def summarize_lags(what: str, lags: Sequence[float], target: float) -> list[Figure]:
     return [
         Figure(f"{what}, p50", percentile(lags, 0.5), "s"),
         Figure(f"{what}, p99", percentile(lags, 0.99), "s", target),
@@ -357,7 +359,7 @@ def tell_lags(what: str, lags: Sequence[float], target: float) -> list[Figure]:
 
 
 def read_lags(seen: Mapping[str, Sight], lives: Mapping[str, Sequence[Moment]], first: int = 0) -> list[float]:
-    """How late each moment of each life was told, from the `first` on; those never told are left out."""
+    """Delay of the report of each moment of each life, from the `first` on, without moments never reported."""
     return [
         lag
         for name, moments in lives.items()
@@ -379,14 +381,14 @@ async def count_events(world: World, expected: int) -> list[Figure]:
 
 
 def count_dropped(world: World) -> list[Figure]:
-    """Events that found no room in the queue since the controller began; other controllers do not tell."""
+    """Events dropped at a full queue since the controller's start; other controllers do not report them."""
     if not isinstance(world.controller, OwnOperator):
         return []
     return [Figure("  dropped", world.controller.dropped_events, "", 0)]
 
 
 async def count_bytes(world: World, empty: int | None) -> list[Figure]:
-    """What the objects take in etcd, where `empty` is what its database took before."""
+    """Size of the objects in etcd; `empty` is the size of its database before."""
     if world.control_plane is None or empty is None:
         return []
     figures = []
@@ -403,7 +405,7 @@ async def count_bytes(world: World, empty: int | None) -> list[Figure]:
 
 
 def distribution(values: Sequence[float]) -> list[tuple[float, float]]:
-    """Which share in percent of the values each value does not exceed, at a hundred places."""
+    """Share of the values in percent up to each value, at a hundred points."""
     return [(percentile(values, share / 100) or 0.0, share) for share in range(1, 101)] if values else []
 
 

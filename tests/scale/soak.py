@@ -1,6 +1,6 @@
-"""A long time at an even load: as many jobs live at any moment, while some end, go, and give way to new ones.
+"""A long constant load: the number of live jobs is constant, while some end, are deleted, and are replaced.
 
-Whether the controller's memory and descriptors stay where they are.
+It measures the growth of the controller's memory and descriptors.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from tests.scale.world import World
 
 CHANGES_A_SECOND = 2.0
-"""Jobs that end, and as many that come: little enough that the machine is mostly idle."""
+"""Rate of ends and of new jobs: low enough for a mostly idle machine."""
 EARLY_SECONDS = 5
-"""Once in so many seconds a job is deleted while it runs."""
+"""Interval of deletions of a running job."""
 SAMPLE_SECONDS = 5.0
 WARM_SHARE = 1 / 3
-"""So much of the time is for warming up: caches fill, and the allocator finds its size."""
+"""Share of the time for warming up: caches fill, and the allocator reaches its size."""
 MOST_GROWTH = 3.0
-"""Percent by which memory may grow after that, on the straight line through all samples."""
+"""Permitted growth of memory after that in percent, on the straight line through all samples."""
 MOST_DESCRIPTORS = 4.0
-"""The same of descriptors, in descriptors: connections come and go."""
+"""The same for descriptors, as a number: connections open and close."""
 
 Points = list[tuple[float, float]]
-"""Minutes since the load was full, and a value."""
+"""Minutes since full load, and a value."""
 
 
 async def soak(world: World, *, minutes: float) -> Result:
-    """So many minutes at full load."""
+    """Run at full load for these minutes."""
     live, life = world.parameters.jobs, world.parameters.jobs / CHANGES_A_SECOND
     first = [f"soak-{number:06d}" for number in range(live)]
-    # The first ones end evenly over one life, as if they had come one after the other too.
+    # The first jobs end evenly over one life, as if they had been created one after the other.
     world.sagemaker.settings(seconds_from=5.0, seconds_to=life)
     await world.create(first)
     await world.follower.until(lambda: all(sight.arn for sight in world.follower.seen.values()), PATIENCE)
@@ -65,20 +65,20 @@ async def soak(world: World, *, minutes: float) -> Result:
     figures = [
         Figure("Minutes at full load", minutes),
         Figure("Objects at any time", live),
-        Figure("  that came anew", turnover.came),
-        Figure("  that went", turnover.went),
+        Figure("  created during the load", turnover.created),
+        Figure("  deleted during the load", turnover.deleted),
         Figure("Resident memory, after warming up", late_memory[0][1], "MB"),
         Figure("  at the end", late_memory[-1][1], "MB"),
         Figure("  slope", slope * 60, "MB an hour"),
         Figure(
-            "  flat, by growth on the line through all samples",
+            "  growth on the line through all samples",
             100 * slope * window / late_memory[0][1],
             "%",
             MOST_GROWTH,
         ),
         Figure("Descriptors, after warming up", late_descriptors[0][1]),
         Figure("  at the end", late_descriptors[-1][1]),
-        Figure("  flat, by growth on that line", fit_slope(late_descriptors) * window, "", MOST_DESCRIPTORS),
+        Figure("  growth on that line", fit_slope(late_descriptors) * window, "", MOST_DESCRIPTORS),
         Figure("CPU", end.cpu_since(begin) / (end.at - begin.at) * 100, "% of a core"),
         Figure("AWS calls a second", calls / (end.at - begin.at)),
     ]
@@ -91,15 +91,15 @@ async def soak(world: World, *, minutes: float) -> Result:
 
 @dataclass
 class Turnover:
-    """Keeps the number of objects: who has ended is deleted, now and then one that runs, and new ones come."""
+    """Keeps the number of objects constant: it deletes ended ones, at intervals a running one, and creates new ones."""
 
     world: World
     present: set[str]
-    came: int = 0
-    went: int = 0
+    created: int = 0
+    deleted: int = 0
 
     async def run(self) -> None:
-        """Until cancelled, a round each second."""
+        """Run a round each second until cancelled."""
         seen, live, leaving = self.world.follower.seen, len(self.present), set[str]()
         for second in count(1):
             await asyncio.sleep(1.0)
@@ -107,21 +107,21 @@ class Turnover:
                 del seen[name]
                 self.present.remove(name)
                 leaving.remove(name)
-                self.went += 1
+                self.deleted += 1
             going = {name for name, sight in seen.items() if sight.ended} - leaving
             running = [name for name, sight in seen.items() if sight.arn and not sight.ended and name not in leaving]
             if second % EARLY_SECONDS == 0:
                 going.update(running[:1])
             leaving |= going
             await self.world.delete(going)
-            fresh = [f"soak-{live + self.came + number:06d}" for number in range(live - len(self.present))]
-            self.came += len(fresh)
+            fresh = [f"soak-{live + self.created + number:06d}" for number in range(live - len(self.present))]
+            self.created += len(fresh)
             self.present.update(fresh)
             await self.world.create(fresh)
 
 
 def fit_slope(points: Sequence[tuple[float, float]]) -> float:
-    """Of the straight line that lies closest to all points (least squares); 0 where there is but one."""
+    """Slope of the straight line with the least squares; 0 for a single point."""
     across = [x - sum(x for x, _ in points) / len(points) for x, _ in points]
     spread = sum(x * x for x in across)
     return sum(x * y for x, (_, y) in zip(across, points, strict=True)) / spread if spread else 0.0

@@ -1,4 +1,4 @@
-"""What the bench makes of what it saw: percentiles, lags, what is missing, verdicts, the plot."""
+"""Evaluation of the bench: percentiles, lags, missing statuses, verdicts, the plot."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ LIFE = [("Starting", 10_000), ("Training", 20_000), ("Completed", 30_000)]
     ("values", "share", "expected"),
     [([], 0.5, None), ([7.0], 0.99, 7.0), ([3.0, 1.0, 2.0], 0.5, 2.0), (list(range(1, 101)), 0.99, 99)],
 )
-def test_a_percentile_is_a_value_that_was_measured(values: list[float], share: float, expected: float | None) -> None:
+def test_a_percentile_is_one_of_the_measured_values(values: list[float], share: float, expected: float | None) -> None:
     assert percentile(values, share) == expected
 
 
 @pytest.mark.parametrize(
     ("sight", "index", "lag"),
     [
-        (Sight(0.0, told={("Starting", 10_000): 12.0}), 0, 2.0),
-        (Sight(0.0, told={("Training", 20_000): 23.0}), 0, 13.0),  # skipped, and passed by a later one
-        (Sight(0.0, shown={"Training": 22.0}), 1, 2.0),  # a controller that keeps no list
-        (Sight(0.0, told={("Starting", 10_000): 12.0}), 1, None),
-        (Sight(0.0, told={("Completed", 30_000): 29.999}), 2, 0.0),  # rounded to milliseconds
+        (Sight(0.0, reported={("Starting", 10_000): 12.0}), 0, 2.0),
+        (Sight(0.0, reported={("Training", 20_000): 23.0}), 0, 13.0),  # skipped, and followed by a later one
+        (Sight(0.0, shown={"Training": 22.0}), 1, 2.0),  # a controller without a list of transitions
+        (Sight(0.0, reported={("Starting", 10_000): 12.0}), 1, None),
+        (Sight(0.0, reported={("Completed", 30_000): 29.999}), 2, 0.0),  # rounded to milliseconds
     ],
 )
-def test_a_status_is_behind_until_it_or_a_later_one_is_told(sight: Sight, index: int, lag: float | None) -> None:
+def test_a_status_is_behind_until_it_or_a_later_one_is_reported(sight: Sight, index: int, lag: float | None) -> None:
     assert sight.lag(LIFE, index) == lag
 
 
-def test_a_status_that_was_shown_and_not_kept_is_missing_from_the_list_alone() -> None:
-    sight = Sight(0.0, told={("Starting", 10_000): 12.0}, shown={"Training": 22.0})
+def test_a_status_shown_and_not_listed_is_missing_from_the_list_only() -> None:
+    sight = Sight(0.0, reported={("Starting", 10_000): 12.0}, shown={"Training": 22.0})
     assert count_missing(sight, LIFE) == (2, 1)
 
 
 @pytest.mark.parametrize(
     ("value", "target", "verdict"), [(3.0, 3.0, "met"), (3.1, 3.0, "MISSED"), (None, 3.0, "MISSED"), (3.0, None, "")]
 )
-def test_a_figure_is_held_against_its_target(value: float | None, target: float | None, verdict: str) -> None:
+def test_a_figure_is_compared_with_its_target(value: float | None, target: float | None, verdict: str) -> None:
     figure = Figure("CR to ARN", value, "s", target)
     assert figure.cells()[-1] == verdict
     assert "CR to ARN" in compose_table([figure])[1]
@@ -64,7 +64,7 @@ def test_a_plot_is_svg_with_a_line_for_each_series(is_logarithmic: bool) -> None
     assert len(list(root.iter("{http://www.w3.org/2000/svg}polyline"))) == 2
 
 
-def test_the_panels_of_a_plot_stand_in_rows_of_two() -> None:
+def test_the_panels_of_a_plot_are_in_rows_of_two() -> None:
     root = ET.fromstring(draw([Panel(name, "x", "y", {"one": [(1.0, 2.0)]}) for name in "ABC"]))
     places = [group.get("transform") for group in root.iter("{http://www.w3.org/2000/svg}g")]
     assert places == ["translate(0,0)", "translate(420,0)", "translate(0,300)"]
@@ -76,9 +76,7 @@ def test_the_panels_of_a_plot_stand_in_rows_of_two() -> None:
     [({100: 2.0, 1000: 20.0}, 1.0), ({100: 2.0, 300: 99.0, 10_000: 2.0}, 0.0), ({10: 1.0, 100: 100.0}, 2.0),
      ({100: 2.0}, None), ({100: 0.0, 1000: 1.0}, None)],
 )  # fmt: skip
-def test_growth_is_told_as_a_power_from_the_first_number_to_the_last(
-    curve: dict[int, float], power: float | None
-) -> None:
+def test_growth_is_a_power_from_the_first_number_to_the_last(curve: dict[int, float], power: float | None) -> None:
     assert measure_power(curve) == pytest.approx(power)
 
 
@@ -104,7 +102,7 @@ def test_a_figure_of_zero_or_without_a_target_has_no_verdict() -> None:
     assert [ratio.is_met for ratio in compare(figures, figures)] == [None, None]
 
 
-def test_a_ref_is_checked_out_beside_the_tree_and_removed(tmp_path: Path) -> None:
+def test_a_ref_is_checked_out_outside_the_tree_and_removed(tmp_path: Path) -> None:
     with checked_out("HEAD", tmp_path) as tree:
         assert (tree / "operator" / "trainingjob_operator" / "cli.py").is_file()
     assert not tree.exists()

@@ -1,6 +1,6 @@
-"""What a measurement runs in: a control plane, a stand-in, the controller that is measured, and who drives them.
+"""Environment of a measurement: a control plane, a stand-in, the measured controller, and their driver.
 
-Each is a process of its own; the driver is this one.
+Each is a separate process; the driver is this one.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
 
 NAMESPACE = "scale"
 CONNECTIONS = 8
-"""Over which objects are written and the stand-in is told what to do."""
+"""Connections for writes of objects and commands to the stand-in."""
 PROBE_SECONDS = 2.0
-"""How long the stand-in's own speed is measured."""
+"""Duration of the measurement of the stand-in's speed."""
 SHARE_SAMPLES, SAMPLE_SECONDS = 10, 0.5
-"""Memory is looked at so often for each look at the shares of the processor."""
+"""Number of samples of memory for each sample of CPU shares."""
 CONTROLLER, STAND_IN, DRIVER, STRANGERS = "controller", "stand-in", "driver", "processes of others"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """What can be chosen for a measurement."""
+    """Parameters of a measurement."""
 
     jobs: int
     seconds: str = "60-120"
-    """How long a job lives, from shortest to longest."""
+    """Duration of a job, from shortest to longest."""
     latency: float = 0.04
-    """Seconds that each AWS call takes."""
+    """Seconds of each AWS call."""
     list_rate: float | None = 2.0
-    """ListTrainingJobs calls a second that the service lets through; None: all."""
+    """ListTrainingJobs calls a second permitted by the service; None: no limit."""
     controller: str = ""
     """A command to measure in place of this operator."""
     source: str = ""
@@ -64,24 +64,24 @@ class Parameters:
     flags: tuple[str, ...] = ()
     """Further flags of this operator."""
     push: bool = False
-    """Whether this operator is told of changes by events."""
+    """This operator receives changes as events."""
     window: float = 30.0
-    """Seconds for which something that lasts is watched."""
+    """Seconds of each observation of a steady state."""
 
 
 LIFTED = ("--create-tps=1000", "--describe-tps=1000", "--log-level=info")
-"""Create and Describe as fast as the service allows; ListTrainingJobs at its default."""
+"""Budgets: Create and Describe up to the limit of the service; ListTrainingJobs at its default."""
 
 
 class Controller(Protocol):
-    """What is measured."""
+    """The measured controller."""
 
     def start(self) -> None: ...
 
     def kill(self) -> None: ...
 
     def check(self) -> None:
-        """Raises RuntimeError, with its log's end, where it ended by itself."""
+        """Raises RuntimeError, with the end of its log, if it ended by itself."""
 
     @property
     def pid(self) -> int: ...
@@ -102,7 +102,7 @@ class OwnOperator:
         self._is_killed = False
 
     def start(self) -> None:
-        """Returns once it is ready: with ten thousand objects that may take a while."""
+        """Returns once it is ready; ten thousand objects may take a while."""
         self.process.start(seconds=120.0)
         self._is_killed = False
 
@@ -127,7 +127,7 @@ class OtherController:
     """A command that finds the cluster by KUBECONFIG and AWS by the variables of its SDKs."""
 
     SETTLING_SECONDS = 10.0
-    """It has no sign of being ready that all would share."""
+    """Controllers share no sign of readiness."""
 
     def __init__(self, command: str, cluster: Cluster, sagemaker: Control, folder: Path) -> None:
         self._command = shlex.split(command)
@@ -166,32 +166,32 @@ def _check(name: str, code: int | None, log: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Counters at a time; two of them tell what lay between."""
+    """Counters at a time; the difference of two covers the time between them."""
 
     at: float
     usage: Usage
-    """Of the controller."""
+    """Usage of the controller."""
     cpu: Mapping[str, float]
-    """Seconds, by part of the world."""
+    """CPU seconds by part of the world."""
     calls: dict[str, int]
     writes: int
 
     def calls_since(self, earlier: Mark) -> dict[str, int]:
-        """SageMaker's operations alone."""
+        """Calls of SageMaker's operations alone."""
         counts = {name: count - earlier.calls.get(name, 0) for name, count in self.calls.items()}
         return {name: count for name, count in counts.items() if count and ":" not in name}
 
     def cpu_since(self, earlier: Mark) -> float:
-        """The controller's."""
+        """CPU seconds of the controller."""
         return self.usage.cpu - earlier.usage.cpu
 
     def others_since(self, earlier: Mark) -> dict[str, float]:
-        """CPU seconds of every part but the controller."""
+        """CPU seconds of every part except the controller."""
         return {part: self.cpu[part] - cpu for part, cpu in earlier.cpu.items() if part != CONTROLLER}
 
 
 class World:
-    """The parts, and what is done with them."""
+    """The parts, and the actions on them."""
 
     def __init__(
         self,
@@ -209,28 +209,28 @@ class World:
         self.control_plane = cluster if isinstance(cluster, ControlPlane) else None
         self.follower = Follower(api)
         self.peak = 0
-        """Bytes: the most that the controller was seen to hold."""
+        """Bytes: peak memory of the controller over all samples."""
         self.shares: dict[str, float] = {}
-        """Of one core, by part, lately."""
+        """Latest shares of one core, by part."""
         self.busiest: dict[str, float] = {}
         """The greatest of those shares."""
         self.strangers: list[float] = []
-        """What processes took that are no part of this: above a few percent the figures are of a shared machine."""
+        """CPU of unrelated processes: above a few percent the figures are those of a shared machine."""
         self._api = api
 
     def check(self) -> None:
-        """Raises where a part ended by itself: what is waited for would never come."""
+        """Raises if a part ended by itself, because the awaited state would never come."""
         self.controller.check()
         if self.control_plane is not None:
             self.control_plane.check()
 
     def make_like_aws(self) -> None:
-        """Latency and quota as they were asked for."""
+        """Set latency and quota of the parameters."""
         self.sagemaker.settings(latency=self.parameters.latency)
         self.sagemaker.quota("ListTrainingJobs", self.parameters.list_rate)
 
     def make_quick(self) -> None:
-        """Neither any more."""
+        """Remove latency and quota."""
         self.sagemaker.settings(latency=0.0)
         self.sagemaker.quota("ListTrainingJobs", None)
 
@@ -242,14 +242,14 @@ class World:
         return Mark(time.time(), usage, self._read_cpu(), counts, self.follower.writes)
 
     async def sample(self) -> None:
-        """Keep `peak`, `shares` and `busiest` up to date until cancelled."""
+        """Update `peak`, `shares` and `busiest` until cancelled."""
         while True:
             before, machine, began = self._read_cpu(), read_machine(), time.monotonic()
             for _ in range(SHARE_SAMPLES):
                 await asyncio.sleep(SAMPLE_SECONDS)
                 self.peak = max(self.peak, read_usage(self.controller.pid).resident)
             seconds = time.monotonic() - began
-            for part, cpu in self._read_cpu().items():  # less than before: it was restarted
+            for part, cpu in self._read_cpu().items():  # less than before: the part was restarted
                 self.shares[part] = max(0.0, cpu - before[part]) / seconds
                 self.busiest[part] = max(self.busiest.get(part, 0.0), self.shares[part])
             strange = (read_machine() - machine) / seconds - sum(self.shares[part] for part in before)
@@ -263,16 +263,16 @@ class World:
         return {part: read_usage(pid).cpu for part, pid in pids.items()} | {DRIVER: sum(os.times()[:2])}
 
     async def read_storage(self, *, compacted: bool) -> int | None:
-        """Bytes in etcd's database, as it is or with all history taken out; None where the cluster is not ours."""
+        """Bytes in etcd's database, with its history or after a compaction; None for a given cluster."""
         if self.control_plane is None:
             return None
         if compacted:
             await asyncio.to_thread(self.control_plane.compact)
-            await asyncio.sleep(1)  # the pages that it freed are counted as such with the next commits
+            await asyncio.sleep(1)  # etcd counts freed pages with the next commits
         return await asyncio.to_thread(lambda plane: plane.database_bytes, self.control_plane)
 
     async def read_moments(self, names: Iterable[str]) -> dict[str, list[Moment]]:
-        """The lives of jobs as SageMaker tells them; jobs that never were are left out."""
+        """The lives of jobs from SageMaker, without jobs that never existed."""
         lives: dict[str, list[Moment]] = {}
 
         async def read(name: str) -> None:
@@ -287,7 +287,7 @@ class World:
         return lives
 
     async def count_events(self) -> int:
-        """Events of TrainingJobs: etcd is asked where it can be, for the API server is busy enough."""
+        """Number of Events of TrainingJobs; from etcd if possible, because the API server is busy."""
         if self.control_plane is not None:
             return (await asyncio.to_thread(self.control_plane.stored_bytes, f"events/{NAMESPACE}", 1))[0]
         return (await self.count_reasons()).total()
@@ -301,7 +301,7 @@ class World:
     # -- objects ------------------------------------------------------------------------------------------------------
 
     async def create(self, names: Iterable[str], region: str | None = None) -> None:
-        """Objects of such jobs, all at once; in the controller's region unless another is named."""
+        """Create objects of these jobs, all at once, in the controller's region unless another is given."""
 
         async def post(name: str) -> None:
             path = PATH.replace("/trainingjobs", f"/namespaces/{NAMESPACE}/trainingjobs")
@@ -317,12 +317,12 @@ class World:
         await side_by_side(delete, names)
 
     async def command(self, names: Iterable[str], act: Callable[[str], object]) -> None:
-        """Tell the stand-in something about each of the jobs."""
+        """Send the stand-in a command about each of the jobs."""
         await side_by_side(lambda name: asyncio.to_thread(act, name), names)
 
 
 def _job(name: str, region: str | None) -> dict[str, Any]:
-    """An object of an ordinary size."""
+    """An object of typical size."""
     return training_job(
         name,
         annotations={"services.k8s.aws/region": region} if region else None,
@@ -341,7 +341,7 @@ def _job(name: str, region: str | None) -> dict[str, Any]:
 
 
 async def side_by_side(act: Callable[[str], Awaitable[object]], names: Iterable[str]) -> None:
-    """Do it for each name, over a few connections."""
+    """Act on each name, over a few connections."""
     waiting = iter(list(names))
 
     async def work() -> None:
@@ -352,7 +352,7 @@ async def side_by_side(act: Callable[[str], Awaitable[object]], names: Iterable[
 
 
 def _push(sagemaker: Control) -> list[str]:
-    """Every change becomes an event; the flag that lets the operator read them."""
+    """Let every change become an event; returns the operator's flag for its queue."""
     queue = sagemaker.create_queue()
     sagemaker.send_events(queue, delay=0.1, spread=0.2, twice=0.1)
     return [f"--event-queue-url={queue}"]
@@ -360,7 +360,7 @@ def _push(sagemaker: Control) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def open_world(parameters: Parameters) -> AsyncIterator[World]:
-    """Everything up and the controller running; everything down at the end."""
+    """Start all parts, with the controller running; stop all at the end."""
     with contextlib.ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="scale-")))
         cluster = choose_cluster({})()
@@ -392,15 +392,15 @@ async def open_world(parameters: Parameters) -> AsyncIterator[World]:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What the stand-in can do of one kind of call: it must not be what is measured."""
+    """Speed of the stand-in for one kind of call: it must not limit the measurement."""
 
     per_second: float
     cpu: float
-    """Its own CPU seconds for one."""
+    """CPU seconds of the stand-in for one call."""
 
 
 async def probe(world: World, operation: str, request: dict[str, Any]) -> Speed:
-    """Call it as fast as this process can for a moment."""
+    """Call it as fast as this process can for a short time."""
     headers = {
         "X-Amz-Target": f"SageMaker.{operation}",
         "Authorization": f"AWS4-HMAC-SHA256 Credential=AKIA{DEFAULT_ACCOUNT}/20260101/us-east-1/sagemaker/aws4_request",
