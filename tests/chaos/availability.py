@@ -1,4 +1,4 @@
-"""Two replicas and a Lease: who leads, who takes over, and who must keep still."""
+"""Two replicas and a Lease: leadership, takeover, and a former leader without effects."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ async def _holder(case: Case) -> str:
 
 
 async def _start_two(case: Case) -> tuple[HarassedOperator, HarassedOperator, str]:
-    """The leader on the case's roads, the standby beside them."""
+    """Start the leader on the case's roads, the standby beside them."""
     flags = ("--enable-leader-election", f"--leader-election-namespace={case.namespace}")
     leader, standby = case.operator, case.new_operator(*flags, roads=False)
     await asyncio.to_thread(leader.start)
     holder: str = await until("somebody leads", lambda: _holder(case), 20 + case.world.room)
-    await asyncio.to_thread(standby.start)  # returns when it is ready: a standby is
+    await asyncio.to_thread(standby.start)  # returns once it is ready: a standby is
     return leader, standby, holder
 
 
@@ -55,7 +55,7 @@ async def _time_takeover(case: Case, old: str, limit: float) -> tuple[float, lis
     limit += case.world.room
     await until("another replica leads", taken, limit + 20, 0.05)
     took = time.monotonic() - began
-    case.world.ledger.say(f"{case.name}: another replica led after {took:.1f} s")
+    case.world.ledger.announce(f"{case.name}: another replica led after {took:.1f} s")
     return took, [] if took <= limit else [f"the takeover took {took:.1f} s, not {limit:.0f} s"]
 
 
@@ -94,7 +94,7 @@ async def _end_leader(case: Case) -> list[str]:
 
 
 async def _freeze_leader(case: Case) -> list[str]:
-    """SIGSTOP for longer than its Lease lasts: when it wakes up it must not act any more."""
+    """SIGSTOP for longer than the Lease lasts: the process must not act after it resumes."""
     leader, _, holder = await _start_two(case)
     names = await _load(case)
     await asyncio.sleep(0.4)
@@ -103,32 +103,32 @@ async def _freeze_leader(case: Case) -> list[str]:
     _, problems = await _time_takeover(case, holder, TAKEOVER_SECONDS)
     seen = len(case.trace.lines)
     os.kill(leader.process.pid, signal.SIGCONT)
-    problems += await _watch_the_old_one(case, leader, seen)
+    problems += await _watch_former_leader(case, leader, seen)
     return await _finish(case, names, problems)
 
 
-async def _watch_the_old_one(case: Case, old: HarassedOperator, seen: int) -> list[str]:
-    """All that passes the case's roads now is of the one that led before.
+async def _watch_former_leader(case: Case, old: HarassedOperator, seen: int) -> list[str]:
+    """Watch the roads of the case: from now on only the former leader uses them.
 
-    A patch that was on its way when the process stood still goes out when it wakes up: its resourceVersion makes it
-    nothing where the new leader has written since.
+    A patch in progress at the time of the stop leaves after SIGCONT: its resourceVersion lets the API server reject it
+    if the new leader wrote since.
     """
 
     async def is_awake() -> bool:
         return set((await asyncio.to_thread(old.metric, "trainingjob_leading")).values()) == {0.0}
 
-    await until("it has noticed that it leads no more", is_awake, 10 * WAKE_SECONDS + case.world.room)
+    await until("the former leader reports that it lost leadership", is_awake, 10 * WAKE_SECONDS + case.world.room)
     await asyncio.sleep(WAKE_SECONDS)
     awake = len(case.trace.lines)
     await asyncio.sleep(5)
     harmless = ("leases", "events", "ListTrainingJobs", "DescribeTrainingJob", "ListTags")
     acts = [line for line in case.trace.lines[seen:] if not any(name in line for name in harmless)]
     late = [line for line in case.trace.lines[awake:] if line in acts]
-    return [f"the old leader went on: {act.strip()}" for act in acts if act in late or "PATCH" not in act]
+    return [f"the former leader continued: {act.strip()}" for act in acts if act in late or "PATCH" not in act]
 
 
 async def _rotate(case: Case) -> list[str]:
-    """Leader after leader is killed while jobs are applied."""
+    """Kill leader after leader while jobs are applied."""
     leader, standby, holder = await _start_two(case)
     names, problems = [], []
     await plan(case, phases="Starting:0.2,Training:6,Completed")
@@ -151,8 +151,8 @@ TRIALS = tuple(
     Trial(title, f"{invariant}; {WHOLE}", act, jobs=LOAD, flags=("--enable-leader-election",))
     for title, act, invariant in (
         ("kill -9 of the leader under load", _kill_leader, "takeover within 20 s"),
-        ("SIGTERM of the leader under load", _end_leader, "handed over within 2 s"),
-        ("SIGSTOP of the leader for longer than its Lease", _freeze_leader, "it acts no more"),
+        ("SIGTERM of the leader under load", _end_leader, "takeover within 2 s"),
+        ("SIGSTOP of the leader for longer than its Lease", _freeze_leader, "the former leader stops acting"),
         ("leader after leader killed", _rotate, "takeover within 20 s"),
     )
 )

@@ -1,4 +1,4 @@
-"""ResourceLimitExceeded is waiting: in line, one probe at a time, and free to be edited or deleted meanwhile."""
+"""ResourceLimitExceeded means waiting: in a queue, with one probe at a time; edits and deletions stay possible."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LARGE, OTHER, ABSENT = "ml.g4dn.xlarge", "ml.c5.xlarge", "ml.p3.2xlarge"
 SPOT = {"enableManagedSpotTraining": True, "stoppingCondition": {"maxRuntimeInSeconds": 60, "maxWaitTimeInSeconds": 60}}
 PROBE_SECONDS = 60.0
 GOOD_SECONDS = 10.0
-"""The bound for an object that nothing is wrong with: some turns at one Create a second."""
+"""Limit for a valid object: some turns at one Create a second."""
 STORM_SIZE = 30
-WHOLE = "created in order when capacity frees; deleted at once; edits taken; one probe at a time"
+WHOLE = "created in order when capacity frees; deleted at once; edits accepted; one probe at a time"
 
 
 async def run(world: World) -> None:
@@ -33,7 +33,7 @@ async def run(world: World) -> None:
 
 
 async def _lack(case: Case, waiting: int) -> list[str]:
-    """Room for two; the others wait, in order of their creation."""
+    """Capacity for two; the others wait, in order of their creation."""
     await case.world.command("settings", quotas={quotas.training(TYPE): 2})
     await plan(case, phases=FOREVER)
     names = [f"job{n}" for n in range(2 + waiting)]
@@ -45,7 +45,7 @@ async def _lack(case: Case, waiting: int) -> list[str]:
         await asyncio.sleep(1.05)  # creation times are whole seconds
     await case.wait(names[2], "is refused for lack of capacity", _is_refused)
     for name in names[2:]:
-        await case.wait(name, "stands in line, without a finalizer", _stands_in_line, 5)
+        await case.wait(name, "waits in the queue, without a finalizer", _waits_in_queue, 5)
     case.injected += waiting
     return names
 
@@ -54,19 +54,19 @@ def _is_refused(body: Body) -> bool:
     return bool(condition_of(body, "ACK.Recoverable").get("reason") == "ResourceLimitExceeded")
 
 
-def _stands_in_line(body: Body) -> bool:
-    """It waits and can go at once: the finalizer that a probe takes is given up when the probe was refused."""
+def _waits_in_queue(body: Body) -> bool:
+    """It waits and can be deleted at once: the operator removes the finalizer after a rejected probe."""
     return condition_of(body, "Ready").get("reason") == "Waiting" and not body["metadata"].get("finalizers")
 
 
 async def _wait_in_order(case: Case) -> list[str]:
     names = await _lack(case, 4)
     problems = []
-    # The second in line goes at once, though there is nothing for it to wait for.
+    # The second in the queue is deleted at once, because its deletion has nothing to wait for.
     began = time.monotonic()
     await case.delete("job3")
     await case.wait_gone("job3", 3)
-    case.world.ledger.say(f"{case.name}: deletion while waiting took {time.monotonic() - began:.2f} s")
+    case.world.ledger.announce(f"{case.name}: deletion while waiting took {time.monotonic() - began:.2f} s")
     await case.patch("job4", {"spec": {"hyperParameters": {"epochs": "9"}}})
     for free, served in (("job0", "job2"), ("job1", "job4"), ("job2", "job5")):
         await case.console("complete", case.job_name(free))
@@ -75,28 +75,27 @@ async def _wait_in_order(case: Case) -> list[str]:
         problems += [f"{name} came before {served}" for name in later]
     job = await case.job(case.job_name("job4"))
     if job is None or job["request"].get("HyperParameters") != {"epochs": "9"}:
-        problems.append("the edit of a waiting object was not taken")
+        problems.append("the edit of a waiting object had no effect")
     problems += await _count_probes(case, names)
     problems += await check(case, good=["job0", "job1", "job2", "job4", "job5"])
     return problems + await delete_everything(case)
 
 
 async def _count_probes(case: Case, names: list[str]) -> list[str]:
-    """Refused creates come alone, at least some seconds apart."""
+    """Rejected creates come one at a time, at least some seconds apart."""
     refused = []
     for name in names:
         refused += [call["at"] for call in await case.calls(case.job_name(name), "CreateTrainingJob") if call["error"]]
     refused.sort()
     first = refused[0] if refused else 0.0
-    probes = [
-        at for at in refused if at > first + 2.0 + case.world.room
-    ]  # what was under way with the first is no probe
+    # Creates concurrent with the first one are no probes.
+    probes = [at for at in refused if at > first + 2.0 + case.world.room]
     close = [later - earlier for earlier, later in itertools.pairwise(probes) if later - earlier < 2.0]
     return [f"{len(close)} probes within two seconds of another"] if close else []
 
 
 async def _crash_while_waiting(case: Case) -> list[str]:
-    """The line is in memory alone: after a kill it stands again, in the same order."""
+    """The queue is in memory only: after a kill the operator rebuilds it in the same order."""
     names = await _lack(case, 2)
     await asyncio.to_thread(case.operator.kill)
     case.injected += 1
@@ -106,16 +105,16 @@ async def _crash_while_waiting(case: Case) -> list[str]:
     async def tried_again() -> bool:
         return await count(case, names[2], "CreateTrainingJob") > refused
 
-    async def stands_again() -> bool:
+    async def is_queued_again() -> bool:
         waiting = await asyncio.to_thread(case.operator.metric, "trainingjob_waiting_jobs")
-        return sum(waiting.values()) == 2  # nobody's attempt is under way, which might come first
+        return sum(waiting.values()) == 2  # no attempt is in progress that might precede
 
-    # A kill in the middle of a probe leaves an attempt that has to be settled first.
-    await until("the first in line has tried again", tried_again, PROBE_SECONDS + case.world.room)
-    await until("both stand in line", stands_again, PROBE_SECONDS + case.world.room, 0.5)
+    # A kill in the middle of a probe leaves an attempt; the operator settles it first.
+    await until("the first in the queue retried", tried_again, PROBE_SECONDS + case.world.room)
+    await until("both wait in the queue", is_queued_again, PROBE_SECONDS + case.world.room, 0.5)
     await case.console("complete", case.job_name("job0"))
     await case.wait("job2", "has its job", lambda body: bool(arn_of(body)), PROBE_SECONDS + 15)
-    problems = ["job3 has one too"] if arn_of(await case.get("job3")) else []
+    problems = ["job3 has its job too"] if arn_of(await case.get("job3")) else []
     await case.world.command("settings", quotas={})
     await case.wait("job3", "has its job", lambda body: bool(arn_of(body)), PROBE_SECONDS + 15)
     problems += [
@@ -128,7 +127,7 @@ async def _crash_while_waiting(case: Case) -> list[str]:
 
 
 async def _delete_all_waiting(case: Case) -> list[str]:
-    """A whole namespace of waiting objects goes without a call to AWS."""
+    """A whole namespace of waiting objects is deleted without a call to AWS."""
     names = await _lack(case, 3)
     for name in names[2:]:
         await case.delete(name)
@@ -136,13 +135,15 @@ async def _delete_all_waiting(case: Case) -> list[str]:
     async def gone() -> bool:
         return len(await case.objects()) == 2
 
-    await until("all that waited are gone", gone, 5 + case.world.room)
+    await until("all waiting objects are gone", gone, 5 + case.world.room)
     problems = [f"{name} was stopped" for name in names[2:] if await count(case, name, "StopTrainingJob")]
     return problems + await delete_everything(case)
 
 
 async def _serve_mixed_quotas(case: Case) -> list[str]:
-    """Jobs that can never fit come first; each quota has its own queue, and one that fits waits for none."""
+    """Jobs that can never fit come first; each quota has its own queue, and a job that fits waits for none of the
+    others.
+    """
     limits = {quotas.training(TYPE): 2, quotas.spot(TYPE): 0, quotas.training(LARGE): 4, quotas.INSTANCES: 6}
     await case.world.command("settings", quotas=limits, unavailable_types=[ABSENT])
     await plan(case, phases=FOREVER)
@@ -184,7 +185,7 @@ def _resources(kind: str, instances: int = 1) -> Body:
 
 
 def _storm(fault: Body) -> Trial:
-    """Every Create of many objects is answered so, and a good object is created within seconds."""
+    """Every Create of many objects gets this answer, and a valid object is created within seconds."""
 
     async def act(case: Case) -> list[str]:
         glob = case.job_name("bad")
@@ -203,7 +204,7 @@ def _storm(fault: Body) -> Trial:
             began = time.monotonic()
             await apply(case, name)
             await case.wait(name, "has its job", lambda body: bool(arn_of(body)), GOOD_SECONDS + case.world.room)
-            case.world.ledger.say(f"{case.name}: created after {time.monotonic() - began:.2f} s")
+            case.world.ledger.announce(f"{case.name}: created after {time.monotonic() - began:.2f} s")
         case.injected += await case.world.command("hits", number=number)
         await case.world.command("clear_faults", number=number)
         problems = await check(case, good=good)
@@ -216,10 +217,16 @@ def _storm(fault: Body) -> Trial:
 
 TRIALS = (
     Trial("instance quota used up", WHOLE, _wait_in_order, jobs=6, own_service=True),
-    Trial("kill -9 while some wait for capacity", "the line stands again", _crash_while_waiting, 4, own_service=True),
+    Trial(
+        "kill -9 while some wait for capacity",
+        "the queue has the same order",
+        _crash_while_waiting,
+        4,
+        own_service=True,
+    ),
     Trial(
         "mixed quotas",
-        "each quota is served, who can never fit blocks nobody",
+        "each quota is served; an object that never fits blocks no other",
         _serve_mixed_quotas,
         11,
         own_service=True,
@@ -227,5 +234,5 @@ TRIALS = (
     _storm({"kind": "refuse", "reason": "data"}),
     _storm({"kind": "error", "code": "AccessDeniedException", "status": 400, "message": "The storm denies it."}),
     _storm({"kind": "error", "code": "InternalFailure", "status": 500}),
-    Trial("waiting objects deleted", "gone at once, no call", _delete_all_waiting, jobs=5, own_service=True),
+    Trial("waiting objects deleted", "removed at once, without a call", _delete_all_waiting, jobs=5, own_service=True),
 )

@@ -1,4 +1,4 @@
-"""kill -9 before and after every AWS call and every Kubernetes write of the life of a job, found by counting."""
+"""kill -9 before and after every AWS call and every Kubernetes write in the life of a job, found by counting."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 SCENARIO = "crash_points"
 MOST = 100
-"""No life has so many passages."""
-SAID = {
+"""More passages than any life has."""
+SUFFIXES = {
     "nothing": "",
     "spec": ", spec edited while down",
     "region": ", region edited while down",
@@ -22,11 +22,11 @@ SAID = {
     "delete": ", deleted while down",
 }
 SAMPLE = 1
-"""Of each life and side in a quick run."""
+"""Samples of each life and side in a quick run."""
 
 
 async def run(world: World) -> None:
-    """Every life by itself, and the first one with what users do while the operator is down."""
+    """Every life by itself, and the first one with actions of users while the operator is down."""
     if world.only:
         await _repeat(world)
         return
@@ -40,7 +40,7 @@ async def run(world: World) -> None:
 
 
 async def run_under_acks_crd(world: World) -> None:
-    """The one installed neither keeps our status fields nor refuses another name."""
+    """With ACK's CRD, which drops the operator's own status fields and accepts another name."""
     async with asyncio.TaskGroup() as group:
         for when in _sides(world, "name"):
             group.create_task(_enumerate(world, LIVES[0], when, "name"))
@@ -58,7 +58,7 @@ async def _enumerate(world: World, life: Life, when: str, meanwhile: str) -> Non
     plans = [Plan(life, "kill", when, number, meanwhile) for number in numbers]
     scenario = "acks_crd" if meanwhile == "name" else SCENARIO
     injected, lived, problems = await carry_out_each(world, scenario, plans, until_missed=not world.quick)
-    fault = f"kill -9 {when} each call: {life.name}{SAID[meanwhile]}"
+    fault = f"kill -9 {when} each call: {life.name}{SUFFIXES[meanwhile]}"
     world.ledger.enter(fault, WHOLE, injected=injected, jobs=lived, problems=problems)
 
 
@@ -69,7 +69,7 @@ async def _repeat(world: World) -> None:
 
 
 async def run_random(world: World) -> None:
-    """Lives with several faults each, at passages and of kinds that the seed chooses."""
+    """Lives with several faults each, at passages and of kinds drawn from the seed."""
     names = [world.only] if world.only else [str(number) for number in range(2 if world.quick else 150)]
     injected, problems = 0, []
 

@@ -1,6 +1,6 @@
-"""Bad input: objects, answers and annotations that are wrong in parts, thousands of them beside one that is right.
+"""Invalid input: objects, answers and annotations with random errors, thousands of them beside one valid object.
 
-Mostly in virtual time on fakes, where a case costs milliseconds; a few hundred through a real API server and process.
+Most run in virtual time on fakes at milliseconds a case; a few hundred run with a real API server and process.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from trainingjob_operator.logic.objects.fields import to_request
 DATA = Path(__file__).parents[1] / "data"
 GOOD = "good"
 NAMESPACES = (NAMESPACE, "team-b", "team-c")
-"""The good object is in the first, which says nothing; those of the others are annotated by chance."""
+"""The good object is in the first, without annotations; the others get random annotations."""
 CROWD = 40
 """Bad objects in one world, beside a good one."""
 CASES, QUICK_CASES = 10_000, 400
@@ -64,7 +64,7 @@ VALUES = (
 
 
 def distort(value: Any, chance: random.Random, nonsense: tuple[Any, ...], odds: float) -> Any:
-    """The value with a part here and there replaced, left out or added."""
+    """The value with random parts replaced, removed or added."""
     if chance.random() < odds:
         return copy.deepcopy(chance.choice(nonsense))
     if isinstance(value, dict):
@@ -88,14 +88,14 @@ def _statuses() -> list[Body]:
 
 
 def _as_the_crd_has_it(status: object) -> Body:
-    """An object stays an object in every CRD: a merge patch could not be applied to anything else."""
+    """An object stays an object in every CRD, because a merge patch applies to nothing else."""
     objects = ("ackResourceMetadata", "modelArtifacts", "logs", "progressInfo", "warmPoolStatus")
     kept = status if isinstance(status, dict) else {}
     return {key: item for key, item in kept.items() if key not in objects or isinstance(item, dict)}
 
 
 def bad_object(name: str, chance: random.Random, namespace: str = NAMESPACE) -> Body:
-    """An object that is wrong here and there, in spec, annotations, status or marks."""
+    """An object with random errors in spec, annotations, status or marks."""
     spec = copy.deepcopy(chance.choice([SPEC, SPEC, _every_field()])) | {"trainingJobName": name}
     spec = distort(spec, chance, JSON_NONSENSE, chance.choice([0.0, 0.0, 0.02, 0.1]))
     asked = {chance.choice(ANNOTATIONS): chance.choice(VALUES) for _ in range(chance.choice([0, 0, 1, 2, 4]))}
@@ -113,12 +113,13 @@ FOREIGN_TAGS: tuple[dict[str, str], ...] = (
     Owner(CLUSTER, "elsewhere", "bad-1", "uid-bad-1").tags(),
     Owner(CLUSTER, NAMESPACE, "someone-else", "uid-of-someone-else").tags(),
 )
-"""Of jobs that belong to nobody here: none, ACK's, and ours of another cluster, namespace and object."""
+"""Tags of jobs without an object here: none, ACK's, and this operator's with another cluster, namespace and object."""
 
 
 def put_foreign_jobs(service: FakeService, chance: random.Random) -> list[Job]:
-    """Jobs of others that nobody here may stop, update or tag: a few under names of their own, many under names that
-    objects ask for. Ended and running ones."""
+    """Create jobs of others that no object here may stop, update or tag: some under unique names, many under names in
+    the specs of objects. Ended and running ones.
+    """
     names = [f"foreign-{number}" for number in range(5)]
     names += [f"bad-{number}" for number in range(CROWD) if chance.random() < 0.3]
     jobs = []
@@ -131,7 +132,7 @@ def put_foreign_jobs(service: FakeService, chance: random.Random) -> list[Job]:
 
 
 def _is_adopting(made: Body, namespace: Mapping[str, str]) -> bool:
-    """The object, or its namespace's annotations, ask for the job of somebody else."""
+    """True if the object, or the annotations of its namespace, request the adoption of a job."""
     return not {*namespace, *made["metadata"]["annotations"]}.isdisjoint(
         {annotations.ADOPTION_POLICY, annotations.ADOPTED}
     )
@@ -139,7 +140,7 @@ def _is_adopting(made: Body, namespace: Mapping[str, str]) -> bool:
 
 @dataclass
 class BadService(FakeService):
-    """Answers about all but the good job that are wrong here and there, until it is honest again."""
+    """Answers with random errors for all jobs but the good one, until `honest` is set."""
 
     chance: random.Random = field(default_factory=lambda: random.Random(0))
     honest: bool = False
@@ -150,12 +151,12 @@ class BadService(FakeService):
 
 @dataclass
 class BadGateway(FakeGateway):
-    """What aws/gateway.py lets through: at least an ARN and a status, both text."""
+    """Answers that pass aws/gateway.py: at least an ARN and a status, both text."""
 
     service: BadService
 
     async def create(self, request: Mapping[str, Any]) -> str:
-        """As botocore and the service check a request; now and then it is throttled."""
+        """Check a request as botocore and SageMaker do, with random throttling."""
         name = str(request.get("TrainingJobName"))
         try:
             problems = model_shapes().request_problems("CreateTrainingJob", dict(request))
@@ -193,7 +194,7 @@ class BadGateway(FakeGateway):
 
 
 def play(seed: str, count: int) -> list[str]:
-    """One world of bad objects in virtual time; what does not hold."""
+    """Run one world of bad objects in virtual time; returns its problems."""
     chance = random.Random(seed)
     api, service, cluster_state = (
         FakeApiServer(),
@@ -223,9 +224,8 @@ def play(seed: str, count: int) -> list[str]:
         for key in list(api.objects):
             api.delete(key)
         await life.settle(700.0)
-        for key in list(
-            api.objects
-        ):  # what can't be stopped, because it runs where nobody may go, is let go on request
+        # A job in a region out of reach cannot be stopped, so its object is released by the policy retain.
+        for key in list(api.objects):
             api.annotate(key, **{annotations.DELETION_POLICY: "retain", annotations.READ_ONLY: None})
         await life.settle(60.0)
         stuck = [json.dumps(one)[:800] for one in api.objects.values() if FINALIZER in one["metadata"]["finalizers"]]
@@ -236,13 +236,13 @@ def play(seed: str, count: int) -> list[str]:
 
     try:
         run_virtually(scene())
-    except Exception as error:  # noqa: BLE001  whatever it is, it is what the fuzz looks for
+    except Exception as error:  # noqa: BLE001  any exception is a finding of the fuzz
         return [f"  fuzz:{seed}\n    {type(error).__name__}: {str(error)[:2000]}"]
     return []
 
 
 async def _interrupt_the_watch(life: SimulatedOperator, api: FakeApiServer, chance: random.Random) -> None:
-    """Within 50 s: edits and deletions that no watch reports, and a list of what is left."""
+    """Within 50 s: edits and deletions without a watch, then a list of the remaining objects."""
     await life.settle(chance.uniform(0.0, 30.0))
     life.mishear()
     for key in list(api.objects):
@@ -257,7 +257,7 @@ async def _interrupt_the_watch(life: SimulatedOperator, api: FakeApiServer, chan
 
 
 async def run(world: World) -> None:
-    """Two processes share it; `world.only` may be the seed of one world."""
+    """Two processes share the worlds; `world.only` may be the seed of one world."""
     if world.only:
         problems = await _play_apart([world.only])
         world.ledger.enter(f"fuzz {world.only}", WHOLE, injected=CROWD, jobs=CROWD, problems=problems)
@@ -271,7 +271,7 @@ async def run(world: World) -> None:
 
 
 async def _play_apart(seeds: list[str]) -> list[str]:
-    """The worlds of these seeds, in a process of their own."""
+    """The worlds of these seeds, in a separate process."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.chaos.fuzz"),
         cwd=ROOT,
@@ -279,19 +279,19 @@ async def _play_apart(seeds: list[str]) -> list[str]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    told, _ = await process.communicate(json.dumps(seeds).encode())
-    return list(json.loads(told)) if process.returncode == 0 else [f"  fuzz ended with {process.returncode}"]
+    output, _ = await process.communicate(json.dumps(seeds).encode())
+    return list(json.loads(output)) if process.returncode == 0 else [f"  fuzz ended with {process.returncode}"]
 
 
 def _main() -> None:
-    """Seeds come as JSON, problems go as JSON."""
+    """stdin: seeds as JSON; stdout: problems as JSON."""
     logging.getLogger("trainingjob_operator").setLevel(logging.CRITICAL)
     seeds = json.loads(sys.stdin.read())
     print(json.dumps([problem for seed in seeds for problem in play(seed, CROWD)]))
 
 
 async def run_under_acks_crd(world: World) -> None:
-    """Through a real API server and process, past a CRD that lets more through than ours."""
+    """With a real API server and process, behind a CRD that accepts more than this operator's."""
     await run_trials(world, "acks_crd", TRIALS)
 
 
@@ -328,7 +328,7 @@ async def _crowd(case: Case) -> list[str]:
 
 
 def _reachable(asked: dict[str, str]) -> dict[str, str]:
-    """Not to endpoints that nobody serves: those wait, and are another test's matter."""
+    """Without endpoints that no server answers: their objects wait, and another test covers them."""
     return {key: value for key, value in asked.items() if key != annotations.ENDPOINT_URL}
 
 

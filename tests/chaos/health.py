@@ -1,4 +1,4 @@
-"""The truth about its own health: alive whatever AWS and the API server do, dead when a loop stands still."""
+"""Health endpoints: alive during any fault of AWS and the API server, unhealthy once a loop hangs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from tests.chaos.road import Passage
     from tests.chaos.world import Case, World
 
-ALIVE = "/healthz stays good, all is true afterwards"
+ALIVE = "/healthz stays 200, the status is true afterwards"
 BEAT_SECONDS = 30.0
-"""After so long a silence of a loop /healthz must fail."""
+"""/healthz must fail after a loop was silent for this time."""
 SLOW_LIST_SECONDS = 75.0
-"""For so long no loop goes round yet."""
+"""No loop completes a round within this time."""
 
 
 async def run(world: World) -> None:
@@ -40,9 +40,9 @@ async def _stays_alive(case: Case, seconds: float) -> list[str]:
     problems = []
     for _ in range(int(seconds)):
         if (status := await _ask(case, "healthz")) != 200:
-            problems.append(f"/healthz said {status}")
+            problems.append(f"/healthz answered {status}")
         if (status := await _ask(case, "readyz")) != 200:
-            problems.append(f"/readyz said {status}, although the first list was done")
+            problems.append(f"/readyz answered {status}, although the first list was done")
         await asyncio.sleep(1)
     return sorted(set(problems))
 
@@ -79,7 +79,7 @@ async def _without_api_server(case: Case) -> list[str]:
 
 
 async def _forbid(case: Case, request: web.BaseRequest) -> web.Response | None:
-    """403 for a watch of our kind."""
+    """Answer 403 to a watch of TrainingJobs."""
     if "watch=true" not in request.query_string or "trainingjobs" not in request.path:
         return None
     case.injected += 1
@@ -88,7 +88,7 @@ async def _forbid(case: Case, request: web.BaseRequest) -> web.Response | None:
 
 
 async def _end_kopf(case: Case) -> list[str]:
-    """A watch that is answered 403 ends kopf.operator(): it is started again, and told what it missed."""
+    """A watch answered with 403 ends kopf.operator(): the operator restarts it and reports the missed changes to it."""
     await start_running(case, "old")
 
     case.hooks.read = functools.partial(_forbid, case)
@@ -106,7 +106,7 @@ async def _end_kopf(case: Case) -> list[str]:
 
 
 async def _refuse_watch(case: Case) -> list[str]:
-    """Kopf ends again and again, and is started again later and later: no restart of the pod would help."""
+    """Kopf ends repeatedly and is restarted after growing delays, because a restart of the Pod would not help."""
     await start_running(case, "old")
     case.hooks.read = functools.partial(_forbid, case)
     case.kube_road.cut()
@@ -117,22 +117,22 @@ async def _refuse_watch(case: Case) -> list[str]:
     return problems + await check(case, good=["old", "new"]) + await delete_everything(case)
 
 
-async def _hang(case: Case, loop: str, said: str, seconds: float) -> list[str]:
-    """One loop stands still, and a pod of a new life goes on where it did."""
+async def _hang(case: Case, loop: str, title: str, seconds: float) -> list[str]:
+    """One loop hangs; a restarted process continues its work."""
     await start_running(case, "old")
-    problems = [] if await _is_good(case, "healthz") else ["/healthz was bad before"]
+    problems = [] if await _is_good(case, "healthz") else ["/healthz was not 200 before"]
     case.operator.hang(loop)
     case.injected += 1
-    for number in range(4):  # more than there are workers
+    for number in range(4):  # more than the number of workers
         await apply(case, f"new{number}")
 
-    async def told() -> bool:
+    async def is_reported() -> bool:
         status, text = await asyncio.to_thread(case.operator.ask, "healthz")
-        return status == 503 and text.startswith(f"Loop {said} ")
+        return status == 503 and text.startswith(f"Loop {title} ")
 
-    await until(f"/healthz tells that the {said} stands still", told, seconds + 30 + case.world.room, 1)
+    await until(f"/healthz reports that the {title} hangs", is_reported, seconds + 30 + case.world.room, 1)
     if await _ask(case, "readyz") != 200:
-        problems.append("/readyz was bad")
+        problems.append("/readyz was not 200")
     await case.restart()
     for number in range(4):
         await wait_training(case, f"new{number}")
@@ -140,7 +140,7 @@ async def _hang(case: Case, loop: str, said: str, seconds: float) -> list[str]:
 
 
 async def _wait_for_the_first_list(case: Case) -> list[str]:
-    """Not ready before the first list is done, and alive all the same."""
+    """Not ready before the first list is done, but alive."""
     gate = asyncio.Event()
 
     async def hold(request: web.BaseRequest) -> web.Response | None:
@@ -158,10 +158,10 @@ async def _wait_for_the_first_list(case: Case) -> list[str]:
     case.operator.start(wait=False)
     await until("the first list hangs", lambda: _is_injected(case), 30 + case.world.room)
     await until("it lives", lambda: _is_good(case, "healthz"), 30 + case.world.room)
-    problems = [] if await _ask(case, "readyz") == 503 else ["/readyz was good before the first list"]
+    problems = [] if await _ask(case, "readyz") == 503 else ["/readyz was 200 before the first list"]
     if not case.world.quick:
         await asyncio.sleep(SLOW_LIST_SECONDS)
-        problems += [] if await _is_good(case, "healthz") else ["/healthz was bad before the first list"]
+        problems += [] if await _is_good(case, "healthz") else ["/healthz was not 200 before the first list"]
     gate.set()
     await case.ready()
     await case.wait("job", "has a job", lambda body: bool(status_of(body)))
@@ -179,20 +179,20 @@ async def _is_good(case: Case, path: str) -> bool:
 TRIALS = (
     Trial("AWS can't be reached for 40 s", ALIVE, _without_aws, jobs=2, idle=True),
     Trial("the API server can't be reached for 40 s", ALIVE, _without_api_server, jobs=2, idle=True),
-    Trial("kopf.operator() ends", "started again; nothing missed", _end_kopf, jobs=2),
+    Trial("kopf.operator() ends", "started again; no change missed", _end_kopf, jobs=2),
     Trial("the watch is refused for 90 s", ALIVE, _refuse_watch, jobs=2, slow=True, idle=True),
     Trial("the first list hangs", "/readyz waits for it, /healthz does not", _wait_for_the_first_list, idle=True),
     *(
         Trial(
             f"a loop hangs: {loop}",
-            "/healthz fails and names it; a new life goes on",
-            functools.partial(_hang, loop=loop, said=said, seconds=seconds),
+            "/healthz fails and names it; a restarted process continues",
+            functools.partial(_hang, loop=loop, title=title, seconds=seconds),
             jobs=5,
             flags=("--enable-leader-election", "--max-concurrent-reconciles=2"),
             slow=True,
             idle=True,
         )
-        for loop, said, seconds in (
+        for loop, title, seconds in (
             ("kopf", "watch", WATCH_SECONDS),
             ("sweep", "sweep", 30.0),
             ("sweep of *", "sweep", 30.0 + SWEEP_STUCK_SECONDS + READING_TIMEOUTS.read),

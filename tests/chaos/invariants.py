@@ -1,4 +1,4 @@
-"""What must hold after every fault, whatever the fault was."""
+"""Invariants that hold after every fault."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ENDED = ("Completed", "Failed", "Stopped")
 UID_TAG = "services.k8s.aws/object-uid"
 SETTLE_SECONDS = 75.0
-"""Twice the time after which NotFound counts, and a little."""
+"""Twice the time until NotFound settles an attempt, and a margin."""
 
 
 async def check(
@@ -26,11 +26,11 @@ async def check(
     foreign: Collection[str] = (),
     loose: bool = False,
 ) -> list[str]:
-    """Sentences for what does not hold.
+    """Violations in sentences.
 
-    :param good: names of objects whose spec is good and that live on: exactly one job each
+    :param good: names of objects with a valid spec that still exist: exactly one job each
     :param stopped: names of jobs that may have been stopped, because their object was deleted
-    :param foreign: names of jobs that are nobody's here: they may run without an object
+    :param foreign: names of jobs of others: they may run without an object
     :param loose: the CRD is ACK's, which drops the transitions
     """
     problems = []
@@ -47,7 +47,7 @@ async def check(
 
 
 async def check_calls(case: Case, *, good: Collection[str] = (), stopped: Collection[str] = ()) -> list[str]:
-    """Never twice, never stopped without a deletion."""
+    """No double creation, and no stop without a deletion."""
     problems = []
     creates: Counter[str] = Counter()
     for job in await case.jobs():
@@ -72,7 +72,7 @@ async def check_calls(case: Case, *, good: Collection[str] = (), stopped: Collec
 async def delete_everything(
     case: Case, *, retained: Collection[str] = (), seconds: float = SETTLE_SECONDS
 ) -> list[str]:
-    """Every object can be deleted, and leaves no job that runs."""
+    """Every object can be deleted, and leaves no running job."""
     problems = []
     for body in await case.objects():
         await case.delete(body["metadata"]["name"])
@@ -85,7 +85,7 @@ async def delete_everything(
     except TimeoutError:
         problems += [f"{body['metadata']['name']} can't be deleted" for body in await case.objects()]
     running = [job["TrainingJobName"] for job in await case.jobs() if job["TrainingJobStatus"] not in ENDED]
-    problems += [f"{name} runs on after the deletion of its object" for name in running if name not in retained]
+    problems += [f"{name} still runs after the deletion of its object" for name in running if name not in retained]
     return problems
 
 
@@ -103,14 +103,14 @@ async def _disagreements(case: Case, foreign: Collection[str], loose: bool = Fal
     for job in await case.jobs():
         name = job["TrainingJobName"]
         if job["TrainingJobStatus"] not in ENDED and name not in foreign and job["TrainingJobArn"] not in known:
-            problems.append(f"{name} in {job['Region']} is {job['TrainingJobStatus']} and no object knows it")
+            problems.append(f"{name} in {job['Region']} is {job['TrainingJobStatus']} and no object has its ARN")
     for body in objects:
         problems += await _untruths(case, body, loose)
     return problems
 
 
 async def _untruths(case: Case, body: Body, loose: bool) -> list[str]:
-    """Where the status is not what the service says."""
+    """Differences between the status and SageMaker."""
     name, arn = body["metadata"]["name"], arn_of(body)
     if not arn or _is_disowned(body):
         return []
@@ -118,23 +118,23 @@ async def _untruths(case: Case, body: Body, loose: bool) -> list[str]:
     job = await case.job(job_name, region)
     if job is None:
         vanished = condition_of(body, "ACK.Terminal").get("reason") == "JobNotFound" or status_of(body) in ENDED
-        return [] if vanished else [f"{name} tells of {arn}, which does not exist"]
-    told, truth = body["status"], job["description"]
+        return [] if vanished else [f"{name} has the ARN {arn} of a missing job"]
+    shown, truth = body["status"], job["description"]
     pairs: list[tuple[str, Any, Any]] = [
-        ("trainingJobStatus", told.get("trainingJobStatus"), truth["TrainingJobStatus"]),
-        ("secondaryStatus", told.get("secondaryStatus"), truth["SecondaryStatus"]),
-        ("failureReason", told.get("failureReason"), truth.get("FailureReason")),
+        ("trainingJobStatus", shown.get("trainingJobStatus"), truth["TrainingJobStatus"]),
+        ("secondaryStatus", shown.get("secondaryStatus"), truth["SecondaryStatus"]),
+        ("failureReason", shown.get("failureReason"), truth.get("FailureReason")),
         (
             "secondaryStatusTransitions",
-            [transition["status"] for transition in told.get("secondaryStatusTransitions") or []],
+            [transition["status"] for transition in shown.get("secondaryStatusTransitions") or []],
             [transition["Status"] for transition in truth["SecondaryStatusTransitions"]],
         ),
     ]
     if loose:
         del pairs[-1]
-    return [f"{name}: {field} is {told!r}, the service says {truth!r}" for field, told, truth in pairs if told != truth]
+    return [f"{name}: {field} is {shown!r}, SageMaker has {truth!r}" for field, shown, truth in pairs if shown != truth]
 
 
 def _is_disowned(body: Body) -> bool:
-    """It says that the job of its name is another's."""
+    """Its condition states that the job belongs to another owner."""
     return condition_of(body, "ACK.Terminal").get("reason") == "NameClash"

@@ -1,4 +1,4 @@
-"""What the API server, its clients and its people do to an operator."""
+"""Faults of the API server, its clients and its users."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 WHOLE = "one job per object, none lost, doubled, orphaned or stopped; status true; deletable"
 RELIST_SECONDS = 360.0
-"""In so long a time the operator has listed everything anew."""
+"""The operator lists all objects again within this time."""
 
 
 async def run(world: World) -> None:
-    """What befalls one operator alone."""
+    """Faults of one operator alone."""
     await run_trials(world, "kubernetes", ALONE)
 
 
 async def run_without_api_server(world: World) -> None:
-    """What takes the API server, or the kind, from everybody: one after the other, with nothing beside them."""
+    """Faults of the API server, or of the kind, for all cases: one after the other, with no other case beside them."""
     await run_trials(world, "api_server", TOGETHER, one_by_one=True)
 
 
@@ -60,9 +60,9 @@ async def _lose_apiserver(case: Case, seconds: float) -> list[str]:
 
 
 async def _is_alive(case: Case) -> list[str]:
-    """Nobody's restart would help: the process says that it lives."""
+    """The process stays alive, because a restart would help nothing."""
     status, text = await asyncio.to_thread(case.operator.ask, "healthz")
-    return [] if status == 200 else [f"/healthz said {status} {text!r}"]
+    return [] if status == 200 else [f"/healthz answered {status} {text!r}"]
 
 
 async def _lose_apiserver_shortly(case: Case) -> list[str]:
@@ -74,7 +74,7 @@ async def _lose_apiserver_long(case: Case) -> list[str]:
 
 
 async def _compact(case: Case) -> list[str]:
-    """History is gone while the operator does not look: its watch can't go on where it was."""
+    """History is compacted while the operator has no watch: it cannot continue at its last version."""
     await start_running(case, "old")
     cluster = case.world.cluster
     with case.operator.paused():
@@ -90,7 +90,7 @@ async def _compact(case: Case) -> list[str]:
 
 
 async def _lose_crd(case: Case) -> list[str]:
-    """The kind is deleted with everything in it, and a backup is applied, as new objects."""
+    """The kind is deleted with all objects, and a backup is applied, as new objects."""
     await start_running(case, "done", "runs")
     await case.console("complete", case.job_name("done"))
     await case.wait("done", "let go", lambda body: not body["metadata"].get("finalizers"))
@@ -102,7 +102,7 @@ async def _lose_crd(case: Case) -> list[str]:
     for body in backup:
         await case.create(body)
     await case.wait_status("done", "Completed", 120)
-    await case.wait("runs", "says why not", _is_refused, 120)
+    await case.wait("runs", "has a condition with the cause", _is_refused, 120)
     problems = [
         f"CreateTrainingJob took effect {times} times for {name}"
         for name in ("done", "runs")
@@ -124,7 +124,7 @@ def _is_refused(body: Body) -> bool:
 
 
 async def _idle_watch(case: Case) -> list[str]:
-    """The connection stands and nothing comes: only a list can tell."""
+    """The connection is open and no event arrives: only a list finds changes."""
     await start_running(case, "old")
     case.kube_road.swallow()
     case.injected += 1
@@ -164,19 +164,19 @@ async def _unavailable(case: Case) -> list[str]:
 
 
 async def _reapply(case: Case) -> list[str]:
-    """kubectl replace --force: the job of the first is still stopping, and keeps its name when it has stopped."""
+    """kubectl replace --force: the job of the first object is still stopping, and keeps its name after the stop."""
     return await _replace(case)
 
 
 async def _force(case: Case) -> list[str]:
-    """Flux with force: an edit that is refused deletes the object and makes a new one."""
+    """Flux with force: a rejected edit deletes the object and creates a new one."""
     await start_running(case, "job")
     refused = False
     try:
         await case.patch("job", {"spec": {"hyperParameters": {"epochs": "7"}}})
     except Refused as error:
         refused = error.status == 422
-    problems = [] if refused else ["an edit that SageMaker can't apply was taken"]
+    problems = [] if refused else ["an edit that SageMaker cannot apply was accepted"]
     return problems + await _replace(case, hyperParameters={"epochs": "7"}, started=True)
 
 
@@ -195,17 +195,17 @@ async def _replace(case: Case, *, started: bool = False, **spec: Any) -> list[st
             return False
         return True
 
-    await until("a new object is taken", applied, 60 + case.world.room, 0.05)
-    body = await case.wait("job", "says so", _is_refused)
+    await until("a new object is accepted", applied, 60 + case.world.room, 0.05)
+    body = await case.wait("job", "has a condition with the cause", _is_refused)
     message = condition_of(body, "ACK.Terminal")["message"]
-    problems = [] if "another spec.trainingJobName" in message else [f"it does not say what to do: {message}"]
+    problems = [] if "another spec.trainingJobName" in message else [f"the message names no remedy: {message}"]
     if (times := await count(case, "job", "CreateTrainingJob", effect=True)) != 1:
         problems.append(f"CreateTrainingJob took effect {times} times")
     return problems + await delete_everything(case, seconds=10)
 
 
 async def _strip_finalizer(case: Case) -> list[str]:
-    """Somebody takes it away while the job runs; a deletion still stops the job."""
+    """A user removes it while the job runs; a deletion still stops the job."""
     await start_running(case, "job")
     await case.patch("job", {"metadata": {"finalizers": []}})
     case.injected += 1
@@ -231,7 +231,7 @@ async def _delete_namespace(case: Case) -> list[str]:
 
 
 async def _stand_still(case: Case) -> list[str]:
-    """SIGSTOP: for the process the clocks jump."""
+    """SIGSTOP: the clocks of the process jump."""
     await start_running(case, "old", "ends")
     with case.operator.paused():
         case.injected += 1
@@ -244,21 +244,21 @@ async def _stand_still(case: Case) -> list[str]:
 
 
 async def _other_clock(case: Case) -> list[str]:
-    """The service's clock is an hour ahead of the operator's."""
+    """SageMaker's clock is an hour ahead of the operator's."""
     await case.world.command("advance", seconds=3600)
     case.injected += 1
     return await live(LIVES[0], case)
 
 
 async def _slow_clock(case: Case) -> list[str]:
-    """The service's clock is an hour behind."""
+    """SageMaker's clock is an hour behind."""
     await case.world.command("advance", seconds=-3600)
     case.injected += 1
     return await live(LIVES[0], case)
 
 
 async def _finish(case: Case, *, good: list[str], stopped: list[str] | None = None) -> list[str]:
-    """What holds for everything that lives on, and that all of it can go."""
+    """Check the remaining objects, and delete all of them."""
     problems = await check(case, good=good, stopped={case.job_name(name) for name in stopped or ()})
     return problems + await delete_everything(case)
 
@@ -268,8 +268,8 @@ ALONE = (
     Trial("409 on 4 of 10 writes", WHOLE, _conflicts),
     Trial("429 on 4 of 10 writes", WHOLE, _too_many),
     Trial("503 on 4 of 10 writes", WHOLE, _unavailable),
-    Trial("deleted and applied again at once", "one job; the new object says why it gets none", _reapply),
-    Trial("Flux force after a refused edit", "one job; the new object says why it gets none", _force),
+    Trial("deleted and applied again at once", "one job; a condition of the new object has the cause", _reapply),
+    Trial("Flux force after a refused edit", "one job; a condition of the new object has the cause", _force),
     Trial("finalizer removed by hand", WHOLE, _strip_finalizer),
     Trial("namespace deleted with live jobs", "every job stopped, the namespace gone", _delete_namespace, jobs=4),
     Trial("SIGSTOP", WHOLE, _stand_still, jobs=3, idle=True),

@@ -1,4 +1,4 @@
-"""What was done and what held: the table at the end of a run."""
+"""Faults and results: the table at the end of a run."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ class Row:
 
 @dataclass
 class Ledger:
-    """The rows so far; each is printed as it comes."""
+    """The rows so far; each is printed at once."""
 
     rows: list[Row] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
-    def say(self, text: str) -> None:
+    def announce(self, text: str) -> None:
         print(f"[{time.monotonic() - self.began:6.1f} s] {text}", flush=True)
 
     def enter(
         self, fault: str, invariant: str, *, injected: int, jobs: int, problems: list[str], needed: bool = True
     ) -> None:
-        """One row; a fault that was needed and never injected proves nothing."""
+        """Add one row; a needed fault without an injection is a problem, because it proves nothing."""
         if needed and not injected:
             problems = [*problems, "the fault was never injected"]
         self.rows.append(Row(fault, injected, jobs, invariant, tuple(problems)))
-        self.say(f"{fault}: {injected} injected, {jobs} jobs, {'NOT held' if problems else 'held'}")
+        self.announce(f"{fault}: {injected} injected, {jobs} jobs, {'NOT held' if problems else 'held'}")
         for problem in problems:
             print(problem, flush=True)
 
@@ -41,7 +41,7 @@ class Ledger:
         return [f"{row.fault}: {problem}" for row in self.rows for problem in row.problems]
 
     def table(self) -> str:
-        """In Markdown."""
+        """The table in Markdown."""
         head = ["fault", "injected", "jobs", "invariant", "held"]
         rows = [
             [

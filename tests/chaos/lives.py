@@ -1,7 +1,7 @@
-"""The lives of a job that faults are tried on, what users do meanwhile, and what must hold at the end of each.
+"""Lives of a job for trials of faults, actions of users in between, and the checks at the end.
 
-A life is lived from apply to its end by somebody who only sees the API server and the console; which fault it meets is
-a plan's (plans.py), how many are tried is a scenario's.
+A simulated user takes a job from apply to its end through the API server and the console alone; a plan (plans.py) sets
+the fault of a life, and a scenario the number of lives.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 NAME = "job"
 OTHER_REGION = "eu-west-1"
 SECONDS = 240.0
-"""For a step of a life: each time it is killed, the operator waits 30 s anew until NotFound settles an attempt."""
+"""For a step of a life: after each kill the operator waits 30 s again until NotFound settles an attempt."""
 WHOLE = "one job per object, none lost, doubled, orphaned or stopped; status true; deletable"
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One way through the life of a job; `live` is what its user does, from apply on."""
+    """One life of a job; `live` holds the actions of its user from apply on."""
 
     name: str
     live: Act
@@ -41,9 +41,9 @@ class Life:
     stops: bool = False
     """The object is deleted while the job runs."""
     expires: bool = False
-    """The object is gone at the end, and the job has ended by itself."""
+    """The object is deleted at the end, and the job ended by itself."""
     foreign: bool = False
-    """The job is not of this operator's making."""
+    """Another client created the job."""
 
 
 async def _apply(case: Case, annotations: dict[str, str] | None = None, **plan: Any) -> None:
@@ -60,7 +60,7 @@ async def _ended(case: Case, status: str) -> None:
 
 
 def _is_moot(body: Body) -> bool:
-    """What was done while the operator was down took the life another way."""
+    """An action while the operator was down changed the course of the life."""
     return "deletionTimestamp" in body["metadata"]
 
 
@@ -90,16 +90,16 @@ async def _edit(case: Case) -> None:
         debug = job["description"].get("RemoteDebugConfig", {}).get("EnableRemoteDebug")
         return bool(debug and job["tags"].get("team") == "blue" and job["tags"].get("more") == "1")
 
-    await until("the edit has reached the job", applied, SECONDS)
+    await until("the job has the edit", applied, SECONDS)
     await case.console("complete", name)
     await _ended(case, "Completed")
 
 
 async def _expire(case: Case) -> None:
-    """The object goes after its end, by its time to live; the job remains."""
+    """The time to live deletes the object after the end; the job remains."""
     await case.wait_gone(NAME, SECONDS)
     job = await case.job(case.job_name(NAME))
-    if case.kills == 0:  # while it was down, somebody may have deleted the object of the running job
+    if case.kills == 0:  # the user may have deleted the object of the running job while the operator was down
         assert job is not None
         assert job["description"]["TrainingJobStatus"] == "Completed"
 
@@ -121,7 +121,7 @@ async def _apply_failing(case: Case) -> None:
 
 
 async def _prepare_takeover(case: Case) -> None:
-    """As ACK's controller leaves it: the finalizer, the ARN, its two tags."""
+    """Object and job of ACK's controller: the finalizer, the ARN, its two tags."""
     name = case.job_name(NAME)
     await case.world.command("plan", name=f"{case.namespace}-*", phases="Starting:0.2,Training:inf")
     tags = {"services.k8s.aws/controller-version": "sagemaker-1.2.16", "services.k8s.aws/namespace": case.namespace}
@@ -142,7 +142,7 @@ async def _prepare_adoption(case: Case) -> None:
 
 
 async def _follow(case: Case) -> None:
-    """A job that was there before: followed to its end."""
+    """Follow an existing job to its end."""
     await case.wait(NAME, "Training", lambda body: body.get("status", {}).get("secondaryStatus") == "Training", SECONDS)
     await case.console("complete", case.job_name(NAME))
     await _ended(case, "Completed")
@@ -159,17 +159,17 @@ LIVES = (
 )
 
 
-# -- what users do while the operator is down -------------------------------------------------------------------------
+# -- actions of users while the operator is down ----------------------------------------------------------------------
 
 
 async def _do_nothing(case: Case) -> None:
-    """The plain crash."""
+    """A crash without other actions."""
 
 
 async def _edit_spec(case: Case) -> None:
     try:
         await case.patch(NAME, {"spec": {"hyperParameters": {"epochs": "7"}}})
-    except Refused as error:  # it has an ARN, or it is gone
+    except Refused as error:  # it has an ARN, or it was deleted
         if error.status not in (404, 422):
             raise
 
@@ -179,7 +179,7 @@ async def _edit_region(case: Case) -> None:
 
 
 async def _edit_name(case: Case) -> None:
-    """Only ACK's CRD lets it through."""
+    """Only ACK's CRD accepts this edit."""
     await _patch_existing(case, {"spec": {"trainingJobName": case.job_name("renamed")}})
 
 
@@ -204,11 +204,11 @@ MEANWHILE: dict[str, Act] = {
 }
 
 
-# -- living it --------------------------------------------------------------------------------------------------------
+# -- running a life ---------------------------------------------------------------------------------------------------
 
 
 async def live(life: Life, case: Case, meanwhile: str = "nothing") -> list[str]:
-    """The whole of it, and what does not hold at its end. `meanwhile` is done after each kill."""
+    """Run a life and return its problems. `meanwhile` runs after each kill."""
     await life.prepare(case)
     case.supervise(lambda: MEANWHILE[meanwhile](case))
     problems = []
@@ -227,7 +227,7 @@ async def live(life: Life, case: Case, meanwhile: str = "nothing") -> list[str]:
 
 
 async def _live(life: Life, case: Case, meanwhile: str) -> None:
-    """The user's part, until it is moot because the object was deleted meanwhile."""
+    """The actions of the user, up to a deletion of the object in between."""
     living: asyncio.Task[None] = asyncio.create_task(life.live(case))
     while not living.done():
         await asyncio.wait([living], timeout=0.3)

@@ -1,4 +1,4 @@
-"""Answers that never arrive, arrive twice, late or out of order."""
+"""Answers that are lost, duplicate, late or out of order."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SERVICE_FAULTS: dict[str, tuple[dict[str, object], ...]] = {
 
 
 async def run(world: World) -> None:
-    """The connection cut before and after each call, answers that come too late, and what the service does itself."""
+    """Cut the connection before and after each call, delay answers past the time-out, and add faults of the service."""
     by_name = {life.name: life for life in LIVES}
     if world.only in SERVICE_FAULTS:
         lives = [by_name[name] for name in ("complete", "delete", "edit")]
@@ -112,7 +112,7 @@ async def _let_the_service_err(
 
 
 async def _watch_for_relapse(case: Case) -> list[str]:
-    """Until a status that has ended goes on."""
+    """Fail if the status leaves an end state."""
     ended = ""
     while True:
         body = await case.get(NAME)

@@ -1,4 +1,4 @@
-"""What others do to a job: in the console, with the API, before us and after us."""
+"""Actions of others on a job: in the console and with the API, before and after the operator's."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.chaos.world import Body, Case, World
 
 MISSED_SECONDS = 420.0
-"""A job that scans no longer show is looked at in so long a time at the latest, twice."""
-WHOLE = "never made again, never adopted unasked, always said; deletable"
+"""Longer than two intervals of the Describe of a job that scans no longer show."""
+WHOLE = "not created again, not adopted without a request, reported; deletable"
 
 
 async def run(world: World) -> None:
@@ -46,24 +46,28 @@ async def _failed(case: Case) -> list[str]:
     await case.console("fail", case.job_name("job"), reason="somebody else's")
     case.injected += 1
     body = await case.wait_status("job", "Failed")
-    problems = [] if "somebody else's" in str(body["status"].get("failureReason")) else ["the reason is not told"]
+    problems = (
+        []
+        if "somebody else's" in str(body["status"].get("failureReason"))
+        else ["the failureReason is missing in the status"]
+    )
     return problems + await check(case, good=["job"]) + await delete_everything(case)
 
 
 async def _vanished(case: Case) -> list[str]:
-    """Ended and deleted while nobody looked."""
+    """The job ended and was deleted while the operator was down."""
     await start_running(case, "job")
     await asyncio.to_thread(case.operator.kill)
     await case.console("complete", case.job_name("job"))
     await case.console("delete", case.job_name("job"))
     case.injected += 1
     case.operator.start(wait=False)
-    await case.wait("job", "says that it vanished", lambda body: _terminal(body, "JobNotFound"), MISSED_SECONDS)
+    await case.wait("job", "has the reason JobNotFound", lambda body: _terminal(body, "JobNotFound"), MISSED_SECONDS)
     return await _once(case, "job") + await delete_everything(case, seconds=10)
 
 
 async def _deleted_after_its_end(case: Case) -> list[str]:
-    """A record that is gone changes nothing of how the job ended; nor does somebody's new job of that name."""
+    """Neither a deleted job nor a new job of that name changes the end state in the status."""
     await start_running(case, "job")
     name = case.job_name("job")
     await case.console("complete", name)
@@ -75,17 +79,17 @@ async def _deleted_after_its_end(case: Case) -> list[str]:
     await case.restart()
     await apply(case, "other")
     await wait_training(case, "other")
-    problems = [] if status_of(await case.get("job")) == "Completed" else ["it forgot how it ended"]
+    problems = [] if status_of(await case.get("job")) == "Completed" else ["the status lost its end state"]
     await case.delete("job")
     await case.wait_gone("job", 10)
     job = await case.job(name)
     if job is None or job["description"]["TrainingJobStatus"] != "InProgress":
-        problems.append("somebody else's job of that name was touched")
+        problems.append("another client's job of that name was changed")
     return problems + await delete_everything(case, retained=[name])
 
 
 async def _untagged(case: Case) -> list[str]:
-    """Finalizer and ARN together are proof enough."""
+    """Finalizer and ARN together are sufficient proof."""
     await start_running(case, "job")
     await case.console("untag", case.job_name("job"))
     case.injected += 1
@@ -98,23 +102,23 @@ async def _untagged(case: Case) -> list[str]:
 
 
 async def _foreign_first(case: Case) -> list[str]:
-    """Somebody else has the name: said, not touched, and let go at once."""
+    """A job of another client has the name: reported, unchanged, and deletable at once."""
     await plan(case, phases=FOREVER)
     name = case.job_name("job")
     await case.console("create", name)
     case.injected += 1
     await apply(case, "job")
     case.operator.start(wait=False)
-    body = await case.wait("job", "says so", lambda body: _terminal(body, "NameClash"))
-    problems = ["it tells of the other's job"] if status_of(body) else []
+    body = await case.wait("job", "has the reason NameClash", lambda body: _terminal(body, "NameClash"))
+    problems = ["the status shows the other's job"] if status_of(body) else []
     problems += await delete_everything(case, seconds=10, retained=[name])
     calls = await case.calls(name)
     touched = [call["operation"] for call in calls if call["effect"] and call["operation"] != "CreateTrainingJob"]
-    return problems + ([f"the other's job was touched: {touched}"] if touched else []) + await _once(case, "job", 0)
+    return problems + ([f"the other's job was changed: {touched}"] if touched else []) + await _once(case, "job", 0)
 
 
 async def _edited_elsewhere(case: Case) -> list[str]:
-    """Tags that somebody adds stay; those of the spec come back with the next edit only."""
+    """Tags of another client stay; the tags of the spec are restored with the next edit only."""
     await start_running(case, "job", tags=[{"key": "team", "value": "red"}])
     name = case.job_name("job")
     await case.console("tag", name, tags={"cost": "7"})
@@ -125,7 +129,7 @@ async def _edited_elsewhere(case: Case) -> list[str]:
         job = await case.job(name)
         return job is not None and job["tags"].get("team") == "blue" and job["tags"].get("cost") == "7"
 
-    await until("the edit and the other's tag are both there", applied, 30 + case.world.room)
+    await until("the edit and the other client's tag are both present", applied, 30 + case.world.room)
     return await check(case, good=["job"]) + await delete_everything(case)
 
 

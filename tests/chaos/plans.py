@@ -1,4 +1,4 @@
-"""Where in a life a fault strikes: at one passage found by counting, or by chance at many."""
+"""Place of a fault in a life: at one passage found by counting, or at random passages."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 BEFORE, AFTER = "before", "after"
 READ_TIMEOUT, WRITE_TIMEOUT = 16.0, 9.0
-"""Longer than the operator waits for the answer to a reading and to a changing call."""
+"""Longer than the operator's time-outs of reading and changing calls."""
 
 
 async def kill(case: Case) -> None:
-    """kill -9; the call goes no further, or its answer arrives nowhere."""
+    """kill -9; the call stops here, or its answer is lost."""
     case.kill()
     raise CutError
 
 
 async def cut(case: Case) -> None:
-    """The connection ends."""
+    """Close the connection."""
     case.injected += 1
     case.trace.note("cut")
     raise CutError
 
 
 async def stall(case: Case) -> None:
-    """Nobody answers until the operator has given up."""
+    """Give no answer until the operator's time-out."""
     case.injected += 1
     case.trace.note("stalled")
     await asyncio.sleep(READ_TIMEOUT)
@@ -51,7 +51,7 @@ STRIKES: dict[str, Strike] = {"kill": kill, "cut": cut, "stall": stall}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One case: which life, what strikes, before or after which passage, and what is done while it is down."""
+    """One case: its life, its fault, the passage before or after it, and the action while the operator is down."""
 
     life: Life
     strike: str
@@ -74,7 +74,7 @@ class Plan:
 
 
 def read_plan(text: str, lives: Iterable[Life]) -> Plan:
-    """The plan that `str` has written."""
+    """The plan from the text of `str`."""
     name, strike, when, number, meanwhile = text.split("/")
     return Plan(next(life for life in lives if life.name == name), strike, when, int(number), meanwhile)
 
@@ -86,7 +86,7 @@ class Outcome:
 
 
 async def carry_out(world: World, scenario: str, plan: Plan, *flags: str) -> Outcome:
-    """Live one life under one plan."""
+    """Run one life under one plan."""
     async with world.case(str(plan), *flags) as case:
         plan.arm(case)
         problems = await live(plan.life, case, plan.meanwhile)
@@ -98,10 +98,10 @@ async def carry_out(world: World, scenario: str, plan: Plan, *flags: str) -> Out
 async def carry_out_each(
     world: World, scenario: str, plans: Iterable[Plan], *, until_missed: bool = False
 ) -> tuple[int, int, list[str]]:
-    """Many side by side; how many faults were injected, how many lives were lived, and the problems.
+    """Run many concurrently; returns the number of injected faults, the number of lives, and the problems.
 
-    With `until_missed` the plans come in order of their passages, and the first life that ends without reaching its
-    own is the last.
+    With `until_missed` the plans come in order of their passages, and the first life that ends before its passage is
+    the last.
     """
     injected, lived = 0, 0
     problems: list[str] = []
@@ -128,7 +128,7 @@ async def carry_out_each(
 
 
 class Dice:
-    """A random schedule: kills, cuts and errors at passages chosen by the seed, so many in a life at most."""
+    """A random schedule: kills, cuts and errors at passages chosen by the seed, with a maximum in a life."""
 
     def __init__(self, case: Case, chance: random.Random, most: int = 4) -> None:
         self._case = case

@@ -1,6 +1,6 @@
-"""The roads from an operator to AWS and to the API server: every passage is counted, and may be where it all ends.
+"""The roads from an operator to AWS and to the API server: every passage is counted, and a fault may strike at any.
 
-A reverse proxy for each of the two; what is done to a passage is decided by whoever holds the case.
+Each road is a reverse proxy; the case decides about each passage.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 class CutError(Exception):
-    """The connection ends here; raised by what decides on a passage."""
+    """Closes the connection here; raised by hooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,20 @@ class Passage:
 
 @dataclass
 class Hooks:
-    """What happens to passages; raising CutError drops the connection."""
+    """Hooks for passages; CutError closes the connection."""
 
     before: Callable[[Passage], Awaitable[web.Response | None]] | None = None
-    """Before it is forwarded; an answer takes the place of the service's."""
+    """Called before the request is forwarded; an answer replaces the service's."""
     after: Callable[[Passage], Awaitable[None]] | None = None
-    """After the service has answered, before the answer is passed on."""
+    """Called after the service's answer, before it is passed on."""
 
     read: Callable[[web.BaseRequest], Awaitable[web.Response | None]] | None = None
-    """The same for reading from Kubernetes, which is not counted."""
+    """The same for reads from Kubernetes; they are not counted."""
 
 
 @dataclass
 class Trace:
-    """The passages of one case, in their order; both roads write to it."""
+    """The passages of one case, in order; both roads append to it."""
 
     hooks: Hooks = field(default_factory=Hooks)
     lines: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Trace:
 
 
 class Road:
-    """One reverse proxy on a loopback port of its own."""
+    """One reverse proxy on its own loopback port."""
 
     def __init__(self, name: str, upstream: str, session: aiohttp.ClientSession, trace: Trace) -> None:
         self._name = name
@@ -98,14 +98,14 @@ class Road:
         await self._runner.cleanup()
 
     def swallow(self) -> None:
-        """Open watches stay open and tell nothing any more; what is new passes."""
+        """Keep open watches open without events; new connections pass."""
         self._open.clear()
 
     def resume(self) -> None:
         self._open.set()
 
     def cut(self) -> None:
-        """End every watch that is open."""
+        """Close every open watch."""
         for transport in set(self._watches):
             transport.abort()
 
@@ -121,7 +121,7 @@ class Road:
             if hooks.before is not None:
                 answer = await hooks.before(passage)
                 if answer is not None:
-                    self._trace.note(f"answered {answer.status} in the service's place")
+                    self._trace.note(f"answered {answer.status} instead of the service")
                     return answer
             return await self._forward(request, body, passage)
         except (CutError, aiohttp.ClientError, ConnectionError):
@@ -130,7 +130,7 @@ class Road:
             return web.Response(status=502)
 
     def _name_passage(self, request: web.BaseRequest, body: bytes) -> str | None:
-        """None for what is not counted: reading from Kubernetes, and what is asked at every start."""
+        """None for uncounted requests: reads from Kubernetes, and the requests of every start."""
         if self._name == AWS:
             return request.headers.get("X-Amz-Target", "").partition(".")[2] or None
         if request.method not in WRITES or request.path.endswith("reviews"):
@@ -178,6 +178,6 @@ class Road:
 
 
 def open_session(trust: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
-    """For everything that the harness sends; bodies are passed on as they come."""
+    """A session for all requests of the harness; it passes bodies on unchanged."""
     connector = aiohttp.TCPConnector(limit=0, ssl=trust if trust is not None else True)
     return aiohttp.ClientSession(connector=connector, auto_decompress=False)

@@ -1,4 +1,4 @@
-"""All scenarios by name, and which of them can be run side by side."""
+"""All scenarios by name, and their concurrency."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SIDE_BY_SIDE: dict[str, Scenario] = {
 
 
 async def run_under_acks_crd(world: World) -> None:
-    """What only its looser CRD lets happen."""
+    """Scenarios that only ACK's looser CRD permits."""
     await asyncio.to_thread(install_crd, world.cluster, ACKS)
     try:
         if world.only.count("/") == 4:
@@ -65,7 +65,9 @@ BY_ITSELF: dict[str, Scenario] = {
 
 
 async def run_side_by_side(world: World) -> None:
-    """All that disturb nobody else; in a full run what is about seconds comes first, before many share the machine."""
+    """All scenarios without effect on others; a full run starts with those that measure seconds, before many share the
+    machine.
+    """
     first = {} if world.quick else FIRST
     async with asyncio.TaskGroup() as group:
         for scenario in first.values():
@@ -77,12 +79,12 @@ async def run_side_by_side(world: World) -> None:
 
 
 async def run_apart(world: World) -> None:
-    """The fuzz needs no API server, so it goes on while that is away."""
+    """The fuzz needs no API server, so it continues while the API server is down."""
     async with asyncio.TaskGroup() as group:
         group.create_task(kubernetes_side.run_without_api_server(world))
         group.create_task(fuzz.run(world))
 
 
 def choose_all() -> dict[str, Scenario]:
-    """Everything, in the order in which it is run."""
+    """All scenarios, in order of execution."""
     return {"side_by_side": run_side_by_side, "acks_crd": run_under_acks_crd, "apart": run_apart}

@@ -1,7 +1,7 @@
-"""The service at its worst, with hundreds of jobs: throttling, errors, credentials that end, rights that are missing.
+"""Overload and denial with hundreds of jobs: throttling, errors, expired credentials, missing rights.
 
-One population of jobs lives through one storm after the other. In each, some jobs end, some objects are deleted and
-some are new; when it is over, everything must be true again within two sweeps.
+One population of jobs passes through one storm after the other. In each, some jobs end, some objects are deleted and
+some are new; after it, every status must be true again within two sweeps.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 OPERATIONS = ("CreateTrainingJob", "DescribeTrainingJob", "ListTrainingJobs", "StopTrainingJob")
 WHOLE = "no job lost, doubled or stopped; calls within budget; true within two sweeps after"
 SLACK = 10.0
-"""Seconds for what is no fault of the operator: this machine's, the API server's and the harness's own."""
+"""Seconds for delays of the machine, the API server and the harness."""
 ERROR_PAUSE = 10.0
-"""Seconds that a sweep may pause after errors."""
+"""Longest pause of a sweep after errors, in seconds."""
 ACCESS_DENIED = ("AccessDeniedException", 400)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Storm:
-    """What the service does for a while."""
+    """Behaviour of the service for a limited time."""
 
     title: str
     seconds: float
     quota: float | None = None
-    """Calls a second that it takes of each of the operations."""
+    """Permitted calls a second of each of the operations."""
     operations: tuple[str, ...] = OPERATIONS
     error: tuple[str, int] | None = None
     """Code and HTTP status of every answer to them."""
@@ -48,16 +48,16 @@ class Storm:
 
     @property
     def pause(self) -> float:
-        """Seconds after its end for which a sweep may still rest."""
+        """Longest pause of a sweep after the end of the storm, in seconds."""
         return 0.0 if self.error is None or self.is_denial else ERROR_PAUSE
 
     def budget(self, seconds: float) -> float:
-        """Calls to one of the operations that are in order in so long a time, once the quota has been noticed."""
+        """Permitted number of calls to one of the operations in this time, after the operator adapted to the quota."""
         return 12 + 3 * (self.quota or 0) * seconds
 
 
 def _storms(quick: bool) -> Iterator[list[Storm]]:
-    """Those in a list come one after the other over the same jobs."""
+    """The storms of one list share the same jobs."""
     short = 8.0 if quick else 20.0
     denied = [
         Storm(f"{operation} denied", 6 if quick else short, operations=(operation,), error=ACCESS_DENIED)
@@ -84,7 +84,7 @@ def _storms(quick: bool) -> Iterator[list[Storm]]:
 
 
 class Population:
-    """Objects and their jobs, and which of them are still to be used in a storm."""
+    """Objects and their jobs, and those still available for a storm."""
 
     def __init__(self, case: Case, size: int) -> None:
         self._case = case
@@ -94,7 +94,7 @@ class Population:
         self.deleted: set[str] = set()
 
     async def grow(self, count: int) -> list[str]:
-        """Apply so many objects more; their names."""
+        """Apply this number of further objects; returns their names."""
         names = [f"j{next(self._numbers)}" for _ in range(count)]
         gate = asyncio.Semaphore(20)
 
@@ -108,12 +108,12 @@ class Population:
         return names
 
     def take(self, count: int) -> list[str]:
-        """The names of the oldest of those that run."""
+        """Names of the oldest running ones."""
         taken, self.alive = self.alive[:count], self.alive[count:]
         return taken
 
     async def backlog(self) -> list[str]:
-        """What is not true yet, by name."""
+        """Names of objects and jobs whose status is not yet true."""
         jobs = {job["TrainingJobArn"]: job for job in await self._case.jobs()}
         behind = []
         for body in await self._case.objects():
@@ -130,7 +130,7 @@ class Population:
 
 
 async def run(world: World) -> None:
-    """All storms, or those whose title contains `world.only`; each list of them over jobs and a service of its own."""
+    """All storms, or those with `world.only` in their title; each list of them has its own jobs and service."""
     async with asyncio.TaskGroup() as group:
         for number, storms in enumerate(_storms(world.quick), 1):
             chosen = [storm for storm in storms if world.only.lower() in storm.title.lower()]
@@ -180,13 +180,13 @@ async def _weather(world: World, case: Case, people: Population, storm: Storm, s
     await asyncio.sleep(storm.seconds / 2)
     half, halftime = await world.command("counts"), time.monotonic()
     await asyncio.sleep(storm.seconds / 2)
-    problems = await _look_within(case, storm, ended, deleted)
+    problems = await _check_within(case, storm, ended, deleted)
     whole, budget = await world.command("counts"), storm.budget(time.monotonic() - halftime)
     await _end(world, storm, faults)
     began, behind = time.monotonic(), len(await people.backlog())
     limit = 2 * sweep + storm.pause + SLACK + world.room
     try:
-        await until("all is true", lambda: _none_behind(people), 400, 0.5)
+        await until("every status is true", lambda: _none_behind(people), 400, 0.5)
     except TimeoutError:
         problems.append(f"still behind: {(await people.backlog())[:10]}")
     took = time.monotonic() - began
@@ -199,12 +199,14 @@ async def _weather(world: World, case: Case, people: Population, storm: Storm, s
         if storm.quota is not None and count > budget
     ]
     hits = sum(whole["errors"].values()) - sum(counted["errors"].values())
-    world.ledger.say(f"{storm.title}: {behind} behind, caught up in {took:.1f} s, calls in its second half: {late}")
+    world.ledger.announce(
+        f"{storm.title}: {behind} behind, caught up in {took:.1f} s, calls in its second half: {late}"
+    )
     invariant = f"{WHOLE} ({took:.0f} s)"
     problems = [f"    {problem}" for problem in problems]
     if problems:
         problems = ["\n".join([f"  storms:{storm.title}", *problems, case.report().splitlines()[-1]])]
-    # A quota that the operator does not use up is no fault, and held all the same.
+    # A quota that the operator does not exhaust is no fault; the row counts without an injection.
     world.ledger.enter(
         storm.title, invariant, injected=hits, jobs=people.size, problems=problems, needed=storm.quota is None
     )
@@ -228,27 +230,27 @@ async def _end(world: World, storm: Storm, faults: list[int]) -> None:
         await world.command("quota", operation=operation, rate=None)
 
 
-async def _look_within(case: Case, storm: Storm, ended: list[str], deleted: list[str]) -> list[str]:
-    """What users must be able to see while it lasts, where a right is missing."""
+async def _check_within(case: Case, storm: Storm, ended: list[str], deleted: list[str]) -> list[str]:
+    """Check the status that users need during a denial."""
     if not storm.is_denial:
         return []
     deadline = time.monotonic() + case.world.room
-    while (untold := await _untold(case, storm, ended, deleted)) and time.monotonic() < deadline:
+    while (unreported := await _find_unreported(case, storm, ended, deleted)) and time.monotonic() < deadline:
         await asyncio.sleep(0.5)
-    return untold
+    return unreported
 
 
-async def _untold(case: Case, storm: Storm, ended: list[str], deleted: list[str]) -> list[str]:
+async def _find_unreported(case: Case, storm: Storm, ended: list[str], deleted: list[str]) -> list[str]:
     match storm.operations:
         case ("ListTrainingJobs",) | ("DescribeTrainingJob",):
-            untold = [name for name in ended if status_of(await case.get(name)) != "Completed"]
-            return [f"{name} has completed and does not say so, while {storm.title}" for name in untold]
+            unreported = [name for name in ended if status_of(await case.get(name)) != "Completed"]
+            return [f"{name} has completed and its status differs, while {storm.title}" for name in unreported]
         case ("StopTrainingJob",):
-            told = [condition_of(await case.get(name), "ACK.Recoverable") for name in deleted]
+            conditions = [condition_of(await case.get(name), "ACK.Recoverable") for name in deleted]
         case _:
-            told = [condition_of(await case.get(name), "ACK.Recoverable") for name in await _uncreated(case)]
-    if not told or any(_is_silent(condition) for condition in told):
-        return [f"nothing says that {storm.title}: {told}"]
+            conditions = [condition_of(await case.get(name), "ACK.Recoverable") for name in await _uncreated(case)]
+    if not conditions or any(_is_silent(condition) for condition in conditions):
+        return [f"no condition reports that {storm.title}: {conditions}"]
     return []
 
 

@@ -1,4 +1,4 @@
-"""What one namespace can do to another's jobs, which is nothing, and what becomes of the secrets in a spec, which stay.
+"""Isolation: no namespace affects another's jobs, and secrets of a spec stay in the request.
 
 One operator serves both namespaces of a case.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.chaos.world import Body, Case, World
 
-UNTOUCHED = "the other namespace's job is never stopped, changed or told of"
+UNTOUCHED = "the other namespace's job is never stopped, changed or shown"
 ADOPT = {"services.k8s.aws/adoption-policy": "adopt"}
 ALLOWED_ROLES = "sagemaker.services.k8s.aws/allowed-role-arns"
 READING = {"CreateTrainingJob", "DescribeTrainingJob", "ListTags"}
@@ -37,13 +37,13 @@ async def run(world: World) -> None:
 
 
 async def run_under_acks_crd(world: World) -> None:
-    """What only its looser CRD lets be asked for."""
+    """Requests that only ACK's looser CRD accepts."""
     await run_trials(world, "acks_crd", UNDER_ACKS_CRD)
 
 
 @contextlib.asynccontextmanager
 async def _neighbour(case: Case, *flags: str) -> AsyncIterator[Case]:
-    """A second namespace in the same account; the case's operator, which is not started, serves both."""
+    """A second namespace in the same account; the case's operator, not yet started, serves both."""
     other = copy.copy(case)
     other.namespace = f"{case.namespace}-neighbour"
     await case.world.api("POST", "/api/v1/namespaces", {"metadata": {"name": other.namespace}})
@@ -65,7 +65,9 @@ def _is_refused(body: Body) -> bool:
 
 
 async def _claim(case: Case, annotations: dict[str, str], reason: str, *flags: str) -> list[str]:
-    """Another namespace's object names the job: refused, also after a restart, after edits, and when it goes."""
+    """An object of another namespace names the job: it is rejected, also after a restart, after edits, and at its
+    deletion.
+    """
     async with _neighbour(case, *flags) as other:
         await plan(case, phases=FOREVER)
         case.operator.start(wait=False)
@@ -77,11 +79,11 @@ async def _claim(case: Case, annotations: dict[str, str], reason: str, *flags: s
         problems = []
         for tags in ([], [{"key": "mine", "value": "now"}]):
             body = await other.wait("beside", "is refused", _is_refused)
-            told = condition_of(body, "ACK.Terminal")
-            if told["reason"] != reason:
-                problems.append(f"it is told {told}")
+            condition = condition_of(body, "ACK.Terminal")
+            if condition["reason"] != reason:
+                problems.append(f"the condition is {condition}")
             if (body.get("status") or {}).get("trainingJobStatus"):
-                problems.append("it is told how the other's job is")
+                problems.append("the status shows the other's job")
             await case.restart()
             await other.patch("beside", {"spec": {"tags": tags}})
             await asyncio.sleep(2)
@@ -107,10 +109,10 @@ async def _adopt_where_none_may(case: Case) -> list[str]:
 
 
 async def _forge(case: Case, *, leaders: int) -> list[str]:
-    """A tenant forges whatever metadata it may write, at any moment of the lives of others' jobs.
+    """A tenant forges any metadata within its rights, at any moment of the lives of others' jobs.
 
-    The victims: a job of an object, one that ACK made for a namespace of the tenant's name in another cluster, and one
-    that nobody's tags name. Operators are killed meanwhile, one of several where there are `leaders`.
+    The victims: the job of an object, a job of ACK for a namespace of the tenant's name in another cluster, and a job
+    without tags. Operators are killed in between; with several `leaders`, one of them.
     """
     luck = case.world.chance(case.name)
     election = ("--enable-leader-election", f"--leader-election-namespace={case.namespace}") if leaders > 1 else ()
@@ -152,7 +154,7 @@ async def _forge(case: Case, *, leaders: int) -> list[str]:
 
 
 async def _forge_once(other: Case, job: str, luck: random.Random) -> None:
-    """One move of the tenant; what the API server refuses is no move."""
+    """One move of the tenant; a move rejected by the API server has no effect."""
     annotations: dict[str, list[str | None]] = {
         "services.k8s.aws/read-only": ["true", None],
         "services.k8s.aws/adoption-policy": ["adopt", "adopt-or-create", None],
@@ -186,7 +188,7 @@ async def _forge_and_fail_over(case: Case) -> list[str]:
 
 
 async def _forge_tags(case: Case) -> list[str]:
-    """Tags that would prove whose the job is can't be had by asking for them."""
+    """No spec can set tags that would prove ownership."""
     await plan(case, phases=FOREVER)
     case.operator.start(wait=False)
     problems = []
@@ -197,14 +199,14 @@ async def _forge_tags(case: Case) -> list[str]:
         except Refused as error:
             problems += [] if error.status == 422 else [str(error)]
         else:
-            problems.append(f"a tag {key} was taken")
+            problems.append(f"a tag {key} was accepted")
     await apply(case, "honest", tags=[{"key": "team", "value": "red"}])
     await wait_training(case, "honest")
     return problems + await check(case, good=["honest"]) + await delete_everything(case)
 
 
 async def _forge_tags_past_the_crd(case: Case) -> list[str]:
-    """ACK's CRD lets them through; the operator does not."""
+    """ACK's CRD accepts them; the operator rejects them."""
     await plan(case, phases=FOREVER)
     case.operator.start(wait=False)
     await apply(case, "forged", tags=[{"key": "services.k8s.aws/object-uid", "value": "somebody-else"}])
@@ -217,7 +219,7 @@ async def _forge_tags_past_the_crd(case: Case) -> list[str]:
 
 
 async def _foreign_role(case: Case) -> list[str]:
-    """A namespace that names its roles gets no job under another, before and after an edit."""
+    """A namespace with allowed roles gets no job under another role, before and after an edit."""
     role = "arn:aws:iam::123456789012:role/{}"
     await case.world.api(
         "PATCH",
@@ -233,18 +235,18 @@ async def _foreign_role(case: Case) -> list[str]:
     for _ in range(2):
         body = await case.wait("job", "is refused", _is_refused)
         if condition_of(body, "ACK.Terminal")["reason"] != "RoleNotAllowed":
-            problems.append(f"it is told {condition_of(body, 'ACK.Terminal')}")
+            problems.append(f"the condition is {condition_of(body, 'ACK.Terminal')}")
         await case.patch("job", {"spec": {"roleARN": role.format("admin2")}})
         await asyncio.sleep(1)
     if await count(case, "job", "CreateTrainingJob"):
-        problems.append("a job was asked for under a role that is not allowed")
+        problems.append("a job was requested under a role that is not allowed")
     await case.patch("job", {"spec": {"roleARN": role.format("team-a")}})
     await wait_training(case, "job")
     return problems + await check(case, good=["job"]) + await delete_everything(case)
 
 
-async def _look_for_secrets(case: Case) -> list[str]:
-    """Whatever befalls the calls: environment and hyperparameters are in the request and nowhere else."""
+async def _search_secrets(case: Case) -> list[str]:
+    """Environment and hyperparameters appear in the request and nowhere else, during any fault of the calls."""
     quoted = (
         f"1 validation error detected: Value '{{PASSWORD={SECRET}}}' at 'environment' failed to satisfy constraint: "
         "Map value must satisfy constraint"
@@ -273,16 +275,16 @@ async def _look_for_secrets(case: Case) -> list[str]:
     sent = await case.calls(case.job_name("job"), "CreateTrainingJob", effect=True)
     for number in numbers:
         case.injected += await case.world.command("hits", number=number)
-    said = {
+    texts = {
         "the log": "".join(log.read_text() for log in case.operator.logs),
         "Events": json.dumps(events),
         "metrics": metrics[1],
         "statuses": json.dumps([body.get("status") for body in await case.objects()]),
         "annotations": json.dumps([body["metadata"] for body in await case.objects()]),
     }
-    problems = [f"it is told in {where}" for where, text in said.items() if SECRET in text]
-    problems += [f"nothing was found in {where}, which proves nothing" for where, text in said.items() if len(text) < 3]
-    problems += [] if SECRET in json.dumps(sent) else ["the job did not get it"]
+    problems = [f"the secret is in {where}" for where, text in texts.items() if SECRET in text]
+    problems += [f"{where} is empty, which proves nothing" for where, text in texts.items() if len(text) < 3]
+    problems += [] if SECRET in json.dumps(sent) else ["the job lacks the secret"]
     return problems + await delete_everything(case)
 
 
@@ -294,7 +296,7 @@ TRIALS = (
     Trial("adoption where it is not allowed", UNTOUCHED, _adopt_where_none_may, jobs=2),
     Trial("proofs of ownership asked for as tags", "refused by the CRD", _forge_tags, jobs=4),
     Trial("a role that the namespace does not allow", "refused until it is one that is allowed", _foreign_role),
-    Trial("secrets in environment and hyperparameters", "in the request and nowhere else", _look_for_secrets, jobs=2),
+    Trial("secrets in environment and hyperparameters", "in the request and nowhere else", _search_secrets, jobs=2),
 )
 UNDER_ACKS_CRD = (
     Trial("proofs of ownership asked for as tags (ACK's CRD)", "refused by the operator", _forge_tags_past_the_crd),

@@ -1,4 +1,4 @@
-"""All faults in a quick run: a sample of the passages, the same in every run. `make chaos` runs the whole."""
+"""All faults in a quick run: a sample of the passages, the same in every run. `make chaos` runs all of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def home(own_control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def world(home: World) -> World:
-    """With a ledger of its own."""
+    """A world with its own ledger."""
     return dataclasses.replace(home, ledger=Ledger())
 
 

@@ -1,4 +1,4 @@
-"""One fault, one case, one row: how the scenarios that are no enumeration are run."""
+"""One fault, one case, one row: the runner of scenarios without enumeration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOREVER = "Starting:0.2,Training:inf"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trial:
-    """What is done to a case, and what must hold; `act` returns what does not."""
+    """Actions on a case, and its invariant; `act` returns violations."""
 
     title: str
     invariant: str
@@ -32,15 +32,15 @@ class Trial:
     flags: tuple[str, ...] = ()
     pace: tuple[str, ...] = QUICK
     own_service: bool = False
-    """The fault is one of the whole stand-in."""
+    """The fault affects the whole stand-in."""
     slow: bool = False
     """Not in a quick run."""
     idle: bool = False
-    """Mostly waits, and so takes no lane from others."""
+    """Mostly waits, and so occupies no lane."""
 
 
 async def run_trials(world: World, scenario: str, trials: Iterable[Trial], *, one_by_one: bool = False) -> None:
-    """All of them, or those whose title contains `world.only`, side by side unless they disturb each other."""
+    """Run all of them, or those with `world.only` in their title, concurrently except for conflicting ones."""
     chosen = [
         trial
         for trial in trials
@@ -72,7 +72,7 @@ async def _carry_out(world: World, scenario: str, trial: Trial) -> None:
     async with world.case(trial.title, *trial.flags, pace=trial.pace) as case:
         try:
             problems = await trial.act(case)
-        except Exception as error:  # noqa: BLE001  whatever it is, it is this trial's, and the others go on
+        except Exception as error:  # noqa: BLE001  any exception belongs to this trial, and the others continue
             problems = ["".join(traceback.format_exception(error))]
         problems += [problem for operator in case.others for problem in operator.complaints()]
         if problems:
@@ -82,12 +82,12 @@ async def _carry_out(world: World, scenario: str, trial: Trial) -> None:
 
 
 async def plan(case: Case, **how: Any) -> None:
-    """How the jobs of this case live."""
+    """Set the plan of the jobs of this case."""
     await case.world.command("plan", name=f"{case.namespace}-*", **how)
 
 
 async def apply(case: Case, *names: str, annotations: dict[str, str] | None = None, **spec: Any) -> None:
-    """An object of each name, its job called after the case too."""
+    """Create an object for each name, with a job name that includes the case."""
     for name in names:
         body: Body = training_job(case.job_name(name), annotations=annotations, **spec)
         body["metadata"]["name"] = name
@@ -95,7 +95,7 @@ async def apply(case: Case, *names: str, annotations: dict[str, str] | None = No
 
 
 async def start_running(case: Case, *names: str, **spec: Any) -> None:
-    """Objects whose jobs train until told otherwise, and the operator that knows them."""
+    """Create objects with jobs that train until stopped, and start the operator; returns once they train."""
     await plan(case, phases=FOREVER)
     await apply(case, *names, **spec)
     case.operator.start(wait=False)
@@ -112,5 +112,5 @@ def _secondary(body: Body) -> object:
 
 
 async def count(case: Case, name: str, operation: str, *, effect: bool | None = None) -> int:
-    """Calls that concern the job of the object `name`."""
+    """Number of calls for the job of the object `name`."""
     return len(await case.calls(case.job_name(name), operation, effect=effect))

@@ -1,4 +1,4 @@
-"""What every scenario stands on: a control plane, a stand-in, operators forked by the hundred, and one case each."""
+"""Environment of every scenario: a control plane, a stand-in, forked operators by the hundred, and one case each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ READS = 10
 
 
 class Refused(Exception):  # noqa: N818  an answer rather than an error
-    """The API server did not take it."""
+    """The API server rejected the request."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"{status} {text[:300]}")
@@ -48,7 +48,7 @@ class Refused(Exception):  # noqa: N818  an answer rather than an error
 
 
 async def until(what: str, question: Callable[[], Awaitable[Any]], seconds: float, pause: float = 0.1) -> Any:
-    """The first true answer; TimeoutError tells what did not come true."""
+    """The first true answer; the TimeoutError names the condition."""
     deadline = time.monotonic() + seconds
     while True:
         answer = await question()
@@ -72,11 +72,11 @@ class World:
     quick: bool
     lanes: int = 8
     only: str = ""
-    """The one case to run, of scenarios that have many; empty for all."""
+    """The single case to run in scenarios with many; empty for all."""
     room: float = 0.0
-    """Seconds on top of every limit, where other tests take the machine's time."""
+    """Seconds added to every limit, for a machine shared with other tests."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    """Of the cases, in all that this was copied to: namespaces and accounts are used once."""
+    """Numbers of the cases, shared by all copies: namespaces and accounts are used once."""
 
     async def __aenter__(self) -> Self:
         trust = ssl.create_default_context(cafile=str(self.cluster.ca_file))
@@ -90,11 +90,11 @@ class World:
         await self.aws.close()
 
     def chance(self, *names: object) -> random.Random:
-        """Randomness that depends on the seed and the names alone."""
+        """Randomness determined by the seed and the names alone."""
         return random.Random(f"{self.seed}/{'/'.join(map(str, names))}")
 
     async def command(self, name: str, /, **arguments: Any) -> Any:
-        """One control command of the stand-in, without blocking the proxies."""
+        """Send one control command to the stand-in, without blocking the proxies."""
         url = f"{self.sagemaker.url}/_control/{name}"
         async with self.aws.post(url, data=json.dumps(arguments).encode()) as answer:
             if answer.status != 200:
@@ -102,7 +102,7 @@ class World:
             return json.loads(await answer.read())
 
     async def api(self, method: str, path: str, body: Body | None = None, kind: str = "application/json") -> Body:
-        """One request to the API server as the admin; raises Refused. A read is repeated while it is overloaded."""
+        """Send one request to the API server as the admin; raises Refused. A read is repeated during an overload."""
         headers = {"Authorization": f"Bearer {self.cluster.token}", "Content-Type": kind, "Accept-Encoding": "identity"}
         data = None if body is None else json.dumps(body).encode()
         for tries in itertools.count(1):
@@ -117,7 +117,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def with_own_service(self) -> AsyncIterator[World]:
-        """The same with a stand-in of its own, for faults of the whole service."""
+        """The same with a separate stand-in, for faults of the whole service."""
         with contextlib.ExitStack() as stack:
             sagemaker = await asyncio.to_thread(stack.enter_context, stand_in_process("--fast"))
             async with replace(self, sagemaker=sagemaker) as own:
@@ -126,7 +126,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def case(self, name: str, *flags: str, pace: tuple[str, ...] = QUICK) -> AsyncIterator[Case]:
-        """A namespace, an AWS account and an operator of its own, the operator not started."""
+        """A namespace, an AWS account and an operator of its own; the operator is not started."""
         number = next(self._numbers)
         case = Case(self, name, number)
         await self.api("POST", "/api/v1/namespaces", {"metadata": {"name": case.namespace}})
@@ -144,7 +144,7 @@ class World:
 
 
 async def run(world: World, scenario: Callable[[World], Awaitable[None]]) -> None:
-    """One scenario in the world."""
+    """Run one scenario in the world."""
     async with world:
         await scenario(world)
 
@@ -161,14 +161,15 @@ class HarassedOperator(ForkedOperator):
         return super()._spawn(command, environment, log)
 
     def hang(self, loop: str) -> None:
-        """One of its loops goes round no more, while the process lives."""
+        """Stop one of its loops, while the process lives."""
         assert isinstance(self.process, Child)
         self.process.hang(loop)
 
     def complaints(self) -> list[str]:
-        """What no fault may lead to: a defect in a pass, a loop that ended, words that are no log line.
+        """Defects independent of the fault: an unexpected error in a reconcile, an ended loop, output that is not a log
+        line.
 
-        Kopf's own tracebacks, when the API server ends its watch, are not ours.
+        Kopf's own tracebacks after the API server ends its watch do not count.
         """
         found = []
         for log in self.logs:
@@ -184,7 +185,7 @@ _SIGNS = ("Unexpected error", "unexpected error", 'terminated unexpectedly"', "T
 
 
 class Case:
-    """One operator, one namespace, one account: whatever goes wrong here stays here."""
+    """One operator, one namespace, one account: faults of one case do not affect others."""
 
     aws_road: Road
     kube_road: Road
@@ -210,7 +211,7 @@ class Case:
         return self.trace.hooks
 
     def job_name(self, name: str) -> str:
-        """A training job's name that no other case uses: the stand-in's record is kept by it."""
+        """A training job's name that no other case uses, because the stand-in's record is by name."""
         return f"{self.namespace}-{name}"
 
     # -- operators ----------------------------------------------------------------------------------------------------
@@ -250,7 +251,7 @@ class Case:
         self._died.set()
 
     def supervise(self, while_down: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Start the operator, and again after each kill, as a kubelet does; `while_down` comes in between."""
+        """Start the operator, and again after each kill, as a kubelet does; `while_down` runs in between."""
         self.operator.start(wait=False)
         self._supervisor = asyncio.create_task(self._supervise(while_down))
 
@@ -271,7 +272,7 @@ class Case:
             raise
 
     async def restart(self) -> None:
-        """kill -9 and a new life."""
+        """kill -9 and a restart."""
         await asyncio.to_thread(self.operator.kill)
         self.operator.start(wait=False)
 
@@ -282,12 +283,14 @@ class Case:
                 await self._supervisor
         for operator in self.others:
             await asyncio.to_thread(operator.kill)
-        for body in await self.objects():  # nobody is left to let them go, and they would hold up their kind's end
+        for body in (
+            await self.objects()
+        ):  # no operator remains to remove the finalizers, and they would block the deletion of the CRD
             await self.patch(body["metadata"]["name"], {"metadata": {"finalizers": []}})
             await self.delete(body["metadata"]["name"])
 
     async def ready(self, seconds: float = 30.0) -> None:
-        """Until /readyz is good."""
+        """Wait until /readyz answers 200."""
         operator = self.operator
 
         async def ask() -> bool:
@@ -323,7 +326,7 @@ class Case:
         return list((await self.world.api("GET", self.path()))["items"])
 
     async def wait(self, name: str, what: str, question: Callable[[Body], Any], seconds: float = 60.0) -> Body:
-        """The object, as soon as the answer is true for it."""
+        """Wait for the object until the question is true for it."""
         last: Body | None = None
 
         async def ask() -> Body | None:
@@ -362,20 +365,20 @@ class Case:
         return None if found is None else dict(found)
 
     async def calls(self, job: str, operation: str | None = None, *, effect: bool | None = None) -> list[Body]:
-        """Calls that concern one job, by name."""
+        """Calls for one job, by name."""
         calls = await self.world.command("calls", job=job, operation=operation, effect=effect)
         return [call for call in calls if call["account"] == self.account]
 
     def console(self, command: str, job: str, **more: Any) -> Awaitable[Any]:
-        """Something done in the console."""
+        """Do an action in the console."""
         return partial(self.world.command, command, name=job, account=self.account, **more)()
 
     def fault(self, kind: str, operation: str = "*", **fault: Any) -> Awaitable[Any]:
-        """A fault that only this case's account meets."""
+        """Add a fault for the account of this case alone."""
         return self.world.command("fault", kind=kind, operation=operation, account=self.account, **fault)
 
     def report(self) -> str:
-        """What a failure prints: enough to see what happened, and to do it again."""
+        """Text of a failure: the record of the case, and the data for its repetition."""
         lines = "\n".join(f"      {line}" for line in self.trace.lines)
         logs = ", ".join(str(log) for operator in self.others for log in operator.logs)
         return f"    seed {self.world.seed}, case {self.name}, namespace {self.namespace}\n{lines}\n    logs: {logs}"
