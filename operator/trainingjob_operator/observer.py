@@ -58,17 +58,46 @@ class Observer:
 
         Raises NotFound for an object deleted meanwhile, KubeError for an unreadable namespace.
         """
-        now = self._clocks.monotonic()
         if tracked.memory.term != self._leadership.term:
-            tracked.memory = Memory(first_seen=now, term=self._leadership.term)
+            tracked.memory = Memory(first_seen=self._clocks.monotonic(), term=self._leadership.term)
         namespace, unread = await self._read_namespace(resource.namespace)
         self.check_presence(tracked)
-        policy = resolve(resource, namespace, self._context.defaults)
+        bare = self._read_object(tracked, resource, namespace, unread)
+        if unread is not None:
+            return bare, None
+        identity = bare.concerned()
+        self._claim(tracked, bare, identity)
+        if identity is None:
+            return bare, None
+        bare = bare.remembering(tracked.memory)
+        reached = await self._reach(bare, identity)
+        target, no_access = (None, reached) if isinstance(reached, Hindrance) else (reached, None)
+        if target is not None:
+            tracked.memory = tracked.memory.reached_by(target)
+        self.check_presence(tracked)
+        rival = self._jobs.find_rival(tracked.key, identity.slot)
+        own_turn, place = self._create_queue.look_up(resource, identity, priority=bare.policy.priority)
+        view = replace(
+            bare,
+            memory=tracked.memory,
+            own_turn=own_turn,
+            place=place,
+            rival=None if rival is None else "/".join(rival),
+            request_problem=None if bare.arn is not None else tracked.check(resource),
+            no_access=no_access,
+        )
+        return view, target
+
+    def _read_object(
+        self, tracked: StoredObject, resource: Resource, namespace: Mapping[str, str], unread: Hindrance | None
+    ) -> View:
+        """Return the view of the object alone, and note its news: a reconcile request, a Stop, an end."""
+        policy, now = resolve(resource, namespace, self._context.defaults), self._clocks.monotonic()
         if (request := read_request(resource.annotations)) is not None:
             handled = (tracked.memory.handled_request, resource.status.get("lastHandledReconcileAt"))
             if request not in handled:
                 tracked.memory = tracked.memory.after_request(request)
-        bare = View(
+        view = View(
             resource=resource,
             policy=policy,
             memory=tracked.memory,
@@ -80,42 +109,26 @@ class Observer:
             namespace_unread=unread,
         )
         if unread is not None:
-            return bare, None
-        if resource.deleting and bare.observation.status == "Stopping":
+            return view
+        known = view.observation
+        if resource.deleting and known.status == "Stopping":
             tracked.note(Stopping(now))  # another actor's Stop, or one from before a restart
-        known = bare.observation
         if tracked.memory.job.ended_at is None and known.is_ended() and not known.rules_running():
             tracked.note(Ended(now))
-        identity = bare.concerned()
-        self._jobs.claim(
-            tracked,
-            None if identity is None else identity.slot,
-            is_owner=bare.is_owner and policy.namespace_endpoint is None,
-        )
-        if identity is None:
-            return bare, None
-        tracked.memory = tracked.memory.turned_to(identity.slot, policy.namespace_endpoint)
-        foreign_mark = resource.pending is not None and resource.pending != tracked.memory.marked
-        if tracked.memory.job.attempt.attempted_at is None and tracked.memory.job.arn is None and foreign_mark:
+        return view
+
+    def _claim(self, tracked: StoredObject, view: View, identity: Identity | None) -> None:
+        """Claim the job for the object in the store, and turn its memory to that job."""
+        resource, endpoint = view.resource, view.policy.namespace_endpoint
+        slot = None if identity is None else identity.slot
+        self._jobs.claim(tracked, slot, is_owner=view.is_owner and endpoint is None)
+        if slot is None:
+            return
+        tracked.memory = tracked.memory.turned_to(slot, endpoint)
+        job = tracked.memory.job
+        is_foreign_mark = resource.pending is not None and resource.pending != tracked.memory.marked
+        if job.attempt.attempted_at is None and job.arn is None and is_foreign_mark:
             tracked.note(Unsettled())
-        bare = bare.remembering(tracked.memory)
-        reached = await self._reach(bare, identity)
-        target, no_access = (None, reached) if isinstance(reached, Hindrance) else (reached, None)
-        if target is not None:
-            tracked.memory = tracked.memory.reached_by(target)
-        self.check_presence(tracked)
-        rival = self._jobs.find_rival(tracked.key, identity.slot)
-        own_turn, place = self._create_queue.look_up(resource, identity, priority=policy.priority)
-        view = replace(
-            bare,
-            memory=tracked.memory,
-            own_turn=own_turn,
-            place=place,
-            rival=None if rival is None else "/".join(rival),
-            request_problem=None if bare.arn is not None else tracked.check(resource),
-            no_access=no_access,
-        )
-        return view, target
 
     async def _read_namespace(self, namespace: str) -> tuple[Mapping[str, str], Hindrance | None]:
         """Return the namespace's annotations, or a hindrance if they are unreadable."""
