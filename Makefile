@@ -32,7 +32,7 @@ test: $(READY) ## every test but those of chart, gitops and pod, with the covera
 	$(BIN)/coverage report --include='*/trainingjob_operator/logic/*' --fail-under=100
 
 unit: $(READY) ## the tests without a control plane and without crowds in virtual time, for the inner loop
-	$(RUN) -m pytest -q -n 2 -m 'not controlplane and not e2e and not no_cover' tests/logic tests/aws tests/kube tests/kubectl_plugin tests/reconciler tests/test_*.py
+	$(RUN) -m pytest -q -n 2 --hypothesis-profile=brief -m 'not controlplane and not e2e and not no_cover' tests/logic tests/aws tests/kube tests/kubectl_plugin tests/reconciler tests/test_*.py
 
 e2e: $(READY) ## run the end-to-end tests with the operator as a process; CLUSTER=kind uses kind
 	CLUSTER=$(CLUSTER) $(RUN) -m pytest $(if $(CLUSTER),,$(SIDE_BY_SIDE)) -m e2e

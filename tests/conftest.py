@@ -9,6 +9,7 @@ from hypothesis import settings
 
 # A slow machine is no defect. What else hypothesis chooses for CI or at home stays.
 settings.register_profile("patient", settings(), deadline=None)
+settings.register_profile("brief", deadline=None, max_examples=15)  # for `make unit`
 settings.load_profile("patient")
 
 pytest_plugins = ["tests.controlplane.fixtures", "tests.image.fixtures", "tests.sagemaker.fixtures"]
