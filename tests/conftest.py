@@ -12,6 +12,8 @@ settings.register_profile("patient", settings(), deadline=None)
 settings.register_profile("brief", deadline=None, max_examples=15)  # for `make unit`
 settings.load_profile("patient")
 
+# Pytest shows both sides of a failed assertion only in modules that it knows.
+pytest.register_assert_rewrite("tests.logic.decide.situations")
 pytest_plugins = ["tests.controlplane.fixtures", "tests.image.fixtures", "tests.sagemaker.fixtures"]
 
 FOREIGN = ("AWS_", "KUBECONFIG", "KUBERNETES_SERVICE_")

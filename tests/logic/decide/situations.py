@@ -1,4 +1,4 @@
-"""Situations of one object: rows of the tables in this folder, and the data that they share."""
+"""Situations of one object: rows of the decision tables in this folder, and their shared data."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.logic.builders import (
     resource,
 )
 from trainingjob_operator.logic import reasons
+from trainingjob_operator.logic.decide.phases import decide
 from trainingjob_operator.logic.findings import Finding, Hindrance
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.jobs.observation import Observation
@@ -39,10 +40,7 @@ from trainingjob_operator.logic.objects.annotations import REGION as REGION_KEY
 from trainingjob_operator.logic.operations import CREATE
 from trainingjob_operator.logic.state.memory import Refusal, Trouble
 from trainingjob_operator.logic.state.ownership import TagProof
-from trainingjob_operator.logic.state.steps import (
-    Step,
-    WriteStatus,
-)
+from trainingjob_operator.logic.state.steps import Step, WriteStatus
 from trainingjob_operator.logic.state.view import View
 
 if TYPE_CHECKING:
@@ -62,15 +60,15 @@ ARN_ELSEWHERE = build_arn("aws", ELSEWHERE)
 RIVAL = "team-a/rival"
 
 
-def job(status: str, **told: Any) -> Observation:
-    return Observation({"trainingJobStatus": status, "secondaryStatus": status, **told})
+def job(status: str, **fields: Any) -> Observation:
+    return Observation({"trainingJobStatus": status, "secondaryStatus": status, **fields})
 
 
 RUNS, STOPPING, STOPPED = job("InProgress"), job("Stopping"), job("Stopped")
 ENDED = job("Completed", profilingStatus="Disabled")
 POOL: dict[str, Any] = {"trainingEndTime": "2026-11-21T11:59:00Z"}
 POOLED = {**SPEC, "resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSeconds": 600}}
-HEARSAY = job("Completed", secondaryStatusTransitions=[{"status": "Training", "startTime": "2026-11-21T11:00:00Z"}])
+LISTED_END = job("Completed", secondaryStatusTransitions=[{"status": "Training", "startTime": "2026-11-21T11:00:00Z"}])
 FRESH, STALE = "2026-11-21T11:56:00Z", "2026-11-21T11:55:00Z"
 NAMELESS = {name: value for name, value in SPEC.items() if name != "trainingJobName"}
 
@@ -95,9 +93,9 @@ def condition(kind: str, reason: str, message: object = "Words.") -> dict[str, A
 
 
 def own(observed: Observation | None = RUNS, *, of: int = 1, arn: str = ARN, **status: Any) -> dict[str, Any]:
-    """The status of an object whose job was last reported so, when its generation was `of`."""
-    told = {} if observed is None else observed.fields
-    return recorded(arn, observedGeneration=of, ownership=claimed(arn), **told, **status)
+    """Status of an object with its last reported observation; `of` is the observed generation."""
+    members = {} if observed is None else observed.fields
+    return recorded(arn, observedGeneration=of, ownership=claimed(arn), **members, **status)
 
 
 def trouble(operation: str, kind: ErrorClass, *, again: float = 10.0, lasts: float = 5.0) -> dict[str, Trouble]:
@@ -112,13 +110,13 @@ TOO_SMALL = {
 }
 
 
-def look_at(
-    object: Mapping[str, Any],  # noqa: A002  so that the rows below read well
+def view_of(
+    object: Mapping[str, Any],  # noqa: A002  shortens the rows of the tables
     known: Mapping[str, Any],
     namespace: Mapping[str, str],
     view: Mapping[str, Any],
 ) -> View:
-    """What is decided on. In `known`, `tried` is a generation and `refused` what Refusal takes but the policy."""
+    """Input of a decision. In `known`, `tried` is a generation; `refused` is a Refusal without its policy."""
     seen = resource(**object)
     policy = resolve(seen, namespace, DEFAULTS)
     facts = {name: _remember(name, value, policy) for name, value in known.items()}
@@ -137,12 +135,12 @@ def _remember(name: str, value: Any, policy: Policy) -> Any:
 
 
 def shown(step: Step) -> Step | dict[str, Any]:
-    """A step as it is; of what is said the reasons, and what else is not as usual."""
+    """A step unchanged; for WriteStatus its fields with other values than the defaults, a finding as its reason."""
     if not isinstance(step, WriteStatus):
         return step
-    said = {field.name: getattr(step, field.name) for field in fields(WriteStatus)}
-    usual = {field.name: field.default for field in fields(WriteStatus)}
-    return {name: _reasons(value) for name, value in said.items() if value != usual[name]}
+    members = {field.name: getattr(step, field.name) for field in fields(WriteStatus)}
+    defaults = {field.name: field.default for field in fields(WriteStatus)}
+    return {name: _reasons(value) for name, value in members.items() if value != defaults[name]}
 
 
 def _reasons(value: Any) -> Any:
@@ -153,27 +151,37 @@ def _reasons(value: Any) -> Any:
     return value.reason if isinstance(value, Finding | Hindrance) else value
 
 
-def says(**members: Any) -> dict[str, Any]:
+def reports(**members: Any) -> dict[str, Any]:
     return members
 
 
-AWAITS = says(hindrance="NamespaceUnreadable", again=30.0, unfinished=True)
+def decides(*tables: list[Any]) -> Any:
+    """A test with one case for each row of the tables."""
+
+    @pytest.mark.parametrize(("view", "step"), [row for table in tables for row in table])
+    def check(view: View, step: Step | dict[str, Any]) -> None:
+        assert shown(decide(view)) == step
+
+    return check
+
+
+AWAITS = reports(hindrance="NamespaceUnreadable", again=30.0, unfinished=True)
 
 
 def when(
     sentence: str,
     step: Step | dict[str, Any],
-    object: Mapping[str, Any] | None = None,  # noqa: A002  as above
+    object: Mapping[str, Any] | None = None,  # noqa: A002  shortens the rows of the tables
     known: Mapping[str, Any] | None = None,
     namespace: Mapping[str, str] | None = None,
     **view: Any,
 ) -> Any:
-    """A row: in this situation that step comes next."""
-    return pytest.param(look_at(object or {}, known or {}, namespace or {}, view), step, id=sentence)
+    """A row of a table: the situation and the step that it leads to."""
+    return pytest.param(view_of(object or {}, known or {}, namespace or {}, view), step, id=sentence)
 
 
 def of(**annotations: str) -> dict[str, str]:
-    """Annotations, by the names that the tables use."""
+    """Annotations by their short names in the tables."""
     keys = {"region": REGION_KEY, "adoption": ADOPTION_POLICY, "read_only": READ_ONLY, "deletion": DELETION_POLICY}
     return {keys[name]: value for name, value in annotations.items()}
 
@@ -192,7 +200,7 @@ DELETED_EARLY = {**MARKED, "deleting": True}
 
 
 def not_found(since: float, described_at: float) -> dict[str, Any]:
-    """Describe has found no job, the first time and the last time so many seconds ago."""
+    """Describe found no job, `since` seconds ago for the first and `described_at` seconds ago for the last time."""
     return {"not_found": True, "not_found_since": NOW - since, "described_at": NOW - described_at}
 
 
@@ -215,4 +223,4 @@ COMPARED: dict[str, Any] = {"observation": RUNS, "described_at": NOW, "compared_
 PROVEN = {**COMPARED, "proof": TagProof.SAME_OBJECT}
 UNREAD = {**COMPARED, "tags_generation": None}
 TAGGED: dict[str, Any] = {"spec": {**SPEC, "tags": [{"key": "team", "value": "new"}]}}
-TAGS_TOLD = condition("ACK.Advisory", "EditNotPossible", "spec.tags is not applied.")
+TAGS_REPORTED = condition("ACK.Advisory", "EditNotPossible", "spec.tags is not applied.")

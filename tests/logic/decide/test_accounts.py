@@ -1,4 +1,4 @@
-"""By which role an account is reached, and which role selectors keep an object from being served."""
+"""Role of an account, and role selectors that exclude an object."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from typing import Any
 import pytest
 
 from tests.logic.builders import ARN, REGION, WANTED, recorded, remembered, resource
-from trainingjob_operator.logic.decide.accounts import (
-    find_role,
-    find_selector,
-    find_wrong_target,
-    forbid_account,
-)
+from trainingjob_operator.logic.decide.accounts import find_role, find_selector, find_wrong_target, forbid_account
 from trainingjob_operator.logic.findings import Hindrance
 from trainingjob_operator.logic.naming import JOB_ARN, Identity
 from trainingjob_operator.logic.objects.annotations import ENDPOINT_URL, OWNER_ACCOUNT, Defaults, resolve
@@ -32,7 +27,7 @@ def test_the_role_of_the_account_is_taken_from_the_map(role: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("roles", "why"),
+    ("roles", "cause"),
     [
         (None, "there is no ConfigMap"),
         ({}, "No role is known"),
@@ -45,15 +40,17 @@ def test_the_role_of_the_account_is_taken_from_the_map(role: str) -> None:
         ({ACCOUNT: ROLE, f"sagemaker.{ACCOUNT}": ROLE}, "for one service only"),
     ],
 )
-def test_an_account_without_a_usable_role_is_told_with_what_to_add(roles: dict[str, str] | None, why: str) -> None:
+def test_an_account_without_a_usable_role_is_reported_with_the_missing_entry(
+    roles: dict[str, str] | None, cause: str
+) -> None:
     found = find_role(ACCOUNT, roles)
     assert isinstance(found, Hindrance)
     assert (found.reason, found.waiting) == (ROLE_UNAVAILABLE, False)
-    assert why in found.message
+    assert cause in found.message
     assert f'"{ACCOUNT}": "<ARN of a role' in found.message
 
 
-def test_an_account_that_may_not_be_served_is_told_with_what_to_turn_on() -> None:
+def test_a_forbidden_account_is_reported_with_the_flag_and_config_map_to_change() -> None:
     forbidden = forbid_account(ACCOUNT)
     assert (forbidden.reason, forbidden.waiting) == (ROLE_UNAVAILABLE, False)
     for words in (ACCOUNT, "--enable-carm is false", "ack-role-account-map"):
@@ -87,7 +84,7 @@ OURS = {"group": "sagemaker.services.k8s.aws", "version": "v1alpha1", "kind": "T
         ({"namespaceSelector": {"names": ["ml"]}, "resourceTypeSelector": [{"kind": "Model"}]}, False),
     ],
 )
-def test_a_selector_holds_by_all_of_its_parts_and_an_empty_part_for_everything(
+def test_a_selector_matches_by_all_parts_and_an_empty_part_matches_everything(
     spec: dict[str, Any], selects: bool
 ) -> None:
     found = find_selector({"gpu": spec}, _resource(tier="gold"), NAMESPACE_LABELS)
@@ -97,7 +94,7 @@ def test_a_selector_holds_by_all_of_its_parts_and_an_empty_part_for_everything(
         assert "IAMRoleSelector gpu" in found.message
 
 
-def test_one_selector_of_several_is_enough() -> None:
+def test_one_matching_selector_of_several_is_enough() -> None:
     selectors = {"a": {"resourceTypeSelector": [{"kind": "Model"}]}, "b": {}}
     found = find_selector(selectors, _resource(), {})
     assert found is not None
@@ -120,7 +117,7 @@ MAPPED = {OWNER_ACCOUNT: ACCOUNT}
     ],
     ids=["attempt", "attempt elsewhere", "its own", "run", "run elsewhere", "a job", "endpoint"],
 )
-def test_metadata_that_leads_to_another_account_is_reported(
+def test_metadata_with_another_account_is_reported(
     members: dict[str, Any], namespace: dict[str, str], marked: Identity | None, words: str | None
 ) -> None:
     seen = resource(**members)

@@ -1,10 +1,6 @@
-"""Attempts with an unknown outcome."""
+"""Attempts to create with an unknown result."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from tests.logic.builders import WANTED
 from tests.logic.decide.situations import (
@@ -19,80 +15,81 @@ from tests.logic.decide.situations import (
     NO_ACCESS,
     NOW,
     RUNS,
-    says,
-    shown,
+    decides,
+    reports,
     trouble,
     when,
 )
-from trainingjob_operator.logic.decide.phases import decide
 from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE
 from trainingjob_operator.logic.state.ownership import Verdict
-from trainingjob_operator.logic.state.steps import (
-    ClearIntent,
-    Describe,
-    ReadTags,
-    Requeue,
-    Step,
-    TakeOwnership,
-)
-
-if TYPE_CHECKING:
-    from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.state.steps import ClearIntent, Describe, ReadTags, Requeue, TakeOwnership
 
 ATTEMPTS = [
-    when("an attempt elsewhere is settled first", Describe(ELSEWHERE), MARKED_ELSEWHERE),
-    when("one of an object that only adopts by now too", Describe(WANTED), {**MARKED, **ADOPT}),
-    when("it was definitely refused", ClearIntent(), MARKED_ELSEWHERE, {"attempted_at": NOW - 5}),
-    when("it has made a job: whose?", ReadTags(ELSEWHERE, ARN_ELSEWHERE), MARKED_ELSEWHERE, {"observation": RUNS}),
-    when("ours", TakeOwnership(ARN_ELSEWHERE, finalizer=True, claim=Verdict.CREATED), MARKED_ELSEWHERE, FOUND_OURS),
-    when("not ours", ClearIntent(), MARKED_ELSEWHERE, FOUND_FOREIGN),
+    when("attempt in another region: Describe it first", Describe(ELSEWHERE), MARKED_ELSEWHERE),
+    when("attempt of an object with a new adoption policy: Describe it first", Describe(WANTED), {**MARKED, **ADOPT}),
+    when("SageMaker refused the attempt: clear the intent", ClearIntent(), MARKED_ELSEWHERE, {"attempted_at": NOW - 5}),
+    when("a job exists: ReadTags", ReadTags(ELSEWHERE, ARN_ELSEWHERE), MARKED_ELSEWHERE, {"observation": RUNS}),
     when(
-        "an earlier run, as a backup without status leaves it",
+        "tags name this object: own the job",
+        TakeOwnership(ARN_ELSEWHERE, finalizer=True, claim=Verdict.CREATED),
+        MARKED_ELSEWHERE,
+        FOUND_OURS,
+    ),
+    when("foreign job: clear the intent", ClearIntent(), MARKED_ELSEWHERE, FOUND_FOREIGN),
+    when(
+        "run of an earlier object after a restore without status: inherit",
         TakeOwnership(ARN_ELSEWHERE, finalizer=True, claim=Verdict.INHERITED),
         MARKED_ELSEWHERE,
         FOUND_FORMER,
     ),
     when(
-        "an earlier run with another spec",
+        "run of an earlier object with another spec: clear the intent",
         ClearIntent(),
         MARKED_ELSEWHERE,
         {**FOUND_FORMER, "differences": ("roleARN",)},
     ),
-    when("a hint about it", Describe(ELSEWHERE), MARKED_ELSEWHERE, {**FOUND_FOREIGN, "needs_describe": True}),
     when(
-        "an earlier run that is gone since",
+        "hint about the job: Describe", Describe(ELSEWHERE), MARKED_ELSEWHERE, {**FOUND_FOREIGN, "needs_describe": True}
+    ),
+    when(
+        "run of an earlier object, not found now: clear the intent",
         ClearIntent(),
         MARKED_ELSEWHERE,
         {**FOUND_FORMER, "not_found": True, "attempted_at": NOW - 40, "unsettled": True},
     ),
-    when("it can't be reached", says(hindrance="RoleUnavailable", again=30.0), MARKED_ELSEWHERE, no_access=NO_ACCESS),
     when(
-        "Describe does not answer",
-        says(again=10.0),
+        "no access to the account",
+        reports(hindrance="RoleUnavailable", again=30.0),
+        MARKED_ELSEWHERE,
+        no_access=NO_ACCESS,
+    ),
+    when(
+        "Describe fails",
+        reports(again=10.0),
         MARKED_ELSEWHERE,
         {"troubles": trouble(DESCRIBE, ErrorClass.RETRY)},
     ),
     when(
-        "NotFound soon after the last attempt means nothing",
+        "NotFound soon after the attempt: requeue",
         Requeue(20.1),
         MARKED_ELSEWHERE,
         {"unsettled": True, "attempted_at": NOW - 10, "not_found": True, "described_at": NOW - 1},
     ),
     when(
-        "so look again when it does",
+        "30 s after the attempt: Describe again",
         Describe(ELSEWHERE),
         MARKED_ELSEWHERE,
         {"unsettled": True, "attempted_at": NOW - 31, "not_found": True, "described_at": NOW - 5},
     ),
     when(
-        "then it is believed",
+        "NotFound 30 s after the attempt: clear the intent",
         ClearIntent(),
         MARKED_ELSEWHERE,
         {"unsettled": True, "attempted_at": NOW - 40, "not_found": True, "described_at": NOW - 10},
     ),
     when(
-        "an attempt of an earlier life of the process may be as young as this one",
+        "attempt of an earlier process: its age counts from the start of this process",
         Requeue(25.1),
         MARKED_ELSEWHERE,
         {"first_seen": NOW - 5, "unsettled": True, "not_found": True, "described_at": NOW - 1},
@@ -100,6 +97,4 @@ ATTEMPTS = [
 ]
 
 
-@pytest.mark.parametrize(("view", "step"), ATTEMPTS)
-def test_in_this_situation_comes_that_step(view: View, step: Step | dict[str, Any]) -> None:
-    assert shown(decide(view)) == step
+test_situation_leads_to_step = decides(ATTEMPTS)

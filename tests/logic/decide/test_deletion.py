@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import pytest
-
 from tests.logic.builders import ARN, WANTED, claimed, recorded
 from tests.logic.decide.situations import (
     AWAITS,
@@ -30,93 +26,83 @@ from tests.logic.decide.situations import (
     RUNS,
     STOPPING,
     condition,
+    decides,
     of,
     own,
-    says,
-    shown,
+    reports,
     trouble,
     when,
 )
 from trainingjob_operator.logic.decide import deletion
-from trainingjob_operator.logic.decide.phases import decide
 from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.naming import FINALIZER
-from trainingjob_operator.logic.objects.annotations import (
-    DELETION_POLICY,
-    NAMESPACE_DELETION_POLICY,
-)
+from trainingjob_operator.logic.objects.annotations import DELETION_POLICY, NAMESPACE_DELETION_POLICY
 from trainingjob_operator.logic.operations import DESCRIBE, STOP
 from trainingjob_operator.logic.state.ownership import TagProof, Verdict
-from trainingjob_operator.logic.state.steps import (
-    Describe,
-    Idle,
-    ReadTags,
-    RemoveFinalizer,
-    Step,
-    Stop,
-    TakeOwnership,
-)
-
-if TYPE_CHECKING:
-    from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.state.steps import Describe, Idle, ReadTags, RemoveFinalizer, Stop, TakeOwnership
 
 DELETION = [
-    when("nothing is held", Idle(), {"deleting": True, "status": own()}),
-    when("the job is looked at before it is stopped", Describe(WANTED), DELETED),
-    when("an old answer may be about another run", Describe(WANTED), DELETED, {**PROVEN, "described_at": NOW - 60}),
-    when("whose job is it that is to be stopped?", ReadTags(WANTED, ARN), DELETED, COMPARED),
-    when("the job is stopped", Stop(WANTED), DELETED, PROVEN),
+    when("no finalizer: idle", Idle(), {"deleting": True, "status": own()}),
+    when("Describe before Stop", Describe(WANTED), DELETED),
     when(
-        "a job that this process created needs no tags",
+        "observation older than a minute: Describe again",
+        Describe(WANTED),
+        DELETED,
+        {**PROVEN, "described_at": NOW - 60},
+    ),
+    when("ownership unproven: ReadTags before Stop", ReadTags(WANTED, ARN), DELETED, COMPARED),
+    when("ownership proven by tags: Stop", Stop(WANTED), DELETED, PROVEN),
+    when(
+        "created by this process: Stop without tags",
         Stop(WANTED),
         DELETED,
         {**COMPARED, "arn": ARN, "created_at": NOW - 100},
     ),
     when(
-        "nor a right to describe",
+        "created by this process, Describe is denied: Stop",
         Stop(WANTED),
         DELETED,
         {"arn": ARN, "created_at": NOW - 100, "needs_describe": True, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
     ),
-    when("tags that name nobody leave the record in force", Stop(WANTED), DELETED, {**PROVEN, "proof": TagProof.NONE}),
+    when("ownership record, no tags: Stop", Stop(WANTED), DELETED, {**PROVEN, "proof": TagProof.NONE}),
     when(
-        "an ARN and a finalizer without a record are no proof: the job runs on, and that is said",
-        says(advisories=("OwnershipUnproven",), release=True),
+        "ARN and finalizer without ownership record: report, no Stop",
+        reports(advisories=("OwnershipUnproven",), release=True),
         {**DELETED, "status": recorded(**RUNS.fields)},
         {**PROVEN, "proof": TagProof.NONE},
     ),
     when(
-        "ACK's tags and its record together are",
+        "ACK's tags and ACK's record: Stop",
         Stop(WANTED),
         {**DELETED, "status": recorded(**RUNS.fields)},
         {**PROVEN, "proof": TagProof.ACK},
     ),
     when(
-        "tags that name another object outweigh the record",
+        "ownership record, tags name another object: no Stop",
         RemoveFinalizer(),
         DELETED,
         {**PROVEN, "proof": TagProof.OTHER_OBJECT},
     ),
     when(
-        "a record of another object, as a backup has it, is none",
-        says(advisories=("OwnershipUnproven",), release=True),
+        "ownership record of another object, as in a backup: no Stop",
+        reports(advisories=("OwnershipUnproven",), release=True),
         {**DELETED, "status": {**own(), "ownership": claimed(objectUID="other")}},
         {**PROVEN, "proof": TagProof.NONE},
     ),
     when(
-        "a record from an endpoint that a namespace named is none elsewhere",
+        "ownership record from another endpoint: no Stop",
         RemoveFinalizer(),
         {**DELETED, "status": {**own(), "ownership": claimed(endpointURL="https://fake")}},
         {**PROVEN, "proof": TagProof.NONE},
     ),
     when(
-        "a finalizer added by hand to what was read only proves nothing",
+        "read-only object with a finalizer added by hand: no Stop",
         RemoveFinalizer(),
         {**DELETED, "status": {**own(), "ownership": claimed(claim="Observed")}},
         {**PROVEN, "proof": TagProof.NONE},
     ),
     when(
-        "nor one on a clash that ACK recorded",
+        "name clash recorded by ACK: no Stop",
         RemoveFinalizer(),
         {
             **DELETED,
@@ -126,116 +112,134 @@ DELETION = [
         },
         {**PROVEN, "proof": TagProof.ACK},
     ),
-    when("it is to be retained", RemoveFinalizer(), {**DELETED, "annotations": of(deletion="retain")}),
+    when("deletion policy retain: no Stop", RemoveFinalizer(), {**DELETED, "annotations": of(deletion="retain")}),
     when(
-        "the namespace wants it retained", RemoveFinalizer(), DELETED, namespace={NAMESPACE_DELETION_POLICY: "retain"}
+        "deletion policy retain of the namespace: no Stop",
+        RemoveFinalizer(),
+        DELETED,
+        namespace={NAMESPACE_DELETION_POLICY: "retain"},
     ),
-    when("it is only read", RemoveFinalizer(), {**DELETED, **READS}),
+    when("read-only object: no Stop", RemoveFinalizer(), {**DELETED, **READS}),
     *(
         when(
-            f"a {name} that can't be understood never stops a job",
-            says(advisories=("InvalidAnnotation",), release=True),
+            f"invalid {name} annotation: no Stop",
+            reports(advisories=("InvalidAnnotation",), release=True),
             {**DELETED, "annotations": of(**{name: "keep"})},
         )
         for name in ("deletion", "read_only")
     ),
-    when("another unusable annotation does not save it", Stop(WANTED), {**DELETED, **NOWHERE}, PROVEN),
-    when("it has ended and that was told", RemoveFinalizer(), {**DELETED, "status": own(ENDED)}),
-    when("it has ended: tell it first", says(release=True), DELETED, {"observation": ENDED}),
-    when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), DELETED, no_access=NO_ACCESS),
-    when("a namespace that may not be read may ask to retain the job", AWAITS, DELETED, namespace_unread=NO_NAMESPACE),
+    when("invalid annotation of another kind: Stop", Stop(WANTED), {**DELETED, **NOWHERE}, PROVEN),
+    when("job ended and reported: remove the finalizer", RemoveFinalizer(), {**DELETED, "status": own(ENDED)}),
+    when("job ended, not yet reported: report, then release", reports(release=True), DELETED, {"observation": ENDED}),
+    when("no access to the account", reports(hindrance="RoleUnavailable", again=30.0), DELETED, no_access=NO_ACCESS),
+    when("unreadable namespace, which may retain the job: wait", AWAITS, DELETED, namespace_unread=NO_NAMESPACE),
     when(
-        "it, and the job has ended", RemoveFinalizer(), {**DELETED, "status": own(ENDED)}, namespace_unread=NO_NAMESPACE
+        "unreadable namespace, job ended: remove the finalizer",
+        RemoveFinalizer(),
+        {**DELETED, "status": own(ENDED)},
+        namespace_unread=NO_NAMESPACE,
     ),
-    when("it, and nothing is held", Idle(), {**DELETED, "held": False}, namespace_unread=NO_NAMESPACE),
+    when("unreadable namespace, no finalizer: idle", Idle(), {**DELETED, "held": False}, namespace_unread=NO_NAMESPACE),
     when(
-        "it, and the object itself asks to retain the job",
+        "unreadable namespace, deletion policy retain of the object: no Stop",
         RemoveFinalizer(),
         {**DELETED, "annotations": {DELETION_POLICY: "retain"}},
         namespace_unread=NO_NAMESPACE,
     ),
-    when("an attempt may have made a job", Describe(WANTED), DELETED_EARLY),
-    when("one elsewhere may", Describe(ELSEWHERE), {**DELETED_EARLY, **MARKED_ELSEWHERE}),
-    when("a finalizer without ARN and mark: look", Describe(WANTED), {"held": True, "deleting": True}),
-    when("nobody knows what to look for", RemoveFinalizer(), {"held": True, "deleting": True, **NOWHERE}),
-    when("the attempt was definitely refused", RemoveFinalizer(), DELETED_EARLY, {"attempted_at": NOW - 1}),
-    when("the attempt has made none", RemoveFinalizer(), DELETED_EARLY, FOUND_ABSENT),
-    when("the job of that name is not ours", RemoveFinalizer(), DELETED_EARLY, FOUND_FOREIGN),
-    when("it is ours", TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED), DELETED_EARLY, FOUND_OURS),
+    when("open attempt: Describe", Describe(WANTED), DELETED_EARLY),
+    when("open attempt in another region: Describe there", Describe(ELSEWHERE), {**DELETED_EARLY, **MARKED_ELSEWHERE}),
+    when("finalizer without ARN and intent: Describe", Describe(WANTED), {"held": True, "deleting": True}),
     when(
-        "it is ours, of this attempt and another spec",
+        "finalizer without ARN, intent and identity: remove it",
+        RemoveFinalizer(),
+        {"held": True, "deleting": True, **NOWHERE},
+    ),
+    when("refused attempt: remove the finalizer", RemoveFinalizer(), DELETED_EARLY, {"attempted_at": NOW - 1}),
+    when("attempt without a job: remove the finalizer", RemoveFinalizer(), DELETED_EARLY, FOUND_ABSENT),
+    when("attempt, foreign job of the name: no Stop", RemoveFinalizer(), DELETED_EARLY, FOUND_FOREIGN),
+    when(
+        "attempt, tags name this object: own the job",
+        TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED),
+        DELETED_EARLY,
+        FOUND_OURS,
+    ),
+    when(
+        "attempt, tags name this object, other spec: own the job",
         TakeOwnership(ARN, finalizer=True, claim=Verdict.CREATED),
         DELETED_EARLY,
         FOUND_EDITED,
     ),
     when(
-        "it is of an earlier life, as a backup tells it",
+        "attempt, job of an earlier object: inherit",
         TakeOwnership(ARN, finalizer=True, claim=Verdict.INHERITED),
         DELETED_EARLY,
         FOUND_FORMER,
     ),
     when(
-        "it is of an earlier life, and another object has it",
+        "attempt, job of an earlier object, owned by another object: no Stop",
         RemoveFinalizer(),
         DELETED_EARLY,
         FOUND_FORMER,
         rival=RIVAL,
     ),
     when(
-        "it is of an earlier life with another spec", RemoveFinalizer(), DELETED_EARLY, {**FOUND_EDITED, **FOUND_FORMER}
+        "attempt, job of an earlier object with another spec: no Stop",
+        RemoveFinalizer(),
+        DELETED_EARLY,
+        {**FOUND_EDITED, **FOUND_FORMER},
     ),
     when(
-        "whether it has ended is looked at first when something says so",
+        "hint about the job: Describe before Stop",
         Describe(WANTED),
         DELETED,
         {"needs_describe": True},
     ),
     when(
-        "the job is gone already: it is looked for twice",
+        "one NotFound: second Describe before the release",
         Describe(WANTED),
         DELETED,
         {"not_found": True, "not_found_since": NOW - 30, "described_at": NOW - 30},
     ),
-    when("somebody else stops it already", says(again=900.0), {**DELETED, "status": own(STOPPING)}),
     when(
-        "it is stopped once",
-        says(again=840.0),
+        "another client stopped the job: wait for its end", reports(again=900.0), {**DELETED, "status": own(STOPPING)}
+    ),
+    when(
+        "Stop was sent: no second Stop",
+        reports(again=840.0),
         DELETED,
         {"stop_sent_at": NOW - 60, "stopping_since": NOW - 60},
     ),
     when(
-        "it does not stop",
-        says(advisories=("StopStuck",)),
+        "Stop without effect for 15 minutes: report StopStuck",
+        reports(advisories=("StopStuck",)),
         {**DELETED, "status": own(STOPPING)},
         {"stop_sent_at": NOW - 900, "stopping_since": NOW - 900},
     ),
     when(
-        "it may not be stopped",
-        says(hindrance="AccessDenied", again=10.0),
+        "Stop is denied",
+        reports(hindrance="AccessDenied", again=10.0),
         DELETED,
         {"stopping_since": NOW - 60, "troubles": trouble(STOP, ErrorClass.DENIED)},
     ),
     when(
-        "a quota keeps it from being stopped",
-        says(hindrance="Code", again=10.0),
+        "Stop is rejected by a quota",
+        reports(hindrance="Code", again=10.0),
         DELETED,
         {"stopping_since": NOW - 60, "troubles": trouble(STOP, ErrorClass.WAITING)},
     ),
     when(
-        "for long",
-        says(hindrance="AccessDenied", advisories=("StopStuck",), again=10.0),
+        "Stop is denied for 15 minutes: report StopStuck",
+        reports(hindrance="AccessDenied", advisories=("StopStuck",), again=10.0),
         DELETED,
         {"stopping_since": NOW - 900, "troubles": trouble(STOP, ErrorClass.DENIED)},
     ),
 ]
 
 
-@pytest.mark.parametrize(("view", "step"), DELETION)
-def test_in_this_situation_comes_that_step(view: View, step: Step | dict[str, Any]) -> None:
-    assert shown(decide(view)) == step
+test_situation_leads_to_step = decides(DELETION)
 
 
-def test_a_finalizer_that_stays_is_reported_in_the_words_of_the_api_server() -> None:
+def test_a_rejected_removal_of_the_finalizer_is_reported_with_the_api_servers_message() -> None:
     hindrance = deletion.explain_unreleased("denied by a policy.")
     assert hindrance.reason == "FinalizerNotRemoved"
     for words in (FINALIZER, ": denied by a policy. ", "the operator retries"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.logic.decide.situations import ENDED, NOW, RUNS, condition, look_at, own
+from tests.logic.decide.situations import ENDED, NOW, RUNS, condition, own, view_of
 from trainingjob_operator.logic.decide.expiry import describe_undeleted, expires_in
 from trainingjob_operator.logic.decide.phases import decide
 from trainingjob_operator.logic.objects.annotations import TTL
@@ -15,12 +15,12 @@ from trainingjob_operator.logic.state.memory import Undeleted
 from trainingjob_operator.logic.state.steps import DeleteObject
 
 FINISHED = {**condition("Finished", "Completed"), "lastTransitionTime": "2026-11-21T11:59:00Z"}
-"""A minute before the wall time of all situations."""
+"""Transition one minute before WALL."""
 
 
 def situation(ttl: str | None, *conditions: dict[str, Any], undeleted: Undeleted | None = None, **members: Any) -> Any:
     members.setdefault("status", own(ENDED, conditions=list(conditions)))
-    view = look_at({"annotations": {} if ttl is None else {TTL: ttl}, **members}, {}, {}, {})
+    view = view_of({"annotations": {} if ttl is None else {TTL: ttl}, **members}, {}, {}, {})
     return replace(view, memory=replace(view.memory, undeleted=undeleted))
 
 
@@ -41,7 +41,7 @@ def situation(ttl: str | None, *conditions: dict[str, Any], undeleted: Undeleted
         (situation("0", FINISHED, undeleted=Undeleted("No.", NOW - 1.0)), 0.0),
     ],
 )
-def test_the_time_counts_from_the_condition_of_an_ended_job(view: Any, seconds: float | None) -> None:
+def test_time_to_live_counts_from_the_condition_finished(view: Any, seconds: float | None) -> None:
     assert expires_in(view) == seconds
     assert isinstance(decide(view), DeleteObject) == (seconds == 0.0)
 

@@ -1,8 +1,8 @@
-"""Objects with a job."""
+"""Objects with an own job."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.logic.decide.situations import (
     DELETED,
     EDITED,
     ENDED,
-    HEARSAY,
+    LISTED_END,
     MARKED,
     NO_ACCESS,
     NO_NAMESPACE,
@@ -25,140 +25,139 @@ from tests.logic.decide.situations import (
     RUNS,
     TO_WAIT,
     condition,
+    decides,
     job,
-    look_at,
     of,
     own,
-    says,
+    reports,
     shown,
     trouble,
+    view_of,
     when,
 )
 from trainingjob_operator.logic.decide import following
-from trainingjob_operator.logic.decide.phases import decide
 from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE
-from trainingjob_operator.logic.state.steps import (
-    Describe,
-    Idle,
-    Step,
-    TakeOwnership,
-)
+from trainingjob_operator.logic.state.steps import Describe, Idle, TakeOwnership
 
-if TYPE_CHECKING:
-    from trainingjob_operator.logic.state.view import View
-
-LIFE = [
-    when("a job of which nothing is known yet", Describe(WANTED), {"held": True, "status": own(None)}),
-    when("a job that this process has just created", Describe(WANTED), MARKED, {"arn": ARN, "needs_describe": True}),
-    when("nothing new: nothing to do", says(), OWNED),
-    when("something has changed", Describe(WANTED), OWNED, {"needs_describe": True}),
+FOLLOWED = [
+    when("no observation: Describe", Describe(WANTED), {"held": True, "status": own(None)}),
+    when("created by this process: Describe", Describe(WANTED), MARKED, {"arn": ARN, "needs_describe": True}),
+    when("no news: report", reports(), OWNED),
+    when("hint: Describe", Describe(WANTED), OWNED, {"needs_describe": True}),
     when(
-        "a job that ACK followed: was the spec edited since?",
+        "status written by ACK, unknown generation: Describe",
         Describe(WANTED),
         {"held": True, "status": recorded(**RUNS.fields)},
     ),
-    when("no way to the account", says(hindrance="RoleUnavailable", again=30.0), OWNED, no_access=NO_ACCESS),
-    when("a namespace that may not be read", AWAITS, OWNED, namespace_unread=NO_NAMESPACE),
-    when("it, and the job has ended", Idle(), {**OWNED, "status": own(ENDED)}, namespace_unread=NO_NAMESPACE),
+    when("no access to the account", reports(hindrance="RoleUnavailable", again=30.0), OWNED, no_access=NO_ACCESS),
+    when("unreadable namespace", AWAITS, OWNED, namespace_unread=NO_NAMESPACE),
     when(
-        "what is told of an edit is kept while the account can't be reached",
-        says(hindrance="RoleUnavailable", advisories=("EditPending",), again=30.0, unfinished=True),
+        "unreadable namespace, job ended: idle", Idle(), {**OWNED, "status": own(ENDED)}, namespace_unread=NO_NAMESPACE
+    ),
+    when(
+        "no access to the account: keep the advisory about an edit",
+        reports(hindrance="RoleUnavailable", advisories=("EditPending",), again=30.0, unfinished=True),
         {"held": True, "status": own(conditions=[condition("ACK.Advisory", "EditPending")])},
         no_access=NO_ACCESS,
     ),
     when(
-        "Describe is denied, and an annotation is wrong",
-        says(hindrance="AccessDenied", advisories=("InvalidAnnotation",), again=10.0),
+        "Describe is denied, and an annotation is invalid",
+        reports(hindrance="AccessDenied", advisories=("InvalidAnnotation",), again=10.0),
         {**OWNED, **NOWHERE},
         {"needs_describe": True, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
     ),
     when(
-        "another region is asked for: it stays where it is",
-        says(advisories=("IdentityDiffers",)),
+        "annotation names another region: report, keep the job",
+        reports(advisories=("IdentityDiffers",)),
         {**OWNED, "annotations": of(region="eu-central-1")},
     ),
     when(
-        "it has ended: which region is asked for means nothing",
-        says(release=True),
+        "job ended, annotation names another region: no report",
+        reports(release=True),
         {"held": True, "status": own(ENDED), "annotations": of(region="eu-central-1")},
     ),
-    when("the finalizer was taken away by hand", TakeOwnership(ARN, finalizer=True), {"status": own()}, {"arn": ARN}),
-    when("a read-only object needs none", says(), {"status": own(), **READS}),
-    when("it has ended: report it, and let the object go", says(release=True), {"held": True, "status": own(ENDED)}),
     when(
-        "it has ended, and everything was said",
-        says(),
+        "finalizer removed by hand: add it again", TakeOwnership(ARN, finalizer=True), {"status": own()}, {"arn": ARN}
+    ),
+    when("read-only object: no finalizer", reports(), {"status": own(), **READS}),
+    when("job ended: report, then release", reports(release=True), {"held": True, "status": own(ENDED)}),
+    when(
+        "job ended and reported: no change",
+        reports(),
         {"status": own(ENDED, conditions=[condition("Complete", "Completed")])},
     ),
     when(
-        "an end is an end, whatever can't be reached or found now",
-        says(release=True),
+        "job ended, not found, denied, no access: release",
+        reports(release=True),
         {"held": True, "status": own(ENDED)},
         {"not_found": True, "described_at": NOW, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
         no_access=NO_ACCESS,
     ),
     when(
-        "an end that only a list has told is looked at",
+        "end seen in a list only: Describe",
         Describe(WANTED),
         OWNED,
-        {"observation": HEARSAY},
+        {"observation": LISTED_END},
     ),
     when(
-        "again, if Describe did not have it yet",
-        says(release=True, again=3.0),
+        "end seen in a list, Describe 2 s ago lacks it: wait",
+        reports(release=True, again=3.0),
         OWNED,
-        {"observation": HEARSAY, "described_at": NOW - 2.0, "ended_at": NOW - 3.0},
+        {"observation": LISTED_END, "described_at": NOW - 2.0, "ended_at": NOW - 3.0},
     ),
     when(
-        "and again",
+        "end seen in a list, Describe 5 s ago lacks it: Describe again",
         Describe(WANTED),
         OWNED,
-        {"observation": HEARSAY, "described_at": NOW - 5.0, "ended_at": NOW - 6.0},
+        {"observation": LISTED_END, "described_at": NOW - 5.0, "ended_at": NOW - 6.0},
     ),
     when(
-        "but not for longer than the service is behind",
-        says(release=True),
+        "end seen in a list 40 s ago, Describe lacks it: release",
+        reports(release=True),
         OWNED,
-        {"observation": HEARSAY, "described_at": NOW - 10.0, "ended_at": NOW - 40.0},
+        {"observation": LISTED_END, "described_at": NOW - 10.0, "ended_at": NOW - 40.0},
     ),
-    when("nor without its time", says(release=True), OWNED, {"observation": HEARSAY, "described_at": NOW - 2.0}),
     when(
-        "as soon as that is possible",
-        says(release=True, again=10.0),
+        "end seen in a list, time of the end unknown: release",
+        reports(release=True),
         OWNED,
-        {"observation": HEARSAY, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+        {"observation": LISTED_END, "described_at": NOW - 2.0},
     ),
     when(
-        "a warm pool is looked at",
+        "end seen in a list, Describe is denied: retry",
+        reports(release=True, again=10.0),
+        OWNED,
+        {"observation": LISTED_END, "troubles": trouble(DESCRIBE, ErrorClass.DENIED)},
+    ),
+    when(
+        "warm pool: Describe",
         Describe(WANTED),
         {"held": True, "spec": POOLED, "status": own(job("Completed", **POOL))},
     ),
     when(
-        "every half minute",
-        says(release=True, again=30.0),
+        "warm pool, described 10 s ago: wait for 30 s",
+        reports(release=True, again=30.0),
         {"held": True, "spec": POOLED, "status": own(job("Completed", **POOL))},
         {"described_at": NOW - 10},
     ),
 ]
 
 
-@pytest.mark.parametrize(("view", "step"), LIFE)
-def test_in_this_situation_comes_that_step(view: View, step: Step | dict[str, Any]) -> None:
-    assert shown(decide(view)) == step
+test_situation_leads_to_step = decides(FOLLOWED)
 
 
 @pytest.mark.parametrize(
-    ("members", "known", "said"),
+    ("members", "known", "expected"),
     [
-        (OWNED, {}, says()),
-        (EDITED, {"plan": TO_WAIT}, says(pending_edit="EditPending", unfinished=True)),
-        ({**OWNED, "status": own(ENDED)}, {}, says(release=True)),
-        (DELETED, {"stopping_since": NOW - 900}, says(advisories=("StopStuck",))),
+        (OWNED, {}, reports()),
+        (EDITED, {"plan": TO_WAIT}, reports(pending_edit="EditPending", unfinished=True)),
+        ({**OWNED, "status": own(ENDED)}, {}, reports(release=True)),
+        (DELETED, {"stopping_since": NOW - 900}, reports(advisories=("StopStuck",))),
     ],
     ids=["a job", "an edit", "an end", "a stop"],
 )
 def test_the_known_state_is_reported_while_describe_waits(
-    members: dict[str, Any], known: dict[str, Any], said: dict[str, Any]
+    members: dict[str, Any], known: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert shown(following.report_meanwhile(look_at(members, known, {}, {}), WANTED)) == said
+    assert shown(following.report_meanwhile(view_of(members, known, {}, {}), WANTED)) == expected

@@ -1,10 +1,8 @@
-"""Refusals, of this process and of the one before."""
+"""Refused specs, in this process and after a restart."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from typing import Any
 
 from tests.logic.builders import ARN, WANTED
 from tests.logic.decide.situations import (
@@ -14,96 +12,95 @@ from tests.logic.decide.situations import (
     NOW,
     REFUSED,
     condition,
-    says,
-    shown,
+    decides,
+    reports,
     trouble,
     when,
 )
-from trainingjob_operator.logic.decide.phases import decide
 from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import DESCRIBE
-from trainingjob_operator.logic.state.steps import (
-    ClearIntent,
-    Describe,
-    Idle,
-    JoinQueue,
-    Step,
-)
+from trainingjob_operator.logic.state.steps import ClearIntent, Describe, Idle, JoinQueue
 
-if TYPE_CHECKING:
-    from trainingjob_operator.logic.state.view import View
-
-TAKEN: dict[str, Any] = {"clashingJobARN": ARN, "conditions": [condition("ACK.Terminal", "NameClash")]}
+CLASH_STATUS: dict[str, Any] = {"clashingJobARN": ARN, "conditions": [condition("ACK.Terminal", "NameClash")]}
 
 REFUSALS = [
     when(
-        "a refused spec is not sent again",
-        says(terminal="Refused", disowned=True),
+        "refused spec: no second Create",
+        reports(terminal="Refused", disowned=True),
         known={"refused": (1, REFUSED, None)},
     ),
     when(
-        "one that may heal is, later",
-        says(terminal="Refused", disowned=True, again=60.0),
+        "refused spec with a retry time: requeue",
+        reports(terminal="Refused", disowned=True, again=60.0),
         known={"refused": (1, REFUSED, NOW + 60)},
     ),
-    when("its time has come", JoinQueue(WANTED), known={"refused": (1, REFUSED, NOW)}),
-    when("it was edited", JoinQueue(WANTED), {"generation": 2}, {"refused": (1, REFUSED, None)}),
     when(
-        "a refused object is let go, so that it can be deleted at any time",
+        "refused spec, retry time has passed: join the create queue",
+        JoinQueue(WANTED),
+        known={"refused": (1, REFUSED, NOW)},
+    ),
+    when(
+        "refused spec, edited: join the create queue",
+        JoinQueue(WANTED),
+        {"generation": 2},
+        {"refused": (1, REFUSED, None)},
+    ),
+    when(
+        "refused spec with intent: clear the intent, so that deletion needs no operator",
         ClearIntent(REFUSED),
         MARKED,
         {"refused": (1, REFUSED, NOW + 60), "attempted_at": NOW - 1},
     ),
     when(
-        "refused in an earlier life of the process",
+        "refused by an earlier process: idle",
         Idle(Finding("Refused", "Words.")),
         {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
     ),
     when(
-        "the name was taken in an earlier life of the process",
-        says(terminal="NameClash", disowned=True),
-        {"status": {"observedGeneration": 1, **TAKEN}},
+        "name clash reported by an earlier process: keep the report",
+        reports(terminal="NameClash", disowned=True),
+        {"status": {"observedGeneration": 1, **CLASH_STATUS}},
     ),
     when(
-        "so, and it was edited since",
+        "name clash reported by an earlier process, edited: join the create queue",
         JoinQueue(WANTED),
-        {"generation": 2, "status": {"observedGeneration": 1, **TAKEN}},
+        {"generation": 2, "status": {"observedGeneration": 1, **CLASH_STATUS}},
     ),
     when(
-        "a CRD that prunes the job's ARN: whose is it?",
+        "name clash without the ARN, pruned by an old CRD: Describe",
         Describe(WANTED),
-        {"status": {"conditions": TAKEN["conditions"]}},
+        {"status": {"conditions": CLASH_STATUS["conditions"]}},
     ),
     when(
-        "it stays until Describe answers",
-        says(terminal="NameClash", disowned=True, again=10.0),
-        {"status": {"conditions": TAKEN["conditions"]}},
+        "name clash without the ARN, Describe is throttled: keep the report",
+        reports(terminal="NameClash", disowned=True, again=10.0),
+        {"status": {"conditions": CLASH_STATUS["conditions"]}},
         {"troubles": trouble(DESCRIBE, ErrorClass.THROTTLED)},
     ),
     when(
-        "nobody's any more",
+        "name clash without the ARN, no job now: join the create queue",
         JoinQueue(WANTED),
-        {"status": {"conditions": TAKEN["conditions"]}},
+        {"status": {"conditions": CLASH_STATUS["conditions"]}},
         FOUND_ABSENT,
     ),
     when(
-        "a refused spec under such a CRD may have been edited meanwhile",
+        "refused spec without a generation, pruned by an old CRD: join the create queue",
         JoinQueue(WANTED),
         {"status": {"conditions": [condition("ACK.Terminal", "Refused")]}},
     ),
     when(
-        "the name was taken in another region, which an annotation has left meanwhile",
+        "name clash in another region than the annotation: join the create queue",
         JoinQueue(WANTED),
-        {"status": {"observedGeneration": 1, **TAKEN, "clashingJobARN": ARN_ELSEWHERE}},
+        {"status": {"observedGeneration": 1, **CLASH_STATUS, "clashingJobARN": ARN_ELSEWHERE}},
     ),
     when(
-        "refused in an earlier life, and edited since",
+        "refused by an earlier process, edited: join the create queue",
         JoinQueue(WANTED),
         {"generation": 2, "status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
     ),
     when(
-        "refused in an earlier life, and somebody asks",
+        "refused by an earlier process, retry requested: join the create queue",
         JoinQueue(WANTED),
         {"status": {"observedGeneration": 1, "conditions": [condition("ACK.Terminal", "Refused")]}},
         {"asked": True},
@@ -111,6 +108,4 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("view", "step"), REFUSALS)
-def test_in_this_situation_comes_that_step(view: View, step: Step | dict[str, Any]) -> None:
-    assert shown(decide(view)) == step
+test_situation_leads_to_step = decides(REFUSALS)

@@ -1,4 +1,4 @@
-"""Outcomes of the answers from AWS."""
+"""Outcomes of answers from AWS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.logic.builders import ARN, OWNER, SPEC, WANTED
-from tests.logic.decide.situations import NOW, look_at, own, trouble
+from tests.logic.decide.situations import NOW, own, trouble, view_of
 from trainingjob_operator.logic.decide.responses import (
     CallResult,
     fail,
@@ -59,7 +59,7 @@ def failed(kind: ErrorClass, message: str = "words", *, operation: str = CREATE)
 
 
 def answer(**members: Any) -> dict[str, Any]:
-    """An answer to DescribeTrainingJob about the job of SPEC."""
+    """Answer of DescribeTrainingJob about the job of SPEC."""
     return {**to_request(SPEC), "TrainingJobArn": ARN, "TrainingJobStatus": "InProgress", **members}
 
 
@@ -68,7 +68,7 @@ def kinds(outcomes: tuple[Outcome, ...]) -> list[type[Outcome]]:
 
 
 def test_a_description_of_the_objects_job_is_compared_after_an_edit() -> None:
-    view = look_at({"status": own(), "generation": 2, "held": True}, {}, {}, {})
+    view = view_of({"status": own(), "generation": 2, "held": True}, {}, {}, {})
     described, compared, seen = read_description(view, WANTED, answer(SecondaryStatus="Training"), NOW)
     assert isinstance(described, Described)
     assert described.seen.secondary_status == "Training"
@@ -78,27 +78,27 @@ def test_a_description_of_the_objects_job_is_compared_after_an_edit() -> None:
 
 
 def test_a_description_of_an_unchanged_object_is_not_compared() -> None:
-    view = look_at({"status": own(), "held": True}, {"decided_generation": 1, "compared_generation": 1}, {}, {})
+    view = view_of({"status": own(), "held": True}, {"decided_generation": 1, "compared_generation": 1}, {}, {})
     assert kinds(read_description(view, WANTED, answer(), NOW)) == [Described, Seen]
 
 
-def test_a_description_of_another_run_is_no_description_of_the_objects_job() -> None:
+def test_a_description_of_another_run_counts_as_a_missing_job() -> None:
     status = own(creationTime="2026-11-21T10:00:00Z")
-    view = look_at({"status": status, "held": True}, {}, {}, {})
+    view = view_of({"status": status, "held": True}, {}, {}, {})
     another = answer(TrainingJobArn=ARN.replace("training-job/", "training-job/another-"))
     assert read_description(view, WANTED, another, NOW) == (JobMissing(NOW, is_replaced=True),)
 
 
 def test_a_job_without_a_claim_is_compared_with_the_whole_spec() -> None:
-    view = look_at({}, {"name_taken": True}, {}, {})
+    view = view_of({}, {"name_taken": True}, {}, {})
     found = answer(HyperParameters={"rate": "1"}, Environment={"A": "b"})
     compared = next(outcome for outcome in read_description(view, WANTED, found, NOW) if isinstance(outcome, Compared))
     assert {"hyperParameters", "environment"} & set(compared.differences)
 
 
-def test_a_spec_that_makes_no_request_is_refused_as_an_edit() -> None:
+def test_a_spec_without_a_valid_request_is_refused_as_an_edit() -> None:
     spec = {**SPEC, "tags": [{"value": "no key"}], "resourceConfig": 7}
-    view = look_at({"status": own(), "generation": 2, "spec": spec, "held": True}, {}, {}, {})
+    view = view_of({"status": own(), "generation": 2, "spec": spec, "held": True}, {}, {}, {})
     refused = next(
         outcome for outcome in read_description(view, WANTED, answer(), NOW) if isinstance(outcome, EditRefused)
     )
@@ -110,28 +110,28 @@ def test_a_spec_that_makes_no_request_is_refused_as_an_edit() -> None:
     ("object", "tags", "expected"),
     [
         ({"status": own(), "held": True}, OWNER.tags(), Verdict.CREATED),
-        ({}, OWNER.tags(), None),  # the object does not show the job yet
-        ({"status": own(), "held": True}, {}, Verdict.CREATED),  # by the record in the status
+        ({}, OWNER.tags(), None),  # no ARN in the status yet
+        ({"status": own(), "held": True}, {}, Verdict.CREATED),  # by the ownership record
     ],
 )
-def test_tags_give_a_claim_on_the_job_that_the_object_shows(
+def test_tags_yield_a_claim_only_on_the_job_in_the_status(
     object: Mapping[str, Any],  # noqa: A002
     tags: Mapping[str, str],
     expected: Verdict | None,
 ) -> None:
-    outcomes = read_tags(look_at(object, {}, {}, {}), tags, OWNER)
+    outcomes = read_tags(view_of(object, {}, {}, {}), tags, OWNER)
     proof = TagProof.SAME_OBJECT if tags else TagProof.NONE
     assert outcomes[0] == TagsRead(tags, 1, proof)
     assert outcomes[1:] == (() if expected is None else (Claimed(expected),))
 
 
-def of_new(**known: Any) -> View:
-    return look_at({"held": True}, known, {}, {})
+def view_of_new_object(**known: Any) -> View:
+    return view_of({"held": True}, known, {}, {})
 
 
-def test_an_instance_type_that_the_region_lacks_is_refused_by_any_of_its_errors() -> None:
+def test_an_unsupported_instance_type_is_a_refusal_for_every_error_class() -> None:
     for kind in (ErrorClass.DOUBTFUL, ErrorClass.REFUSED, ErrorClass.NOT_FOUND):
-        result = react_to_create(of_new(), failed(kind, NOT_OFFERED), NOW, 0)
+        result = react_to_create(view_of_new_object(), failed(kind, NOT_OFFERED), NOW, 0)
         assert result.refusal is not None
         assert (result.refusal.reason, result.failure) == ("Refused", None)
 
@@ -147,18 +147,18 @@ def test_an_instance_type_that_the_region_lacks_is_refused_by_any_of_its_errors(
         (failed(ErrorClass.RETRY), (Outdone(3),), None, True),
     ],
 )
-def test_a_failed_create_is_refused_or_retried_by_the_class_of_its_error(
+def test_the_error_class_of_a_failed_create_selects_refusal_or_retry(
     error: AwsError, outcomes: tuple[Outcome, ...], reason: str | None, *, is_retried: bool
 ) -> None:
-    result = react_to_create(of_new(), error, NOW, 3)
+    result = react_to_create(view_of_new_object(), error, NOW, 3)
     assert result.outcomes == (CreateFailed(definite=True, now=NOW), *outcomes)
     assert (None if result.refusal is None else result.refusal.reason) == reason
     assert (result.failure is not None) == is_retried
 
 
 @pytest.mark.parametrize(("rounds", "again"), [*enumerate(DOUBTFUL_REPEATS), (len(DOUBTFUL_REPEATS), None)])
-def test_a_doubtful_error_that_lasts_refuses_the_spec_for_longer_each_time(rounds: int, again: float | None) -> None:
-    view = of_new(doubtful_since=NOW - DOUBTFUL_SECONDS, doubtful_rounds=rounds)
+def test_a_lasting_doubtful_error_refuses_the_spec_for_longer_each_round(rounds: int, again: float | None) -> None:
+    view = view_of_new_object(doubtful_since=NOW - DOUBTFUL_SECONDS, doubtful_rounds=rounds)
     result = react_to_create(view, failed(ErrorClass.DOUBTFUL), NOW, 0)
     assert result.outcomes[1:] == (DoubtEnded(),)
     assert result.refusal is not None
@@ -175,10 +175,10 @@ def test_a_doubtful_error_that_lasts_refuses_the_spec_for_longer_each_time(round
         (OUTDONE_SECONDS, OUTDONE_FAILURES - 1, "AssumeRole", False),
     ],
 )
-def test_a_server_error_that_only_this_spec_meets_is_given_up_late(
+def test_a_server_error_of_this_spec_alone_becomes_a_refusal_after_two_hours(
     lasts: float, failures: int, operation: str, *, gives_up: bool
 ) -> None:
-    view = of_new(troubles=trouble(CREATE, ErrorClass.RETRY, lasts=lasts), outdone=failures, created_jobs=5)
+    view = view_of_new_object(troubles=trouble(CREATE, ErrorClass.RETRY, lasts=lasts), outdone=failures, created_jobs=5)
     result = react_to_create(view, failed(ErrorClass.RETRY, operation=operation), NOW, 6)
     assert (result.failure is None) == gives_up
     if gives_up:
@@ -203,11 +203,11 @@ QUOTA = (
         (NOT_OFFERED, False, "Refused", None),
     ],
 )
-def test_a_quota_in_use_is_waited_for_unless_no_wait_helps(
+def test_an_exhausted_quota_is_retried_unless_it_is_too_small_for_the_job(
     message: str, refusal: str | None, reported: str | None, *, is_retried: bool
 ) -> None:
     error = failed(ErrorClass.WAITING, message)
-    result = react_to_create(of_new(), error, NOW, 0)
+    result = react_to_create(view_of_new_object(), error, NOW, 0)
     assert (result.failure is not None) == is_retried
     assert (None if result.refusal is None else result.refusal.reason) == refusal
     finding = None if result.failure is None else result.failure.finding
@@ -223,10 +223,10 @@ def test_a_quota_in_use_is_waited_for_unless_no_wait_helps(
         (ErrorClass.DENIED, (Stopping(NOW),), True),
     ],
 )
-def test_a_failed_stop_counts_as_the_begin_of_the_end(
+def test_a_failed_stop_starts_the_deadline_of_the_stop(
     kind: ErrorClass, outcomes: tuple[Outcome, ...], *, is_retried: bool
 ) -> None:
-    view, error = of_new(), failed(kind, operation=STOP)
+    view, error = view_of_new_object(), failed(kind, operation=STOP)
     expected = fail(view, STOP, error, *outcomes) if is_retried else CallResult(outcomes)
     assert react_to_stop(view, error, NOW) == expected
 
@@ -239,10 +239,10 @@ def test_a_failed_stop_counts_as_the_begin_of_the_end(
         (ErrorClass.THROTTLED, {"created_at": NOW - 5.0}, ErrorClass.THROTTLED),
     ],
 )
-def test_a_denied_read_soon_after_the_create_is_retried_like_a_passing_error(
+def test_a_denied_describe_soon_after_create_is_a_transient_error(
     kind: ErrorClass, known: dict[str, Any], kept: ErrorClass
 ) -> None:
-    failure = fail(of_new(**known), DESCRIBE, failed(kind, operation=DESCRIBE)).failure
+    failure = fail(view_of_new_object(**known), DESCRIBE, failed(kind, operation=DESCRIBE)).failure
     assert failure is not None
     assert failure.error.kind is kept
     assert failure.is_expected == (kept is not kind)
@@ -258,7 +258,7 @@ def test_a_denied_read_soon_after_the_create_is_retried_like_a_passing_error(
         (failed(ErrorClass.THROTTLED, operation=UPDATE), None),
     ],
 )
-def test_an_edit_is_given_up_only_where_the_service_refuses_it(error: AwsError, expected: type[Outcome] | None) -> None:
-    result = react_to_edit(of_new(), error, UPDATE)
+def test_an_edit_is_abandoned_only_if_sagemaker_refuses_it(error: AwsError, expected: type[Outcome] | None) -> None:
+    result = react_to_edit(view_of_new_object(), error, UPDATE)
     assert kinds(result.outcomes) == ([] if expected is None else [expected])
     assert (result.failure is not None) == (expected is not EditRefused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.logic.decide.situations import look_at, says, shown, trouble
+from tests.logic.decide.situations import reports, shown, trouble, view_of
 from trainingjob_operator.logic.decide.phases import decide
 from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import CREATE
@@ -22,10 +22,10 @@ from trainingjob_operator.logic.operations import CREATE
         (ErrorClass.REFUSED, True, "Code"),
     ],
 )
-def test_what_people_must_act_on_is_told_at_once_and_what_passes_when_it_lasts(
+def test_errors_for_users_are_reported_at_once_and_transient_ones_after_a_minute(
     kind: ErrorClass, *, at_once: bool, reason: str
 ) -> None:
-    for lasts, is_told in ((0.0, at_once), (59.0, at_once), (60.0, True)):
+    for lasts, is_reported in ((0.0, at_once), (59.0, at_once), (60.0, True)):
         known = {"tried": 1, "troubles": trouble(CREATE, kind, lasts=lasts)}
-        step = decide(look_at({}, known, {}, {}))
-        assert shown(step) == (says(hindrance=reason, again=10.0) if is_told else says(again=10.0))
+        step = decide(view_of({}, known, {}, {}))
+        assert shown(step) == (reports(hindrance=reason, again=10.0) if is_reported else reports(again=10.0))

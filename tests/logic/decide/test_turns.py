@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.logic.builders import WANTED, resource
-from tests.logic.decide.situations import NOW, TOO_SMALL, condition, look_at, says, shown, trouble, when
+from tests.logic.decide.situations import NOW, TOO_SMALL, condition, decides, reports, trouble, view_of, when
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide import turns
 from trainingjob_operator.logic.decide.phases import decide
@@ -16,73 +16,66 @@ from trainingjob_operator.logic.jobs.create_order import Place
 from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.operations import CREATE
 from trainingjob_operator.logic.state.memory import Unmarked
-from trainingjob_operator.logic.state.steps import (
-    Create,
-    JoinQueue,
-    Requeue,
-    Step,
-    WriteStatus,
-)
-
-if TYPE_CHECKING:
-    from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.state.steps import Create, JoinQueue, Requeue, Step, WriteStatus
 
 TURNS = [
-    when("a turn that may come within a second is no news", Requeue(1.05), place=Place(3, None)),
-    when("nor half a second later", Requeue(0.55), known={"waiting_since": NOW - 0.5}, place=Place(3, None)),
+    when("waiting for less than a second: no report", Requeue(1.05), place=Place(3, None)),
     when(
-        "after that its place is told",
-        says(waiting="Waiting", place="3 objects ahead of it in the queue", again=60.0),
+        "waiting for half a second: no report", Requeue(0.55), known={"waiting_since": NOW - 0.5}, place=Place(3, None)
+    ),
+    when(
+        "waiting for 2 s: report the position",
+        reports(waiting="Waiting", place="3 objects ahead of it in the queue", again=60.0),
         known={"waiting_since": NOW - 2},
         place=Place(3, None),
     ),
     when(
-        "the first in line is told so",
-        says(waiting="Waiting", place="it is next in the queue", again=60.0),
+        "first in the queue: report it",
+        reports(waiting="Waiting", place="it is next in the queue", again=60.0),
         known={"waiting_since": NOW - 2},
         place=Place(0, "ml.p4d.24xlarge"),
     ),
     when(
-        "a place is rewritten once a minute at most",
-        says(waiting="Waiting", place="9 objects ahead of it in the queue", again=60.0),
+        "position reported 59 s ago: no change",
+        reports(waiting="Waiting", place="9 objects ahead of it in the queue", again=60.0),
         known={"waiting_since": NOW - 90, "place_shown": ("9 objects ahead of it in the queue", NOW - 59)},
         place=Place(3, None),
     ),
     when(
-        "after a minute it is",
-        says(waiting="Waiting", place="3 objects ahead of it in the queue", again=60.0),
+        "position reported a minute ago: report the new one",
+        reports(waiting="Waiting", place="3 objects ahead of it in the queue", again=60.0),
         known={"waiting_since": NOW - 90, "place_shown": ("9 objects ahead of it in the queue", NOW - 60)},
         place=Place(3, None),
     ),
     when(
-        "what waits for capacity says so in the service's words",
-        says(hindrance="Code", place="it is next in the queue", again=60.0),
+        "waiting for capacity: report SageMaker's error and the position",
+        reports(hindrance="Code", place="it is next in the queue", again=60.0),
         known={"tried": 1, "troubles": trouble(CREATE, ErrorClass.WAITING)},
         place=Place(0, "ml.p4d.24xlarge"),
     ),
     when(
-        "what was refused and stands in line again says why it was refused",
-        says(hindrance="AccessDenied", place="2 objects ahead of it in the queue", again=60.0),
+        "denied, in the queue again: report the error and the position",
+        reports(hindrance="AccessDenied", place="2 objects ahead of it in the queue", again=60.0),
         known={"tried": 1, "troubles": trouble(CREATE, ErrorClass.DENIED, again=0.0)},
         place=Place(2, None),
     ),
     when(
-        "a quota that is too small is no wait for capacity",
-        says(hindrance="QuotaTooSmall", again=10.0),
+        "quota too small for the job: no position",
+        reports(hindrance="QuotaTooSmall", again=10.0),
         known={"tried": 1, "troubles": TOO_SMALL},
     ),
     when(
-        "a mark that was refused is told, and no turn is taken",
-        says(hindrance="MetadataNotWritten", again=20.0),
+        "the API server rejected the intent: report, no turn",
+        reports(hindrance="MetadataNotWritten", again=20.0),
         known={"unmarked": Unmarked(resource().writable_state, "words", 3, NOW + 20)},
     ),
     when(
-        "until its time has come",
+        "the API server rejected the intent, back-off has passed: join the queue",
         JoinQueue(WANTED),
         known={"unmarked": Unmarked(resource().writable_state, "words", 3, NOW)},
     ),
     when(
-        "or the object has changed",
+        "the API server rejected the intent, object changed: join the queue",
         JoinQueue(WANTED),
         {"annotations": {"note": "short"}},
         {"unmarked": Unmarked(resource().writable_state, "words", 3, NOW + 20)},
@@ -90,9 +83,7 @@ TURNS = [
 ]
 
 
-@pytest.mark.parametrize(("view", "step"), TURNS)
-def test_in_this_situation_comes_that_step(view: View, step: Step | dict[str, Any]) -> None:
-    assert shown(decide(view)) == step
+test_situation_leads_to_step = decides(TURNS)
 
 
 @pytest.mark.parametrize(
@@ -116,14 +107,14 @@ def test_in_this_situation_comes_that_step(view: View, step: Step | dict[str, An
         ),
     ],
 )
-def test_a_place_is_told_with_what_is_waited_for(place: Place, words: str) -> None:
-    step = decide(look_at({}, {"waiting_since": NOW - 5}, {}, {"place": place}))
+def test_a_position_is_reported_with_the_awaited_resource(place: Place, words: str) -> None:
+    step = decide(view_of({}, {"waiting_since": NOW - 5}, {}, {"place": place}))
     assert isinstance(step, WriteStatus)
     assert step.waiting == Finding(reasons.WAITING, words)
 
 
 @pytest.mark.parametrize(
-    ("seen", "known", "tried"),
+    ("object", "known", "tried"),
     [
         ({}, {}, False),
         ({}, {"tried": 1}, True),
@@ -151,10 +142,12 @@ def test_a_place_is_told_with_what_is_waited_for(place: Place, words: str) -> No
         ),
     ],
 )
-def test_what_was_tried_before_is_known_after_a_restart_too(
-    seen: dict[str, Any], known: dict[str, Any], tried: bool
+def test_an_earlier_attempt_is_recognized_from_memory_or_status(
+    object: dict[str, Any],  # noqa: A002
+    known: dict[str, Any],
+    tried: bool,
 ) -> None:
-    assert turns.was_tried(look_at(seen, known, {}, {})) == tried
+    assert turns.was_tried(view_of(object, known, {}, {})) == tried
 
 
 @pytest.mark.parametrize(
@@ -168,8 +161,8 @@ def test_what_was_tried_before_is_known_after_a_restart_too(
         (WriteStatus(), None, False, False),
     ],
 )
-def test_only_what_waits_for_its_turn_or_uses_it_keeps_it(
+def test_a_turn_is_released_unless_the_step_uses_or_awaits_it(
     step: Step, place: Place | None, *, own_turn: bool, gives_up: bool
 ) -> None:
-    view = look_at({}, {}, {}, {"place": place, "own_turn": own_turn})
+    view = view_of({}, {}, {}, {"place": place, "own_turn": own_turn})
     assert turns.gives_up_turn(step, view) is gives_up
