@@ -1,4 +1,4 @@
-"""SageMaker's answers about one job, and reports of them, as the tests of logic/ want them."""
+"""Answers of SageMaker about one job, and reports about them, for the tests of logic/."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, 987_654, tzinfo=UTC)
 
 
 def after(seconds: float) -> datetime:
-    """So many seconds after the job's creation."""
+    """Time after the creation of the job, in seconds."""
     return CREATED + timedelta(seconds=seconds)
 
 
 def answer(status: str = "InProgress", secondary: str = "Training", **members: Any) -> dict[str, Any]:
-    """DescribeTrainingJob's answer as boto3 gives it."""
+    """Answer of DescribeTrainingJob in boto3's form."""
     return {
         "TrainingJobName": NAME,
         "TrainingJobArn": ARN,
@@ -39,7 +39,7 @@ def observed(status: str = "InProgress", secondary: str = "Training", **members:
 
 
 def transition(status: str, start: float, end: float | None = None, message: str = "") -> dict[str, Any]:
-    """One of SecondaryStatusTransitions; times in seconds after creation."""
+    """Entry of SecondaryStatusTransitions; times in seconds after creation."""
     times = {"StartTime": after(start)} | ({} if end is None else {"EndTime": after(end)})
     return {"Status": status, **times, "StatusMessage": message}
 
@@ -49,6 +49,6 @@ def rule(status: str) -> dict[str, Any]:
 
 
 def report(observation: Observation | None = None, **learned: Any) -> Report:
-    """A report about a job that exists, unless `arn=None` says otherwise."""
+    """Report about an existing job; `arn=None` for an object without a job."""
     known = {"generation": 3, "arn": ARN, "job_name": NAME, "observation": observation}
     return Report(**{**known, **learned})

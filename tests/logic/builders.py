@@ -1,4 +1,4 @@
-"""TrainingJob objects as the API server would give them, for tests of what reads or serves them."""
+"""TrainingJob objects in the form of the API server's answers, and memory about them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def body(
     spec: dict[str, Any] | None = None,
     status: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One object; `held`: it carries the finalizer, `pending`: it is marked for an attempt to create."""
+    """One object; `held`: with the finalizer, `pending`: job of the recorded intent."""
     marks = {} if pending is None else {CREATE_PENDING: str(pending)}
     metadata: dict[str, Any] = {
         "namespace": NAMESPACE,
@@ -69,13 +69,13 @@ def resource(**members: Any) -> Resource:
 
 
 def recorded(arn: str = ARN, **fields: Any) -> dict[str, Any]:
-    """A status that names a job."""
+    """Status with the ARN of a job."""
     metadata = {"arn": arn, "ownerAccountID": ACCOUNT, "region": REGION}
     return {"ackResourceMetadata": metadata, **fields}
 
 
 def claimed(arn: str = ARN, claim: str = "Created", **fields: str) -> dict[str, str]:
-    """The record of an object's claim on a job."""
+    """Ownership record of an object on a job."""
     return {"claim": claim, "evidence": "Words.", "jobARN": arn, "objectUID": UID, **fields}
 
 
@@ -83,7 +83,7 @@ PARTS = {"owner": OwnerState, "edit": EditState, "attempt": AttemptState, "stop"
 
 
 def remembered(first_seen: float = 0.0, **known: Any) -> Memory:
-    """Memory with these fields, each by its name alone: it is put into the part that has it."""
+    """Memory with these fields; each field belongs to the part that declares it."""
 
     def take(part: type[Any]) -> dict[str, Any]:
         return {field.name: known.pop(field.name) for field in fields(part) if field.name in known}

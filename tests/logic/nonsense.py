@@ -1,4 +1,4 @@
-"""What a service, a proxy or a fault may answer: values of any type, and answers that are right in parts."""
+"""Invalid answers of a service or proxy: values of any type, and answers with single invalid members."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ nonsense: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*STATUS, "x"]) | _texts, inner),
     max_leaves=8,
 )
-"""Anything that could come out of a parser, and more."""
+"""Any value of a JSON or XML parser, and more."""
 
 _SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "integer": st.integers(-(2**63), 2**63 - 1),
@@ -34,7 +34,7 @@ _SCALARS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def answers() -> st.SearchStrategy[dict[str, Any]]:
-    """Answers of DescribeTrainingJob: right by the API's shapes, but for a member here and there."""
+    """Answers of DescribeTrainingJob in the API's shapes, with a few invalid members."""
     members = {
         "EnableManagedSpotTraining": st.booleans(),
         "TrainingJobName": _texts,

@@ -1,4 +1,4 @@
-"""Where a job lives, and the tags that prove whose it is."""
+"""Identity of a job, and its tags with the owner."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ identities = st.builds(
 
 
 @given(identities)
-def test_an_arn_leads_back_to_the_job_whatever_the_spelling_of_its_name(identity: Identity) -> None:
+def test_an_arn_round_trips_to_its_job_in_lower_case(identity: Identity) -> None:
     parsed = parse_arn(build_arn("aws-cn", identity))
     assert parsed is not None
     assert parsed.slot == identity.slot
@@ -40,7 +40,7 @@ def test_an_arn_leads_back_to_the_job_whatever_the_spelling_of_its_name(identity
 
 
 @given(identities)
-def test_the_mark_of_an_attempt_keeps_the_spelling_of_the_name(identity: Identity) -> None:
+def test_the_intent_keeps_the_case_of_the_job_name(identity: Identity) -> None:
     assert parse_pending(str(identity)) == identity
 
 
@@ -57,14 +57,14 @@ def test_the_mark_of_an_attempt_keeps_the_spelling_of_the_name(identity: Identit
         "arn:aws:sagemaker:us-west-2:123456789012:training-job/churn\n",
     ],
 )
-def test_what_is_no_arn_of_a_training_job_names_none(value: object) -> None:
+def test_other_values_than_arns_of_training_jobs_are_rejected(value: object) -> None:
     assert parse_arn(value) is None
 
 
 @pytest.mark.parametrize(
     "value", [None, 7, "", "12/us-west-2/churn", f"{ACCOUNT}/{REGION}/", f"{ACCOUNT}/{REGION}/a b"]
 )
-def test_an_unreadable_mark_names_no_attempt(value: object) -> None:
+def test_an_invalid_intent_names_no_attempt(value: object) -> None:
     assert parse_pending(value) is None
 
 
@@ -73,29 +73,29 @@ OURS = {TAG_CLUSTER: CLUSTER, TAG_NAMESPACE: NAMESPACE, TAG_NAME: NAME, TAG_UID:
 
 def _composed(user: list[tuple[str, str]], defaults: dict[str, str]) -> dict[str, str]:
     tags = compose_tags(user, defaults, OWNER)
-    assert len({tag["Key"] for tag in tags}) == len(tags), "the service refuses a key that comes twice"
+    assert len({tag["Key"] for tag in tags}) == len(tags), "SageMaker rejects duplicate keys"
     return {tag["Key"]: tag["Value"] for tag in tags}
 
 
-def test_a_job_is_tagged_with_the_users_tags_the_default_ones_and_the_proof() -> None:
+def test_a_job_has_the_tags_of_user_flags_and_owner() -> None:
     tags = _composed([("team", "x"), ("env", "")], {"env": "prod", TAG_CONTROLLER_VERSION: "sagemaker-1", "kro": ""})
     assert tags == {"team": "x", "env": "", TAG_CONTROLLER_VERSION: "sagemaker-1", **OURS}
     assert list(tags)[:2] == ["team", "env"]
 
 
 @given(st.dictionaries(st.sampled_from([*OURS, "a", "b"]), st.text(max_size=3)), st.dictionaries(st.text(), st.text()))
-def test_no_tag_of_the_user_or_of_a_flag_changes_whose_job_it_is(user: dict[str, str], flags: dict[str, str]) -> None:
+def test_tags_of_user_and_flags_cannot_change_the_owner(user: dict[str, str], flags: dict[str, str]) -> None:
     tags = _composed(list(user.items()), flags)
     assert read_proof(tags, OWNER) is TagProof.SAME_OBJECT
 
 
 @pytest.mark.parametrize(("users", "defaults"), [(0, 60), (40, 60), (44, 2), (46, 5), (47, 5)])
-def test_default_tags_give_way_to_the_limit_of_the_service_and_the_proof_never_does(users: int, defaults: int) -> None:
+def test_the_tag_limit_drops_default_tags_but_never_the_owners_tags(users: int, defaults: int) -> None:
     user = [(f"u{number}", "x") for number in range(users)]
     tags = _composed(user, {f"d{number}": "x" for number in range(defaults)})
     assert len(tags) == max(MAX_TAGS if users + defaults + len(OURS) >= MAX_TAGS else 0, users + len(OURS))
     assert read_proof(tags, OWNER) is TagProof.SAME_OBJECT
-    assert all(key in tags for key, _ in user), "too many of the user's own are the service's to refuse"
+    assert all(key in tags for key, _ in user), "SageMaker rejects too many tags of the user"
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_default_tags_give_way_to_the_limit_of_the_service_and_the_proof_never_d
         ("", ""),
     ],
 )
-def test_a_tag_format_is_filled_in_and_an_unknown_one_left(value: str, expanded: str) -> None:
+def test_a_tag_format_is_expanded_and_unknown_variables_are_kept(value: str, expanded: str) -> None:
     known = {"CONTROLLER_SERVICE": "sagemaker", "CONTROLLER_VERSION": "1.0", "MANAGED_BY": ""}
     assert expand_tag_format(value, known) == expanded
 
 
-def test_an_identity_reads_as_its_mark() -> None:
+def test_an_identity_is_formatted_as_the_intent() -> None:
     assert str(Identity(ACCOUNT, REGION, JOB)) == f"{ACCOUNT}/{REGION}/{JOB}"

@@ -12,14 +12,14 @@ MOMENT = datetime(2026, 11, 21, 10, 33, 44, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("value", "moment"),
     [
-        pytest.param("2026-11-21T10:33:44Z", MOMENT, id="as Kubernetes writes it"),
+        pytest.param("2026-11-21T10:33:44Z", MOMENT, id="Kubernetes"),
         pytest.param("2026-11-21T12:33:44+02:00", MOMENT, id="with an offset"),
         pytest.param("2026-11-21T10:33:44.123456789Z", MOMENT.replace(microsecond=123_000), id="in nanoseconds"),
-        pytest.param(MOMENT.astimezone(timezone(timedelta(hours=-8))), MOMENT, id="as boto3 gives it"),
+        pytest.param(MOMENT.astimezone(timezone(timedelta(hours=-8))), MOMENT, id="boto3"),
         pytest.param(MOMENT.replace(microsecond=123_999), MOMENT.replace(microsecond=123_000), id="in microseconds"),
     ],
 )
-def test_a_point_in_time_is_read_in_utc_to_the_millisecond(value: object, moment: datetime) -> None:
+def test_a_time_is_parsed_in_utc_to_the_millisecond(value: object, moment: datetime) -> None:
     assert parse_time(value) == moment
 
 
@@ -40,11 +40,11 @@ def test_a_point_in_time_is_read_in_utc_to_the_millisecond(value: object, moment
         datetime.max.replace(tzinfo=timezone(timedelta(hours=-2))),
     ],
 )
-def test_what_names_no_point_in_time_is_none(value: object) -> None:
+def test_an_invalid_time_is_none(value: object) -> None:
     assert parse_time(value) is None
 
 
-def test_milliseconds_are_written_only_where_there_are_any() -> None:
+def test_milliseconds_are_written_only_if_not_zero() -> None:
     assert format_time(MOMENT) == "2026-11-21T10:33:44Z"
     assert format_time(MOMENT.replace(microsecond=7_000)) == "2026-11-21T10:33:44.007Z"
     assert format_second(MOMENT.replace(microsecond=999_999)) == "2026-11-21T10:33:44Z"
@@ -66,5 +66,5 @@ def test_times_of_other_zones_are_written_in_utc() -> None:
         (None, None),
     ],
 )
-def test_any_point_in_time_gets_one_form(value: object, text: str | None) -> None:
+def test_every_spelling_of_a_time_is_normalized(value: object, text: str | None) -> None:
     assert normalize_time(value) == text

@@ -1,4 +1,4 @@
-"""How Argo CD, kstatus (Flux, Helm) and `kubectl wait` judge an object, by their rules for resources such as ours."""
+"""Health of an object by the rules of Argo CD, kstatus (Flux, Helm) and `kubectl wait`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Progress = Literal["Terminating", "InProgress", "Failed", "Current"]
 
 
 def judge_as_argo_cd(resource: Mapping[str, Any]) -> Health:
-    """Its rule for deletion, then its health check for ACK's kinds."""
+    """Argo CD's rule for deletion, then its health check for ACK's kinds."""
     if "deletionTimestamp" in resource["metadata"]:
         return "Progressing"
     answer: Health = run(BUILT_IN.read_text(), dict(resource))["status"]
@@ -22,7 +22,7 @@ def judge_as_argo_cd(resource: Mapping[str, Any]) -> Health:
 
 
 def judge_as_kstatus(resource: Mapping[str, Any]) -> Progress:
-    """Its generic rules: standard conditions win, and an object that says nothing counts as done."""
+    """kstatus' generic rules: standard conditions first; an object without conditions is Current."""
     metadata, status = resource["metadata"], resource["status"]
     if "deletionTimestamp" in metadata:
         return "Terminating"
@@ -37,7 +37,7 @@ def judge_as_kstatus(resource: Mapping[str, Any]) -> Progress:
 
 
 def is_reached(resource: Mapping[str, Any], condition: str) -> bool:
-    """`kubectl wait --for=condition=…`: true, and said of the present generation."""
+    """`kubectl wait --for=condition=…`: the condition is True for the current generation."""
     status = resource["status"]
     if status.get("observedGeneration", 0) < resource["metadata"]["generation"]:
         return False

@@ -1,4 +1,4 @@
-"""Answers of SageMaker about another job, or another run, than the call."""
+"""Answers of SageMaker about another job or run than the requested one."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def test_the_arn_of_the_requested_job_is_returned() -> None:
 
 
 @pytest.mark.parametrize("arn", [OTHER_ARN, "", "arn:aws:s3:::bucket"])
-def test_another_arn_leaves_the_outcome_of_the_create_open(arn: str) -> None:
+def test_another_arn_leaves_the_result_of_the_create_unknown(arn: str) -> None:
     with pytest.raises(AwsError, match="which is not") as caught:
         check_arn(arn, WANTED)
     assert not caught.value.definite
 
 
 @pytest.mark.parametrize(
-    ("told", "arn", "is_another"),
+    ("fields", "arn", "is_another"),
     [
         ({}, None, False),
         ({}, ARN, False),
@@ -37,7 +37,7 @@ def test_another_arn_leaves_the_outcome_of_the_create_open(arn: str) -> None:
         ({}, OTHER_ARN, True),
     ],
 )
-def test_a_run_is_known_by_its_creation_time_and_its_arn(
-    told: dict[str, Any], arn: str | None, *, is_another: bool
+def test_a_run_is_identified_by_creation_time_and_arn(
+    fields: dict[str, Any], arn: str | None, *, is_another: bool
 ) -> None:
-    assert is_another_run(Observation(told, arn=arn), KNOWN, WANTED) is is_another
+    assert is_another_run(Observation(fields, arn=arn), KNOWN, WANTED) is is_another

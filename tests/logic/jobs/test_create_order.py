@@ -1,4 +1,4 @@
-"""Who may create next: first attempts first, namespaces in turn, quotas each with a queue, nobody lost or starved."""
+"""Order of Create calls: first attempts first, namespaces in turn, one queue a quota, no object lost or starved."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def at_once(_calls: int) -> float:
 
 
 def tokens(count: float) -> Any:
-    """A budget with so many calls, and one more each second."""
+    """Budget with this number of calls and a refill of one a second."""
     return lambda calls: max(0.0, calls - count)
 
 
 def join(
     turns: CreateOrder[str], *names: str, kind: str = SMALL, count: int = 1, time: float = 0.0, **more: Any
 ) -> None:
-    """Objects in the order of that time, then of their names, each in the namespace of its first letter."""
+    """Add objects with the rank (time, name); the namespace is the first letter of the name."""
     for name in names:
         turns.join(name, namespace=name[0], rank=(time, name), demand=demand_of(kind, count), **more)
 
@@ -58,7 +58,7 @@ def line(*names: str, limit: int = 0, **more: Any) -> CreateOrder[str]:
 
 
 def grant(turns: CreateOrder[str], now: float = 0.0, calls: float = math.inf) -> list[str]:
-    """Give turns, each of which is claimed at once."""
+    """Grant turns; each is claimed at once."""
     granted: list[str] = []
     while len(granted) < calls and (keys := turns.grant(now, tokens(1)).keys):
         turns.claimed(keys[0])
@@ -72,7 +72,7 @@ def refuse(turns: CreateOrder[str], name: str, now: float, lack: Lack = NONE_FRE
     assert turns.is_waiting(name)
 
 
-def test_turns_go_by_the_time_of_creation_within_a_namespace() -> None:
+def test_turns_follow_the_creation_time_within_a_namespace() -> None:
     assert grant(line("a3", "a1", "a2")) == ["a1", "a2", "a3"]
 
 
@@ -86,25 +86,27 @@ def test_a_point_of_priority_is_worth_a_minute_of_waiting() -> None:
     assert rank_object(later, "uid", 1) == rank_object(made, "uid", 0)
     assert rank_object(later, "uid", 2) < rank_object(made, "uid", 0) < rank_object(made, "uid", -1)
     assert rank_object(made, "a", 0) < rank_object(made, "b", 0) < rank_object(later, "a", 0)
-    assert rank_object("yesterday", "uid", 0) < rank_object(made, "uid", 1000), "as before there were priorities"
+    assert rank_object("yesterday", "uid", 0) < rank_object(made, "uid", 1000), (
+        "objects without a valid creation time come first"
+    )
 
 
-def test_a_priority_orders_a_namespace_and_delays_no_other() -> None:
+def test_a_priority_reorders_its_namespace_and_delays_no_other() -> None:
     turns = line("a1", "a2", "b1", "b2")
     join(turns, "a3", "a4", time=-9.0)
     assert [turns.place(name) for name in ("a3", "b1", "a4", "b2", "a1")] == [Place(n, None) for n in range(5)]
     assert grant(turns) == ["a3", "b1", "a4", "b2", "a1", "a2"]
 
 
-def test_a_namespace_that_adds_objects_of_high_priority_neither_stops_others_nor_its_own_for_ever() -> None:
+def test_a_stream_of_high_priority_objects_starves_neither_other_namespaces_nor_its_own() -> None:
     turns = line("a1", "b1", "b2", "b3")
     granted: list[str] = []
-    for minute in range(30):  # each a minute after the one before, with a head start of ten minutes
+    for minute in range(30):  # one a minute, with a priority of ten minutes
         join(turns, f"a-{minute:02}", time=(minute - 10) * POINT_SECONDS)
         granted += grant(turns, calls=1)
     assert [name for name in granted if name[0] == "b"] == ["b1", "b2", "b3"]
     assert granted.index("b3") < 7
-    assert granted.index("a1") < 16, "only those of the next ten minutes come before it"
+    assert granted.index("a1") < 16, "only objects of the next ten minutes come before it"
 
 
 def test_an_object_with_another_rank_moves_without_a_new_attempt() -> None:
@@ -123,13 +125,13 @@ def test_an_object_with_another_rank_moves_without_a_new_attempt() -> None:
 
 
 @pytest.mark.parametrize("retries", [False, True], ids=["first attempts", "retries"])
-def test_an_object_that_waits_for_a_call_moves_by_its_rank(*, retries: bool) -> None:
+def test_a_waiting_object_moves_with_its_rank(*, retries: bool) -> None:
     turns = line("a1", "a2", retries=retries)
     join(turns, "a2", time=-1.0, retries=retries)
     assert grant(turns) == ["a2", "a1"]
 
 
-def test_the_budget_ends_the_round_and_tells_who_asks_again_when() -> None:
+def test_an_empty_budget_ends_the_round_with_the_next_object_and_time() -> None:
     turns = line("a1", "a2", "a3")
     granted = turns.grant(0.0, tokens(1))
     assert granted.keys == ["a1"]
@@ -139,16 +141,16 @@ def test_the_budget_ends_the_round_and_tells_who_asks_again_when() -> None:
     assert len(turns) == 2
 
 
-def test_an_empty_line_asks_no_budget() -> None:
+def test_an_empty_queue_reads_no_budget() -> None:
     def wait_for(_calls: int) -> float:
-        raise AssertionError("nobody is there to use it")
+        raise AssertionError("no object can use it")
 
     turns: CreateOrder[str] = CreateOrder()
     assert turns.grant(0.0, wait_for).keys == []
     assert turns.grant(0.0, wait_for).next is None
 
 
-def test_an_object_keeps_its_turn_and_waits_no_more() -> None:
+def test_an_object_with_a_turn_keeps_it_and_does_not_wait() -> None:
     turns = line("a1")
     grant(turns)
     join(turns, "a1")
@@ -157,7 +159,7 @@ def test_an_object_keeps_its_turn_and_waits_no_more() -> None:
     assert turns.place("a1") is None
 
 
-def test_an_object_that_leaves_holds_nobody_up() -> None:
+def test_an_object_that_leaves_delays_no_other() -> None:
     turns = line("a1", "a2")
     turns.leave("a1")
     assert turns.place("a1") is None
@@ -182,11 +184,11 @@ def test_first_attempts_come_first_and_retries_have_their_share() -> None:
     assert len(order) == 40
 
 
-def test_retries_use_the_whole_budget_while_nobody_else_waits() -> None:
+def test_retries_use_the_whole_budget_without_first_attempts() -> None:
     assert grant(line("a1", "a2", retries=True)) == ["a1", "a2"]
 
 
-def test_the_place_counts_what_really_comes_before() -> None:
+def test_the_position_is_the_number_of_turns_before() -> None:
     turns = line(*(f"r{number:02}" for number in range(10)), retries=True)
     join(turns, *(f"f{number:02}" for number in range(13)))
     places = {name: turns.place(name) for name in [*(f"f{n:02}" for n in range(13)), *(f"r{n:02}" for n in range(10))]}
@@ -194,10 +196,10 @@ def test_the_place_counts_what_really_comes_before() -> None:
     assert {name: Place(index, None) for index, name in enumerate(order)} == places
 
 
-# -- marks ------------------------------------------------------------------------------------------------------------
+# -- claims -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_turn_uses_up_nothing_until_it_is_claimed() -> None:
+def test_a_turn_uses_no_token_until_it_is_claimed() -> None:
     turns = line("a1", "b1", "c1")
     assert turns.grant(0.0, tokens(1)).keys == ["a1"]
     turns.leave("a1")
@@ -206,13 +208,13 @@ def test_a_turn_uses_up_nothing_until_it_is_claimed() -> None:
     assert turns.grant(0.0, tokens(1)).keys == ["c1"]
 
 
-def test_an_object_that_is_slow_to_claim_its_turn_delays_the_next_by_a_second() -> None:
+def test_an_unclaimed_turn_delays_the_next_by_a_second() -> None:
     turns = line("a1", "b1")
     granted = turns.grant(0.0, tokens(1))
     assert granted.keys == ["a1"]
     assert granted.next == ("b1", CLAIM_SECONDS)
     assert turns.grant(CLAIM_SECONDS, tokens(1)).keys == ["b1"]
-    assert turns.is_granted("a1"), "and can claim it still"
+    assert turns.is_granted("a1"), "it can still claim the turn"
     turns.claimed("a1")
     turns.created("a1", 2.0)
 
@@ -225,7 +227,7 @@ def test_a_namespace_has_a_share_of_the_workers_for_its_unclaimed_turns() -> Non
     assert turns.grant(0.0, at_once).keys == ["a5"]
 
 
-def test_a_namespace_whose_objects_are_slow_has_a_few_turns_at_a_time() -> None:
+def test_a_namespace_with_slow_objects_has_a_few_turns_at_a_time() -> None:
     turns = line(*(f"a{number}" for number in range(9)), "b1", limit=4)
     assert turns.grant(0.0, at_once).keys == ["a0", "b1", "a1", "a2", "a3"]
     turns.claimed("b1")
@@ -233,23 +235,23 @@ def test_a_namespace_whose_objects_are_slow_has_a_few_turns_at_a_time() -> None:
     join(turns, "b2")
     assert turns.grant(60.0, at_once).keys == ["b2"]
     turns.leave("a0")
-    assert turns.grant(60.0, at_once).keys == [], "it is slow, and has three"
+    assert turns.grant(60.0, at_once).keys == [], "slow, with three unclaimed turns"
     turns.claimed("a1")
     turns.claimed("a2")
     turns.claimed("a3")
     assert len(turns.grant(60.0, at_once).keys) == SLOW_TURNS, "claimed late"
     turns.claimed("a4")
-    assert turns.grant(60.0, at_once).keys == ["a7", "a8"], "claimed in time: it is slow no more"
+    assert turns.grant(60.0, at_once).keys == ["a7", "a8"], "claimed in time: no longer slow"
 
 
-def test_an_object_that_is_slow_does_not_hold_the_queue_of_its_quota() -> None:
+def test_a_slow_object_does_not_block_the_queue_of_its_quota() -> None:
     turns = line("a1", "b1")
     grant(turns)
     refuse(turns, "a1", 0.0)
     refuse(turns, "b1", 0.0)
     granted = turns.grant(FIRST_PROBE_SECONDS, at_once)
     assert granted.keys == ["a1"]
-    assert granted.next == ("b1", CLAIM_SECONDS), "somebody has to ask"
+    assert granted.next == ("b1", CLAIM_SECONDS), "one object is the next probe"
     lapsed = FIRST_PROBE_SECONDS + CLAIM_SECONDS
     assert turns.grant(lapsed, at_once).next == ("b1", FIRST_PROBE_SECONDS), "one attempt at a time"
     later = lapsed + FIRST_PROBE_SECONDS
@@ -259,7 +261,7 @@ def test_an_object_that_is_slow_does_not_hold_the_queue_of_its_quota() -> None:
     assert len(turns) == 0
 
 
-def test_an_attempt_that_comes_late_and_is_refused_counts_as_one() -> None:
+def test_a_late_refused_attempt_counts_once() -> None:
     turns = line("a1", "a2")
     grant(turns)
     refuse(turns, "a1", 0.0)
@@ -269,11 +271,11 @@ def test_an_attempt_that_comes_late_and_is_refused_counts_as_one() -> None:
     grant(turns, late - CLAIM_SECONDS)
     refuse(turns, "a1", late)
     assert grant(turns, late + 2 * FIRST_PROBE_SECONDS - 0.1) == []
-    assert grant(turns, late + 2 * FIRST_PROBE_SECONDS) == ["a1"], "at the next interval, and in the same order"
+    assert grant(turns, late + 2 * FIRST_PROBE_SECONDS) == ["a1"], "after the next interval, in the same order"
 
 
 @pytest.mark.parametrize("answers", [("a1", "a2"), ("a2", "a1")])
-def test_of_two_that_are_tried_because_one_was_slow_the_older_stays_first(answers: tuple[str, str]) -> None:
+def test_the_older_of_two_concurrent_probes_stays_first(answers: tuple[str, str]) -> None:
     turns = line("a1", "a2", "b1")
     grant(turns)
     for name in ("a1", "a2", "b1"):
@@ -289,7 +291,7 @@ def test_of_two_that_are_tried_because_one_was_slow_the_older_stays_first(answer
     assert grant(turns, late + PROBE_SECONDS) == ["a1"]
 
 
-def test_a_turn_whose_call_was_not_sent_is_kept_and_holds_up_nobody() -> None:
+def test_a_turn_without_a_sent_call_is_kept_and_delays_no_other() -> None:
     turns = line("a1", "a2", "b1")
     assert grant(turns, calls=1) == ["a1"]
     refuse(turns, "a1", 0.0)
@@ -302,7 +304,7 @@ def test_a_turn_whose_call_was_not_sent_is_kept_and_holds_up_nobody() -> None:
     assert turns.is_granted("a1")
 
 
-def test_a_namespace_whose_calls_are_not_sent_has_a_few_turns_at_a_time() -> None:
+def test_a_namespace_with_unsent_calls_has_a_few_turns_at_a_time() -> None:
     turns = line(*(f"a{number}" for number in range(9)), "b1")
     assert turns.grant(0.0, at_once).keys == ["a0", "b1", "a1", "a2"]
     turns.claimed("b1")
@@ -312,7 +314,7 @@ def test_a_namespace_whose_calls_are_not_sent_has_a_few_turns_at_a_time() -> Non
             turns.unclaimed(key, 0.0)
     assert turns.grant(0.0, at_once).keys == []
     turns.claimed("a0")
-    assert turns.grant(0.0, at_once).keys == [], "the next one would have to come later as well"
+    assert turns.grant(0.0, at_once).keys == [], "the namespace is still at its limit"
     turns.created("a0", 0.0)
     assert turns.grant(0.0, at_once).keys == ["a3"]
     turns.claimed("a1")
@@ -323,7 +325,7 @@ def test_a_namespace_whose_calls_are_not_sent_has_a_few_turns_at_a_time() -> Non
     assert turns._namespaces["a"].unclaimed == 1
 
 
-def test_a_quota_that_is_used_up_holds_those_that_need_it_and_nobody_else() -> None:
+def test_an_exhausted_quota_delays_only_objects_that_need_it() -> None:
     turns = line("a1", "a3", "a5")
     join(turns, "a2", kind=LARGE)
     assert grant(turns, calls=1) == ["a1"]
@@ -333,17 +335,17 @@ def test_a_quota_that_is_used_up_holds_those_that_need_it_and_nobody_else() -> N
     assert [turns.place(name) for name in ("a1", "a3", "a5")] == [Place(n, "the quota") for n in range(3)]
 
 
-def test_where_no_quota_is_named_the_kind_of_the_job_waits() -> None:
+def test_a_shortage_without_a_quota_delays_the_instance_type() -> None:
     turns = line("a1", "a2")
     grant(turns, calls=1)
     refuse(turns, "a1", 0.0, Lack(None, f"capacity of {SMALL}"))
     assert grant(turns) == []
     assert turns.place("a2") == Place(1, f"capacity of {SMALL}")
     join(turns, "a2", kind=LARGE)
-    assert grant(turns) == ["a2"], "an edit of the type leaves the queue"
+    assert grant(turns) == ["a2"], "an edit of the instance type leaves the queue"
 
 
-def test_a_quota_that_nobody_knows_holds_those_that_it_was_refused_to() -> None:
+def test_an_unknown_quota_delays_only_the_refused_objects() -> None:
     turns = line("a1", "a2", "a3")
     grant(turns, calls=1)
     refuse(turns, "a1", 0.0, Lack("gadgets", "the quota 'gadgets'", 0.0))
@@ -355,7 +357,7 @@ def test_a_quota_that_nobody_knows_holds_those_that_it_was_refused_to() -> None:
     assert grant(turns, 6.0) == ["a2"]
 
 
-def test_probes_come_one_at_a_time_further_and_further_apart_up_to_a_minute() -> None:
+def test_probes_run_one_at_a_time_with_a_back_off_of_up_to_a_minute() -> None:
     turns, now, pauses = line("a1", "a2", "a3"), 0.0, []
     assert grant(turns, calls=1) == ["a1"]
     for _ in range(7):
@@ -363,7 +365,7 @@ def test_probes_come_one_at_a_time_further_and_further_apart_up_to_a_minute() ->
         granted = turns.grant(now, at_once)
         assert granted.keys == []
         assert granted.next is not None
-        assert granted.next[0] == "a1", "the oldest is the one that tries"
+        assert granted.next[0] == "a1", "the oldest object is the probe"
         pauses.append(granted.next[1])
         assert grant(turns, now + granted.next[1] - 0.01) == []
         now += granted.next[1]
@@ -373,7 +375,7 @@ def test_probes_come_one_at_a_time_further_and_further_apart_up_to_a_minute() ->
     assert pauses[-1] == PROBE_SECONDS
 
 
-def test_after_a_probe_that_succeeds_the_others_go_one_by_one() -> None:
+def test_after_a_successful_probe_the_others_follow_one_by_one() -> None:
     turns = line("a1", "a2", "a3")
     grant(turns, calls=1)
     refuse(turns, "a1", 0.0)
@@ -381,10 +383,10 @@ def test_after_a_probe_that_succeeds_the_others_go_one_by_one() -> None:
         assert grant(turns, 5.0) == [name]
         turns.created(name, 5.0)
     join(turns, "a4", "a5")
-    assert grant(turns, 5.0) == ["a4", "a5"], "nobody waits for the quota any more"
+    assert grant(turns, 5.0) == ["a4", "a5"], "no object waits for the quota"
 
 
-def test_a_burst_that_is_refused_as_a_whole_is_one_refusal() -> None:
+def test_a_burst_of_refusals_counts_as_one() -> None:
     turns = line("a1", "a2", "a3", "a4")
     assert grant(turns, calls=3) == ["a1", "a2", "a3"]
     refuse(turns, "a1", 0.0)
@@ -392,10 +394,10 @@ def test_a_burst_that_is_refused_as_a_whole_is_one_refusal() -> None:
     assert turns.grant(0.0, at_once).next == ("a1", FIRST_PROBE_SECONDS)
     assert grant(turns, FIRST_PROBE_SECONDS) == ["a1"]
     refuse(turns, "a3", FIRST_PROBE_SECONDS)
-    assert grant(turns, 10 * FIRST_PROBE_SECONDS) == [], "the probe is still under way"
+    assert grant(turns, 10 * FIRST_PROBE_SECONDS) == [], "the probe is still in flight"
 
 
-def test_the_order_of_those_that_are_refused_together_is_not_that_of_the_answers() -> None:
+def test_objects_refused_together_keep_their_order() -> None:
     turns = line("a1", "a2", "a3")
     assert grant(turns, 0.0) == ["a1", "a2", "a3"]
     for name in ("a3", "a1", "a2"):
@@ -404,7 +406,7 @@ def test_the_order_of_those_that_are_refused_together_is_not_that_of_the_answers
     assert grant(turns, FIRST_PROBE_SECONDS) == ["a1"]
 
 
-def test_a_probe_that_leaves_gives_way_to_the_next() -> None:
+def test_the_next_object_replaces_a_probe_that_leaves() -> None:
     turns = line("a1", "a2")
     grant(turns, calls=1)
     refuse(turns, "a1", 0.0)
@@ -413,7 +415,7 @@ def test_a_probe_that_leaves_gives_way_to_the_next() -> None:
     assert grant(turns, 5.0) == ["a2"]
 
 
-def test_an_object_that_is_tried_again_may_meet_another_quota() -> None:
+def test_a_retry_refused_for_another_quota_changes_the_queue() -> None:
     turns = line("a1")
     grant(turns)
     refuse(turns, "a1", 0.0)
@@ -424,7 +426,7 @@ def test_an_object_that_is_tried_again_may_meet_another_quota() -> None:
     assert grant(turns, 2 * FIRST_PROBE_SECONDS) == ["a1"]
 
 
-def test_an_object_that_meets_another_quota_waits_for_that_and_is_lost_in_neither() -> None:
+def test_objects_that_alternate_between_quotas_are_never_lost() -> None:
     everything = Lack("instances", "all instances", 0.0)
     turns = line("a1", "a2", "a3")
     grant(turns, calls=2)
@@ -449,7 +451,7 @@ def test_an_object_that_meets_another_quota_waits_for_that_and_is_lost_in_neithe
 # -- large and small --------------------------------------------------------------------------------------------------
 
 
-def test_what_fits_into_what_is_free_passes_the_one_that_waits_longest() -> None:
+def test_objects_that_fit_the_free_quota_pass_the_longest_waiting_one() -> None:
     turns = line("a1", count=8)
     grant(turns)
     refuse(turns, "a1", 0.0, Lack(QUOTA, "the quota", 3.0))
@@ -461,24 +463,24 @@ def test_what_fits_into_what_is_free_passes_the_one_that_waits_longest() -> None
     turns.created("a4", 0.0)
     assert grant(turns, 0.0) == ["a5"]
     turns.created("a5", 0.0)
-    assert grant(turns, 0.0) == [], "one is free, and the next asks for two"
+    assert grant(turns, 0.0) == [], "one instance is free, and the next object needs two"
     assert grant(turns, FIRST_PROBE_SECONDS) == ["a1"]
 
 
-def test_what_was_free_may_be_taken_by_a_job_that_did_not_wait_for_it() -> None:
+def test_a_created_job_reduces_the_free_quota() -> None:
     turns: CreateOrder[str] = CreateOrder()
     join(turns, "a1", count=4)
     join(turns, "b1")
     assert grant(turns) == ["a1", "b1"]
     refuse(turns, "a1", 0.0, Lack(QUOTA, "the quota", 1.0))
     join(turns, "c1")
-    assert grant(turns, calls=0) == [], "it would fit"
+    assert grant(turns, calls=0) == [], "the object would fit"
     turns.created("b1", 0.0)
     assert grant(turns) == []
     assert grant(turns, FIRST_PROBE_SECONDS) == ["a1"]
 
 
-def test_where_nothing_is_known_to_be_free_smaller_ones_are_tried_after_each_refusal_of_a_larger() -> None:
+def test_smaller_objects_follow_each_refusal_of_a_larger_one_if_the_free_quota_is_unknown() -> None:
     turns = line("a1", count=8)
     grant(turns)
     unnamed = Lack(None, "capacity")
@@ -493,7 +495,7 @@ def test_where_nothing_is_known_to_be_free_smaller_ones_are_tried_after_each_ref
     assert grant(turns, FIRST_PROBE_SECONDS) == ["a3"]
 
 
-def test_after_so_many_passes_the_quota_is_reserved_for_longer_each_time() -> None:
+def test_the_quota_is_reserved_after_a_number_of_passes_for_longer_each_time() -> None:
     turns = line("a0", count=8)
     grant(turns)
     some = Lack(QUOTA, "the quota", 4.0)
@@ -517,11 +519,11 @@ def test_after_so_many_passes_the_quota_is_reserved_for_longer_each_time() -> No
         place = turns.place("a0")
         assert place is not None
         assert place.is_reserved != place.is_passing
-    assert windows[1] < PASSES * PROBE_SECONDS, "four at a time, as the service states what is free"
+    assert windows[1] < PASSES * PROBE_SECONDS, "four at a time, by the free quota in the answer"
 
 
 class QuotaService:
-    """One quota: jobs of various sizes, each of which runs for a while."""
+    """One quota with running jobs of various sizes."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -537,10 +539,10 @@ sizes = st.lists(st.integers(1, 8), min_size=1, max_size=25)
 
 @given(st.integers(8, 12), sizes, st.floats(30.0, 2 * RESERVED_SECONDS), st.booleans(), st.integers(0, 3))
 @settings(max_examples=25, deadline=None)
-def test_jobs_of_all_sizes_are_created_and_small_ones_never_starve_a_large_one(
-    limit: int, wanted: list[int], seconds: float, is_told: bool, taken: int
+def test_jobs_of_all_sizes_are_created_and_small_ones_starve_no_large_one(
+    limit: int, wanted: list[int], seconds: float, is_free_stated: bool, taken: int
 ) -> None:
-    """Small ones keep coming for as long as the others wait; somebody else may hold `taken` instances at first."""
+    """New small objects arrive while others wait; another user holds `taken` instances at first."""
     service, turns = QuotaService(limit), CreateOrder[str]()
     service.running = [(5000.0, taken)]
     demands: dict[str, int] = {}
@@ -564,13 +566,13 @@ def test_jobs_of_all_sizes_are_created_and_small_ones_never_starve_a_large_one(
                 created.add(name)
                 turns.created(name, now)
             else:
-                refuse(turns, name, now, Lack(QUOTA, "the quota", float(free) if is_told else None))
+                refuse(turns, name, now, Lack(QUOTA, "the quota", float(free) if is_free_stated else None))
         now += 30.0
         assert now < 100 * RESERVED_SECONDS, f"{first - created} are never created"
 
 
 @pytest.mark.parametrize("holder", [1, 4, 7])
-def test_one_that_never_fits_does_not_keep_small_ones_out(holder: int) -> None:
+def test_an_object_that_never_fits_does_not_block_small_ones(holder: int) -> None:
     turns, service = line("a0", count=8), QuotaService(8)
     service.running = [(math.inf, holder)]
     now = 0.0
@@ -591,7 +593,7 @@ def test_one_that_never_fits_does_not_keep_small_ones_out(holder: int) -> None:
 
 
 class Crowd(RuleBasedStateMachine):
-    """Any number of objects that come, go, change kinds, are created or refused for any quota, in any order."""
+    """Any number of objects that join, leave, change types, are created or refused, in any order."""
 
     names = st.sampled_from([f"{namespace}{number}" for namespace in "abc" for number in range(4)])
     kinds = st.sampled_from([SMALL, LARGE])
@@ -625,7 +627,7 @@ class Crowd(RuleBasedStateMachine):
     def grant(self, calls: int) -> None:
         before = set(self.granted)
         granted = self.turns.grant(self.now, tokens(calls))
-        assert not before & set(granted.keys), "nobody has a turn twice"
+        assert not before & set(granted.keys), "no object has two turns"
         if granted.next is not None:
             assert self.turns.is_waiting(granted.next[0])
             assert granted.next[1] >= 0
@@ -655,21 +657,21 @@ class Crowd(RuleBasedStateMachine):
         refuse(self.turns, data.draw(st.sampled_from(self.granted)), self.now, Lack(quota, "title", free))
 
     @invariant()
-    def everybody_is_known(self) -> None:
+    def each_object_waits_or_has_a_turn(self) -> None:
         waiting = {name for name in self.there if self.turns.is_waiting(name)}
         assert waiting | set(self.granted) == self.there
         assert len(self.turns) == len(waiting)
         assert all((self.turns.place(name) is None) == (name not in waiting) for name in self.there)
 
     def teardown(self) -> None:
-        """With time, tokens and capacity everybody has a turn in the end."""
+        """Every object obtains a turn, given time, tokens and capacity."""
         for name in self.granted:
             self.turns.created(name, self.now)
         for _ in range(100):
             self.now += PROBE_SECONDS
             for name in grant(self.turns, self.now):
                 self.turns.created(name, self.now)
-        assert len(self.turns) == 0, "somebody was lost"
+        assert len(self.turns) == 0, "an object was lost"
         assert not self.turns._queues
         assert not self.turns._namespaces
         assert not self.turns._suspended

@@ -1,4 +1,4 @@
-"""The table of errors: every class, every match of a message, and what messages keep to themselves."""
+"""Error table: every class, every message pattern, and redaction of messages."""
 
 import pytest
 from hypothesis import given
@@ -69,7 +69,7 @@ BY_CODE = [
 
 
 @pytest.mark.parametrize(("operation", "code", "status", "kind"), BY_CODE)
-def test_a_code_has_its_class(operation: str, code: str, status: int | None, kind: ErrorClass) -> None:
+def test_error_codes_are_classified(operation: str, code: str, status: int | None, kind: ErrorClass) -> None:
     assert classify(operation, code, "Requested resource not found.", status) is kind
 
 
@@ -91,7 +91,7 @@ BY_WORDS = [
     (CREATE, "Could not assume role arn:aws:iam::111122223333:role/x.", ErrorClass.DOUBTFUL),
     (CREATE, "No S3 objects found under S3 URL s3://bucket/prefix.", ErrorClass.DOUBTFUL),
     (CREATE, "", ErrorClass.DOUBTFUL),
-    # reported by users, with the source in logic/jobs/errors.py
+    # from reports of users; logic/jobs/errors.py names the sources
     (
         CREATE,
         (
@@ -182,11 +182,11 @@ BY_WORDS = [
 
 
 @pytest.mark.parametrize(("operation", "message", "kind"), BY_WORDS)
-def test_a_validation_exception_goes_by_its_words(operation: str, message: str, kind: ErrorClass) -> None:
+def test_validation_exceptions_are_classified_by_message(operation: str, message: str, kind: ErrorClass) -> None:
     assert classify(operation, "ValidationException", message, 400) is kind
 
 
-def test_words_count_for_no_other_code() -> None:
+def test_messages_of_other_codes_are_ignored() -> None:
     assert classify(CREATE, "AccessDeniedException", "1 validation error detected", 400) is ErrorClass.DENIED
 
 
@@ -202,13 +202,13 @@ CLOCK = [
 
 
 @pytest.mark.parametrize(("code", "message", "is_off"), CLOCK)
-def test_only_a_clock_that_is_off_is_retried_and_named(code: str, message: str, is_off: bool) -> None:
+def test_only_errors_of_a_wrong_clock_are_retried_and_recognized(code: str, message: str, is_off: bool) -> None:
     assert is_clock(code, message) is is_off
     assert (classify(DESCRIBE, code, message, 403) is ErrorClass.RETRY) is is_off
 
 
 @given(st.text(), st.text(), st.text(), st.none() | st.integers())
-def test_anything_has_a_class(operation: str, code: str, message: str, status: int | None) -> None:
+def test_every_error_has_a_class(operation: str, code: str, message: str, status: int | None) -> None:
     assert isinstance(classify(operation, code, message, status), ErrorClass)
 
 
@@ -315,14 +315,14 @@ def test_a_message_stays_within_its_limit(message: str) -> None:
     assert "\n" not in shown
 
 
-def test_a_huge_message_is_cut_and_says_so() -> None:
+def test_a_huge_message_is_truncated_with_an_ellipsis() -> None:
     shown = readable("word " * 1_000_000)
     assert len(shown) == MESSAGE_LIMIT
     assert shown.endswith("…")
 
 
 @pytest.mark.parametrize(("message", "shown"), [("No.", "ResourceInUse: No."), ("", "ResourceInUse")])
-def test_an_error_reads_as_code_and_message(message: str, shown: str) -> None:
+def test_an_error_is_formatted_as_code_and_message(message: str, shown: str) -> None:
     assert str(AwsError(CREATE, "ResourceInUse", message, ErrorClass.IN_USE, definite=True)) == shown
 
 
@@ -334,5 +334,7 @@ def test_an_error_reads_as_code_and_message(message: str, shown: str) -> None:
         (False, False, "CreateTrainingJob got no answer (X): No."),
     ],
 )
-def test_a_sentence_claims_an_answer_only_where_there_was_one(answered: bool, definite: bool, sentence: str) -> None:
+def test_the_sentence_distinguishes_answered_unsent_and_unanswered_calls(
+    answered: bool, definite: bool, sentence: str
+) -> None:
     assert AwsError(CREATE, "X", "No.", ErrorClass.RETRY, definite=definite, answered=answered).sentence == sentence

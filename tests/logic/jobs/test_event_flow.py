@@ -1,4 +1,4 @@
-"""Events are relied on from the first that brought news until one was missing, for each account and region."""
+"""Trust in the event queue of an account and region, from the first useful event to the first missing one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ UPLOADING = observed(SecondaryStatus="Uploading", LastModifiedTime=after(90)).su
 
 @pytest.fixture
 def flow() -> EventFlow:
-    """Events flow in both places since 0."""
+    """Events flow in both regions since second 0."""
     flow = EventFlow()
     flow.note_event(JOB, TRAINING, 0, is_news=True)
     flow.note_event(FAR, TRAINING, 0, is_news=True)
     return flow
 
 
-def test_events_flow_from_the_first_news_on_where_they_came_from() -> None:
+def test_events_flow_from_the_first_useful_event_of_a_region() -> None:
     flow = EventFlow()
     flow.note_event(JOB, TRAINING, 0, is_news=False)
     assert not flow.is_flowing(PLACE, 0)
@@ -31,11 +31,11 @@ def test_events_flow_from_the_first_news_on_where_they_came_from() -> None:
     assert not flow.is_flowing(ELSEWHERE, 1)
 
 
-def test_silence_alone_is_no_reason_for_distrust(flow: EventFlow) -> None:
+def test_silence_alone_keeps_the_trust(flow: EventFlow) -> None:
     assert flow.is_flowing(PLACE, 1e6)
 
 
-def test_a_change_that_no_event_tells_of_in_time_ends_it_there_for_a_while(flow: EventFlow) -> None:
+def test_a_change_without_a_timely_event_suspends_the_trust_in_its_region(flow: EventFlow) -> None:
     flow.note_found(JOB, UPLOADING, 100)
     assert flow.is_flowing(PLACE, 100 + GRACE_SECONDS - 1)
     ended = 100 + GRACE_SECONDS
@@ -48,7 +48,7 @@ def test_a_change_that_no_event_tells_of_in_time_ends_it_there_for_a_while(flow:
 
 
 @pytest.mark.parametrize(
-    ("slot", "told", "flows"),
+    ("slot", "reported", "flows"),
     [
         pytest.param(JOB, UPLOADING, True, id="the same"),
         pytest.param(JOB, observed(TrainingJobStatus="Completed").summary(), True, id="a later one"),
@@ -56,21 +56,21 @@ def test_a_change_that_no_event_tells_of_in_time_ends_it_there_for_a_while(flow:
         pytest.param(OTHER, UPLOADING, False, id="another job's"),
     ],
 )
-def test_a_found_change_is_settled_by_an_event_that_is_not_older(
-    flow: EventFlow, slot: tuple[str, str, str], told: object, flows: bool
+def test_a_found_change_is_confirmed_by_an_event_of_the_same_or_later_time(
+    flow: EventFlow, slot: tuple[str, str, str], reported: object, flows: bool
 ) -> None:
     flow.note_found(JOB, UPLOADING, 100)
-    flow.note_event(slot, told, 105, is_news=False)  # type: ignore[arg-type]
+    flow.note_event(slot, reported, 105, is_news=False)  # type: ignore[arg-type]
     assert flow.is_flowing(PLACE, 100 + GRACE_SECONDS) is flows
 
 
-def test_a_change_found_again_gives_the_event_no_more_time(flow: EventFlow) -> None:
+def test_a_repeated_finding_does_not_extend_the_deadline_of_the_event(flow: EventFlow) -> None:
     flow.note_found(JOB, UPLOADING, 100)
     flow.note_found(JOB, UPLOADING, 105)
     assert not flow.is_flowing(PLACE, 100 + GRACE_SECONDS)
 
 
-def test_without_the_queue_no_event_flows_until_the_next_one(flow: EventFlow) -> None:
+def test_a_failed_queue_suspends_the_trust_until_the_next_event(flow: EventFlow) -> None:
     flow.note_found(JOB, UPLOADING, 100)
     flow.note_failure()
     assert not flow.is_flowing(PLACE, 100)
@@ -79,14 +79,14 @@ def test_without_the_queue_no_event_flows_until_the_next_one(flow: EventFlow) ->
     assert flow.is_flowing(PLACE, 200)
 
 
-def test_what_was_found_while_no_events_flowed_is_nobodys_fault() -> None:
+def test_changes_found_before_the_first_event_do_not_count() -> None:
     flow = EventFlow()
     flow.note_found(OTHER, UPLOADING, 0)
     flow.note_event(JOB, TRAINING, 1, is_news=True)
     assert flow.is_flowing(PLACE, 1000)
 
 
-def test_what_is_known_of_a_place_lasts_as_long_as_an_object_names_it(flow: EventFlow) -> None:
+def test_the_trust_in_a_region_lasts_while_an_object_uses_it(flow: EventFlow) -> None:
     flow.note_found(JOB, UPLOADING, 0)
     flow.keep({PLACE})
     assert flow.is_flowing(PLACE, GRACE_SECONDS / 2)
@@ -95,7 +95,7 @@ def test_what_is_known_of_a_place_lasts_as_long_as_an_object_names_it(flow: Even
     assert flow == EventFlow()
 
 
-def test_distrust_of_a_place_that_no_object_names_is_forgotten(flow: EventFlow) -> None:
+def test_distrust_of_an_unused_region_is_forgotten(flow: EventFlow) -> None:
     flow.note_found(JOB, UPLOADING, 0)
     assert not flow.is_flowing(PLACE, GRACE_SECONDS)
     flow.keep(set())

@@ -22,12 +22,12 @@ QUOTED = [
     pytest.param(
         f'{SCRIPT}Command "/usr/bin/python -m train --token {SECRET}"\n{TRACEBACK}',
         f'{SCRIPT}Command "…"\n{TRACEBACK}',
-        id="with the output behind it",
+        id="followed by output",
     ),
     pytest.param(
         f'{SCRIPT}Command "/usr/bin/python train.py --token {SECRET}"\nusage: train.py [-h] [--lr LR]',
         f'{SCRIPT}Command "…"\nusage: train.py [-h] [--lr LR]',
-        id="with the usage behind it",
+        id="followed by usage",
     ),
     pytest.param(
         f'{SCRIPT}ExitCode 1\nErrorMessage "ValueError: bad"\nCommand "/opt/conda/bin/python3.8 t.py --token {SECRET}"'
@@ -107,7 +107,7 @@ def test_command_lines_are_hidden_and_the_rest_is_shown(reason: str, shown: str)
         "AlgorithmError: can't open file 'train.py': [Errno 2] No such file or directory",
     ],
 )
-def test_what_is_no_command_line_stays(reason: str) -> None:
+def test_other_text_than_command_lines_is_kept(reason: str) -> None:
     assert hide_commands(reason) == reason
 
 
@@ -116,14 +116,14 @@ def test_what_is_no_command_line_stays(reason: str) -> None:
     output=st.sampled_from(["", f"\n{TRACEBACK}", ", exit code: 1", "\n\nDuring handling of the above exception"]),
     head=st.sampled_from([SCRIPT, f'{SCRIPT}ExitCode 1\nErrorMessage "x"\n', ""]),
 )
-def test_no_argument_escapes_however_it_is_quoted(arguments: str, output: str, head: str) -> None:
+def test_arguments_are_hidden_in_every_quoting(arguments: str, output: str, head: str) -> None:
     command = f"/usr/bin/python3 train.py --a {arguments} --token {SECRET} {arguments}"
     assert SECRET not in hide_commands(f'{head}Command "{command}"{output}')
     assert SECRET not in hide_commands(f"{head}Command '{command}' returned non-zero exit status 1.")
 
 
 @given(st.text())
-def test_any_text_can_be_read_and_stays_as_it_is_the_second_time(text: str) -> None:
+def test_hiding_accepts_any_text_and_is_idempotent(text: str) -> None:
     shown = hide_commands(text)
     assert hide_commands(shown) == shown
 
@@ -143,5 +143,5 @@ def test_any_text_can_be_read_and_stays_as_it_is_the_second_time(text: str) -> N
         ("", ""),
     ],
 )
-def test_the_class_is_the_prefix_that_sagemaker_gives(reason: str, found: str) -> None:
+def test_the_failure_class_is_sagemakers_prefix(reason: str, found: str) -> None:
     assert classify_failure(reason) == found

@@ -1,4 +1,4 @@
-"""Events are read for what they are worth: right ones as a summary would be, anything else as nothing."""
+"""Parsing of EventBridge events: valid ones yield a summary, all others nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def milliseconds(moment: datetime) -> int:
 
 
 def event(*, without: str = "", **detail: Any) -> dict[str, Any]:
-    """An event as EventBridge sends it; keyword arguments replace members of its detail."""
+    """Event in EventBridge's form; keyword arguments replace members of its detail."""
     members = {
         "TrainingJobName": NAME,
         "TrainingJobArn": ARN,
@@ -55,11 +55,11 @@ def read(body: Any) -> JobEvent | None:
     return read_event(json.dumps(body))
 
 
-def test_an_event_tells_what_a_summary_would_of_the_job_that_its_arn_names() -> None:
-    told = read(event())
-    assert told is not None
-    assert told.identity == Identity("123456789012", "us-west-2", NAME.lower())
-    assert told.seen == Observation(
+def test_an_event_yields_the_fields_of_a_summary_for_the_job_of_its_arn() -> None:
+    parsed = read(event())
+    assert parsed is not None
+    assert parsed.identity == Identity("123456789012", "us-west-2", NAME.lower())
+    assert parsed.seen == Observation(
         fields={
             "trainingJobStatus": "InProgress",
             "secondaryStatus": "Training",
@@ -72,12 +72,12 @@ def test_an_event_tells_what_a_summary_would_of_the_job_that_its_arn_names() -> 
     )
 
 
-def test_an_event_and_describe_tell_the_same_time_for_the_same_change() -> None:
-    told = read(event())
-    assert told is not None
+def test_an_event_and_describe_have_equal_times_for_one_change() -> None:
+    parsed = read(event())
+    assert parsed is not None
     described = observed(LastModifiedTime=after(60), SecondaryStatus="Training")
-    assert not told.seen.shows_change_from(described)
-    assert told.seen.shows_change_from(observed(LastModifiedTime=after(59), SecondaryStatus="Downloading"))
+    assert not parsed.seen.shows_change_from(described)
+    assert parsed.seen.shows_change_from(observed(LastModifiedTime=after(59), SecondaryStatus="Downloading"))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_an_event_and_describe_tell_the_same_time_for_the_same_change() -> None:
         pytest.param(json.dumps(event(TrainingJobStatus=1)), id="a status that is no text"),
     ],
 )
-def test_what_is_no_usable_event_is_none(body: object) -> None:
+def test_unusable_events_are_none(body: object) -> None:
     assert read_event(body) is None
 
 
@@ -117,24 +117,24 @@ def test_what_is_no_usable_event_is_none(body: object) -> None:
         "2026-11-21 10:34:44.120+0000",
     ],
 )
-def test_a_time_is_read_as_number_and_as_text(time: object) -> None:
-    told = read(event(LastModifiedTime=time))
-    assert told is not None
-    assert told.seen.last_modified_time == after(60)
+def test_a_time_is_parsed_from_number_and_text(time: object) -> None:
+    parsed = read(event(LastModifiedTime=time))
+    assert parsed is not None
+    assert parsed.seen.last_modified_time == after(60)
 
 
 @pytest.mark.parametrize("text", ["2026-13-21T10:34:44Z", "2026-11-21", "20261121", "now", "", "1e12", "١٢٣٤٥٦٧٨٩٠"])
-def test_a_text_that_is_no_time_is_left_out(text: str) -> None:
-    told = read(event(LastModifiedTime=text))
-    assert told is not None
-    assert told.seen.last_modified_time is None
+def test_an_invalid_text_for_a_time_is_omitted(text: str) -> None:
+    parsed = read(event(LastModifiedTime=text))
+    assert parsed is not None
+    assert parsed.seen.last_modified_time is None
 
 
 @pytest.mark.parametrize("time", [True, 0, 12, None, "2026", 1e300, -(10**400), float("nan"), float("inf"), [], 10**15])
-def test_an_impossible_time_is_left_out(time: object) -> None:
-    told = read(event(LastModifiedTime=time))
-    assert told is not None
-    assert told.seen.last_modified_time is None
+def test_an_impossible_time_is_omitted(time: object) -> None:
+    parsed = read(event(LastModifiedTime=time))
+    assert parsed is not None
+    assert parsed.seen.last_modified_time is None
 
 
 details = st.dictionaries(st.sampled_from([*event()["detail"], "WarmPoolStatus", "TrainingEndTime"]), nonsense)
@@ -142,7 +142,7 @@ details = st.dictionaries(st.sampled_from([*event()["detail"], "WarmPoolStatus",
 
 @pytest.mark.no_cover
 @given(detail=details, envelope=st.dictionaries(st.sampled_from([*event()]), nonsense))
-def test_anything_can_be_read(detail: dict[str, Any], envelope: dict[str, Any]) -> None:
+def test_parsing_accepts_any_event(detail: dict[str, Any], envelope: dict[str, Any]) -> None:
     body = event(**detail) | envelope
-    told = read_event(json.dumps(body, default=str, skipkeys=True))
-    assert told is None or told.seen.status
+    parsed = read_event(json.dumps(body, default=str, skipkeys=True))
+    assert parsed is None or parsed.seen.status

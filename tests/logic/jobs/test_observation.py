@@ -22,7 +22,7 @@ SUMMARY = {
 }
 
 
-def test_what_describe_says_stands_in_the_names_of_the_status() -> None:
+def test_an_answer_of_describe_is_mapped_to_status_fields() -> None:
     seen = observed(
         SecondaryStatusTransitions=[transition("Starting", 0.5, 3, "Preparing the instances for training")],
         TuningJobArn="arn:aws:sagemaker:us-west-2:123456789012:hyper-parameter-tuning-job/t",
@@ -64,7 +64,7 @@ def test_what_describe_says_stands_in_the_names_of_the_status() -> None:
         ("FailureReason", None),
         ("FailureReason", 7),
         ("TrainingEndTime", "soon"),
-        ("TrainingEndTime", datetime(2026, 11, 21)),  # noqa: DTZ001  naive on purpose
+        ("TrainingEndTime", datetime(2026, 11, 21)),  # noqa: DTZ001  a time without a zone
         ("WarmPoolStatus", []),
         ("WarmPoolStatus", {"Status": 1}),
         ("DebugRuleEvaluationStatuses", "none"),
@@ -74,7 +74,7 @@ def test_what_describe_says_stands_in_the_names_of_the_status() -> None:
         ("NewInTheApi", {"anything": "at all"}),
     ],
 )
-def test_what_is_unusable_is_left_out_and_the_rest_is_kept(member: str, value: Any) -> None:
+def test_unusable_values_are_omitted_and_the_others_kept(member: str, value: Any) -> None:
     assert Observation.from_describe(answer(**{member: value})) == observed()
 
 
@@ -92,7 +92,7 @@ def test_texts_and_lists_are_bounded_and_the_newest_items_stay() -> None:
     assert seen.transitions[-1]["startTime"] == "2026-11-21T10:38:48.120Z"
 
 
-def test_a_text_that_json_cannot_carry_is_mended() -> None:
+def test_characters_invalid_in_json_are_replaced() -> None:
     assert observed(FailureReason="bad \ud800 text").failure_reason == "bad ? text"
 
 
@@ -110,12 +110,12 @@ def test_a_text_that_json_cannot_carry_is_mended() -> None:
         pytest.param({"BillableTimeInSeconds": 60}, None, id="not trained yet"),
     ],
 )
-def test_the_savings_of_a_spot_job_come_from_its_times(members: dict[str, Any], savings: int | None) -> None:
+def test_the_savings_of_a_spot_job_are_computed_from_its_times(members: dict[str, Any], savings: int | None) -> None:
     assert observed(EnableManagedSpotTraining=True, **members).fields.get("managedSpotTrainingSavings") == savings
 
 
 @pytest.mark.parametrize("spot", [False, None, "true"])
-def test_a_job_that_is_not_on_spot_saves_nothing(spot: object) -> None:
+def test_a_job_without_spot_has_no_savings(spot: object) -> None:
     seen = observed(EnableManagedSpotTraining=spot, TrainingTimeInSeconds=200, BillableTimeInSeconds=60)
     assert "managedSpotTrainingSavings" not in seen.fields
 
@@ -166,7 +166,7 @@ def test_a_summary_keeps_the_instances_of_the_last_describe() -> None:
     assert (later.instances, later.is_spot) == ({"ml.m5.large": 2}, True)
 
 
-def test_what_was_seen_is_read_back_from_the_status() -> None:
+def test_an_observation_is_restored_from_the_status() -> None:
     seen = observed(
         "Completed",
         "Completed",
@@ -180,14 +180,14 @@ def test_what_was_seen_is_read_back_from_the_status() -> None:
     assert Observation.from_status({**seen.fields, "conditions": [], "observedGeneration": 2}).fields == seen.fields
 
 
-def test_a_summary_tells_what_list_tells() -> None:
+def test_a_summary_has_the_fields_of_list_only() -> None:
     seen = Observation.from_summary({**SUMMARY, "WarmPoolStatus": {"Status": "InUse"}, "FailureReason": "no member"})
     assert (seen.job_name, seen.arn, seen.whole) == (NAME, ARN, False)
     assert seen.fields == observed(WarmPoolStatus={"Status": "InUse"}).summary().fields
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", [], b"", object()])
-def test_an_answer_that_is_none_says_nothing(value: object) -> None:
+def test_an_invalid_answer_has_no_fields(value: object) -> None:
     for seen in (Observation.from_describe(value), Observation.from_summary(value), Observation.from_status(value)):
         assert seen.fields == {}
         assert not seen.is_ended()
@@ -207,7 +207,7 @@ def test_an_answer_that_is_none_says_nothing(value: object) -> None:
         ("Stopped", True),
     ],
 )
-def test_only_three_statuses_are_an_end(status: str, ended: bool) -> None:
+def test_only_three_statuses_are_end_states(status: str, ended: bool) -> None:
     assert observed(status).is_ended() is ended
 
 
@@ -244,20 +244,20 @@ SOON, LATE = END + timedelta(seconds=600), END + timedelta(seconds=600) + WARM_P
         pytest.param("Completed", None, 600, SOON, True, id="not shown yet"),
         pytest.param("Completed", "Available", 600, SOON, True, id="available"),
         pytest.param("Completed", "InUse", 600, SOON, True, id="in use"),
-        pytest.param("Completed", "Frozen", 600, SOON, True, id="in a state unknown to us"),
+        pytest.param("Completed", "Frozen", 600, SOON, True, id="in an unknown state"),
         pytest.param("Completed", "Available", 600, LATE, False, id="long past its keep-alive"),
         pytest.param("Completed", None, 600, LATE, False, id="never shown"),
         pytest.param("Completed", "Terminated", 600, SOON, False, id="terminated"),
         pytest.param("Completed", "Reused", 600, SOON, False, id="reused"),
-        pytest.param("Completed", "Available", 0, SOON, False, id="given up"),
-        pytest.param("Completed", None, None, SOON, False, id="never wanted"),
-        pytest.param("Completed", None, -5, END, False, id="a keep-alive that is none"),
+        pytest.param("Completed", "Available", 0, SOON, False, id="keep-alive period set to 0"),
+        pytest.param("Completed", None, None, SOON, False, id="without a keep-alive period"),
+        pytest.param("Completed", None, -5, END, False, id="invalid keep-alive period"),
         pytest.param("Failed", None, 600, SOON, False, id="released by a failure"),
         pytest.param("Stopped", "Available", 600, SOON, True, id="shown in spite of a stop"),
         pytest.param("InProgress", "InUse", 600, SOON, False, id="not before the end"),
     ],
 )
-def test_a_warm_pool_lives_until_its_keep_alive_is_over(
+def test_a_warm_pool_exists_until_the_end_of_its_keep_alive_period(
     status: str, pool: str | None, keep_alive: int | None, now: datetime, alive: bool
 ) -> None:
     seen = observed(status, status, TrainingEndTime=END, WarmPoolStatus={"Status": pool})
@@ -265,7 +265,7 @@ def test_a_warm_pool_lives_until_its_keep_alive_is_over(
     assert seen.needs_following(now, keep_alive) is (alive or status == "InProgress")
 
 
-def test_a_warm_pool_of_a_job_without_any_time_is_not_followed_for_ever() -> None:
+def test_a_warm_pool_without_a_time_is_not_followed() -> None:
     seen = Observation.from_describe({"TrainingJobStatus": "Completed"})
     assert not seen.warm_pool_alive(SOON, 600)
 
@@ -273,21 +273,23 @@ def test_a_warm_pool_of_a_job_without_any_time_is_not_followed_for_ever() -> Non
 @pytest.mark.parametrize(
     ("newer", "older"),
     [
-        pytest.param(observed(LastModifiedTime=after(61)), observed(), id="by the time it was changed"),
-        pytest.param(observed(), observed(LastModifiedTime=None), id="by having such a time"),
-        pytest.param(observed("Failed", LastModifiedTime=after(1)), observed(), id="an end, whatever its time"),
-        pytest.param(observed("Completed"), observed("Deleting", LastModifiedTime=after(99)), id="no clean-up"),
+        pytest.param(observed(LastModifiedTime=after(61)), observed(), id="by LastModifiedTime"),
+        pytest.param(observed(), observed(LastModifiedTime=None), id="by the presence of LastModifiedTime"),
+        pytest.param(observed("Failed", LastModifiedTime=after(1)), observed(), id="an end state of any time"),
+        pytest.param(
+            observed("Completed"), observed("Deleting", LastModifiedTime=after(99)), id="an end state over Deleting"
+        ),
         pytest.param(observed(LastModifiedTime=after(60.001)), observed(), id="by a millisecond"),
     ],
 )
-def test_answers_are_ordered_by_when_the_job_changed(newer: Observation, older: Observation) -> None:
+def test_answers_are_ordered_by_the_last_modified_time(newer: Observation, older: Observation) -> None:
     assert newer.is_newer_than(older)
     assert not older.is_newer_than(newer)
     assert older.updated_by(newer).fields == newer.fields
     assert newer.updated_by(older) == newer
 
 
-def test_answers_of_one_time_are_not_ordered_and_the_later_one_holds() -> None:
+def test_of_answers_with_equal_times_the_later_received_one_is_kept() -> None:
     first, second = observed(), observed(secondary="Uploading")
     assert not first.is_newer_than(second)
     assert not second.is_newer_than(first)
@@ -307,7 +309,7 @@ def test_answers_of_one_time_are_not_ordered_and_the_later_one_holds() -> None:
         ),
         pytest.param(observed("Completed", "Completed"), {}, False, id="running, after the end was seen"),
         pytest.param(
-            observed(TrainingEndTime=after(59)), {"TrainingEndTime": after(60)}, False, id="a detail that tells nothing"
+            observed(TrainingEndTime=after(59)), {"TrainingEndTime": after(60)}, False, id="a detail without a status"
         ),
         pytest.param(Observation(), {}, True, id="a job never seen"),
         pytest.param(observed(), {"SecondaryStatus": None}, False, id="no secondary status"),
@@ -318,29 +320,29 @@ def test_answers_of_one_time_are_not_ordered_and_the_later_one_holds() -> None:
         pytest.param(
             observed(), {"LastModifiedTime": None, "SecondaryStatus": "Uploading"}, True, id="another status, no time"
         ),
-        pytest.param(observed(LastModifiedTime=None), {}, False, id="a time that Describe left out"),
-        pytest.param(observed(SecondaryStatus=None), {}, True, id="a status that was not known"),
+        pytest.param(observed(LastModifiedTime=None), {}, False, id="a time missing in Describe"),
+        pytest.param(observed(SecondaryStatus=None), {}, True, id="an unknown status"),
         pytest.param(observed(WarmPoolStatus={"Status": "InUse"}), {}, False, id="no warm pool"),
         pytest.param(observed(), {"TrainingJobStatus": None, "SecondaryStatus": None}, False, id="no status"),
     ],
 )
-def test_a_summary_is_worth_a_describe_when_it_shows_something_new(
+def test_a_summary_shows_a_change_if_it_differs_from_the_observation(
     seen: Observation, summary: dict[str, Any], changed: bool
 ) -> None:
     assert Observation.from_summary({**SUMMARY, **summary}).shows_change_from(seen.summary()) is changed
 
 
-def test_a_run_is_told_from_a_later_one_of_the_same_name_by_its_creation() -> None:
+def test_runs_of_one_name_are_distinguished_by_creation_time() -> None:
     first, second = observed(), observed("InProgress", "Starting", CreationTime=after(900), LastModifiedTime=after(900))
     assert not first.is_same_run_as(second)
     assert first.updated_by(second) == first
-    as_ack_records_it = Observation.from_status({"creationTime": "2026-11-21T10:33:44Z"})
-    assert first.is_same_run_as(as_ack_records_it)
+    recorded_by_ack = Observation.from_status({"creationTime": "2026-11-21T10:33:44Z"})
+    assert first.is_same_run_as(recorded_by_ack)
     assert first.is_same_run_as(Observation())
     assert Observation().is_same_run_as(first)
 
 
-def test_a_whole_answer_replaces_and_a_summary_only_adds() -> None:
+def test_a_describe_replaces_and_a_summary_merges() -> None:
     seen = observed(FailureReason="an attempt failed", LastModifiedTime=after(10))
     assert seen.updated_by(observed()).failure_reason == ""
     updated = seen.updated_by(Observation.from_summary({**SUMMARY, "SecondaryStatus": "Restarting"}))
@@ -349,7 +351,7 @@ def test_a_whole_answer_replaces_and_a_summary_only_adds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "phase"),
+    ("status", "phase"),
     [
         ("Completed", ("Completed", "Completed")),
         ("Stopping", ("Stopping", "Stopping")),
@@ -357,17 +359,17 @@ def test_a_whole_answer_replaces_and_a_summary_only_adds() -> None:
         ("NewStatus", ("NewStatus", "Training")),
     ],
 )
-def test_a_status_without_a_secondary_one_does_not_keep_that_of_an_earlier_status(
-    told: str, phase: tuple[str, str]
+def test_a_status_without_a_secondary_status_drops_the_earlier_secondary_status(
+    status: str, phase: tuple[str, str]
 ) -> None:
     seen = observed(SecondaryStatusTransitions=[transition("Training", 1)])
-    summary = {"TrainingJobStatus": told, "LastModifiedTime": after(61)}
+    summary = {"TrainingJobStatus": status, "LastModifiedTime": after(61)}
     updated = seen.updated_by(Observation.from_summary(summary))
     assert updated.phase == phase
     assert updated.is_from_list_only() is (phase[1] != "Training")
 
 
-def test_transitions_are_joined_complete_and_in_order() -> None:
+def test_transitions_are_merged_completely_and_in_order() -> None:
     before = observed(
         SecondaryStatusTransitions=[transition("Starting", 0, message="Launching"), transition("Downloading", 5)],
         LastModifiedTime=after(6),
@@ -394,7 +396,7 @@ def test_repeated_statuses_are_different_transitions() -> None:
 
 
 @given(value=nonsense | answers())
-def test_any_answer_is_read_without_an_error(value: object) -> None:
+def test_parsing_accepts_any_answer(value: object) -> None:
     for seen in (Observation.from_describe(value), Observation.from_summary(value), Observation.from_status(value)):
         json.dumps(seen.fields, allow_nan=False).encode()
         assert Observation.from_status(seen.fields).fields == seen.fields
@@ -403,10 +405,10 @@ def test_any_answer_is_read_without_an_error(value: object) -> None:
 
 
 @pytest.mark.no_cover
-@given(told=st.lists(answers(), max_size=6))
-def test_no_sequence_of_answers_takes_an_end_back(told: list[dict[str, Any]]) -> None:
+@given(sequence=st.lists(answers(), max_size=6))
+def test_no_sequence_of_answers_reverts_an_end_state(sequence: list[dict[str, Any]]) -> None:
     known = Observation()
-    for value in told:
+    for value in sequence:
         before, known = known, known.updated_by(Observation.from_describe(value))
         assert known.is_ended() or not before.is_ended()
         starts = [datetime.fromisoformat(item["startTime"]) for item in known.transitions]

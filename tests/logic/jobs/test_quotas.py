@@ -1,4 +1,4 @@
-"""What a refusal tells of a quota, in every wording that was observed, and what a job takes of the quotas."""
+"""Quota and amounts in each observed error message, and demand of a job."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ WORDINGS = [
 
 
 @pytest.mark.parametrize(("message", "shortage"), WORDINGS)
-def test_each_wording_tells_its_quota_and_amounts(message: str, shortage: Shortage) -> None:
+def test_quota_and_amounts_are_read_from_each_message(message: str, shortage: Shortage) -> None:
     assert read_shortage(message, ONE) == shortage
 
 
@@ -114,11 +114,11 @@ def test_each_wording_tells_its_quota_and_amounts(message: str, shortage: Shorta
         (Shortage("Number of instances across all training jobs", "instances", 4, 4, 1), False),
     ],
 )
-def test_a_quota_that_the_job_alone_exceeds_is_hopeless(shortage: Shortage, hopeless: bool) -> None:
+def test_a_quota_below_the_demand_of_the_job_is_hopeless(shortage: Shortage, hopeless: bool) -> None:
     assert shortage.is_hopeless == hopeless
 
 
-def test_where_the_request_is_not_told_it_is_the_jobs_own() -> None:
+def test_without_a_stated_request_the_demand_of_the_job_counts() -> None:
     message = f"The account-level service limit '{TRAINING}' is 4 Instances, with current utilization of 0 Instances."
     assert read_shortage(message, EIGHT).is_hopeless
     assert not read_shortage(message, ONE).is_hopeless
@@ -136,12 +136,12 @@ def test_where_the_request_is_not_told_it_is_the_jobs_own() -> None:
         (Shortage("x", None, 2_592_000), "The quota 'x' is too small for this job (limit 2592000). "),
     ],
 )
-def test_the_advice_names_the_amounts_that_are_known(shortage: Shortage, words: str) -> None:
+def test_the_advice_contains_the_known_amounts(shortage: Shortage, words: str) -> None:
     assert shortage.advice == f"{words}Raise the quota in Service Quotas, or request less in spec."
 
 
 @pytest.mark.parametrize(("limit", "used", "free"), [(4, 3, 1), (2, 3, 0), (None, 3, None), (4, None, None)])
-def test_what_is_free_is_what_is_not_used(limit: float | None, used: float | None, free: float | None) -> None:
+def test_free_quota_is_the_limit_minus_usage(limit: float | None, used: float | None, free: float | None) -> None:
     assert Shortage(limit=limit, used=used).free == free
 
 
@@ -158,7 +158,7 @@ def test_what_is_free_is_what_is_not_used(limit: float | None, used: float | Non
         (f"{P3} for endpoint usage", None),
     ],
 )
-def test_a_quota_is_known_by_its_name(name: str, quota: str | None) -> None:
+def test_quotas_are_identified_by_name(name: str, quota: str | None) -> None:
     assert identify(name) == quota
 
 
@@ -171,7 +171,7 @@ def test_a_quota_is_known_by_its_name(name: str, quota: str | None) -> None:
         "The instance type ml.p5.48xlarge is not offered in the eu-central-1 Region",
     ],
 )
-def test_what_a_region_does_not_have_is_noticed(message: str) -> None:
+def test_unsupported_instance_types_are_recognized(message: str) -> None:
     assert is_not_offered(message)
 
 
@@ -185,7 +185,7 @@ def test_what_a_region_does_not_have_is_noticed(message: str) -> None:
         *(message for message, _ in WORDINGS),
     ],
 )
-def test_what_may_come_back_is_not_taken_for_it(message: str) -> None:
+def test_temporary_shortages_are_not_unsupported_instance_types(message: str) -> None:
     assert not is_not_offered(message)
 
 
@@ -240,7 +240,7 @@ def test_what_may_come_back_is_not_taken_for_it(message: str) -> None:
         ({"resourceConfig": "odd"}, "unknown", {"training/unknown": 1, "unknown": 1, "instances": 1, "volumes": 1}),
     ],
 )
-def test_a_job_takes_of_each_quota(spec: dict[str, Any], kind: str, amounts: dict[str, float]) -> None:
+def test_the_demand_of_a_job_lists_each_quota(spec: dict[str, Any], kind: str, amounts: dict[str, float]) -> None:
     demand = read_demand(spec)
     assert demand.kind == kind
     assert dict(demand.amounts) == amounts

@@ -11,7 +11,7 @@ from trainingjob_operator.logic.jobs.round_robin import RoundRobin
 
 
 def serve(line: RoundRobin[str]) -> list[str]:
-    """Give all turns; who had them, in order."""
+    """Grant all turns; return the keys in order."""
     served = []
     while (key := line.first()) is not None:
         line.leave(key, is_turn=True)
@@ -20,7 +20,7 @@ def serve(line: RoundRobin[str]) -> list[str]:
 
 
 def join(line: RoundRobin[str], *keys: str) -> None:
-    """The group is the first letter, the rank is by the rest."""
+    """The group is the first letter of the key, the rank the key."""
     for key in keys:
         line.join(key, key[0], (0.0, key))
 
@@ -31,7 +31,7 @@ def test_groups_take_turns_and_members_go_in_order_of_rank() -> None:
     assert serve(line) == ["a1", "b1", "c1", "a2", "b2", "a3"]
 
 
-def test_a_group_that_comes_late_has_its_turn_in_the_next_round() -> None:
+def test_a_new_group_has_its_first_turn_in_the_next_round() -> None:
     line: RoundRobin[str] = RoundRobin()
     join(line, "a1", "a2", "a3")
     line.leave("a1", is_turn=True)
@@ -39,7 +39,7 @@ def test_a_group_that_comes_late_has_its_turn_in_the_next_round() -> None:
     assert serve(line) == ["a2", "b1", "a3", "b2"]
 
 
-def test_a_group_that_comes_again_and_again_does_not_overtake_one_that_stays() -> None:
+def test_a_group_that_rejoins_does_not_overtake_a_waiting_one() -> None:
     line: RoundRobin[str] = RoundRobin()
     join(line, *(f"a{number}" for number in range(5)))
     served = []
@@ -105,7 +105,7 @@ def test_the_index_is_the_number_of_turns_before(pairs: list[tuple[str, int]], d
 
 
 def test_ten_thousand_members_cost_little() -> None:
-    """CPU time of this process alone, far above what it takes: 60,000 operations in about half a second."""
+    """The limit is CPU time of this process, far above the usual half second for 60,000 operations."""
     line: RoundRobin[int] = RoundRobin()
     began = time.process_time()
     for number in range(10_000):

@@ -1,6 +1,6 @@
-"""The sweep against a simulated service with the quirks of the real one: every change is noticed, within the pages.
+"""The sweep against a simulated service with SageMaker's quirks: it detects every change within its page budget.
 
-The simulation knows no threads and no clock: a page takes a second, which is the rate the operator allows itself.
+The simulation has neither threads nor a clock: each page takes one second, the operator's own rate limit.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def moment(seconds: float) -> datetime:
 
 @dataclass
 class Job:
-    """`changes`: seconds at which its secondary status moves on."""
+    """`changes`: seconds of the changes of its secondary status."""
 
     name: str
     created: float
@@ -100,10 +100,10 @@ class ListingService:
             jobs += self._quiet[bisect_left(self._quiet_ages, modified) : bisect_right(self._quiet_ages, now)]
             jobs.sort(key=lambda job: job.created)
         page = jobs[max(0, len(jobs) - start - PAGE_SIZE) : max(0, len(jobs) - start)][::-1]
-        told = [max(job.created, now - self.stale_seconds) for job in page]
+        times = [max(job.created, now - self.stale_seconds) for job in page]
         shown = [
             {name: member for name, member in job.summary(at).items() if name not in self.leaves_out}
-            for job, at in zip(page, told, strict=True)
+            for job, at in zip(page, times, strict=True)
             if job.created >= created and job.modified(now) >= modified
         ]
         more = start + PAGE_SIZE < len(jobs) or (self.endless_under_modified and modified > -math.inf)
@@ -112,14 +112,14 @@ class ListingService:
 
 @dataclass
 class SweepRun:
-    """What the sweep made of it: how late each change was noticed, and what it cost."""
+    """One run of the sweep: delays of the detected changes, and calls."""
 
     service: ListingService
     ours: list[Job]
     sweep: Sweep = field(default_factory=lambda: Sweep(SWEEP_SECONDS))
     now: float = 0.0
     requests: list[tuple[float, Request]] = field(default_factory=list)
-    looks: int = 0
+    describes: int = 0
     late: list[float] = field(default_factory=list)
     live: dict[str, Observation] = field(default_factory=dict)
     known_until: dict[str, float] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class SweepRun:
             self._note_newcomers()
             if self.sweep.is_straggling_due(self.now):
                 for name in self.sweep.stragglers | self.sweep.missing:
-                    self._look(name)
+                    self._describe(name)
             request = self.sweep.next_request(self.live, self.now)
             if request is None:
                 self.now += min(SWEEP_SECONDS, max(0.05, self.sweep.pause(self.now)))
@@ -142,18 +142,18 @@ class SweepRun:
             shown, token = self.service.list_page(request.filters, self.now)
             self.now += PAGE_SECONDS
             for name in self.sweep.take_page(request, shown, token, self.live, self.now):
-                self._look(name)
+                self._describe(name)
         return self
 
     def _note_newcomers(self) -> None:
         for name, job in self._by_name.items():
             if name not in self.known_until and job.created <= self.now:
-                self._look(name)
+                self._describe(name)
 
-    def _look(self, name: str) -> None:
-        """Describe and report, which is quick."""
+    def _describe(self, name: str) -> None:
+        """Describe and report without delay."""
         job = self._by_name[name]
-        self.looks += 1
+        self.describes += 1
         since = self.known_until.get(name, job.created)
         self.late += [self.now - at for at in job.changes if since < at <= self.now]
         self.known_until[name] = self.now
@@ -163,8 +163,8 @@ class SweepRun:
         else:
             self.live[name] = seen
 
-    def unnoticed(self) -> list[float]:
-        """How long ago the changes happened that are still unknown."""
+    def undetected(self) -> list[float]:
+        """Ages of the undetected changes, in seconds."""
         return [
             self.now - at
             for job in self.ours
@@ -177,7 +177,7 @@ class SweepRun:
 
 
 def crowd(count: int, *, created: float = -600.0, every: float = 120.0) -> list[Job]:
-    """Jobs that were made one after the other, each with four changes some time apart, evenly spread."""
+    """Jobs created one after the other, each with four changes, evenly spread."""
     return [
         Job(f"Job-{number}", created + number * 0.01, [number * every / count + every * step for step in range(1, 5)])
         for number in range(count)
@@ -185,19 +185,19 @@ def crowd(count: int, *, created: float = -600.0, every: float = 120.0) -> list[
 
 
 def strangers(count: int, *, oldest: float = -WEEKS) -> list[Job]:
-    """Jobs of others, evenly spread over the time since the oldest, all quiet."""
+    """Jobs of others without changes, evenly spread over the time since the oldest."""
     return [Job(f"foreign-{number}", oldest * (number + 1) / count) for number in range(count)]
 
 
 FIRST_SCAN = 50_000 / PAGE_SIZE * PAGE_SECONDS * 1.25
-"""Seconds to walk through a large account while every fifth page is of the recent pass."""
+"""Seconds to list a large account while every fifth page belongs to the recent pass."""
 
 QUIRKS: dict[str, dict[str, Any]] = {
     "none": {},
     "filters after paging": {"filters_after_paging": True},
     "endless empty pages under LastModifiedTimeAfter": {"endless_under_modified": True},
     "summaries stale by ten seconds": {"stale_seconds": 10.0},
-    "a filter that is ignored": {"ignores_modified": True},
+    "LastModifiedTimeAfter is ignored": {"ignores_modified": True},
     "summaries without a modification time": {"leaves_out": frozenset({"LastModifiedTime"})},
     "all at once": {"filters_after_paging": True, "endless_under_modified": True, "stale_seconds": 10.0},
 }
@@ -205,7 +205,7 @@ QUIRKS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("quirk", QUIRKS)
-def test_hundreds_of_jobs_are_followed_whatever_the_service_does_to_lists(quirk: str) -> None:
+def test_hundreds_of_jobs_are_followed_in_spite_of_each_quirk(quirk: str) -> None:
     ours = crowd(400, every=60.0)
     service = ListingService(ours, **QUIRKS[quirk])
     run = SweepRun(service, ours).go(350.0)
@@ -217,7 +217,7 @@ def test_hundreds_of_jobs_are_followed_whatever_the_service_does_to_lists(quirk:
 
 
 @pytest.mark.no_cover
-def test_filters_that_come_to_be_applied_after_paging_cost_a_few_pages_before_the_scan_takes_over() -> None:
+def test_filters_applied_after_paging_cost_a_few_pages_before_the_scan() -> None:
     ours = crowd(3000, every=100.0)
     service = ListingService(ours)
     run = SweepRun(service, ours).go(100.0)
@@ -229,7 +229,7 @@ def test_filters_that_come_to_be_applied_after_paging_cost_a_few_pages_before_th
     assert max(run.late) <= 3000 / PAGE_SIZE * PAGE_SECONDS + SWEEP_SECONDS + 2 * SPARSE_PAGES * PAGE_SECONDS
 
 
-def test_what_changed_while_nobody_looked_is_on_the_first_page_after_a_restart() -> None:
+def test_changes_during_a_downtime_are_on_the_first_page_after_a_restart() -> None:
     ours = [Job(f"job-{number}", -6000.0 + number, [-50.0]) for number in range(20)]
     run = SweepRun(ListingService(ours + strangers(3000, oldest=-5000.0)), ours, Sweep(SWEEP_SECONDS, moment(-60.0)))
     run.live = {job.name: Observation.from_summary(job.summary(-60.0)) for job in ours}
@@ -239,7 +239,7 @@ def test_what_changed_while_nobody_looked_is_on_the_first_page_after_a_restart()
 
 
 @pytest.mark.parametrize("watermark", [-1e6, 1e6])
-def test_a_first_watermark_that_is_wrong_only_costs_time(watermark: float) -> None:
+def test_a_wrong_first_watermark_only_costs_time(watermark: float) -> None:
     ours = [Job(f"job-{number}", -6000.0 + number, [-50.0, 300.0]) for number in range(20)]
     run = SweepRun(ListingService(ours + strangers(300, oldest=-5000.0)), ours, Sweep(SWEEP_SECONDS, moment(watermark)))
     run.live = {job.name: Observation.from_summary(job.summary(-60.0)) for job in ours}
@@ -248,7 +248,7 @@ def test_a_first_watermark_that_is_wrong_only_costs_time(watermark: float) -> No
     assert len(run.late) == 2 * len(ours)
 
 
-def test_a_first_watermark_that_the_service_does_not_take_is_given_up() -> None:
+def test_a_rejected_first_watermark_is_abandoned() -> None:
     live = {"job": Observation.from_summary(Job("job", -60.0).summary(0.0))}
     sweep = Sweep(SWEEP_SECONDS, datetime(2999, 1, 1, tzinfo=UTC))
     first = sweep.next_request(live, 0.0)
@@ -260,23 +260,23 @@ def test_a_first_watermark_that_the_service_does_not_take_is_given_up() -> None:
     assert not second.is_recent
 
 
-def test_without_quirks_a_change_is_noticed_at_the_next_recent_pass_for_a_page_or_two() -> None:
+def test_without_quirks_the_next_recent_pass_detects_a_change_with_one_or_two_pages() -> None:
     ours = crowd(1000, every=60.0)
     run = SweepRun(ListingService(ours), ours).go(350.0)
     late = sorted(run.late)
     assert late[len(late) // 2] <= SWEEP_SECONDS
     assert late[int(0.99 * len(late))] <= SWEEP_SECONDS + 3 * PAGE_SECONDS
-    assert run.looks <= 1000 * 6, "no look without a reason"
+    assert run.describes <= 1000 * 6, "no Describe without a cause"
 
 
-def test_endless_pages_are_noticed_and_the_filter_is_left_alone_for_a_while() -> None:
+def test_endless_pages_suspend_the_filter() -> None:
     ours = crowd(150, every=3 * DISTRUST_SECONDS)
     run = SweepRun(ListingService(ours, endless_under_modified=True), ours).go(2 * DISTRUST_SECONDS)
     assert 0 < run.pages(recent=True) <= 12
 
 
 @pytest.mark.no_cover
-def test_a_filter_that_is_ignored_is_noticed_and_left_alone_for_a_while() -> None:
+def test_an_ignored_filter_is_suspended() -> None:
     ours = crowd(150, every=3 * DISTRUST_SECONDS)
     service = ListingService(ours + strangers(3000, oldest=-5000.0), ignores_modified=True)
     run = SweepRun(service, ours).go(2 * DISTRUST_SECONDS)
@@ -284,28 +284,28 @@ def test_a_filter_that_is_ignored_is_noticed_and_left_alone_for_a_while() -> Non
 
 
 @pytest.mark.parametrize("left_out", ["SecondaryStatus", "LastModifiedTime"])
-def test_what_summaries_leave_out_is_no_reason_to_look(left_out: str) -> None:
+def test_missing_members_of_summaries_trigger_no_describe(left_out: str) -> None:
     ours = [Job(f"j{number}", -600.0 + number) for number in range(80)]
     run = SweepRun(ListingService(ours, leaves_out=frozenset({left_out})), ours).go(600.0)
-    assert run.looks == 80, "the first look at each"
+    assert run.describes == 80, "the first Describe of each job"
 
 
-def test_quiet_jobs_cost_a_page_each_pass_and_nothing_else() -> None:
+def test_unchanged_jobs_cost_one_page_a_pass() -> None:
     ours = [Job(f"j{number}", -600.0 + number) for number in range(80)]
     run = SweepRun(ListingService(ours), ours).go(600.0)
-    assert run.looks == 80, "the first look at each"
+    assert run.describes == 80, "the first Describe of each job"
     assert run.pages(recent=True) <= 600 / SWEEP_SECONDS + 1
     assert run.pages(recent=False) <= 600 / SCAN_SECONDS + 1
 
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("quirk", ["none", "all at once"])
-def test_a_straggler_weeks_old_among_foreign_jobs_does_not_widen_the_scan(quirk: str) -> None:
+def test_an_old_straggler_among_foreign_jobs_does_not_widen_the_scan(quirk: str) -> None:
     young = crowd(20, created=-300.0, every=500.0)
     old = [Job(f"Old-{number}", -WEEKS + number, [900.0 + number]) for number in range(3)]
     service = ListingService([*young, *old, *strangers(50_000)], **QUIRKS[quirk])
     run = SweepRun(service, [*young, *old]).go(1300.0)
-    assert max(run.unnoticed(), default=0.0) <= 30
+    assert max(run.undetected(), default=0.0) <= 30
     after_it = [(at, request) for at, request in run.requests if at > FIRST_SCAN + 10]
     widest = min(request.filters["CreationTimeAfter"] for _, request in after_it if not request.is_recent)
     assert widest > EPOCH - timedelta(seconds=3600)
@@ -314,18 +314,18 @@ def test_a_straggler_weeks_old_among_foreign_jobs_does_not_widen_the_scan(quirk:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("quirk", ["none", "all at once"])
-def test_where_all_jobs_are_old_the_account_is_not_walked_through_for_ever(quirk: str) -> None:
+def test_old_jobs_alone_do_not_cause_repeated_scans_of_the_account(quirk: str) -> None:
     old = [Job(f"Old-{number}", -WEEKS + number, [900.0 + number]) for number in range(3)]
     service = ListingService([*old, *strangers(50_000)], **QUIRKS[quirk])
     run = SweepRun(service, old).go(1500.0)
-    assert not run.unnoticed()
+    assert not run.undetected()
     assert max(run.late) <= STRAGGLER_SECONDS + service.stale_seconds + 10
     walked = sum(not request.is_recent for at, request in run.requests if at > FIRST_SCAN + 10)
     assert walked == 0
-    assert run.looks <= 3 * (1500 / STRAGGLER_SECONDS_ALONE + 2)
+    assert run.describes <= 3 * (1500 / STRAGGLER_SECONDS_ALONE + 2)
 
 
-def test_a_job_of_which_nothing_is_known_yet_is_sought_on_the_newest_pages_only() -> None:
+def test_a_job_without_an_observation_is_searched_on_the_newest_pages_only() -> None:
     service = ListingService([Job("Newborn", 0.0), *strangers(5000)])
     sweep, live, pages = Sweep(SWEEP_SECONDS), {"newborn": Observation()}, 0
     found: dict[str, Observation] = {}
@@ -339,24 +339,24 @@ def test_a_job_of_which_nothing_is_known_yet_is_sought_on_the_newest_pages_only(
 
 
 @pytest.mark.no_cover
-def test_a_crowd_that_changes_all_the_time_does_not_keep_the_scan_from_its_end() -> None:
+def test_constant_changes_of_many_jobs_do_not_keep_the_scan_from_its_end() -> None:
     busy = [Job(f"busy-{number}", -700.0, [float(at) for at in range(1, 400)]) for number in range(900)]
     ours = crowd(1000, every=80.0)
     run = SweepRun(ListingService([*ours, *busy]), ours).go(400.0)
     scans = [at for at, request in run.requests if not request.is_recent and "NextToken" not in request.filters]
     assert len(scans) >= 4
     assert max(run.late) <= 2 * 1900 / PAGE_SIZE
-    assert max(run.unnoticed(), default=0.0) <= 2 * 1900 / PAGE_SIZE
+    assert max(run.undetected(), default=0.0) <= 2 * 1900 / PAGE_SIZE
 
 
-def test_many_changes_at_once_are_no_reason_to_leave_the_filter_alone() -> None:
+def test_many_changes_at_once_do_not_suspend_the_filter() -> None:
     jobs = [Job(f"herd-{number}", -600.0 + number * 0.01, [100.0]) for number in range(1000)]
     run = SweepRun(ListingService(jobs), jobs).go(200)
     assert run.sweep.trusts_recent(run.now)
     assert max(run.late) <= 1000 / PAGE_SIZE * PAGE_SECONDS + SWEEP_SECONDS + PAGE_SECONDS
 
 
-def test_a_change_on_a_page_that_was_read_is_the_next_pass_s() -> None:
+def test_the_next_pass_repeats_the_time_of_the_previous_one() -> None:
     sweep = Sweep(SWEEP_SECONDS)
     page = [Job("other", -50.0).summary(0.0)]
     sweep.take_page(Request(False, {}), page, None, {}, 0.0)
@@ -373,23 +373,23 @@ def test_a_change_on_a_page_that_was_read_is_the_next_pass_s() -> None:
 
 
 @pytest.mark.parametrize("others", [[], [Job("here", -100.0)]])
-def test_what_scans_do_not_show_for_a_while_is_looked_at_but_is_no_outcome(others: list[Job]) -> None:
+def test_a_job_missing_from_scans_is_described_but_not_reported_as_missing(others: list[Job]) -> None:
     gone = Job("Gone", -90.0)
     run = SweepRun(ListingService(others), [*others, gone]).go(400.0)
     assert run.sweep.missing == {"gone"}
     assert "gone" in run.live
-    assert 1 <= run.looks - len(others) - 1 <= 400 / STRAGGLER_SECONDS_ALONE
+    assert 1 <= run.describes - len(others) - 1 <= 400 / STRAGGLER_SECONDS_ALONE
 
 
-def test_a_newborn_that_is_not_shown_yet_is_no_reason_to_look() -> None:
+def test_a_new_job_missing_from_lists_triggers_no_describe() -> None:
     ours = [Job("here", -100.0), Job("Young", -1.0)]
     run = SweepRun(ListingService(ours[:1]), ours).go(30.0)
     assert run.sweep.missing == frozenset()
     run.service = ListingService(ours)
-    assert run.go(300.0).looks == 2
+    assert run.go(300.0).describes == 2
 
 
-def test_after_an_error_both_passes_begin_anew() -> None:
+def test_both_passes_restart_after_an_error() -> None:
     run = SweepRun(ListingService(ours := crowd(450, every=10_000.0)), ours).go(3.0)
     going_on = run.sweep.next_request(run.live, run.now)
     assert going_on is not None
@@ -403,15 +403,15 @@ def test_after_an_error_both_passes_begin_anew() -> None:
         run.sweep.take_page(request, [], None, run.live, run.now)
 
 
-def test_a_page_tells_of_our_jobs_only_and_only_of_what_is_new() -> None:
+def test_a_page_yields_only_changes_of_own_jobs() -> None:
     live = {"a": Observation.from_summary(Job("A", 0.0).summary(0.0))}
     news = Job("A", 0.0, [5.0]).summary(10.0)
     same, foreign = Job("A", 0.0).summary(10.0), Job("b", 0.0, [5.0]).summary(10.0)
-    for summaries, told in (([news, foreign], {"a"}), ([same], set()), ([{}, {"TrainingJobName": None}], set())):
+    for summaries, expected in (([news, foreign], {"a"}), ([same], set()), ([{}, {"TrainingJobName": None}], set())):
         sweep = Sweep(SWEEP_SECONDS)
         request = sweep.next_request(live, 0.0)
         assert request is not None
-        assert set(sweep.take_page(request, summaries, None, live, 1.0)) == told
+        assert set(sweep.take_page(request, summaries, None, live, 1.0)) == expected
 
 
 @pytest.mark.parametrize(
@@ -432,9 +432,7 @@ def test_a_page_tells_of_our_jobs_only_and_only_of_what_is_new() -> None:
         ([set(), set()], set()),
     ],
 )
-def test_stragglers_are_those_whose_looks_cost_less_than_the_pages_for_them(
-    found_on: list[set[str]], stragglers: set[str]
-) -> None:
+def test_stragglers_are_jobs_cheaper_to_describe_than_to_list(found_on: list[set[str]], stragglers: set[str]) -> None:
     pages = [(number, frozenset(names)) for number, names in enumerate(found_on, 1)]
     assert choose_stragglers(pages) == stragglers
 
@@ -446,7 +444,7 @@ def test_stragglers_are_those_whose_looks_cost_less_than_the_pages_for_them(
     foreign=st.integers(0, 1500),
     quirk=st.sampled_from(sorted(QUIRKS)),
 )
-def test_every_change_is_noticed_within_one_scan_or_one_round_of_looks(
+def test_every_change_is_detected_within_one_scan_or_one_round_of_describes(
     ours: list[tuple[float, list[float]]], foreign: int, quirk: str
 ) -> None:
     jobs = [
@@ -457,12 +455,12 @@ def test_every_change_is_noticed_within_one_scan_or_one_round_of_looks(
     run = SweepRun(service, jobs).go(900.0)
     whole = (len(jobs) + foreign) / PAGE_SIZE + 2
     bound = max(2 * whole + SCAN_SECONDS, STRAGGLER_SECONDS + 10) + service.stale_seconds
-    assert not run.unnoticed()
+    assert not run.undetected()
     assert max(run.late, default=0.0) <= bound
     assert len(run.requests) <= 900 / PAGE_SECONDS + 1
 
 
-def test_the_next_page_of_an_open_pass_is_due_at_once() -> None:
+def test_the_next_page_of_an_unfinished_pass_is_due_at_once() -> None:
     sweep, live = Sweep(SWEEP_SECONDS), {"job": Observation()}
     request = sweep.next_request(live, 0.0)
     assert request is not None

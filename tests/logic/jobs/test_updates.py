@@ -1,4 +1,4 @@
-"""What becomes of an edit: sent now, later, or never; by part and by the phase of the job."""
+"""Plan for an edit: send it now, later or never, by field and phase of the job."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def planned(
     return plan_update(request, shown, Observation.from_describe(shown), differences, applied)
 
 
-def answer(status: str, secondary: str, *, pool: str | None = None, **told: Any) -> dict[str, Any]:
+def answer(status: str, secondary: str, *, pool: str | None = None, **members: Any) -> dict[str, Any]:
     shown = {} if pool is None else {"WarmPoolStatus": {"Status": pool}}
-    return {"TrainingJobStatus": status, "SecondaryStatus": secondary, **RUNS, **shown, **told}
+    return {"TrainingJobStatus": status, "SecondaryStatus": secondary, **RUNS, **shown, **members}
 
 
-def fate(plan: UpdatePlan, part: str) -> str:
-    """What the plan says of a single edit."""
+def result_of(plan: UpdatePlan, part: str) -> str:
+    """Plan for a single edit."""
     if plan.impossible:
         assert plan == UpdatePlan(impossible={PATHS[part]: plan.impossible[PATHS[part]]})
         return NEVER
@@ -96,24 +96,29 @@ def fate(plan: UpdatePlan, part: str) -> str:
         ("Stopped", "MaxRuntimeExceeded", NEVER, NEVER, NEVER),
     ],
 )
-def test_each_part_has_its_phases(status: str, secondary: str, keep_alive: str, profiling: str, debugging: str) -> None:
-    fates = {KEEP_ALIVE: keep_alive, PROFILER: profiling, RULES: profiling, REMOTE_DEBUG: debugging}
-    for part, expected in fates.items():
+def test_each_field_can_be_changed_in_its_phases(
+    status: str, secondary: str, keep_alive: str, profiling: str, debugging: str
+) -> None:
+    results = {KEEP_ALIVE: keep_alive, PROFILER: profiling, RULES: profiling, REMOTE_DEBUG: debugging}
+    for part, expected in results.items():
         plan = planned(REQUEST, answer(status, secondary), [PATHS[part]], ())
-        assert fate(plan, part) == expected, part
+        assert result_of(plan, part) == expected, part
 
 
 @pytest.mark.parametrize(
     ("pool", "expected"), [("Available", SENT), ("InUse", SENT), ("Terminated", NEVER), ("Reused", NEVER)]
 )
-def test_the_keep_alive_is_changed_while_the_warm_pool_lives(pool: str, expected: str) -> None:
-    assert fate(planned(REQUEST, answer("Completed", "Completed", pool=pool), [KEEP_ALIVE], ()), KEEP_ALIVE) == expected
+def test_the_keep_alive_period_can_be_changed_while_the_warm_pool_exists(pool: str, expected: str) -> None:
+    assert (
+        result_of(planned(REQUEST, answer("Completed", "Completed", pool=pool), [KEEP_ALIVE], ()), KEEP_ALIVE)
+        == expected
+    )
 
 
 @pytest.mark.parametrize("config", [None, {"InstanceType": "ml.m5.large"}])
-def test_a_job_that_began_without_a_warm_pool_never_gets_one(config: dict[str, Any] | None) -> None:
+def test_a_job_created_without_a_warm_pool_never_gets_one(config: dict[str, Any] | None) -> None:
     shown = answer("Completed", "Completed", pool="Available", ResourceConfig=config)
-    assert fate(planned(REQUEST, shown, [KEEP_ALIVE], ()), KEEP_ALIVE) == NEVER
+    assert result_of(planned(REQUEST, shown, [KEEP_ALIVE], ()), KEEP_ALIVE) == NEVER
 
 
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ def test_a_job_that_began_without_a_warm_pool_never_gets_one(config: dict[str, A
     ids=[
         "the first rule",
         "a rule added",
-        "a rule added, and of the other one only the name is set",
+        "a rule added, the other one set by name only",
         "a rule exchanged",
         "a rule changed",
         "a rule changed and one added",
@@ -149,12 +154,12 @@ def test_rules_can_only_be_added(
 
 
 @pytest.mark.parametrize("applied", [[PROFILER], [RULES], [PROFILER, RULES]])
-def test_a_profiler_that_is_gone_from_the_spec_is_turned_off(applied: list[str]) -> None:
+def test_a_profiler_removed_from_the_spec_is_turned_off(applied: list[str]) -> None:
     plan = planned({}, answer("InProgress", "Training"), [], applied)
     assert plan == UpdatePlan(members={"ProfilerConfig": {"DisableProfiler": True}})
 
 
-def test_it_is_turned_off_once_the_job_has_started() -> None:
+def test_the_profiler_is_turned_off_after_the_start_of_the_job() -> None:
     assert planned({}, answer("InProgress", "Starting"), [], [PROFILER]) == UpdatePlan(waiting={PROFILER: STARTED})
 
 
@@ -167,12 +172,12 @@ def test_it_is_turned_off_once_the_job_has_started() -> None:
     ],
     ids=["it is off", "it was never set", "the job has ended"],
 )
-def test_a_profiler_is_left_when(status: str, secondary: str, profiling: str, applied: list[str]) -> None:
+def test_a_removed_profiler_is_left_unchanged(status: str, secondary: str, profiling: str, applied: list[str]) -> None:
     shown = answer(status, secondary, ProfilingStatus=profiling)
     assert planned({}, shown, [], applied) == UpdatePlan()
 
 
-def test_several_edits_go_together_and_the_others_are_told() -> None:
+def test_possible_edits_are_sent_together_and_the_others_are_reported() -> None:
     differences = [*PATHS.values(), "roleARN", "profilerConfiguration"]
     plan = planned(REQUEST, answer("InProgress", "Training"), differences, [PROFILER, RULES])
     assert plan == UpdatePlan(
@@ -199,12 +204,12 @@ def test_several_edits_go_together_and_the_others_are_told() -> None:
         (PROFILER, answer("Stopping", "Stopping"), "once the job is Stopping"),
     ],
 )
-def test_what_the_service_never_takes_has_its_own_reason(part: str, shown: dict[str, Any], reason: str) -> None:
+def test_each_impossible_edit_has_its_own_reason(part: str, shown: dict[str, Any], reason: str) -> None:
     plan = planned(REQUEST, shown, [PATHS[part]], ())
     assert reason in plan.impossible[PATHS[part]]
 
 
-def test_without_a_difference_there_is_nothing_to_do() -> None:
+def test_without_drift_the_plan_is_empty() -> None:
     assert planned(REQUEST, answer("InProgress", "Training"), [], [PROFILER, RULES]) == UpdatePlan()
 
 
@@ -218,7 +223,9 @@ def test_without_a_difference_there_is_nothing_to_do() -> None:
         ({"remoteDebugConfig": {"enableRemoteDebug": True}}, ()),
     ],
 )
-def test_parts_whose_absence_would_say_nothing_are_remembered(spec: dict[str, Any], parts: tuple[str, ...]) -> None:
+def test_applied_fields_are_recorded_if_their_removal_needs_an_update(
+    spec: dict[str, Any], parts: tuple[str, ...]
+) -> None:
     assert applied_fields(spec) == parts
 
 
@@ -244,13 +251,13 @@ OURS = "services.k8s.aws/cluster-id"
         "changed",
         "removed",
         "exchanged",
-        "somebody else's are left",
-        "removed by somebody else already",
-        "reserved ones are never removed",
-        "nor changed",
+        "tags of others are kept",
+        "already removed by another client",
+        "reserved tags are never removed",
+        "reserved tags are never changed",
     ],
 )
-def test_tags_become_the_wanted_ones_and_others_are_left(
+def test_tags_become_the_desired_ones_and_others_are_kept(
     wanted: list[tuple[str, str]], present: dict[str, str], applied: list[str], change: TagChange | None
 ) -> None:
     assert plan_tags(wanted, present, applied) == change
