@@ -295,6 +295,8 @@ async def test_a_name_without_an_address_in_a_known_region_may_pass(
     for target in (Target(ACCOUNT, "eu-west-1"), Target(ACCOUNT, "us-esat-1", endpoint_url="http://vpce.example")):
         failure = await failure_of(bench.gateways().get(target).stop("job"))
         assert (failure.code, failure.kind, failure.definite) == ("NameNotResolved", ErrorClass.RETRY, True)
+        names_region = "SageMaker has no endpoint in region eu-west-1: correct" in failure.message
+        assert names_region == (target.endpoint_url is None)
 
 
 def know_no_name(*_: object, **__: object) -> None:

@@ -19,7 +19,7 @@ import yaml
 from kubectl_trainingjob.cli import plugin as plugin_commands
 from tests.controlplane.plane import KUBECTL
 from tests.e2e.objects import training_job
-from tests.kubectl_plugin.mistakes import MISTAKES, Mistake, try_mistake
+from tests.kubectl_plugin.mistakes import MISTAKES, Mistake, check_section, try_mistake
 from tests.kubectl_plugin.scene import GROUP, Log, prepare
 from tests.kubectl_plugin.terminal import Result, run_plugin
 
@@ -429,10 +429,11 @@ def test_every_command_of_the_page_runs(
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
-def test_a_first_mistake_looks_as_the_documentation_shows(shared: Shared, mistake: Mistake) -> None:
+def test_a_first_mistake_looks_as_the_documentation_shows(
+    shared: Shared, mistake: Mistake, request: pytest.FixtureRequest
+) -> None:
     try:
         output = try_mistake(mistake, shared.jobs.kubectl, shared.sagemaker, shared.namespace)
     finally:
         shared.sagemaker.clear_faults()
-    page = (ROOT / "docs/troubleshooting.md").read_text()
-    assert f"\n### {mistake.title}\n\n```console\n{output}```\n" in page, output
+    check_section(mistake.title, output, update=request.config.getoption("update_golden"))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.controlplane.plane import KUBECTL
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import await_true
+from tests.kubectl_plugin.mistakes import await_finding, check_section, show
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,14 +27,22 @@ OWN, OTHER = "123456789012", "210987654321"
 
 
 def test_a_region_that_is_not_enabled_is_named_and_holds_up_nobody_until_it_is_corrected(
-    crd: None, control_plane: Cluster, sagemaker: StandIn, namespace: str, tmp_path: Path, launch: Launch, jobs: Jobs
+    control_plane: Cluster,
+    sagemaker: StandIn,
+    tmp_path: Path,
+    launch: Launch,
+    jobs: Jobs,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    monkeypatch.setenv("KUBECTL", KUBECTL)
     environment = {  # where an endpoint is given to the operator itself, the region is not to blame
         "AWS_ENDPOINT_URL": "",
         "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker.url,
         "AWS_ENDPOINT_URL_STS": sagemaker.url,
     }
-    flags = (f"--watch-namespace={namespace}", "--aws-endpoint-url=")
+    flags = (f"--watch-namespace={jobs.namespace}", "--aws-endpoint-url=")
     sagemaker.fault("error", "*", region="af-south-1", code="UnrecognizedClientException", status=403)
     with launch(control_plane, sagemaker, tmp_path, *flags, environment=environment):
         jobs.apply(training_job("far", annotations={REGION: "af-south-1"}), training_job("near"))
@@ -41,6 +51,9 @@ def test_a_region_that_is_not_enabled_is_named_and_holds_up_nobody_until_it_is_c
         message = jobs.condition("far", "ACK.Recoverable")["message"]
         assert "Region af-south-1 does not accept credentials that STS accepts" in message
         assert f"not enabled for account {OWN}" in message
+        await_finding("far", jobs.kubectl)
+        shown = show("far", jobs.kubectl, jobs.namespace)
+        check_section("A region that is not enabled", shown, update=request.config.getoption("update_golden"))
         jobs.kubectl("annotate", "trainingjob", "far", "--overwrite", f"{REGION}={sagemaker.region}")
         jobs.wait_status("far", "InProgress")
         assert jobs.condition("far", "ACK.Recoverable") == {}

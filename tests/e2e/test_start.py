@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore
 import pytest
 
-from tests.controlplane.plane import ControlPlane, choose_cluster, write_kubeconfig
+from tests.controlplane.plane import KUBECTL, ControlPlane, choose_cluster, write_kubeconfig
 from tests.crds.installation import install_crd
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import OperatorProcess, await_true
+from tests.kubectl_plugin.mistakes import Mistake, check_section, read_warnings, show, show_refusal
+from tests.kubectl_plugin.terminal import run_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,12 +75,23 @@ def test_without_credentials_it_says_how_to_give_them(
 
 
 def test_with_refused_credentials_it_says_why(
-    control_plane: Cluster, crd: None, sagemaker: StandIn, tmp_path: Path
+    control_plane: Cluster,
+    jobs: Jobs,
+    sagemaker: StandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    monkeypatch.setenv("KUBECTL", KUBECTL)
+    jobs.apply(training_job("first-job"))
     sagemaker.identity(refused_keys={"AKIA123456789012": "InvalidClientTokenId"})
     operator = OperatorProcess(control_plane, sagemaker, tmp_path)
     with waiting(operator, "waiting for AWS") as sentence:
         assert sentence.startswith("The AWS credentials are invalid (InvalidClientTokenId: ")
+        await_true("the object is old enough", lambda: "no operator" in show("first-job", jobs.kubectl, jobs.namespace))
+        shown = show("first-job", jobs.kubectl, jobs.namespace) + read_warnings(operator.log.read_text())
+        check_section("Wrong credentials of the operator", shown, update=request.config.getoption("update_golden"))
         sagemaker.identity(refused_keys={})
         await_true("it is ready", lambda: operator.ask("readyz")[0] == 200, 30)
 
@@ -123,10 +137,20 @@ def bare() -> Iterator[Cluster]:
 
 
 def test_without_the_crd_it_says_how_to_install_it_and_starts_once_it_is(
-    bare: Cluster, sagemaker: StandIn, tmp_path: Path
+    bare: Cluster,
+    sagemaker: StandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(bare.kubeconfig))
+    monkeypatch.setenv("KUBECTL", KUBECTL)
     operator = OperatorProcess(bare, sagemaker, tmp_path)
     with waiting(operator, "waiting for the watch") as sentence:
+        shown = show_refusal(Mistake("", "first-job"), partial(bare.kubectl, "-n", "default"))
+        shown += f"$ kubectl trainingjob list\n{run_plugin('list').err}"
+        shown += read_warnings(operator.log.read_text())
+        check_section("The CRD is missing", shown, update=request.config.getoption("update_golden"))
         assert "does not serve trainingjobs" in sentence
         assert "kubectl apply --server-side -k crds" in sentence
         install_crd(bare)

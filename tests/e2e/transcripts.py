@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SESSION = re.compile(r"(?<=^```console\n)(.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+REPEATED = re.compile(r" \(x\d+ over \w+\)")
 DURATION = re.compile(r"\b(?:\d+[dhm])*\d+[dhms]\b")
 
 
@@ -30,7 +31,7 @@ def comparable(text: str) -> str:
     """Return a session without what differs from run to run."""
     for status, early in EARLY_MESSAGES.items():  # an Event has the message of the moment
         text = text.replace(early, MESSAGES[status])
-    for pattern, word in ((TIME, "TIME"), (DURATION, "DURATION"), (NUMBER, "NUMBER")):
+    for pattern, word in ((TIME, "TIME"), (REPEATED, ""), (DURATION, "DURATION"), (NUMBER, "NUMBER")):
         text = pattern.sub(word, text)
     return "\n".join(" ".join(line.split()) for line in text.splitlines())
 

@@ -1,6 +1,4 @@
-"""`python -m tests.kubectl_plugin`: writes the pictures of docs/plugin.md and the first mistakes of
-docs/troubleshooting.md, from a run of the demo's parts.
-"""
+"""`python -m tests.kubectl_plugin`: writes the pictures of docs/plugin.md from a run of the demo's parts."""
 
 from __future__ import annotations
 
@@ -12,7 +10,6 @@ from pathlib import Path
 from tests.controlplane.plane import KUBECTL
 from tests.demo.__main__ import stage
 from tests.demo.screen import Screen
-from tests.kubectl_plugin.mistakes import MISTAKES, TITLE, render, try_mistake
 from tests.kubectl_plugin.scene import prepare
 from tests.kubectl_plugin.terminal import picture, run_plugin
 
@@ -34,10 +31,6 @@ def main() -> int:
         os.environ.update(parts.sagemaker.environment())
         os.environ.update(KUBECONFIG=str(parts.cluster.kubeconfig), KUBECTL=KUBECTL)
         kubectl = partial(parts.cluster.kubectl, "--namespace", "default")
-        outputs = {each.title: try_mistake(each, kubectl, parts.sagemaker, "default") for each in MISTAKES}
-        page = DOCS / "troubleshooting.md"
-        page.write_text(page.read_text().partition(TITLE)[0] + render(outputs))
-        kubectl("delete", "trainingjobs", "--all")
         prepare(kubectl, parts.sagemaker, pace=1.0)
         for name, arguments in PICTURES.items():
             (DOCS / f"plugin-{name}.svg").write_text(picture(*arguments))

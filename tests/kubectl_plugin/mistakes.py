@@ -1,13 +1,15 @@
-"""The first mistakes: how each is made, and what `kubectl get` and `kubectl trainingjob why` print."""
+"""The first mistakes: how each is made, and what kubectl and its plugin print, as docs/troubleshooting.md shows it."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.controlplane.plane import KubectlError
+from tests.e2e.transcripts import comparable
 from tests.kubectl_plugin.terminal import run_plugin
 
 if TYPE_CHECKING:
@@ -56,6 +58,12 @@ MISTAKES = (
         {"stoppingCondition": {"maxRuntimeInSeconds": "1h"}},
         is_refused_at_once=True,
     ),
+    Mistake(
+        "A misspelt region",
+        "misspelt",
+        annotations={"services.k8s.aws/region": "us-esat-1"},
+        fault=lambda aws: aws.fault("error", "*", region="us-esat-1", status=503),
+    ),
     Mistake("A missing image", "no-image", fault=_refuse("no-image", "image")),
     Mistake("Missing data", "no-data", fault=_refuse("no-data", "data")),
     Mistake("A role that SageMaker cannot assume", "no-role", fault=_refuse("no-role", "role")),
@@ -96,30 +104,53 @@ def try_mistake(mistake: Mistake, kubectl: Kubectl, aws: Control, namespace: str
     """Make the mistake; return what a person sees, as a terminal shows it."""
     if mistake.fault:
         mistake.fault(aws)
-    text = json.dumps(make_body(mistake))
     if mistake.is_refused_at_once:
-        try:
-            kubectl("apply", "-f", "-", input=text)
-        except KubectlError as error:
-            words = str(error).partition(": ")[2].replace('"STDIN"', f'"{mistake.name}.yaml"')
-            return steady(f"$ kubectl apply -f {mistake.name}.yaml\n{words}")
-        raise AssertionError(f"{mistake.name} was accepted")
-    kubectl("apply", "-f", "-", input=text)
-    _await_finding(mistake.name, kubectl)
-    table = kubectl("get", "trainingjob", mistake.name)
-    answer = run_plugin("-n", namespace, "why", mistake.name)
-    shown = f"$ kubectl get trainingjob {mistake.name}\n{table}$ kubectl trainingjob why {mistake.name}\n{answer.out}"
-    return steady(shown)
+        return show_refusal(mistake, kubectl)
+    kubectl("apply", "-f", "-", input=json.dumps(make_body(mistake)))
+    await_finding(mistake.name, kubectl)
+    return show(mistake.name, kubectl, namespace)
 
 
-def _await_finding(name: str, kubectl: Kubectl) -> None:
-    """Wait for ACK.Terminal or ACK.Recoverable."""
+def show_refusal(mistake: Mistake, kubectl: Kubectl) -> str:
+    """Return what kubectl prints of an object that it cannot apply, as a terminal shows it."""
+    try:
+        kubectl("apply", "-f", "-", input=json.dumps(make_body(mistake)))
+    except KubectlError as error:
+        words = str(error).partition(": ")[2].replace('"STDIN"', f'"{mistake.name}.yaml"')
+        return steady(f"$ kubectl apply -f {mistake.name}.yaml\n{words}")
+    raise AssertionError(f"{mistake.name} was accepted")
+
+
+def show(name: str, kubectl: Kubectl, namespace: str) -> str:
+    """Return what a person sees of an object, as a terminal shows it."""
+    table = kubectl("get", "trainingjob", name)
+    shown = [f"$ kubectl get trainingjob {name}\n{table}"]
+    page = kubectl("describe", "trainingjob", name)
+    events = page.partition("\nEvents:")[2]
+    if events.strip() != "<none>":
+        shown.append(f"$ kubectl describe trainingjob {name} | sed -n '/^Events:/,$p'\nEvents:{events}")
+    answer = run_plugin("-n", namespace, "why", name)
+    assert answer.code == 0, answer.err
+    shown.append(f"$ kubectl trainingjob why {name}\n{answer.out}")
+    return steady("".join(shown))
+
+
+def await_finding(name: str, kubectl: Kubectl) -> None:
+    """Wait for ACK.Terminal, ACK.Recoverable or ACK.Advisory, and for its Event."""
     for _ in range(600):
         status = json.loads(kubectl("get", "trainingjob", name, "-o", "json")).get("status", {})
-        found = {each["type"] for each in status.get("conditions", ()) if each["status"] == "True"}
-        if found & {"ACK.Terminal", "ACK.Recoverable"}:
+        found = {each["type"]: each["reason"] for each in status.get("conditions", ()) if each["status"] == "True"}
+        reason = found.get("ACK.Terminal") or found.get("ACK.Recoverable") or found.get("ACK.Advisory")
+        if reason and reason in kubectl("events", "--for", f"trainingjob/{name}"):
             return
     raise TimeoutError(f"{name} shows no error")
+
+
+def read_warnings(log: str) -> str:
+    """Return what a person sees of the operator's log, as a terminal shows it."""
+    lines = [line for line in log.splitlines() if '"level": "info"' not in line and '"level": "debug"' not in line]
+    command = 'kubectl logs -n trainingjob-operator deployment/trainingjob-operator | grep -v \'"level": "info"\''
+    return steady("\n".join([f"$ {command}", *lines]))
 
 
 def steady(text: str) -> str:
@@ -128,18 +159,15 @@ def steady(text: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-TITLE = "\n## First mistakes\n"
-
-INTRODUCTION = """
-Each was made on a real API server, with the SageMaker stand-in in the place of AWS; a test compares these outputs
-(`make pictures` writes them). The message of AWS is quoted. `kubectl trainingjob` is the [plugin](plugin.md).
-"""
+PAGE = Path(__file__).parents[2] / "docs/troubleshooting.md"
 
 
-def render(outputs: Mapping[str, str]) -> str:
-    """Return the section of docs/troubleshooting.md; `outputs` is by title."""
-    return (
-        TITLE
-        + INTRODUCTION
-        + "".join(f"\n### {title}\n\n```console\n{output}```\n" for title, output in outputs.items())
-    )
+def check_section(title: str, output: str, *, update: bool = False) -> None:
+    """Compare the output in the section of this title on the page, or write it there."""
+    text = PAGE.read_text()
+    section = re.search(rf"(?<=\n### {re.escape(title)}\n)(.*?```console\n)(.*?)(?=```)", text, re.DOTALL)
+    assert section is not None, title
+    if update:
+        PAGE.write_text(text[: section.start(2)] + output + text[section.end(2) :])
+        return
+    assert comparable(output) == comparable(section[2])

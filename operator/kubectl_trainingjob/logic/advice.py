@@ -73,7 +73,7 @@ ADVICE: Mapping[str, Advice] = {
     ),
     reasons.CREATE_FAILING: Advice(
         "SageMaker does not find a role, data, an image or a subnet",
-        "Create the missing part within 2 minutes; then see `CreateFailed`",
+        "Create the missing part, or correct the spec. Retried for 2 minutes, then as `CreateFailed`",
     ),
     reasons.NAME_IN_USE: Advice(
         "CreateTrainingJob reports the name as in use, Describe finds no such job for 30 s",

@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-UNSEEN_SECONDS = 30.0
+UNSEEN_SECONDS = 10.0
 """A running operator writes the first status within seconds."""
 
 _FIND_OPERATOR = (
     "Check that the operator runs and watches this namespace: `kubectl get pods -A -l app.kubernetes.io/name="
     "trainingjob-operator`"
+)
+_READ_ITS_LOG = (
+    "If it is not ready, its log names what is missing: `kubectl logs -n trainingjob-operator "
+    "deployment/trainingjob-operator`"
 )
 
 
@@ -124,6 +128,29 @@ HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
 """Frequent texts of failureReason and what to do."""
 
 
+CREATE_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"Cannot find the requested image", re.IGNORECASE),
+        "Correct spec.algorithmSpecification.trainingImage, or push the image to its repository",
+    ),
+    (
+        re.compile(r"No S3 objects found", re.IGNORECASE),
+        "Correct the S3 URI in spec.inputDataConfig, or put the data there",
+    ),
+    (
+        re.compile(r"Could not assume role", re.IGNORECASE),
+        "Correct spec.roleARN, or create the role with a trust policy for sagemaker.amazonaws.com",
+    ),
+    (
+        re.compile(r"perform: iam:PassRole", re.IGNORECASE),
+        "Correct spec.roleARN, or add the role to `ExecutionRoles` in the policy of the operator's role",
+    ),
+)
+"""Frequent texts of a refused CreateTrainingJob and what to do."""
+
+_REFUSALS = frozenset({reasons.REFUSED, reasons.CREATE_FAILING, reasons.CREATE_FAILED, reasons.ACCESS_DENIED})
+
+
 def explain(job: Job, now: datetime, plugin: str = "kubectl trainingjob") -> list[Explanation]:
     """Return the explanation of the situation, then of the advisory if there is one. `plugin` precedes commands."""
     found = [_explain_situation(job, now)]
@@ -202,7 +229,7 @@ def _explain_wait(job: Job, now: datetime) -> Explanation:
         age = (now - job.created).total_seconds() if job.created else 0.0
         if age > UNSEEN_SECONDS:
             cause = f"The object exists for {format_age(age)} and has no status: no operator has processed it."
-            return Explanation("Waits for the operator", cause, "", (_FIND_OPERATOR,))
+            return Explanation("Waits for the operator", cause, "", (_FIND_OPERATOR, _READ_ITS_LOG))
         return Explanation("Waits for the operator", "The object is new.", "", ("None: ask again in a few seconds",))
     cause = "The object waits for its turn to call CreateTrainingJob, for a quota or for capacity."
     if ready.reason != reasons.WAITING:
@@ -220,4 +247,5 @@ def _explain_condition(headline: str, condition: Condition | None, ready: Condit
     if advice is None:
         cause = f"AWS answered {condition.reason}."
         return Explanation(f"{headline}: {condition.reason}", cause, words, ("Correct what the message names",))
-    return Explanation(f"{headline}: {condition.reason}", f"{advice.cause}.", words, (advice.action,))
+    hints = (hint for pattern, hint in CREATE_HINTS if condition.reason in _REFUSALS and pattern.search(words))
+    return Explanation(f"{headline}: {condition.reason}", f"{advice.cause}.", words, (*hints, advice.action))

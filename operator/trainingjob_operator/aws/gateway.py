@@ -321,7 +321,11 @@ class BotoGateway:
         region = self._target.region
         if failure.code == "NameNotResolved" and self._target.endpoint_url is None:
             if self._sessions.knows_region(region):
-                return failure
+                words = (
+                    f"{failure.message} Either DNS fails, or SageMaker has no endpoint in region {region}: correct the "
+                    "region in this case."
+                )
+                return _blame(failure, failure.code, words, failure.kind)
             words = f"There is no region {region} that is known here. {failure.message} Check the region's spelling."
             return _blame(failure, "RegionNotFound", words)
         if failure.kind not in (ErrorClass.CREDENTIALS, ErrorClass.ACCOUNT):
@@ -361,10 +365,8 @@ UNKNOWN_KEY: Final = frozenset(
 """Error codes of a region for an unknown key, such as one that is not enabled for the account."""
 
 
-def _blame(failure: AwsError, code: str, message: str) -> AwsError:
-    return AwsError(
-        failure.operation, code, readable(message), ErrorClass.REGION, definite=True, answered=failure.answered
-    )
+def _blame(failure: AwsError, code: str, message: str, kind: ErrorClass = ErrorClass.REGION) -> AwsError:
+    return AwsError(failure.operation, code, readable(message), kind, definite=True, answered=failure.answered)
 
 
 # Botocore checks no answer, and reads an answer without JSON as one without members: the readers raise for both.
