@@ -1,4 +1,4 @@
-"""The operator beside a control plane and a stand-in, for each test its own namespace and operator.
+"""The operator beside a control plane and a stand-in; each test has its own namespace and operator.
 
 Operators have the rights of the installation in deploy/ and no others.
 """
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 class NewOperator(Protocol):
-    """An operator for the test's namespace, not started yet; more flags may follow."""
+    """An operator for the namespace of the test, not yet started; accepts further flags."""
 
     def __call__(self, *flags: str, kubeconfig: Path | None = None) -> OperatorProcess: ...
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever starts an operator is an e2e test."""
+    """Mark every test that starts an operator as an e2e test."""
     for item in items:
         if {"new_operator", "shared"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.e2e)
@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def crd(control_plane: Cluster) -> None:
-    """Our CRD, whichever was there before."""
+    """This operator's CRD, in place of any other."""
     install_crd(control_plane)
 
 
@@ -53,7 +53,7 @@ def jobs(crd: None, control_plane: Cluster, namespace: str) -> Jobs:
 
 
 class Launch(Protocol):
-    """An operator against a cluster and a stand-in, not started yet."""
+    """An operator for a cluster and a stand-in, not yet started."""
 
     def __call__(
         self,
@@ -74,7 +74,7 @@ def zygote() -> Iterator[Zygote]:
 
 @pytest.fixture(scope="module")
 def launch(zygote: Zygote) -> Launch:
-    """Forks operators, which spares each the second that its imports take.
+    """Forks operators and so saves each the second of its imports.
 
     A module of tests about the process itself has a fixture of this name that returns OperatorProcess.
     """
@@ -90,7 +90,7 @@ class Account:
     control_plane: Cluster
 
     def grant_system(self, namespace: str) -> None:
-        """Give it the rights on Lease and account map in this namespace, in place of the installation's own."""
+        """Grant it the rights on Lease and account map in this namespace, in place of the installation's own."""
         own = f"{NAMESPACE}{self.installation.suffix}"
         granted = [the(kind, self.installation.objects, own) for kind in ("Role", "RoleBinding")]
         moved = [{**thing, "metadata": {**thing["metadata"], "namespace": namespace}} for thing in granted]
@@ -101,7 +101,7 @@ class Account:
 
 @pytest.fixture(scope="session")
 def account(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    """An hour's token (TokenRequest) of an installation in the cluster."""
+    """A token (TokenRequest, one hour) of an installation in the cluster."""
     installation = Installation("deploy")
     control_plane.kubectl("apply", "-f", "-", input=installation.yaml)
     name = the("ServiceAccount", installation.objects)["metadata"]
@@ -128,7 +128,7 @@ def new_operator(
     launch: Launch,
     account: Account,
 ) -> Iterator[NewOperator]:
-    """Makes operators that watch the test's namespace alone; those that still run are stopped at the end."""
+    """Makes operators that watch only the namespace of the test; running ones are stopped at the end."""
     made: list[OperatorProcess] = []
 
     def make(*flags: str, kubeconfig: Path | None = None) -> OperatorProcess:
@@ -155,7 +155,7 @@ def operator(new_operator: NewOperator) -> OperatorProcess:
 
 @dataclass(frozen=True)
 class Shared:
-    """One operator for all tests of a module, each with plans and faults for the names of its own jobs alone."""
+    """One operator for all tests of a module; each test sets plans and faults for its own job names only."""
 
     jobs: Jobs
     operator: OperatorProcess

@@ -1,4 +1,4 @@
-"""TrainingJob objects for tests, and reading them back as kubectl shows them."""
+"""TrainingJob objects for tests, with reads through kubectl."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Body = dict[str, Any]
 
 
 def training_job(name: str, *, annotations: dict[str, str] | None = None, **spec: Any) -> Body:
-    """The least that CRD and service take; keyword arguments replace fields of the spec, None removes one."""
+    """The smallest valid object for CRD and service; keyword arguments replace fields of the spec, None removes one."""
     fields: Body = {
         "trainingJobName": name,
         "roleARN": "arn:aws:iam::123456789012:role/training",
@@ -64,7 +64,7 @@ class Jobs:
         self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(bodies)}))
 
     def get(self, name: str) -> Body | None:
-        """The object, or None when there is none."""
+        """The object, or None if it is missing."""
         try:
             body: Body = self._read(f"{GROUP}/namespaces/{self.namespace}/trainingjobs/{name}")
         except KubectlError as error:
@@ -74,7 +74,7 @@ class Jobs:
         return body
 
     def bodies(self) -> list[Body]:
-        """All of them."""
+        """All objects."""
         items: list[Body] = self._read(f"{GROUP}/namespaces/{self.namespace}/trainingjobs")["items"]
         return items
 
@@ -82,7 +82,7 @@ class Jobs:
         return self.cluster.read(path, self.user)
 
     def delete(self, name: str) -> None:
-        """Ask for its deletion, without waiting for it."""
+        """Request its deletion, without waiting for it."""
         self.kubectl("delete", "trainingjob", name, "--wait=false")
 
     def release(self) -> None:
@@ -96,7 +96,7 @@ class Jobs:
         return (self.get(name) or {}).get("status") or {}
 
     def condition(self, name: str, kind: str) -> Body:
-        """The condition of that type, empty when there is none."""
+        """The condition of that type, empty if it is missing."""
         conditions = self.status(name).get("conditions", [])
         return next((condition for condition in conditions if condition["type"] == kind), {})
 
@@ -107,7 +107,7 @@ class Jobs:
         return items
 
     def wait(self, name: str, what: str, question: Callable[[Body], Any], seconds: float = 60.0) -> Body:
-        """The object, as soon as the answer is true for it."""
+        """Wait for the object until the question is true for it."""
 
         def ask() -> Body | None:
             body = self.get(name)
@@ -120,11 +120,11 @@ class Jobs:
             raise
 
     def wait_status(self, name: str, status: str, seconds: float = 60.0) -> Body:
-        """Until trainingJobStatus is so."""
+        """Wait for this trainingJobStatus."""
         return self.wait(name, status, lambda body: body.get("status", {}).get("trainingJobStatus") == status, seconds)
 
     def wait_condition(self, name: str, kind: str, status: str = "True", seconds: float = 60.0) -> Body:
-        """Until the condition is so; returns the condition."""
+        """Wait for this status of the condition; returns the condition."""
         self.wait(name, f"{kind}={status}", lambda _: self.condition(name, kind).get("status") == status, seconds)
         return self.condition(name, kind)
 
@@ -134,7 +134,7 @@ class Jobs:
 
 @contextlib.contextmanager
 def recorded(cluster: Cluster, namespace: str, file: Path) -> Iterator[Callable[[str], list[Body]]]:
-    """What kubectl's watch shows while the context lasts; yields what tells the versions of an object so far."""
+    """Record kubectl's watch during the context; yields a function that returns the versions of an object so far."""
     command = [KUBECTL, "--namespace", namespace, "get", "trainingjobs", "--watch", "--output=json", "--v=6"]
     requests = file.with_suffix(".requests")
     environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
@@ -144,7 +144,7 @@ def recorded(cluster: Cluster, namespace: str, file: Path) -> Iterator[Callable[
         while text:
             try:
                 body, end = json.JSONDecoder().raw_decode(text)
-            except ValueError:  # half written
+            except ValueError:  # a partly written line
                 break
             found.append(body)
             text = text[end:].lstrip()
@@ -152,8 +152,8 @@ def recorded(cluster: Cluster, namespace: str, file: Path) -> Iterator[Callable[
 
     with (
         file.open("wb") as output,
-        requests.open("wb") as told,
-        subprocess.Popen(command, env=environment, stdout=output, stderr=told) as watch,
+        requests.open("wb") as request_log,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=request_log) as watch,
     ):
         try:
             await_true("the watch is open", lambda: "watch=true" in requests.read_text())

@@ -1,4 +1,4 @@
-"""The operator as its users run it: a process of its own, started, killed, and read by its log."""
+"""The operator as a separate process, started and killed by tests and observed through its log."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from tests.sagemaker.stand_in import Control
 
 QUICK = ("--sweep-seconds=0.5", "--create-tps=100", "--describe-tps=100", "--list-tps=20")
-"""So that tests need not wait for a pace that spares a real account."""
+"""Short intervals, because the default ones spare a real account."""
 
 _FORKER = ThreadPoolExecutor(1, thread_name_prefix="operators")
-"""A parent-death signal is bound to the thread that forked, so one thread forks every operator."""
+"""The kernel binds a parent-death signal to the forking thread, so one thread forks every operator."""
 
 
 def await_true(what: str, question: Callable[[], Any], seconds: float = 60.0, pause: float = 0.1) -> Any:
-    """The first true answer; TimeoutError says what did not come true, with the last answer."""
+    """The first true answer; the TimeoutError names the condition, with the last answer."""
     deadline = time.monotonic() + seconds
     while True:
         answer = question()
@@ -44,7 +44,7 @@ def await_true(what: str, question: Callable[[], Any], seconds: float = 60.0, pa
 
 
 class Running(Protocol):
-    """A process that was started: what is needed of subprocess.Popen."""
+    """A started process: the part of subprocess.Popen in use here."""
 
     @property
     def pid(self) -> int: ...
@@ -62,10 +62,10 @@ class Running(Protocol):
 
 
 class OperatorProcess:
-    """`trainingjob-operator run` against a control plane and a stand-in; a context manager that leaves nothing behind.
+    """`trainingjob-operator run` for a control plane and a stand-in; a context manager that stops all it started.
 
-    It dies with this process, even by SIGKILL, and Ctrl-C at the terminal does not reach it. Its log goes to `log`, one
-    JSON object a line. Addresses are chosen by the kernel and read from there.
+    It ends with this process, even by SIGKILL, and Ctrl-C at the terminal does not reach it. Its log goes to `log`, one
+    JSON object per line. The kernel chooses the addresses; they are read from the log.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class OperatorProcess:
         return self._process
 
     def start(self, *, wait: bool = True, seconds: float = 60.0) -> None:
-        """Start it, and wait until it is ready, for so many seconds at most."""
+        """Start it, and wait until it is ready, for at most this number of seconds."""
         self.log = self.log.with_name(f"operator-{time.monotonic_ns()}.log")
         self._addresses.clear()
         self._process = self._spawn(self._command, self._environment, self.log)
@@ -149,36 +149,36 @@ class OperatorProcess:
             self._process.wait(10)
 
     def stop(self) -> None:
-        """SIGTERM, which saves what coverage has counted, and kill -9 where that does not end it."""
+        """SIGTERM, which saves the counts of coverage, and kill -9 if the process does not end."""
         if self._process is not None and self._process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.terminate()
             self.kill()
 
     def terminate(self) -> tuple[int, float]:
-        """SIGTERM; its exit code, and the seconds that it took."""
+        """SIGTERM; returns its exit code and the seconds until its end."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30), time.monotonic() - began
 
     def restart(self) -> None:
-        """kill -9 and a new life."""
+        """kill -9 and a restart."""
         self.kill()
         self.start()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """SIGSTOP for as long as the context lasts."""
+        """SIGSTOP during the context."""
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
             self.process.send_signal(signal.SIGCONT)
 
-    # -- what it says -------------------------------------------------------------------------------------------------
+    # -- observation ------------------------------------------------------------------------------------------------
 
     def lines(self) -> list[dict[str, Any]]:
-        """Its log, every line of which must be JSON; the last may be half written."""
+        """Its log; every line must be JSON, except for a partly written last one."""
         text = self.log.read_text()
         try:
             return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
@@ -194,7 +194,7 @@ class OperatorProcess:
         return self._addresses.get(what)
 
     def ask(self, path: str) -> tuple[int, str]:
-        """The answer of /healthz, /readyz or /metrics; (0, "") while nobody listens."""
+        """The answer of /healthz, /readyz or /metrics; (0, "") without a listener."""
         address = self.address("metrics" if path == "metrics" else "health")
         if address is None:
             return 0, ""
@@ -208,6 +208,6 @@ class OperatorProcess:
             return 0, ""
 
     def metric(self, name: str) -> dict[str, float]:
-        """The samples of a metric, by their labels as they are printed."""
+        """The samples of a metric, by their labels in the text format."""
         samples = (line.rpartition(" ") for line in self.ask("metrics")[1].splitlines() if line.startswith(name))
         return {labels.removeprefix(name): float(value) for labels, _, value in samples}

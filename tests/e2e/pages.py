@@ -1,6 +1,6 @@
-"""Commands of the documentation, run as its readers run them.
+"""Commands of the documentation, run as readers would run them.
 
-A command is an indented block without comments; the comment `# prints …` below it tells its output.
+A command is an indented block without comments; the comment `# prints …` below it states its output.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COMMAND = re.compile(r"(?:kubectl|helm|[A-Z]+=\$\()")
 
 @dataclass(frozen=True)
 class Command:
-    """One or more lines of shell, and what the page says that they print; None: the page does not say."""
+    """One or more lines of shell, and their output on the page; None: the page states no output."""
 
     text: str
     prints: str | None
@@ -55,7 +55,7 @@ def read_commands(page: str, section: str) -> list[Command]:
 
 
 class Reader:
-    """Somebody who runs commands of a page in a folder of their own, with their own words for the upper-case ones."""
+    """A reader who runs commands of a page in a separate folder, with values for the upper-case words."""
 
     def __init__(self, kubeconfig: Path, folder: Path, words: Mapping[str, str], path: str = "") -> None:
         """`path` has further folders with programs, before those of the system."""
@@ -73,7 +73,7 @@ class Reader:
         }
 
     def run(self, command: Command | str, timeout: float = 120) -> str:
-        """Return what it prints. Raises AssertionError with its errors, should it print any."""
+        """Return its output. Raises AssertionError with its errors, if it prints any."""
         text = command if isinstance(command, str) else command.text
         for word, value in self._words.items():
             text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", value, text)
@@ -98,15 +98,15 @@ class Example:
     title: str
     file: Path
     fields: tuple[str, ...]
-    """Fields of spec that make the kind, as the table names them."""
+    """Fields of spec that define the kind, as the table names them."""
     status_fields: tuple[str, ...]
-    """Fields of status that the table names."""
+    """Fields of status in the table."""
     excerpt: str
     """YAML of the section."""
 
 
 def read_examples() -> list[Example]:
-    """All sections with a sample, in the order of the table, whose links lead to the sections in their order."""
+    """All sections with a sample, in the order of the table; its links must have the order of the sections."""
     text = (ROOT / "docs/jobs-by-example.md").read_text()
     table = re.findall(r"^\| \[[^]]+\]\(#([\w-]+)\) \| (.*) \| (.*) \|$", text, re.MULTILINE)
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]

@@ -1,6 +1,6 @@
-"""Objects as ACK's controller 1.9.1 left them in every phase (tests/data/ack-objects), and their jobs in a stand-in.
+"""Objects of ACK's controller 1.9.1 in every phase (tests/data/ack-objects), and their jobs in a stand-in.
 
-Nothing of this operator: what is put here is what it finds when it takes over.
+The state before a takeover; nothing here comes from this operator.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[1] / "data/ack-objects"
 ACCOUNT, REGION = "000000000000", "us-west-2"
 STAND_IN = Options(region=REGION, account=ACCOUNT)
-"""Where the recorded jobs lived."""
+"""Region and account of the recorded jobs."""
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": f"AKIA{ACCOUNT}"}
 
 PATIENCE = 180.0
 """Seconds for a write of many objects on a busy machine."""
 
 MANAGER = "controller"
-"""The field manager that ACK's controllers write with."""
+"""The field manager of ACK's controllers."""
 
 PHASES = {
     "adopted": "Training",
@@ -51,16 +51,16 @@ PHASES = {
     "stopped-in-console": "Stopped",
     "warm-pool": "Completed",
 }
-"""The secondary status of each object's job; None: there is none."""
+"""The secondary status of each object's job; None: no job."""
 
 NOT_BY_ACK = frozenset({"adopted", "name-clash", "read-only"})
-"""Jobs that somebody else made."""
+"""Jobs created by other clients."""
 
 LIVE = tuple(name for name, phase in PHASES.items() if phase in ("Training", "Stopping"))
 
 
 def read_object(name: str, renamed: str | None = None) -> Body:
-    """The object, with its job, perhaps under another name."""
+    """The object, with its job, optionally under another name."""
     body: Body = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     if renamed is not None:
         body["metadata"]["name"] = body["spec"]["trainingJobName"] = renamed
@@ -73,13 +73,13 @@ def read_object(name: str, renamed: str | None = None) -> Body:
 
 
 def make_job(name: str, sagemaker: StandIn, namespace: str, renamed: str | None = None) -> None:
-    """The job of a recorded object, as it was then, perhaps under another name."""
+    """The job of a recorded object in its recorded state, optionally under another name."""
     body, phase = read_object(name, renamed), PHASES[name]
     if phase is None:
         return
     request = to_request(body["spec"])
     job = request.pop("TrainingJobName")
-    if name == "illegal-edit":  # made before the edit
+    if name == "illegal-edit":  # created before the edit
         request["HyperParameters"]["num_round"] = "10"
     if name in NOT_BY_ACK:
         request.pop("Tags", None)
@@ -99,9 +99,9 @@ def make_job(name: str, sagemaker: StandIn, namespace: str, renamed: str | None 
 
 
 def put_objects(copies: Mapping[str, str], sagemaker: StandIn, kubectl: Any) -> None:
-    """The objects as ACK wrote them, in the namespace of `kubectl`; their times are those of the jobs.
+    """Create the objects as ACK wrote them, in the namespace of `kubectl`; their times are those of the jobs.
 
-    `copies` are names, each with the recorded object that it is a copy of.
+    :param copies: names, each with the recorded object to copy
     """
     recorded = {name: read_object(like, name) for name, like in copies.items()}
     bare = [_bare(body) for body in recorded.values()]
@@ -123,7 +123,7 @@ def put_objects(copies: Mapping[str, str], sagemaker: StandIn, kubectl: Any) -> 
 
 
 def _bare(body: Body) -> Body:
-    """What a user and ACK together send to the API server."""
+    """The body that a user and ACK together send to the API server."""
     kept = {name: body["metadata"][name] for name in ("annotations", "finalizers", "name") if name in body["metadata"]}
     return {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": kept, "spec": body["spec"]}
 
@@ -133,5 +133,5 @@ def _list(bodies: list[Body]) -> str:
 
 
 def _second(epoch: float) -> str:
-    """As ACK writes times."""
+    """A time in ACK's format."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

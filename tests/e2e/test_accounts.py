@@ -1,4 +1,4 @@
-"""Other accounts: roles from ACK's account map, what is refused there, drift, and credentials that change."""
+"""Other accounts: roles from ACK's account map, rejected configurations, drift, and changes of credentials."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def role_of(account: str, name: str = "sagemaker") -> str:
 
 
 class RunOperator(Protocol):
-    """Starts an operator whose system namespace is the test's."""
+    """Starts an operator with the namespace of the test as its system namespace."""
 
     def __call__(self, *flags: str, **environment: str) -> OperatorProcess: ...
 
@@ -54,7 +54,7 @@ def run(
 
 
 def map_accounts(jobs: Jobs, roles: dict[str, str]) -> None:
-    """The account map as it should be from now on."""
+    """Replace the account map."""
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ack-role-account-map"}, "data": roles}
     jobs.kubectl("apply", "-f", "-", input=json.dumps(body))
 
@@ -63,11 +63,11 @@ def own_namespace(jobs: Jobs, namespace: str, account: str) -> None:
     jobs.kubectl("annotate", "namespace", namespace, "--overwrite", f"{OWNER}={account}")
 
 
-def wait_told(jobs: Jobs, name: str, *texts: str, seconds: float = 20.0) -> None:
-    """Until ACK.Recoverable says all of this."""
+def wait_recoverable(jobs: Jobs, name: str, *texts: str, seconds: float = 20.0) -> None:
+    """Wait until ACK.Recoverable contains all of these texts."""
     jobs.wait(
         name,
-        f"ACK.Recoverable says {texts}",
+        f"ACK.Recoverable contains {texts}",
         lambda _: all(text in jobs.condition(name, "ACK.Recoverable").get("message", "") for text in texts),
         seconds,
     )
@@ -77,14 +77,16 @@ def accounts_of(sagemaker: StandIn, operation: str) -> set[str]:
     return {call["account"] for call in sagemaker.calls(operation)}
 
 
-def test_an_object_of_another_account_waits_for_its_role_and_every_edit_of_the_map_counts_at_once(
+def test_an_object_of_another_account_waits_for_its_role_and_follows_every_edit_of_the_map(
     run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     own_namespace(jobs, namespace, OTHER)
     run()
     sagemaker.plan(seconds=3)
     jobs.apply(training_job("theirs"))
-    wait_told(jobs, "theirs", f"No role is known for account {OTHER}", "there is no ConfigMap ack-role-account-map")
+    wait_recoverable(
+        jobs, "theirs", f"No role is known for account {OTHER}", "there is no ConfigMap ack-role-account-map"
+    )
     assert jobs.condition("theirs", "Ready")["reason"] == "RoleUnavailable"
     for roles, texts in (
         ({}, ("No role is known",)),
@@ -93,7 +95,7 @@ def test_an_object_of_another_account_waits_for_its_role_and_every_edit_of_the_m
         ({f"sagemaker.{OTHER}": role_of(OTHER)}, (f"sagemaker.{OTHER}", "not supported")),
     ):
         map_accounts(jobs, roles)
-        wait_told(jobs, "theirs", *texts)
+        wait_recoverable(jobs, "theirs", *texts)
     assert sagemaker.calls(job="theirs") == []
     map_accounts(jobs, {OTHER: role_of(OTHER)})
     body = jobs.wait_status("theirs", "Completed")
@@ -104,7 +106,7 @@ def test_an_object_of_another_account_waits_for_its_role_and_every_edit_of_the_m
     assert accounts_of(sagemaker, "ListTrainingJobs") == {OTHER}
 
 
-def test_a_role_that_may_not_be_assumed_is_named_and_heals_by_itself(
+def test_a_denied_role_is_reported_and_the_job_is_created_once_it_is_permitted(
     run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     own_namespace(jobs, namespace, OTHER)
@@ -113,14 +115,14 @@ def test_a_role_that_may_not_be_assumed_is_named_and_heals_by_itself(
     run()
     sagemaker.plan(seconds=2)
     jobs.apply(training_job("denied"))
-    wait_told(jobs, "denied", "AccessDenied", role_of(OTHER))
+    wait_recoverable(jobs, "denied", "AccessDenied", role_of(OTHER))
     assert sagemaker.jobs() == []
     sagemaker.identity(denied_roles=[])
     jobs.wait_status("denied", "Completed", 40)
     assert len(sagemaker.effects("CreateTrainingJob")) == 1
 
 
-def test_an_external_id_goes_with_the_role(run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str) -> None:
+def test_assume_role_sends_the_external_id(run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str) -> None:
     own_namespace(jobs, namespace, OTHER)
     map_accounts(jobs, {OTHER: role_of(OTHER)})
     sagemaker.identity(external_ids={role_of(OTHER): "secret-handshake"})
@@ -129,19 +131,19 @@ def test_an_external_id_goes_with_the_role(run: RunOperator, jobs: Jobs, sagemak
     jobs.wait_status("handshake", "InProgress")
 
 
-def test_the_own_account_named_by_the_namespace_is_reached_by_the_maps_role_alone(
+def test_the_own_account_in_the_annotation_is_reached_only_by_the_role_of_the_map(
     run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     own_namespace(jobs, namespace, OWN)
     run()
     jobs.apply(training_job("confined"))
-    wait_told(jobs, "confined", f"No role is known for account {OWN}")
+    wait_recoverable(jobs, "confined", f"No role is known for account {OWN}")
     map_accounts(jobs, {OWN: role_of(OWN, "confined")})
     jobs.wait_status("confined", "InProgress")
     assert {call["job"] for call in sagemaker.calls("sts:AssumeRole")} == {role_of(OWN, "confined")}
 
 
-def test_sessions_that_expire_are_renewed_without_a_word(
+def test_expired_sessions_are_renewed_silently(
     run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     own_namespace(jobs, namespace, OTHER)
@@ -155,9 +157,7 @@ def test_sessions_that_expire_are_renewed_without_a_word(
     assert [line for line in operator.lines() if "Expired" in line.get("msg", "")] == []
 
 
-def test_keys_that_expire_too_soon_are_replaced(
-    run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
-) -> None:
+def test_keys_that_expire_early_are_replaced(run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str) -> None:
     own_namespace(jobs, namespace, OTHER)
     map_accounts(jobs, {OTHER: role_of(OTHER)})
     run()
@@ -169,7 +169,7 @@ def test_keys_that_expire_too_soon_are_replaced(
     jobs.wait_condition("revoked", "Complete", seconds=60)
 
 
-def test_a_running_job_stays_where_it_is_when_its_namespace_names_another_account(
+def test_a_running_job_stays_in_its_account_after_the_namespace_names_another(
     run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     run()
@@ -178,10 +178,10 @@ def test_a_running_job_stays_where_it_is_when_its_namespace_names_another_accoun
     for name in ("stays", "kept"):
         jobs.wait(name, "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
     own_namespace(jobs, namespace, OTHER)
-    told = jobs.wait_condition("stays", "ACK.Advisory")
-    assert told["reason"] == "IdentityDiffers"
-    assert OWN in told["message"]
-    assert OTHER in told["message"]
+    reported = jobs.wait_condition("stays", "ACK.Advisory")
+    assert reported["reason"] == "IdentityDiffers"
+    assert OWN in reported["message"]
+    assert OTHER in reported["message"]
     jobs.kubectl("annotate", "trainingjob", "kept", "services.k8s.aws/deletion-policy=retain")
     jobs.kubectl("delete", "trainingjob", "kept", "--timeout=10s")
     assert sagemaker.calls("StopTrainingJob") == []
@@ -190,7 +190,7 @@ def test_a_running_job_stays_where_it_is_when_its_namespace_names_another_accoun
     assert accounts_of(sagemaker, "DescribeTrainingJob") == {OWN}
 
 
-def test_each_account_has_a_sweep_and_budgets_of_its_own(
+def test_each_account_has_its_own_sweep_and_budgets(
     run: RunOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     run()
@@ -213,7 +213,7 @@ def test_each_account_has_a_sweep_and_budgets_of_its_own(
 
 
 @pytest.mark.parametrize("kind", ["web identity", "Pod Identity"])
-def test_the_token_file_is_read_anew_when_it_is_rotated(
+def test_a_rotated_token_file_is_read_again(
     run: RunOperator, jobs: Jobs, sagemaker: StandIn, tmp_path: Path, kind: str
 ) -> None:
     token, role = tmp_path / "token", role_of(OWN, "operator")
@@ -238,7 +238,7 @@ def test_the_token_file_is_read_anew_when_it_is_rotated(
     assert jobs.condition("by-token", "ACK.Recoverable") == {}
 
 
-def test_an_object_that_a_role_selector_matches_is_refused(
+def test_an_object_matched_by_a_role_selector_is_rejected(
     run: RunOperator, jobs: Jobs, control_plane: Cluster, sagemaker: StandIn, namespace: str
 ) -> None:
     control_plane.kubectl("apply", "-f", "-", input=SELECTOR_CRD)
@@ -259,7 +259,7 @@ def test_an_object_that_a_role_selector_matches_is_refused(
         selected = training_job("selected")
         selected["metadata"]["labels"] = {"tier": "gold"}
         jobs.apply(selected, training_job("not-selected"))
-        wait_told(jobs, "selected", "IAMRoleSelector gold", "not supported")
+        wait_recoverable(jobs, "selected", "IAMRoleSelector gold", "not supported")
         assert jobs.condition("selected", "Ready")["reason"] == "RoleSelectorNotSupported"
         jobs.wait_status("not-selected", "InProgress")
         assert sagemaker.calls(job="selected") == []

@@ -1,4 +1,4 @@
-"""Jobs that exist before their objects: adopted, or only read; never created twice, never changed."""
+"""Jobs older than their objects: adopted, or only read; never created twice, never changed."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def make_job(shared: Shared, name: str, status: str = "Training", **request: obj
 
 
 def calls(shared: Shared, job: str) -> list[str]:
-    """What the operator asked about the job; what the test asked is not recorded by its console."""
+    """The operator's calls for the job; the record omits the test's own console commands."""
     return [call["operation"] for call in shared.sagemaker.calls(job=job)]
 
 
-def test_a_name_alone_adopts_a_running_job_and_no_spec_is_written(shared: Shared) -> None:
+def test_an_annotation_with_a_name_adopts_a_running_job_and_no_spec_is_written(shared: Shared) -> None:
     arn = make_job(shared, "named")
     shared.jobs.apply(by_name("by-name", "named"))
     condition = shared.jobs.wait_condition("by-name", "ACK.Adopted")
@@ -50,7 +50,7 @@ def test_a_name_alone_adopts_a_running_job_and_no_spec_is_written(shared: Shared
     assert "ACK.Advisory" not in [one["type"] for one in body["status"]["conditions"]]
     shared.sagemaker.complete_job("named")
     shared.jobs.wait_condition("by-name", "Complete")
-    body = shared.jobs.wait("by-name", "is let go", lambda body: "finalizers" not in body["metadata"])
+    body = shared.jobs.wait("by-name", "loses its finalizer", lambda body: "finalizers" not in body["metadata"])
     assert "spec" not in body
     assert set(calls(shared, "named")) == {"DescribeTrainingJob", "ListTags"}
     assert calls(shared, "named").count("ListTags") == 1
@@ -66,7 +66,7 @@ def test_an_adopted_job_is_stopped_with_its_object(shared: Shared) -> None:
     assert calls(shared, "to-stop").count("StopTrainingJob") == 1
 
 
-def test_a_spec_that_differs_is_told_by_its_fields_and_nothing_is_changed(shared: Shared) -> None:
+def test_a_different_spec_is_reported_by_its_fields_and_the_job_is_not_changed(shared: Shared) -> None:
     make_job(shared, "differs", HyperParameters={"eta": "0.2"}, ResourceConfig={
         "InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5, "KeepAlivePeriodInSeconds": 60,
     })  # fmt: skip
@@ -79,11 +79,11 @@ def test_a_spec_that_differs_is_told_by_its_fields_and_nothing_is_changed(shared
         tags=[{"key": "team", "value": "ml"}],
     )
     shared.jobs.apply(body)
-    told = shared.jobs.wait_condition("differs", "ACK.Advisory")
-    assert told["reason"] == "SpecDiffers"
+    reported = shared.jobs.wait_condition("differs", "ACK.Advisory")
+    assert reported["reason"] == "SpecDiffers"
     for path in ("hyperParameters", "resourceConfig.instanceCount", "resourceConfig.keepAlivePeriodInSeconds"):
-        assert f"spec.{path}" in told["message"]
-    assert "0.3" not in told["message"]
+        assert f"spec.{path}" in reported["message"]
+    assert "0.3" not in reported["message"]
     assert shared.jobs.condition("differs", "ACK.Adopted")["status"] == "True"
     shared.sagemaker.complete_job("differs")
     shared.jobs.wait_condition("differs", "Complete")
@@ -91,7 +91,7 @@ def test_a_spec_that_differs_is_told_by_its_fields_and_nothing_is_changed(shared
     assert not set(calls(shared, "differs")) & set(CHANGING)
 
 
-def test_a_full_spec_that_says_the_same_is_adopted_without_a_word(shared: Shared) -> None:
+def test_a_job_with_an_equal_spec_is_adopted_without_an_advisory(shared: Shared) -> None:
     make_job(shared, "same")
     shared.jobs.apply(training_job("same", annotations={POLICY: "adopt"}))
     shared.jobs.wait_condition("same", "ACK.Adopted")
@@ -99,7 +99,7 @@ def test_a_full_spec_that_says_the_same_is_adopted_without_a_word(shared: Shared
     assert "ACK.Advisory" not in [one["type"] for one in body["status"]["conditions"]]
 
 
-def test_a_job_that_has_ended_is_adopted_with_its_end(shared: Shared) -> None:
+def test_an_ended_job_is_adopted_with_its_outcome(shared: Shared) -> None:
     shared.sagemaker.create_job("ended")
     shared.sagemaker.fail_job("ended")
     shared.jobs.apply(by_name("ended", "ended"))
@@ -109,7 +109,7 @@ def test_a_job_that_has_ended_is_adopted_with_its_end(shared: Shared) -> None:
     assert "finalizers" not in body["metadata"]
 
 
-def test_adopt_or_create_takes_what_is_there_and_creates_once_what_is_not(shared: Shared) -> None:
+def test_adopt_or_create_adopts_an_existing_job_and_creates_a_missing_one_once(shared: Shared) -> None:
     make_job(shared, "there")
     shared.sagemaker.plan("not-there", outcome="Running", seconds=1)
     annotations = {POLICY: "adopt-or-create"}
@@ -126,28 +126,28 @@ def test_adopt_or_create_takes_what_is_there_and_creates_once_what_is_not(shared
     assert calls(shared, "not-there").count("CreateTrainingJob") == 1
 
 
-def test_what_is_not_there_is_a_condition_and_found_when_it_comes(shared: Shared) -> None:
+def test_a_missing_job_is_reported_and_adopted_once_it_exists(shared: Shared) -> None:
     shared.jobs.apply(
         by_name("no-job", "missing"),
         training_job("missing-too", annotations={ADOPTED: "true"}),
         training_job("missing-three", annotations={READ_ONLY: "true"}),
     )
     for name, job in (("no-job", "missing"), ("missing-too", "missing-too"), ("missing-three", "missing-three")):
-        told = shared.jobs.wait_condition(name, "ACK.Terminal")
-        assert told["reason"] == "JobNotFound"
-        assert f"/{job} " in told["message"]
+        reported = shared.jobs.wait_condition(name, "ACK.Terminal")
+        assert reported["reason"] == "JobNotFound"
+        assert f"/{job} " in reported["message"]
         assert shared.jobs.condition(name, "Stalled")["status"] == "True"
-    looked = len(calls(shared, "missing"))
+    earlier = len(calls(shared, "missing"))
     make_job(shared, "missing")
     shared.jobs.kubectl("annotate", "trainingjob", "no-job", f"{REQUEST}=1")
     shared.jobs.wait_condition("no-job", "ACK.Adopted")
     assert shared.jobs.condition("no-job", "ACK.Terminal") == {}
-    assert len(calls(shared, "missing")) <= looked + 2
+    assert len(calls(shared, "missing")) <= earlier + 2
     assert shared.sagemaker.calls("CreateTrainingJob", job="missing") == []
     assert shared.sagemaker.calls("CreateTrainingJob", job="missing-too") == []
 
 
-def test_read_only_writes_status_and_nothing_else(shared: Shared) -> None:
+def test_a_read_only_object_gets_only_a_status(shared: Shared) -> None:
     make_job(shared, "watched")
     body = training_job("watched", annotations={READ_ONLY: "True"}, hyperParameters={"other": "1"})
     shared.jobs.apply(body)
@@ -174,23 +174,23 @@ def test_one_job_has_one_owner_and_any_number_of_readers(shared: Shared) -> None
     reader = training_job("reader", annotations={READ_ONLY: "true"})
     reader["spec"]["trainingJobName"] = "one"
     shared.jobs.apply(by_name("second", "one"), reader)
-    told = shared.jobs.wait_condition("second", "ACK.Terminal")
-    assert told["reason"] == "NameClash"
-    assert f"{shared.namespace}/first" in told["message"]
+    reported = shared.jobs.wait_condition("second", "ACK.Terminal")
+    assert reported["reason"] == "NameClash"
+    assert f"{shared.namespace}/first" in reported["message"]
     shared.jobs.wait("reader", "is followed", lambda body: body["status"].get("secondaryStatus") == "Training")
     shared.jobs.kubectl("delete", "trainingjob", "second", "reader", "--timeout=15s")
     assert "StopTrainingJob" not in calls(shared, "one")
 
 
-def test_only_named_namespaces_may_adopt(new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn) -> None:
+def test_only_the_namespaces_of_the_flag_may_adopt(new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn) -> None:
     operator = new_operator("--adoption-namespaces=elsewhere")
     operator.start()
     sagemaker.create_job("theirs")
     sagemaker.create_job("watched")
     jobs.apply(by_name("theirs", "theirs"), training_job("watched", annotations={READ_ONLY: "true"}))
     for name in ("theirs", "watched"):
-        told = jobs.wait_condition(name, "ACK.Terminal")
-        assert told["reason"] == "InvalidAnnotation"
-        assert "--adoption-namespaces" in told["message"]
+        reported = jobs.wait_condition(name, "ACK.Terminal")
+        assert reported["reason"] == "InvalidAnnotation"
+        assert "--adoption-namespaces" in reported["message"]
         assert "trainingJobStatus" not in jobs.status(name)
         assert sagemaker.calls(job=name) == []

@@ -1,4 +1,4 @@
-"""After a job's end: its warm pool and its rules are followed until they end too, and then nobody is asked any more."""
+"""After a job's end: its warm pool and its rules are followed until their end, then no further call is made."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 RESOURCES = {"instanceType": "ml.m5.large", "instanceCount": 1, "volumeSizeInGB": 5, "keepAlivePeriodInSeconds": 600}
 RULE = {"ruleConfigurationName": "Watch", "ruleEvaluatorImage": "rules", "ruleParameters": {"rule_to_invoke": "Watch"}}
 FOLLOW = 30.0
-"""Seconds between two looks at an ended job."""
+"""Interval of the Describe calls for an ended job in seconds."""
 ROOM = 20.0
-"""Seconds that a slow machine may take for one."""
+"""Allowance for a slow machine in seconds."""
 
 
 def total(shared: Shared) -> int:
-    """All calls so far but those of STS."""
+    """Number of all calls so far except STS calls."""
     return sum(count for name, count in shared.sagemaker.counts().items() if not name.startswith("sts:"))
 
 
-def test_warm_pool_and_rules_are_followed_to_their_end_and_then_there_is_silence(shared: Shared) -> None:
+def test_warm_pool_and_rules_are_followed_to_their_end_and_cause_no_calls_afterwards(shared: Shared) -> None:
     shared.sagemaker.plan("pool", seconds=1)
     shared.sagemaker.plan("rules", seconds=1, rule_seconds=12)
     shared.sagemaker.plan("plain", seconds=1)
@@ -43,13 +43,13 @@ def test_warm_pool_and_rules_are_followed_to_their_end_and_then_there_is_silence
     for body in (pool, rules):
         name = body["metadata"]["name"]
         assert shared.jobs.condition(name, "Ready")["status"] == "True"
-        shared.jobs.wait(name, "nothing holds it", lambda body: "finalizers" not in body["metadata"])
+        shared.jobs.wait(name, "has no finalizer", lambda body: "finalizers" not in body["metadata"])
     synced = shared.jobs.condition("rules", "ACK.ResourceSynced")
     assert (synced["status"], synced["reason"]) == ("False", "RulesRunning")
     assert synced["message"] == "DebugRule is in InProgress status."
     assert shared.jobs.condition("pool", "ACK.ResourceSynced")["status"] == "True"
 
-    # A job of somebody else takes the pool; the rule ends by itself.
+    # A job of another client takes the pool; the rule ends by itself.
     resources = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5, "KeepAlivePeriodInSeconds": 60}
     shared.sagemaker.create_job("next", ResourceConfig=resources)
     shared.jobs.wait(
@@ -65,7 +65,7 @@ def test_warm_pool_and_rules_are_followed_to_their_end_and_then_there_is_silence
     assert total(shared) == calls
 
 
-def test_a_pool_is_left_to_its_keep_alive_when_its_object_goes(shared: Shared) -> None:
+def test_the_deletion_of_an_object_leaves_its_warm_pool_to_the_keep_alive(shared: Shared) -> None:
     shared.sagemaker.plan("left", seconds=1)
     shared.jobs.apply(training_job("left", resourceConfig=RESOURCES))
     shared.jobs.wait_condition("left", "Complete")
@@ -77,7 +77,7 @@ def test_a_pool_is_left_to_its_keep_alive_when_its_object_goes(shared: Shared) -
     assert job["description"]["WarmPoolStatus"]["Status"] == "Available"
 
 
-def test_a_pool_that_appears_late_is_found(shared: Shared) -> None:
+def test_a_warm_pool_that_appears_late_is_shown(shared: Shared) -> None:
     shared.sagemaker.plan("late", seconds=1, pool_delay=3)
     shared.jobs.apply(training_job("late", resourceConfig=RESOURCES))
     shared.jobs.wait_condition("late", "Complete")
@@ -88,7 +88,7 @@ def test_a_pool_that_appears_late_is_found(shared: Shared) -> None:
     )
 
 
-def test_a_rule_that_finds_issues_is_a_condition_and_a_warning(shared: Shared) -> None:
+def test_issues_of_a_rule_are_a_condition_and_a_warning(shared: Shared) -> None:
     shared.sagemaker.plan("issues", seconds=1, rule_seconds=2, rule_outcome="IssuesFound")
     shared.jobs.apply(training_job("issues", debugRuleConfigurations=[RULE]))
     advisory = shared.jobs.wait_condition("issues", "ACK.Advisory", seconds=FOLLOW + ROOM)
@@ -101,7 +101,9 @@ def test_a_rule_that_finds_issues_is_a_condition_and_a_warning(shared: Shared) -
     assert (warning["reason"], warning["message"]) == ("RuleIssuesFound", advisory["message"])
 
 
-def test_a_finished_object_is_deleted_after_its_time_once_the_operator_may(shared: Shared, account: Account) -> None:
+def test_a_finished_object_is_deleted_after_its_ttl_once_the_operator_has_the_right(
+    shared: Shared, account: Account
+) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("brief", seconds=0.5)
     jobs.apply(training_job("brief", annotations={TTL: "0"}))

@@ -1,4 +1,4 @@
-"""Annotations of objects and namespaces by ACK's keys: good, bad, empty and edited values, and who wins."""
+"""Annotations of objects and namespaces with ACK's keys: valid, invalid, empty and edited values, and precedence."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NAMESPACE_REFUSED: dict[str, dict[str, tuple[str, ...]]] = {
 
 @contextlib.contextmanager
 def namespace_annotated(jobs: Jobs, namespace: str, **annotations: str) -> Iterator[None]:
-    """Annotations of the namespace for as long as the context lasts."""
+    """Annotate the namespace during the context."""
     pairs = [f"{key}={value}" for key, value in annotations.items()]
     jobs.kubectl("annotate", "namespace", namespace, *pairs)
     try:
@@ -58,12 +58,12 @@ def namespace_annotated(jobs: Jobs, namespace: str, **annotations: str) -> Itera
         jobs.kubectl("annotate", "namespace", namespace, *[f"{key}-" for key in annotations])
 
 
-def test_a_value_that_is_not_allowed_is_told_with_those_that_are(shared: Shared) -> None:
+def test_an_invalid_value_is_reported_with_the_valid_ones(shared: Shared) -> None:
     shared.jobs.apply(*[training_job(name, annotations=annotations) for name, (annotations, _) in REFUSED.items()])
     for name, (_, texts) in REFUSED.items():
-        told = shared.jobs.wait_condition(name, "ACK.Terminal")
-        assert told["reason"] == "InvalidAnnotation", name
-        assert [text for text in texts if text not in told["message"]] == [], (name, told["message"])
+        reported = shared.jobs.wait_condition(name, "ACK.Terminal")
+        assert reported["reason"] == "InvalidAnnotation", name
+        assert [text for text in texts if text not in reported["message"]] == [], (name, reported["message"])
         assert shared.jobs.condition(name, "Ready")["status"] == "False"
         assert shared.sagemaker.calls(job=name) == []
 
@@ -79,19 +79,19 @@ def test_an_edited_annotation_takes_effect_without_an_edit_of_the_spec(shared: S
 
 
 @pytest.mark.parametrize("key", NAMESPACE_REFUSED)
-def test_a_bad_annotation_of_the_namespace_is_told_and_heals_with_it(shared: Shared, key: str) -> None:
+def test_an_invalid_annotation_of_the_namespace_is_reported_until_it_is_removed(shared: Shared, key: str) -> None:
     for number, (value, texts) in enumerate(NAMESPACE_REFUSED[key].items()):
         name = f"{key.partition('/')[2]}-{number}"
         with namespace_annotated(shared.jobs, shared.namespace, **{key: value}):
             shared.jobs.apply(training_job(name))
-            told = shared.jobs.wait_condition(name, "ACK.Terminal")
-            assert told["reason"] == "InvalidAnnotation"
-            assert [text for text in texts if text not in told["message"]] == [], told["message"]
+            reported = shared.jobs.wait_condition(name, "ACK.Terminal")
+            assert reported["reason"] == "InvalidAnnotation"
+            assert [text for text in texts if text not in reported["message"]] == [], reported["message"]
             assert shared.sagemaker.calls(job=name) == []
         shared.jobs.wait_status(name, "InProgress")
 
 
-def test_on_a_running_job_a_bad_value_is_an_advice_and_the_status_goes_on(shared: Shared) -> None:
+def test_an_invalid_value_on_a_running_job_is_an_advisory_and_the_status_continues(shared: Shared) -> None:
     shared.sagemaker.plan("advised", outcome="Running", seconds=0.5)
     shared.jobs.apply(training_job("advised"))
     shared.jobs.wait("advised", "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
@@ -103,7 +103,7 @@ def test_on_a_running_job_a_bad_value_is_an_advice_and_the_status_goes_on(shared
         shared.jobs.kubectl("annotate", "trainingjob", "advised", "--overwrite", pair)
         shared.jobs.wait(
             "advised",
-            f"{pair} is told",
+            f"{pair} is reported",
             lambda _, texts=texts: all(  # type: ignore[misc]
                 text in shared.jobs.condition("advised", "ACK.Advisory").get("message", "") for text in texts
             ),
@@ -119,7 +119,7 @@ def test_on_a_running_job_a_bad_value_is_an_advice_and_the_status_goes_on(shared
     assert len(shared.sagemaker.effects("CreateTrainingJob", job="advised")) == 1
 
 
-def test_the_objects_region_wins_over_the_namespaces_and_that_over_the_flag(shared: Shared) -> None:
+def test_the_region_of_the_object_precedes_the_namespace_and_the_namespace_the_flag(shared: Shared) -> None:
     shared.jobs.apply(training_job("by-flag"))
     shared.jobs.wait_status("by-flag", "InProgress")
     with namespace_annotated(shared.jobs, shared.namespace, **{f"{ACK}default-region": "eu-west-3"}):
@@ -141,7 +141,7 @@ def test_the_objects_region_wins_over_the_namespaces_and_that_over_the_flag(shar
     await_true("a sweep of each region", all_swept)
 
 
-def test_the_objects_deletion_policy_wins_over_the_namespaces_and_that_over_the_flag(
+def test_the_deletion_policy_of_the_object_precedes_namespace_and_flag(
     new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     new_operator("--deletion-policy=retain").start()
@@ -160,7 +160,7 @@ def test_the_objects_deletion_policy_wins_over_the_namespaces_and_that_over_the_
     assert [len(sagemaker.calls("StopTrainingJob", job=name)) for name in names] == [0, 1, 0]
 
 
-def test_without_the_unsafe_flag_the_namespaces_endpoint_needs_https(
+def test_the_endpoint_of_a_namespace_needs_https_without_the_unsafe_flag(
     jobs: Jobs, control_plane: Cluster, sagemaker: StandIn, namespace: str, tmp_path: Path
 ) -> None:
     # botocore's own variables lead to the stand-in
@@ -175,15 +175,15 @@ def test_without_the_unsafe_flag_the_namespaces_endpoint_needs_https(
         namespace_annotated(jobs, namespace, **{f"{ACK}endpoint-url": sagemaker.url}),
     ):
         jobs.apply(training_job("unsafe"))
-        told = jobs.wait_condition("unsafe", "ACK.Terminal")
-        assert "https://" in told["message"]
-        assert "--allow-unsafe-aws-endpoint-urls" in told["message"]
+        reported = jobs.wait_condition("unsafe", "ACK.Terminal")
+        assert "https://" in reported["message"]
+        assert "--allow-unsafe-aws-endpoint-urls" in reported["message"]
         assert sagemaker.calls(job="unsafe") == []
         jobs.kubectl("annotate", "namespace", namespace, f"{ACK}endpoint-url-")
         jobs.wait_status("unsafe", "InProgress")
 
 
-def test_the_namespaces_endpoint_is_where_calls_go(
+def test_calls_use_the_endpoint_of_the_namespace(
     new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     new_operator("--aws-endpoint-url=http://127.0.0.1:1", "--allowed-endpoint-urls=*").start()
@@ -194,7 +194,7 @@ def test_the_namespaces_endpoint_is_where_calls_go(
 
 
 @pytest.mark.parametrize("key", ["reconcile.fluxcd.io/requestedAt", f"{ACK}reconcile-requested-at"])
-def test_a_request_makes_the_object_looked_at_again_at_once(shared: Shared, key: str) -> None:
+def test_a_reconcile_request_triggers_one_describe_at_once(shared: Shared, key: str) -> None:
     name = "asked-" + key.partition("/")[0].replace(".", "-")
     shared.sagemaker.plan(name, outcome="Running", seconds=0.5)
     shared.jobs.apply(training_job(name))
@@ -202,4 +202,4 @@ def test_a_request_makes_the_object_looked_at_again_at_once(shared: Shared, key:
     before = len(shared.sagemaker.calls("DescribeTrainingJob", job=name))
     shared.jobs.kubectl("annotate", "trainingjob", name, f"{key}=2026-01-01T00:00:00Z")
     shared.jobs.wait(name, "is handled", lambda body: body["status"].get("lastHandledReconcileAt"))
-    await_true("a look", lambda: len(shared.sagemaker.calls("DescribeTrainingJob", job=name)) == before + 1)
+    await_true("a Describe", lambda: len(shared.sagemaker.calls("DescribeTrainingJob", job=name)) == before + 1)

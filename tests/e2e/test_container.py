@@ -1,6 +1,7 @@
-"""The operator as a container runs it: an unknown user, no home, nothing writable, only the Pod's environment.
+"""The operator in a container's conditions: an unknown user, no home, a read-only file system, only the Pod's
+environment.
 
-It is run by the Python environment of the image, without what image/prune.py removes.
+The Python environment of the image runs it, without the parts removed by image/prune.py.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ UID = "65532"
 CA_BUNDLE = str(Path(botocore.__file__).with_name("cacert.pem"))
 MOUNTS = "/run/secrets"
 
-# Reading stays allowed: the tests' own Python may be where only root may read. `--pdeathsig` because the one that was
-# set before is lost with the user.
+# Reading stays allowed: the tests' own Python may be readable by root only. `--pdeathsig` is set again because the
+# change of user clears the earlier one.
 CONTAINER = """
 set -eu
 secrets=$1 uid=$2
@@ -52,7 +53,7 @@ exec setpriv --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs --pdeat
 
 
 class ContainedOperator(OperatorProcess):
-    """An operator with a file system, a user, an environment and a Python of its own.
+    """An operator with its own file system, user, environment and Python.
 
     `secrets` is mounted at MOUNTS.
     """
@@ -71,14 +72,14 @@ class ContainedOperator(OperatorProcess):
 
 
 class Contain(Protocol):
-    """An operator that is contained, not started yet; more of its environment may follow."""
+    """A contained operator, not yet started; accepts further environment variables."""
 
     def __call__(self, environment: Mapping[str, str]) -> ContainedOperator: ...
 
 
 @pytest.fixture
 def may_contain() -> None:
-    """Skip where this user may not make a mount namespace."""
+    """Skip if this user cannot create a mount namespace."""
     if os.geteuid() != 0:
         pytest.skip("only root may change to another user")
     if shutil.which("setpriv") is None or subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0:
@@ -103,7 +104,7 @@ def contain(
     sagemaker: StandIn,
     tmp_path: Path,
 ) -> Contain:
-    """Makes operators with the container's arguments, environment and ServiceAccount, as deploy/ has them."""
+    """Makes operators with the container's arguments, environment and ServiceAccount from deploy/."""
     if not isinstance(control_plane, ControlPlane):
         pytest.skip("needs the CA file of the own control plane")
     account = the("ServiceAccount", installation.objects)["metadata"]
@@ -118,12 +119,12 @@ def contain(
     address = urlsplit(control_plane.url)
     given = {
         **{variable["name"]: variable.get("value", account["namespace"]) for variable in container["env"]},
-        # what the kubelet and EKS's webhook add
+        # additions of the kubelet and EKS's webhook
         "KUBERNETES_SERVICE_HOST": str(address.hostname),
         "KUBERNETES_SERVICE_PORT": str(address.port),
         "AWS_ROLE_ARN": account["annotations"]["eks.amazonaws.com/role-arn"],
         "AWS_WEB_IDENTITY_TOKEN_FILE": f"{MOUNTS}/kubernetes.io/serviceaccount/token",
-        # what stands for AWS
+        # replacements of AWS
         "AWS_ENDPOINT_URL": sagemaker.url,
     }
 
@@ -143,7 +144,7 @@ def contain(
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("bundle", [{}, {"AWS_CA_BUNDLE": CA_BUNDLE}], ids=["plain", "AWS_CA_BUNDLE"])
-def test_an_unknown_user_without_home_serves_the_whole_life_of_a_job(
+def test_an_operator_as_unknown_user_without_home_serves_the_whole_life_of_a_job(
     contain: Contain, jobs: Jobs, sagemaker: StandIn, bundle: Mapping[str, str]
 ) -> None:
     operator = contain(bundle)
@@ -166,7 +167,7 @@ def test_an_unknown_user_without_home_serves_the_whole_life_of_a_job(
 
 
 @pytest.mark.e2e
-def test_without_api_server_and_then_without_aws_it_stays_up_and_starts_when_they_answer(
+def test_the_operator_waits_for_api_server_and_aws_without_a_restart(
     contain: Contain, own_control_plane: ControlPlane, jobs: Jobs, sagemaker: StandIn
 ) -> None:
     sagemaker.identity(unavailable=1_000_000)
@@ -174,12 +175,12 @@ def test_without_api_server_and_then_without_aws_it_stays_up_and_starts_when_the
     own_control_plane.kill_apiserver()
     try:
         operator.start(wait=False)
-        await_true("it names the API server", lambda: "Cannot reach the API server" in operator.ask("readyz")[1])
+        await_true("readiness names the API server", lambda: "Cannot reach the API server" in operator.ask("readyz")[1])
         assert (operator.ask("healthz")[0], operator.ask("readyz")[0]) == (200, 503)
     finally:
         own_control_plane.restart_apiserver()
     try:
-        await_true("it names AWS", lambda: f"STS at {sagemaker.url}" in operator.ask("readyz")[1])
+        await_true("readiness names AWS", lambda: f"STS at {sagemaker.url}" in operator.ask("readyz")[1])
         assert (operator.ask("healthz")[0], operator.ask("readyz")[0]) == (200, 503)
         sagemaker.identity(unavailable=0)
         await_true("it is ready", lambda: operator.ask("readyz")[0] == 200)

@@ -1,4 +1,4 @@
-"""What the operator serves comes and goes: the CRD, a namespace, its roles; the rest is served meanwhile."""
+"""Changes of coverage: the CRD, a namespace and its roles come and go; the rest is served in the meantime."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.e2e]
 
 @pytest.fixture(scope="module")
 def bare() -> Iterator[ControlPlane]:
-    """A control plane whose CRD may be taken away."""
+    """A control plane for tests that delete the CRD."""
     plane = choose_cluster(os.environ)()
     if not isinstance(plane, ControlPlane):
         pytest.skip("a cluster that is given may have the CRD for a reason")
@@ -38,11 +38,11 @@ def bare() -> Iterator[ControlPlane]:
 
 
 def seen(jobs: Jobs, name: str, seconds: float) -> None:
-    """The operator has taken up the object."""
+    """Wait until the operator handles the object."""
     jobs.wait(name, "seen", lambda body: body.get("status", {}).get("ackResourceMetadata", {}).get("arn"), seconds)
 
 
-def test_a_crd_that_is_deleted_and_applied_again_or_changed_is_followed_within_seconds(
+def test_a_deleted_reapplied_or_changed_crd_is_followed_within_seconds(
     bare: ControlPlane, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     install_crd(bare)
@@ -60,8 +60,8 @@ def test_a_crd_that_is_deleted_and_applied_again_or_changed_is_followed_within_s
             jobs.apply(training_job(life))
             seen(jobs, life, 15)
             await_true("it is ready", lambda: operator.ask("readyz")[0] == 200)
-        told = [line["msg"] for line in operator.lines() if "does not serve" in line["msg"]]
-        assert len(told) == 2, "once each time"
+        reported = [line["msg"] for line in operator.lines() if "does not serve" in line["msg"]]
+        assert len(reported) == 2, "one line each time"
         assert "Traceback" not in operator.log.read_text()
 
         install_crd(bare, ACKS)
@@ -77,11 +77,13 @@ def test_a_crd_that_is_deleted_and_applied_again_or_changed_is_followed_within_s
             jobs.apply(training_job(name))
             return "observedGeneration" in jobs.wait_status(name, "Completed")["status"]
 
-        await_true("what ACK's CRD dropped is written again", keeps_every_field, 60)
+        await_true("fields dropped by ACK's CRD are written again", keeps_every_field, 60)
 
 
 def grant(cluster: Cluster, where: str, account: str, *, but: str = "") -> None:
-    """Give the account's default ServiceAccount what deploy/namespaced gives in a namespace, but for one resource."""
+    """Grant the account's default ServiceAccount the rights of deploy/namespaced in a namespace, except for one
+    resource.
+    """
     subject = {"kind": "ServiceAccount", "name": "default", "namespace": account}
     roles = [thing for thing in build("deploy/namespaced") if thing["metadata"].get("namespace") == "training"]
     for thing in roles:
@@ -93,7 +95,7 @@ def grant(cluster: Cluster, where: str, account: str, *, but: str = "") -> None:
     cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(roles))
 
 
-def test_nothing_is_done_in_a_namespace_whose_annotations_may_not_be_read(
+def test_a_namespace_with_unreadable_annotations_gets_no_calls(
     crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     grant(control_plane, namespace, namespace, but="namespaces")
@@ -104,19 +106,19 @@ def test_nothing_is_done_in_a_namespace_whose_annotations_may_not_be_read(
     with OperatorProcess(control_plane, sagemaker, tmp_path, *flags, kubeconfig=account) as operator:
         assert f"is not allowed to get namespaces in namespace {namespace}" in operator.ask("readyz")[1]
         jobs.apply(training_job("waits"))
-        told = jobs.wait_condition("waits", "ACK.Recoverable")
-        assert told["reason"] == "NamespaceUnreadable"
-        assert f'cannot get resource "namespaces" in API group "" in the namespace "{namespace}"' in told["message"]
+        reported = jobs.wait_condition("waits", "ACK.Recoverable")
+        assert reported["reason"] == "NamespaceUnreadable"
+        assert f'cannot get resource "namespaces" in API group "" in the namespace "{namespace}"' in reported["message"]
         assert sagemaker.calls("CreateTrainingJob") == []
         grant(control_plane, namespace, namespace)
         seen(jobs, "waits", 60)
         await_true("nothing is missing", lambda: operator.ask("readyz") == (200, "ok\n"))
         jobs.delete("waits")
         jobs.wait_gone("waits")
-        assert sagemaker.calls("StopTrainingJob") == [], "the namespace asks to retain it"
+        assert sagemaker.calls("StopTrainingJob") == [], "the namespace has the policy retain"
 
 
-def test_a_namespace_that_is_not_there_keeps_no_other_waiting(
+def test_a_missing_namespace_delays_no_other(
     crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     other = f"{namespace}-other"
@@ -150,17 +152,17 @@ def test_a_namespace_that_is_not_there_keeps_no_other_waiting(
         assert "Traceback" not in operator.log.read_text()
 
 
-def test_a_replica_that_can_not_list_leaves_the_lease_and_obeys_sigterm(
+def test_a_replica_that_cannot_list_takes_no_lease_and_ends_on_sigterm(
     crd: None, control_plane: Cluster, namespace: str, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     election = ("--enable-leader-election", f"--system-namespace={namespace}")
     watched = f"--watch-namespace={namespace}"
-    selector = f"--watch-selectors={'a' * 254}/team=b"  # the flag's own check takes this; the API server does not
+    selector = f"--watch-selectors={'a' * 254}/team=b"  # the check of the flag accepts this; the API server does not
     unlistable = OperatorProcess(control_plane, sagemaker, tmp_path, *election, watched, selector)
     jobs = Jobs(control_plane, namespace)
     try:
         unlistable.start(wait=False)
-        await_true("it is said", lambda: "--watch-selectors" in unlistable.ask("readyz")[1])
+        await_true("readiness names the flag", lambda: "--watch-selectors" in unlistable.ask("readyz")[1])
         assert unlistable.ask("readyz")[0] == 503
         assert unlistable.ask("healthz")[0] == 200
         assert jobs.kubectl("get", "leases", "-o", "name") == ""
@@ -176,7 +178,7 @@ def test_a_replica_that_can_not_list_leaves_the_lease_and_obeys_sigterm(
         unlistable.stop()
 
 
-def test_sigterm_is_obeyed_while_the_api_server_does_not_answer(
+def test_the_operator_ends_on_sigterm_while_the_api_server_does_not_answer(
     bare: ControlPlane, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     install_crd(bare)

@@ -1,4 +1,4 @@
-"""Create: everything in the spec arrives, once, in an order that a crash at any point survives."""
+"""Create: the whole spec is sent, once, in an order that survives a crash at any point."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def read(file: str) -> str:
-    """A file about every field, with an instance type that the service knows today."""
+    """A file about every field, with an instance type in the model of the installed botocore."""
     return (REPOSITORY / "tests/data" / file).read_text().replace("ml.of-tomorrow.xlarge", "ml.g5.xlarge")
 
 
@@ -35,7 +35,7 @@ def tags_of(request: dict[str, Any]) -> dict[str, str]:
     return tags
 
 
-def test_every_field_of_the_spec_arrives_exactly(shared: Shared, control_plane: Cluster) -> None:
+def test_every_field_of_the_spec_is_sent_unchanged(shared: Shared, control_plane: Cluster) -> None:
     shared.jobs.apply(EVERY_FIELD)
     body = shared.jobs.wait_status("every-field", "InProgress")
     [call] = shared.sagemaker.calls("CreateTrainingJob", job="every-field")
@@ -54,11 +54,11 @@ def test_every_field_of_the_spec_arrives_exactly(shared: Shared, control_plane: 
     assert sent == {member: value for member, value in REQUEST.items() if member != "Tags"}
 
 
-def test_finalizer_and_mark_come_before_the_call_and_the_arn_after_it(shared: Shared) -> None:
+def test_finalizer_and_intent_precede_the_call_and_the_arn_follows_it(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     held = sagemaker.fault("hold", "CreateTrainingJob", job="held")
     jobs.apply(training_job("held"))
-    await_true("the call is under way", lambda: sagemaker.calls("CreateTrainingJob", job="held"))
+    await_true("the call is in progress", lambda: sagemaker.calls("CreateTrainingJob", job="held"))
     assert sagemaker.job("held") is None
     metadata = jobs.get("held")["metadata"]  # type: ignore[index]
     assert metadata["finalizers"] == [FINALIZER]
@@ -75,7 +75,7 @@ def test_finalizer_and_mark_come_before_the_call_and_the_arn_after_it(shared: Sh
     assert len(sagemaker.calls("CreateTrainingJob", job="held")) == 1
 
 
-def test_the_first_status_that_is_written_has_the_arn(shared: Shared, control_plane: Cluster, tmp_path: Path) -> None:
+def test_the_first_written_status_has_the_arn(shared: Shared, control_plane: Cluster, tmp_path: Path) -> None:
     with recorded(control_plane, shared.namespace, tmp_path / "versions") as versions:
         shared.jobs.apply(training_job("prompt"))
         shared.jobs.wait_status("prompt", "InProgress")
@@ -88,7 +88,7 @@ def test_the_first_status_that_is_written_has_the_arn(shared: Shared, control_pl
     assert written[0]["ackResourceMetadata"]["arn"].endswith(":training-job/prompt")
 
 
-def test_neither_spec_nor_annotations_are_changed_but_for_the_mark(shared: Shared) -> None:
+def test_spec_and_annotations_are_unchanged_except_for_the_intent(shared: Shared) -> None:
     wanted = training_job("untouched", annotations={"team": "a"})
     shared.sagemaker.plan("untouched", seconds=1)
     shared.jobs.apply(wanted)
@@ -101,7 +101,7 @@ def test_neither_spec_nor_annotations_are_changed_but_for_the_mark(shared: Share
     assert annotations.keys() == {"team", "kubectl.kubernetes.io/last-applied-configuration"}
 
 
-def test_a_name_with_capitals_is_kept_beside_the_arn_that_lowers_them(shared: Shared) -> None:
+def test_a_name_with_capitals_is_kept_beside_its_lower_case_arn(shared: Shared) -> None:
     shared.sagemaker.plan("CamelCase", seconds=2)
     shared.jobs.apply({**training_job("CamelCase"), "metadata": {"name": "camel"}})
     body = shared.jobs.wait_status("camel", "Completed")

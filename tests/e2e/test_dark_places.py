@@ -1,4 +1,4 @@
-"""Endpoints of several namespaces that stop to answer: the jobs of another namespace go on meanwhile."""
+"""Endpoints of several namespaces stop answering: jobs of another namespace continue in the meantime."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ pytestmark = [pytest.mark.e2e]
 
 ENDPOINT = "services.k8s.aws/endpoint-url"
 KNOWN = 5
-"""Endpoints that have answered before; two others have never."""
+"""Endpoints with earlier answers; two others never answered."""
 PROMPT_SECONDS = 8.0
-"""Less than a Stop without an answer lasts; most of it is for kubectl and a busy machine."""
+"""Less than the time-out of a Stop; most of it is for kubectl and a busy machine."""
 
 
 class Gate:
-    """An endpoint in front of the stand-in. While dark it takes connections and requests, and answers nothing, or one
-    byte a second."""
+    """An endpoint in front of the stand-in. While dark it accepts connections and requests, and answers nothing, or one
+    byte per second.
+    """
 
     def __init__(self, url: str, darkness: Literal["silent", "drips"]) -> None:
         gate = self
@@ -59,7 +60,7 @@ class Gate:
                         self.wfile.write(bytes([byte]))
 
             def handle(self) -> None:
-                with contextlib.suppress(ConnectionError):  # the operator has ended the call
+                with contextlib.suppress(ConnectionError):  # the operator ended the call
                     super().handle()
 
             def log_message(self, *_: object) -> None:
@@ -112,14 +113,14 @@ class DarkTenants:
         self._send("apply", spaces)
 
     def apply(self, name: str, *, count: int, namespaces: list[str]) -> None:
-        """So many objects in each of the namespaces, named so and numbered."""
+        """Apply a number of objects in each of the namespaces, with this name and a number."""
         self._send("apply", self._jobs(name, count, namespaces))
 
     def delete(self, name: str, *, count: int, namespaces: list[str]) -> None:
         self._send("delete", self._jobs(name, count, namespaces), "--wait=false")
 
     def count(self, name: str, status: str = "") -> list[int]:
-        """The objects in each namespace that are named so, in that secondary status or in any."""
+        """The number of objects of this name in each namespace, in that secondary status or in any."""
         items = json.loads(self._kubectl("get", "trainingjobs", "--all-namespaces", "-o", "json"))["items"]
         found = Counter(
             body["metadata"]["namespace"]
@@ -152,7 +153,7 @@ def tenants(control_plane: Cluster, crd: None, gates: list[Gate]) -> Iterator[Da
 
 
 @pytest.mark.parametrize("gates", ["silent", "drips"], indirect=True)
-def test_a_job_elsewhere_is_created_and_stopped_while_endpoints_do_not_answer(
+def test_a_job_at_a_healthy_endpoint_is_created_and_stopped_while_others_do_not_answer(
     gates: list[Gate], tenants: DarkTenants, new_operator: NewOperator, jobs: Jobs, namespace: str, sagemaker: StandIn
 ) -> None:
     served = ",".join([namespace, *tenants.namespaces])
@@ -185,5 +186,5 @@ def test_a_job_elsewhere_is_created_and_stopped_while_endpoints_do_not_answer(
 
     for gate in gates:
         gate.is_open.set()
-    await_true("the jobs of each endpoint go on", lambda: healthy_and(all(tenants.count("new", "Training"))), 40.0)
-    await_true("deletions go on", lambda: max(tenants.count("old")) < 6, 40.0)
+    await_true("the jobs of each endpoint continue", lambda: healthy_and(all(tenants.count("new", "Training"))), 40.0)
+    await_true("deletions continue", lambda: max(tenants.count("old")) < 6, 40.0)

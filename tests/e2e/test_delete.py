@@ -1,4 +1,4 @@
-"""Delete: a running job is stopped once and its object waits for the end; what has ended goes without a call."""
+"""Delete: a running job is stopped once and its object waits for the end; an ended job needs no call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POLICY = "services.k8s.aws/deletion-policy"
 
 
 def start_training(shared: Shared, name: str, annotations: dict[str, str] | None = None, **plan: float) -> None:
-    """A job that trains until it is stopped, and is known to."""
+    """Create a job that trains until it is stopped, and wait until its status shows that."""
     shared.sagemaker.plan(name, outcome="Running", seconds=0.5, **plan)
     shared.jobs.apply(training_job(name, annotations=annotations))
     shared.jobs.wait(name, "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
@@ -30,7 +30,7 @@ def stops(shared: Shared, name: str) -> int:
     return len(shared.sagemaker.calls("StopTrainingJob", job=name))
 
 
-def test_a_running_job_is_stopped_once_and_the_object_goes_when_it_has_stopped(shared: Shared) -> None:
+def test_a_running_job_is_stopped_once_and_the_object_is_removed_after_its_stop(shared: Shared) -> None:
     start_training(shared, "running", stop_seconds=float("inf"))
     shared.jobs.delete("running")
     body = shared.jobs.wait_status("running", "Stopping")
@@ -43,20 +43,20 @@ def test_a_running_job_is_stopped_once_and_the_object_goes_when_it_has_stopped(s
     assert stops(shared, "running") == 1
 
 
-def test_kubectl_delete_returns_when_the_job_has_stopped(shared: Shared) -> None:
+def test_kubectl_delete_returns_after_the_job_stopped(shared: Shared) -> None:
     start_training(shared, "waited-for", stop_seconds=0.5)
     shared.jobs.kubectl("delete", "trainingjob", "waited-for", "--timeout=20s")
     assert status_at_sagemaker(shared, "waited-for") == "Stopped"
 
 
-def test_retain_lets_the_job_run_and_the_object_go_at_once(shared: Shared) -> None:
+def test_retain_keeps_the_job_running_and_removes_the_object_at_once(shared: Shared) -> None:
     start_training(shared, "retained", {POLICY: "retain"})
     shared.jobs.kubectl("delete", "trainingjob", "retained", "--timeout=15s")
     assert status_at_sagemaker(shared, "retained") == "InProgress"
     assert stops(shared, "retained") == 0
 
 
-def test_a_policy_that_is_no_policy_counts_as_retain_and_is_said_to_be_none(shared: Shared) -> None:
+def test_an_invalid_policy_counts_as_retain_and_is_reported(shared: Shared) -> None:
     start_training(shared, "typo")
     shared.jobs.kubectl("annotate", "trainingjob", "typo", f"{POLICY}=Delete")
     advisory = shared.jobs.wait_condition("typo", "ACK.Advisory")
@@ -68,7 +68,7 @@ def test_a_policy_that_is_no_policy_counts_as_retain_and_is_said_to_be_none(shar
     assert status_at_sagemaker(shared, "typo") == "InProgress"
 
 
-def test_the_object_of_a_finished_job_goes_without_a_call(shared: Shared) -> None:
+def test_the_object_of_a_finished_job_is_deleted_without_a_call(shared: Shared) -> None:
     shared.sagemaker.plan("finished", seconds=1)
     shared.jobs.apply(training_job("finished"))
     shared.jobs.wait_condition("finished", "Finished")
@@ -78,20 +78,22 @@ def test_the_object_of_a_finished_job_goes_without_a_call(shared: Shared) -> Non
     assert len(shared.sagemaker.calls(job="finished")) == calls
 
 
-def test_a_job_that_stops_already_is_not_stopped_again(shared: Shared) -> None:
+def test_a_stopping_job_is_not_stopped_again(shared: Shared) -> None:
     start_training(shared, "by-hand", stop_seconds=float("inf"))
     shared.sagemaker.stop_job("by-hand")
     shared.jobs.wait_status("by-hand", "Stopping")
     shared.jobs.delete("by-hand")
     shared.jobs.wait(
-        "by-hand", "is seen to go", lambda _: shared.jobs.condition("by-hand", "Ready").get("reason") == "Deleting"
+        "by-hand",
+        "has the reason Deleting",
+        lambda _: shared.jobs.condition("by-hand", "Ready").get("reason") == "Deleting",
     )
     shared.sagemaker.enter("by-hand", "Stopped")
     shared.jobs.wait_gone("by-hand")
     assert stops(shared, "by-hand") == 0
 
 
-def test_a_job_that_never_stops_is_let_go_by_setting_retain(shared: Shared) -> None:
+def test_retain_releases_the_object_of_a_job_that_never_stops(shared: Shared) -> None:
     start_training(shared, "stuck", stop_seconds=float("inf"))
     shared.jobs.delete("stuck")
     shared.jobs.wait_status("stuck", "Stopping")
@@ -100,12 +102,12 @@ def test_a_job_that_never_stops_is_let_go_by_setting_retain(shared: Shared) -> N
     assert stops(shared, "stuck") == 1
 
 
-def test_a_deletion_that_meets_a_create_under_way_stops_what_comes_of_it(shared: Shared) -> None:
+def test_a_deletion_during_a_create_call_stops_the_created_job(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("overtaken", outcome="Running", seconds=0.5, stop_seconds=0.5)
     held = sagemaker.fault("hold", "CreateTrainingJob", job="overtaken", after=True)
     jobs.apply(training_job("overtaken"))
-    await_true("the job is made", lambda: sagemaker.effects("CreateTrainingJob", job="overtaken"))
+    await_true("the job is created", lambda: sagemaker.effects("CreateTrainingJob", job="overtaken"))
     jobs.delete("overtaken")
     sagemaker.command("release", number=held)
     jobs.wait_gone("overtaken")
@@ -113,7 +115,7 @@ def test_a_deletion_that_meets_a_create_under_way_stops_what_comes_of_it(shared:
     assert stops(shared, "overtaken") == 1
 
 
-def test_a_lost_answer_to_stop_is_ridden_out(shared: Shared) -> None:
+def test_a_lost_answer_of_stop_causes_no_second_effect(shared: Shared) -> None:
     start_training(shared, "stop-lost", stop_seconds=1)
     shared.sagemaker.fault("drop", "StopTrainingJob", job="stop-lost", count=1, after=True)
     shared.jobs.delete("stop-lost")

@@ -1,4 +1,4 @@
-"""Errors: what passes is ridden out, what does not is said at once, and neither ever makes a second job."""
+"""Errors: transient ones are retried, permanent ones are reported at once, and neither ever creates a second job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PASSING: dict[str, dict[str, Any]] = {
     "nonsense-late": {"kind": "garbage", "after": True},
     "broken-late": {"kind": "error", "code": "InternalFailure", "status": 500, "after": True},
 }
-"""What may befall any call, before it takes effect or (late) after it."""
+"""Transient faults of any call, before its effect or (late) after it."""
 
 INVALID = (
     "1 validation error detected: Value 'ml.x' at 'resourceConfig.instanceType' failed to satisfy constraint: "
@@ -38,7 +38,7 @@ def warnings(shared: Shared, name: str) -> list[Body]:
     return [event for event in shared.jobs.events(name) if event["type"] == "Warning"]
 
 
-def test_what_befalls_create_and_describe_in_passing_is_ridden_out_with_one_job(shared: Shared) -> None:
+def test_transient_faults_of_create_and_describe_are_retried_and_one_job_is_created(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     names = [f"{short}-{fault}" for short in ("create", "describe") for fault in PASSING]
     for fault, values in PASSING.items():
@@ -54,7 +54,7 @@ def test_what_befalls_create_and_describe_in_passing_is_ridden_out_with_one_job(
         assert jobs.condition(name, "ACK.Recoverable") == {}
 
 
-def test_what_befalls_lists_in_passing_is_ridden_out(shared: Shared) -> None:
+def test_transient_faults_of_lists_are_retried(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("swept", phases="Starting:0.3,Training:4,Completed")
     for values in PASSING.values():
@@ -65,7 +65,7 @@ def test_what_befalls_lists_in_passing_is_ridden_out(shared: Shared) -> None:
     assert not warnings(shared, "swept")
 
 
-def test_a_refused_spec_is_told_within_seconds_not_sent_again_and_heals_by_an_edit(shared: Shared) -> None:
+def test_a_rejected_spec_is_reported_and_sent_again_only_after_an_edit(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     fault = sagemaker.fault("error", CREATE, job="refused", code="ValidationException", message=INVALID, status=400)
     sagemaker.plan("refused", seconds=1)
@@ -80,7 +80,7 @@ def test_a_refused_spec_is_told_within_seconds_not_sent_again_and_heals_by_an_ed
     assert body is not None
     assert "finalizers" not in body["metadata"]
 
-    jobs.kubectl("label", "trainingjob", "refused", "team=a")  # news of the object, none of its spec
+    jobs.kubectl("label", "trainingjob", "refused", "team=a")  # a change of the object outside its spec
     time.sleep(2)
     assert len(sagemaker.calls(CREATE, job="refused")) == 1
 
@@ -89,11 +89,11 @@ def test_a_refused_spec_is_told_within_seconds_not_sent_again_and_heals_by_an_ed
     jobs.kubectl("patch", "trainingjob", "refused", "--type=merge", "--patch", edit)
     jobs.wait_status("refused", "Completed")
     assert len(sagemaker.calls(CREATE, job="refused")) == 2
-    jobs.wait("refused", "no trace of it", lambda _: jobs.condition("refused", "ACK.Terminal") == {})
+    jobs.wait("refused", "has no trace of it", lambda _: jobs.condition("refused", "ACK.Terminal") == {})
     assert jobs.condition("refused", "Stalled") == {}
 
 
-def test_what_a_spec_names_and_does_not_exist_yet_is_told_and_tried_again(
+def test_a_missing_role_image_or_data_is_reported_and_retried(
     shared: Shared, control_plane: Cluster, tmp_path: Path
 ) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
@@ -106,15 +106,15 @@ def test_what_a_spec_names_and_does_not_exist_yet_is_told_and_tried_again(
         for reason in reasons:
             jobs.wait_status(f"no-{reason}", "Completed", seconds=40)
     for reason in reasons:
-        told = [one for body in versions(f"no-{reason}") for one in body["status"].get("conditions", [])]
-        assert {one["reason"] for one in told if one["type"] == "ACK.Recoverable"} == {"CreateFailing"}
-        assert "Stalled" not in [one["type"] for one in told]  # Flux would give up
+        conditions = [one for body in versions(f"no-{reason}") for one in body["status"].get("conditions", [])]
+        assert {one["reason"] for one in conditions if one["type"] == "ACK.Recoverable"} == {"CreateFailing"}
+        assert "Stalled" not in [one["type"] for one in conditions]  # Flux would give up
         assert len(sagemaker.calls(CREATE, job=f"no-{reason}")) == 4
         assert jobs.condition(f"no-{reason}", "ACK.Recoverable") == {}
         assert len(warnings(shared, f"no-{reason}")) == 1
 
 
-def test_a_name_that_somebody_else_has_is_told_with_its_arn_and_left_alone(shared: Shared) -> None:
+def test_a_name_clash_is_reported_with_the_arn_and_the_other_job_is_unchanged(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("taken", outcome="Running", seconds=1)
     arn = sagemaker.create_job("taken")
@@ -124,7 +124,7 @@ def test_a_name_that_somebody_else_has_is_told_with_its_arn_and_left_alone(share
     assert arn in terminal["message"]
     assert "adopt" in terminal["message"]
     own = {"clashingJobARN", "conditions", "instanceType", "observedGeneration", "outcome", "phase"}
-    assert jobs.status("taken").keys() == own, "nothing of the other job"
+    assert jobs.status("taken").keys() == own, "no field of the other job"
     [warning] = await_true("an Event", lambda: warnings(shared, "taken"))
     assert (warning["reason"], arn in warning["message"]) == ("NameClash", True)
     jobs.kubectl("delete", "trainingjob", "taken", "--timeout=15s")
@@ -134,7 +134,7 @@ def test_a_name_that_somebody_else_has_is_told_with_its_arn_and_left_alone(share
     assert sagemaker.effects(job="taken") == []
 
 
-def test_missing_rights_are_told_with_action_and_role_and_heal_when_asked(shared: Shared) -> None:
+def test_missing_rights_are_reported_with_action_and_role_and_retried_on_request(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     message = "User: arn:aws:sts::123456789012:assumed-role/operator/x is not authorized to perform: sagemaker:Create"
     fault = sagemaker.fault("error", CREATE, job="denied", code="AccessDeniedException", message=message, status=400)
@@ -153,13 +153,14 @@ def test_missing_rights_are_told_with_action_and_role_and_heal_when_asked(shared
 
     sagemaker.clear_faults(fault)
     jobs.kubectl("annotate", "trainingjob", "denied", "reconcile.fluxcd.io/requestedAt=1")
-    jobs.wait_status("denied", "InProgress", seconds=10)  # by itself it would be tried a quarter of a minute later
+    # Without the request the retry comes a quarter of a minute later.
+    jobs.wait_status("denied", "InProgress", seconds=10)
     sagemaker.complete_job("denied")
     jobs.wait_status("denied", "Completed")
     assert jobs.status("denied")["lastHandledReconcileAt"] == "1"
 
 
-def test_a_stop_that_is_denied_is_told_and_waits(shared: Shared) -> None:
+def test_a_denied_stop_is_reported_and_retried(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("no-stop", outcome="Running", seconds=0.5, stop_seconds=0.5)
     fault = sagemaker.fault("error", STOP, job="no-stop", code="AccessDeniedException", message="no", status=400)
@@ -174,7 +175,7 @@ def test_a_stop_that_is_denied_is_told_and_waits(shared: Shared) -> None:
     assert len(sagemaker.effects(STOP, job="no-stop")) == 1
 
 
-def test_a_spent_quota_is_waiting_and_no_failure(shared: Shared) -> None:
+def test_an_exhausted_quota_is_waiting_and_no_failure(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     message = (
         "The account-level service limit 'ml.m5.large for training job usage' is 4 Instances, with current utilization "
@@ -191,7 +192,7 @@ def test_a_spent_quota_is_waiting_and_no_failure(shared: Shared) -> None:
     assert sagemaker.job("waits") is None
 
 
-def test_a_job_that_is_stopped_by_hand_is_told_and_not_run_again(shared: Shared) -> None:
+def test_a_job_stopped_in_the_console_is_reported_and_not_created_again(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("by-hand", outcome="Running", seconds=0.5, stop_seconds=0.5)
     jobs.apply(training_job("by-hand"))

@@ -1,4 +1,4 @@
-"""Push: with an event queue the status follows within a second; without it, or beside it, the sweep does."""
+"""Push: with an event queue the status follows within a second; without it, or besides it, the sweep updates it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 SWEEP_SECONDS = 30
 PHASES = "Starting:2,Pending:2,Downloading:2,Training:2.5,Uploading:2,Completed"
 LATENCY = 2.0
-"""Seconds from a change to its status, 0.1 of them the event's own way to the queue."""
+"""Seconds from a change to its status, 0.1 of them from the event to the queue."""
 
 
 @contextlib.contextmanager
 def stamped(cluster: Cluster, namespace: str, name: str) -> Iterator[dict[str, float]]:
-    """When a watch showed each secondary status first, in epoch seconds."""
+    """Epoch seconds of the first appearance of each secondary status in a watch."""
     shown: dict[str, float] = {}
     path = 'jsonpath={.status.secondaryStatus}{"\\n"}'
     command = [KUBECTL, "--namespace", namespace, "get", "trainingjob", name, "--watch", "--output", path]
@@ -55,7 +55,7 @@ def stamped(cluster: Cluster, namespace: str, name: str) -> Iterator[dict[str, f
 
 
 def interval(operator: OperatorProcess) -> float | None:
-    """Seconds from one sweep to the next, while there is one."""
+    """Interval of the sweep in seconds; None before the first sweep."""
     return next(iter(operator.metric("trainingjob_sweep_interval_seconds").values()), None)
 
 
@@ -63,11 +63,11 @@ def errors(operator: OperatorProcess) -> dict[str, float]:
     return operator.metric("trainingjob_event_queue_errors_total")
 
 
-def told_of_the_queue(operator: OperatorProcess) -> list[str]:
+def queue_messages(operator: OperatorProcess) -> list[str]:
     return [line["msg"].partition(";")[0] for line in operator.lines() if line["msg"].startswith("Event queue")]
 
 
-def test_each_transition_is_in_status_long_before_a_sweep(
+def test_each_transition_reaches_the_status_long_before_a_sweep(
     jobs: Jobs, new_operator: NewOperator, sagemaker: StandIn, control_plane: Cluster, namespace: str
 ) -> None:
     queue = sagemaker.create_queue()
@@ -93,12 +93,12 @@ def test_each_transition_is_in_status_long_before_a_sweep(
     assert outcomes['{outcome="news"}'] >= 3
     asked = partial(sagemaker.client("sqs").get_queue_attributes, QueueUrl=queue, AttributeNames=["All"])
     await_true(
-        "all that was received is deleted",
+        "all received messages are deleted",
         lambda: asked()["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "0",
     )
 
 
-def test_without_its_queue_the_sweep_is_back_at_its_pace_until_the_queue_is_there_again(
+def test_the_sweep_returns_to_its_interval_while_the_queue_is_missing(
     jobs: Jobs, new_operator: NewOperator, sagemaker: StandIn
 ) -> None:
     queue = sagemaker.create_queue()
@@ -107,23 +107,23 @@ def test_without_its_queue_the_sweep_is_back_at_its_pace_until_the_queue_is_ther
     operator = new_operator(f"--event-queue-url={queue}", "--sweep-seconds=3")
     operator.start()
     jobs.apply(training_job("job"))
-    await_true("the sweep takes its time", lambda: interval(operator) == 60)
+    await_true("the sweep slows down", lambda: interval(operator) == 60)
     sagemaker.pause_events()
     sagemaker.client("sqs").delete_queue(QueueUrl=queue)
-    await_true("the sweep is back at its pace", lambda: interval(operator) == 3)
+    await_true("the sweep returns to its interval", lambda: interval(operator) == 3)
     sagemaker.enter("job", "Interrupted")
     jobs.wait("job", "swept", lambda body: body["status"]["secondaryStatus"] == "Interrupted")
     await_true("several tries", lambda: sum(errors(operator).values()) >= 2)
-    assert told_of_the_queue(operator) == ["Event queue unavailable"]
+    assert queue_messages(operator) == ["Event queue unavailable"]
     sagemaker.send_events(sagemaker.create_queue())
-    await_true("the queue is read", lambda: len(told_of_the_queue(operator)) > 1, 60.0)
+    await_true("the queue is read", lambda: len(queue_messages(operator)) > 1, 60.0)
     statuses = itertools.cycle(("Restarting", "Interrupted"))
 
-    def is_told_first() -> bool:
-        """By an event, before a sweep has found it."""
+    def is_pushed() -> bool:
+        """True after an event arrived before a sweep."""
         sagemaker.enter("job", next(statuses))
         return interval(operator) == 60
 
-    await_true("the sweep takes its time again", is_told_first, 60.0, pause=1.0)
-    assert told_of_the_queue(operator)[1:] == ["Event queue available again"]
+    await_true("the sweep slows down again", is_pushed, 60.0, pause=1.0)
+    assert queue_messages(operator)[1:] == ["Event queue available again"]
     assert operator.ask("healthz")[0] == 200

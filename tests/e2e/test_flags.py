@@ -1,4 +1,4 @@
-"""Started as ACK's chart starts its controller: its flags, variables, metrics and health paths."""
+"""A start with the flags, variables, metrics and health paths of ACK's chart."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ACKS_ARGUMENTS = [
 ]
 
 
-def test_it_takes_what_acks_chart_gives_with_one_line_for_what_means_nothing_here(
+def test_settings_of_acks_chart_are_accepted_with_one_line_for_those_without_effect(
     new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     operator = new_operator(*ACKS_ARGUMENTS, f"--leader-election-namespace={namespace}")
@@ -82,4 +82,4 @@ def test_the_system_namespace_comes_from_acks_variables(
     watched = f"--watch-namespace={namespace}"
     with OperatorProcess(control_plane, sagemaker, tmp_path, watched, environment=environment):
         jobs.apply(training_job("theirs"))
-        await_true("it is created there", lambda: sagemaker.job("theirs", account=account))
+        await_true("the job is created there", lambda: sagemaker.job("theirs", account=account))

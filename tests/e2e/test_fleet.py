@@ -1,4 +1,4 @@
-"""A whole fleet moves from ACK and back, by the commands of docs/moving-from-ack.md; tests/helm has those of Helm."""
+"""A whole fleet moves from ACK and back by the commands of docs/moving-from-ack.md; tests/helm covers Helm's."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ SYSTEM = "trainingjob-operator"
 NAMESPACES, COPIES = 3, 5
 READS = ("Describe", "List", "sts:")
 ATTENTION = {"name-clash", "refused", "illegal-edit"}
-"""Phases whose objects need somebody's attention."""
+"""Phases of objects that need attention."""
 ONE_SWEEP = "--sweep-seconds=300"
-"""The second sweep is far away."""
+"""The second sweep comes after the test."""
 FINDINGS = """
 apiVersion: v1
 kind: Namespace
@@ -80,7 +80,7 @@ class Fleet:
     team: str
     """A further namespace."""
     system: str
-    """That of the operator."""
+    """Namespace of the operator."""
 
     @property
     def phases(self) -> dict[str, str]:
@@ -92,11 +92,11 @@ class Fleet:
             return [body for found in pool.map(lambda space: self.jobs(space).bodies(), self.places) for body in found]
 
     def has_job(self, body: Body) -> bool:
-        """Whether SageMaker has a job of the name that ACK reads."""
+        """True if SageMaker has a job of the name that ACK reads."""
         return self.sagemaker.job(body["spec"].get("trainingJobName", "")) is not None
 
     def others(self) -> list[Body]:
-        """Objects whose status is not true."""
+        """Objects with a wrong status."""
         return [
             body for body in self.bodies() if show(body) != EXPECTED[self.phases[body["metadata"]["name"]]].conditions
         ]
@@ -105,13 +105,13 @@ class Fleet:
         return Jobs(self.cluster, namespace)
 
     def run(self, command: Command) -> list[str]:
-        """The lines that a command prints about the fleet; the cluster may have objects of other tests."""
+        """The lines that a command prints about the fleet, without objects of other tests in the cluster."""
         lines = self.reader.run(command).splitlines()
         return [line for line in lines if line.partition(" ")[0] in self.places or "/" in line]
 
 
 def build_fleet(cluster: Cluster, sagemaker: StandIn, reader: Reader, team: str, system: str) -> Fleet:
-    """Bring up the fleet; ACK's CRD must be there."""
+    """Create the fleet under ACK's CRD, already installed."""
     places: dict[str, dict[str, str]] = {}
     for space in range(NAMESPACES):
         copies = range(space * COPIES, (space + 1) * COPIES)
@@ -130,19 +130,19 @@ def build_fleet(cluster: Cluster, sagemaker: StandIn, reader: Reader, team: str,
 
 
 def command(section: str, word: str) -> Command:
-    """The one that contains the word."""
+    """The command that contains the word."""
     [found] = [each for each in read_commands(PAGE, section) if word in each.text]
     return found
 
 
 def name_of(call: Body) -> str:
-    """The name of the job that a call is about, if any."""
+    """The name of the job in a call, if any."""
     return str(call["job"] or "").rpartition("/")[2]
 
 
 @pytest.fixture(scope="module")
 def fleet(control_plane: Cluster, account: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Before the move, with the installation of deploy/ in the cluster."""
+    """The fleet before the move, with the installation of deploy/ in the cluster."""
     team, system = f"team-{secrets.token_hex(3)}", f"{SYSTEM}{account.installation.suffix}"
     renamed = {f"{before} {SYSTEM}": f"{before} {system}" for before in ("-n", "deployment")}
     words = {**renamed, "CRD": str(ACKS), "TEAM": team, "USER": "jane"}
@@ -156,7 +156,7 @@ def fleet(control_plane: Cluster, account: Account, tmp_path_factory: pytest.Tem
     install_crd(control_plane, OURS)
 
 
-def test_each_check_before_the_move_finds_what_it_is_for(fleet: Fleet, account: Account) -> None:
+def test_each_check_before_the_move_finds_its_object(fleet: Fleet, account: Account) -> None:
     for kind, scope in KINDS_OF_ACK.items():
         install_kind(fleet.cluster, kind, scope)
     findings = FINDINGS.replace("NAMESPACE", f"findings-{secrets.token_hex(3)}")
@@ -186,14 +186,14 @@ def install_kind(cluster: Cluster, kind: str, scope: str) -> None:
     await_true(f"{kind} is served", lambda: is_established(cluster, f"{plural}.services.k8s.aws"))
 
 
-def test_users_get_rights_on_their_objects_by_the_cluster_roles(fleet: Fleet, account: Account) -> None:
+def test_the_cluster_roles_grant_users_rights_on_their_objects(fleet: Fleet, account: Account) -> None:
     bind, check = (each for each in read_commands(PAGE, "Before") if "--user=" in each.text or "--as=" in each.text)
     assert fleet.reader.run(check) == "no\n"
     assert fleet.reader.run(bind).strip() == bind.prints
     await_true("the user may", lambda: fleet.reader.run(check).strip() == check.prints)
 
 
-def test_one_part_moves_first_and_the_others_are_left_alone(
+def test_one_part_moves_first_and_the_others_stay_unchanged(
     fleet: Fleet, launch: Launch, account: Account, tmp_path: Path
 ) -> None:
     team = fleet.jobs(fleet.team)
@@ -226,7 +226,7 @@ def test_one_part_moves_first_and_the_others_are_left_alone(
 
 @dataclass(frozen=True)
 class Move:
-    """What happened until every status was true."""
+    """Events from the start of the move until every status was true."""
 
     uids: dict[str, str]
     """Before the move, by name."""
@@ -243,7 +243,7 @@ def moved(fleet: Fleet, launch: Launch, account: Account, tmp_path_factory: pyte
     fleet.reader.run(record)
     uids = {body["metadata"]["name"]: body["metadata"]["uid"] for body in fleet.bodies()}
     since = fleet.sagemaker.total()
-    install_crd(fleet.cluster, OURS)  # as the chart does; tests/helm installs it
+    install_crd(fleet.cluster, OURS)  # like the chart; tests/helm installs it
     watched = f"--watch-namespace={','.join(fleet.places)}"
     folder = tmp_path_factory.mktemp("operator")
     kubeconfig, environment = account.kubeconfig, recorded.ENVIRONMENT
@@ -256,7 +256,7 @@ def moved(fleet: Fleet, launch: Launch, account: Account, tmp_path_factory: pyte
         yield Move(uids, bodies, calls, operator)
 
 
-def test_every_status_is_true_within_one_sweep_and_no_job_is_touched(fleet: Fleet, moved: Move) -> None:
+def test_every_status_is_true_within_one_sweep_and_no_job_is_changed(fleet: Fleet, moved: Move) -> None:
     assert len(moved.bodies) == len(PHASES) * NAMESPACES * COPIES
     assert [call for call in moved.calls if not call[0].startswith(READS)] == []
     assert {name: body["metadata"]["uid"] for name, body in moved.bodies.items()} == moved.uids
@@ -266,7 +266,7 @@ def test_every_status_is_true_within_one_sweep_and_no_job_is_touched(fleet: Flee
             assert made == list(EXPECTED[phase].calls)[: len(made)]
 
 
-def test_the_checks_after_the_move_print_what_the_page_says(fleet: Fleet, moved: Move) -> None:
+def test_the_checks_after_the_move_print_the_output_on_the_page(fleet: Fleet, moved: Move) -> None:
     reconciled, exchanged, passive, attention = (each for each in read_commands(PAGE, "The steps")[-4:])
     assert fleet.run(reconciled) == []
     lost = [line.split() for line in fleet.reader.run(exchanged).splitlines() if line.startswith("<")]
@@ -275,7 +275,7 @@ def test_the_checks_after_the_move_print_what_the_page_says(fleet: Fleet, moved:
     assert {fleet.phases[line.split()[1]] for line in fleet.run(attention)} == ATTENTION
 
 
-def test_the_way_back_leaves_ack_no_job_to_create_but_those_it_names(fleet: Fleet, moved: Move) -> None:
+def test_after_the_way_back_ack_creates_only_the_jobs_named_by_the_page(fleet: Fleet, moved: Move) -> None:
     space = next(iter(fleet.places))
     jobs = fleet.jobs(space)
     fleet.sagemaker.fail(CREATE, "ResourceLimitExceeded", "The quota is 0 Instances", job="waits")

@@ -1,4 +1,4 @@
-"""Follow: each secondary status in status and Events, conditions that kubectl, Argo CD and Flux judge rightly."""
+"""Follow: each secondary status in status and Events, and conditions for kubectl, Argo CD and Flux."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ SPOT: dict[str, Any] = {
 
 
 def conditions_of(body: Body) -> dict[str, str]:
-    """Type to `status reason`, in their order."""
+    """`status reason` by type, in order."""
     return {each["type"]: f"{each['status']} {each['reason']}" for each in body["status"]["conditions"]}
 
 
-def test_a_spot_job_shows_each_status_and_at_its_end_what_it_saved(
+def test_a_spot_job_shows_each_status_and_its_savings_at_the_end(
     shared: Shared, control_plane: Cluster, tmp_path: Path
 ) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
@@ -52,15 +52,15 @@ def test_a_spot_job_shows_each_status_and_at_its_end_what_it_saved(
     assert body is not None
     description = sagemaker.client().describe_training_job(TrainingJobName="spot")
 
-    told = [(each["status"], each["statusMessage"]) for each in body["status"]["secondaryStatusTransitions"]]
+    reported = [(each["status"], each["statusMessage"]) for each in body["status"]["secondaryStatusTransitions"]]
     shown = [(each["Status"], each["StatusMessage"]) for each in description["SecondaryStatusTransitions"]]
-    assert told == shown
-    assert [status for status, _ in told] == [part.partition(":")[0] for part in SPOT_PHASES.split(",")]
+    assert reported == shown
+    assert [status for status, _ in reported] == [part.partition(":")[0] for part in SPOT_PHASES.split(",")]
     assert Observation.from_status(body["status"]).fields == Observation.from_describe(description).fields
     trained, billed = (body["status"][f"{kind}TimeInSeconds"] for kind in ("training", "billable"))
     assert body["status"]["managedSpotTrainingSavings"] == pytest.approx(100 * (1 - billed / trained), abs=1)
 
-    expect_events(shared, "spot", [status for status, _ in told], end=("Normal", "JobCompleted"))
+    expect_events(shared, "spot", [status for status, _ in reported], end=("Normal", "JobCompleted"))
     assert conditions_of(body) == {
         "ACK.ResourceSynced": "True Completed",
         "Ready": "True Completed",
@@ -68,7 +68,7 @@ def test_a_spot_job_shows_each_status_and_at_its_end_what_it_saved(
         "Finished": "True Completed",
         "Settled": "True Completed",
     }
-    expect_nobody_misled(versions("spot"), argo_cd="Healthy", kstatus="Current")
+    expect_correct_health(versions("spot"), argo_cd="Healthy", kstatus="Current")
     page = (ROOT / "docs/pipelines.md").read_text().partition("## kubectl")[2].partition("##")[0]
     commands = [
         shlex.split(line.replace("NAME", "spot")) for line in page.splitlines() if line.startswith("    kubectl")
@@ -78,7 +78,7 @@ def test_a_spot_job_shows_each_status_and_at_its_end_what_it_saved(
 
 
 def expect_events(shared: Shared, name: str, statuses: Sequence[str], end: tuple[str, str]) -> None:
-    """The creation, each transition in SageMaker's words of that moment, the end: each once, in this order."""
+    """The creation, each transition with SageMaker's message at that moment, the end: each once, in this order."""
     expected = ["Created", *statuses[:-1], end[1]]
 
     def events_of_the_job() -> list[Body]:
@@ -92,8 +92,8 @@ def expect_events(shared: Shared, name: str, statuses: Sequence[str], end: tuple
         assert event["message"] in (MESSAGES[event["reason"]], EARLY_MESSAGES.get(event["reason"]))
 
 
-def expect_nobody_misled(versions: list[Body], argo_cd: str, kstatus: str) -> None:
-    """Until the job has ended nobody takes it for done or failed; after it, everybody for what it is."""
+def expect_correct_health(versions: list[Body], argo_cd: str, kstatus: str) -> None:
+    """Argo CD and Flux judge the object as progressing until the job ended, and by its outcome afterwards."""
     assert len(versions) > 3
     for body in versions:
         has_ended = body["status"].get("trainingJobStatus") in ("Completed", "Failed", "Stopped")
@@ -115,7 +115,7 @@ ENDS = {
 """Name to plan, reason of the conditions, reason of the Event."""
 
 
-def test_every_other_end_is_told_as_a_failure_by_its_own_reason(
+def test_every_other_end_is_a_failure_with_its_own_reason(
     shared: Shared, control_plane: Cluster, tmp_path: Path
 ) -> None:
     jobs = shared.jobs
@@ -126,7 +126,7 @@ def test_every_other_end_is_told_as_a_failure_by_its_own_reason(
         for name in ENDS:
             jobs.kubectl("wait", "--for=condition=Finished", f"trainingjob/{name}", "--timeout=30s")
             jobs.kubectl("wait", "--for=condition=Failed", f"trainingjob/{name}", "--timeout=10s")
-            await_true("the finalizer is gone", lambda: "finalizers" not in versions(name)[-1]["metadata"])  # noqa: B023  asked at once
+            await_true("the finalizer is gone", lambda: "finalizers" not in versions(name)[-1]["metadata"])  # noqa: B023  called at once
     for name, (_, reason, event) in ENDS.items():
         body = jobs.get(name)
         assert body is not None
@@ -139,8 +139,8 @@ def test_every_other_end_is_told_as_a_failure_by_its_own_reason(
             "Finished": f"True {reason}",
             "Settled": f"True {reason}",
         }
-        expect_nobody_misled(versions(name), argo_cd="Degraded", kstatus="Failed")
-        await_true("the Event of the end", lambda: ("Warning", event) in event_kinds(shared, name))  # noqa: B023  asked at once
+        expect_correct_health(versions(name), argo_cd="Degraded", kstatus="Failed")
+        await_true("the Event of the end", lambda: ("Warning", event) in event_kinds(shared, name))  # noqa: B023  called at once
     assert jobs.condition("failed", "ACK.Terminal")["message"] == SCRIPT_FAILED.partition("/")[0] + "…"
     assert jobs.status("failed")["failureReason"] == SCRIPT_FAILED
     assert "hunter2" not in str(jobs.events("failed"))
@@ -155,11 +155,11 @@ def test_transitions_faster_than_the_sweep_are_complete(shared: Shared) -> None:
     shared.sagemaker.plan("fast", phases="Starting:0.02,Pending:0.02,Downloading:0.02,Training:0.02,Completed")
     shared.jobs.apply(training_job("fast"))
     body = shared.jobs.wait_status("fast", "Completed")
-    told = [each["status"] for each in body["status"]["secondaryStatusTransitions"]]
-    assert told == ["Starting", "Pending", "Downloading", "Training", "Completed"]
+    reported = [each["status"] for each in body["status"]["secondaryStatusTransitions"]]
+    assert reported == ["Starting", "Pending", "Downloading", "Training", "Completed"]
 
 
-def test_a_status_that_nobody_knows_yet_is_carried_and_counts_as_running(shared: Shared) -> None:
+def test_an_unknown_status_is_shown_and_counts_as_running(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("unheard-of", outcome="Running", seconds=1)
     sagemaker.fault(
@@ -175,7 +175,7 @@ def test_a_status_that_nobody_knows_yet_is_carried_and_counts_as_running(shared:
     assert "finalizers" in body["metadata"]
 
 
-def test_a_quiet_job_costs_neither_a_write_nor_a_describe(shared: Shared) -> None:
+def test_a_job_without_changes_causes_no_write_and_no_describe(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("quiet", phases="Starting:0.1,Training:inf")
     jobs.apply(training_job("quiet"))
@@ -189,7 +189,7 @@ def test_a_quiet_job_costs_neither_a_write_nor_a_describe(shared: Shared) -> Non
     assert body["metadata"]["resourceVersion"] == version["metadata"]["resourceVersion"]
 
 
-def test_a_finished_job_is_never_asked_about_again(shared: Shared) -> None:
+def test_a_finished_job_causes_no_further_call(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("done", seconds=1)
     jobs.apply(training_job("done"))
@@ -207,7 +207,7 @@ def held(body: Body) -> bool:
 
 
 @pytest.mark.parametrize("annotation", ["reconcile.fluxcd.io/requestedAt", "services.k8s.aws/reconcile-requested-at"])
-def test_an_object_is_looked_at_again_when_asked(shared: Shared, annotation: str) -> None:
+def test_a_reconcile_request_triggers_one_describe(shared: Shared, annotation: str) -> None:
     jobs, sagemaker, name = shared.jobs, shared.sagemaker, f"asked-{annotation[0]}"
     sagemaker.plan(name, phases="Starting:0.1,Training:inf")
     jobs.apply(training_job(name))
@@ -218,7 +218,7 @@ def test_an_object_is_looked_at_again_when_asked(shared: Shared, annotation: str
     assert len(sagemaker.calls("DescribeTrainingJob", job=name)) == described + 1
 
 
-def test_the_columns_of_kubectl_tell_what_there_is_to_know(shared: Shared) -> None:
+def test_the_columns_of_kubectl_show_status_duration_instance_and_reason(shared: Shared) -> None:
     shared.sagemaker.plan("columns", seconds=2, outcome="Failed", failure_reason="AlgorithmError: no data")
     shared.jobs.apply(training_job("columns"))
     body = shared.jobs.wait_status("columns", "Failed")

@@ -1,4 +1,4 @@
-"""GitOps tools and one operator: the object stays as they applied it, and no way of applying runs a job twice."""
+"""GitOps tools and one operator: the applied fields stay unchanged, and no kind of apply runs a job twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHECKS = (BUILT_IN.read_text(), CUSTOMIZATION.health)
 
 
 def apply(jobs: Jobs, body: Body, *flags: str) -> Body:
-    """As Argo CD and Flux do."""
+    """Apply as Argo CD and Flux do."""
     server_side = ("--server-side", f"--field-manager={MANAGER}", "-o", "json")
     found: Body = json.loads(jobs.kubectl("apply", *server_side, *flags, "-f", "-", input=json.dumps(body)))
     return found
@@ -41,7 +41,7 @@ def is_released(body: Body) -> bool:
 
 
 @pytest.mark.parametrize("outcome", ["Completed", "Failed"])
-def test_live_equals_desired_after_a_whole_life_and_health_waits_for_its_end(
+def test_live_equals_desired_after_a_whole_life_and_health_waits_for_the_end(
     shared: Shared, control_plane: Cluster, tmp_path: Path, outcome: str
 ) -> None:
     name = f"life-{outcome.lower()}"
@@ -65,12 +65,12 @@ def test_live_equals_desired_after_a_whole_life_and_health_waits_for_its_end(
         assert all(status == end for status in (*before, last)[-len(ended) :])
 
 
-def test_a_replacement_of_the_object_runs_nothing_again_and_loses_no_job(shared: Shared) -> None:
+def test_a_replacement_of_the_object_creates_no_second_job_and_loses_none(shared: Shared) -> None:
     jobs, desired = shared.jobs, training_job("replaced")
     shared.sagemaker.plan("replaced", outcome="Running", seconds=0.5, stop_seconds=0.5)
     jobs.apply(desired)
     jobs.wait_status("replaced", "InProgress")
-    for _ in range(2):  # as the sync option Replace=true does; it drops the finalizer
+    for _ in range(2):  # like the sync option Replace=true; it drops the finalizer
         jobs.kubectl("replace", "-f", "-", input=json.dumps(desired))
         jobs.wait("replaced", "holds its finalizer", lambda body: not is_released(body))
     jobs.delete("replaced")
@@ -80,7 +80,7 @@ def test_a_replacement_of_the_object_runs_nothing_again_and_loses_no_job(shared:
 
 
 @pytest.mark.parametrize("outcome", ["Completed", "Failed"])
-def test_an_object_that_is_created_again_shows_the_earlier_run(shared: Shared, outcome: str) -> None:
+def test_a_recreated_object_shows_the_earlier_run(shared: Shared, outcome: str) -> None:
     name = f"again-{outcome.lower()}"
     jobs, desired = shared.jobs, training_job(name)
     shared.sagemaker.plan(name, seconds=0.5, outcome=outcome)
@@ -112,12 +112,12 @@ def test_a_suffix_of_the_uid_lets_self_heal_run_a_job_again(shared: Shared, suff
     assert len(created) == runs
 
 
-def test_deleting_and_creating_a_running_job_stops_it_and_creates_none(shared: Shared) -> None:
+def test_deleting_and_recreating_the_object_of_a_running_job_stops_it_and_creates_none(shared: Shared) -> None:
     jobs, desired = shared.jobs, training_job("forced")
     shared.sagemaker.plan("forced", outcome="Running", seconds=0.5, stop_seconds=0.5)
     jobs.apply(desired)
     jobs.wait_status("forced", "InProgress")
-    jobs.delete("forced")  # as Force=true and force: true do
+    jobs.delete("forced")  # like Force=true and force: true
     jobs.wait_gone("forced")
     edited = training_job("forced", hyperParameters={"eta": "0.3"})
     jobs.apply(edited)

@@ -1,4 +1,4 @@
-"""Each call of whole lives is allowed by the IAM policies in deploy/."""
+"""The IAM policies in deploy/ allow each call of whole lives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH = {"sqs:DeleteMessageBatch": "sqs:DeleteMessage"}
 
 
 def requests(calls: list[dict[str, Any]], queue: str) -> Iterator[Request]:
-    """What IAM is asked about recorded calls, which are all that the stand-in received."""
+    """IAM requests for the recorded calls, which are all calls that the stand-in received."""
     tags: dict[str, str] = {}
     for call in calls:
         operation, asked = call["operation"], call["request"] or {}
@@ -51,7 +51,7 @@ def requests(calls: list[dict[str, Any]], queue: str) -> Iterator[Request]:
 
 @pytest.fixture
 def calls(jobs: Jobs, sagemaker: StandIn, namespace: str, new_operator: NewOperator) -> list[dict[str, Any]]:
-    """Of two lives, one in another account: create, update, tags, stop, with an event queue."""
+    """Calls of two lives, one in another account: create, update, tags, stop, with an event queue."""
     queue = sagemaker.create_queue()
     sagemaker.send_events(queue)
     roles = {

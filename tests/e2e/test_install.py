@@ -1,4 +1,4 @@
-"""Install: what `kubectl apply -k` puts into a cluster is all that the operator needs for a whole life."""
+"""Install: the objects of `kubectl apply -k` are sufficient for a whole life."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ SYSTEM = "trainingjob-operator"
 
 @pytest.fixture(params=["deploy", "deploy/namespaced"])
 def installed(crd: None, control_plane: Cluster, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """The Deployment's container, of an installation that is in the cluster for the time of a test."""
+    """The container of the Deployment; its installation is in the cluster during a test."""
     folder = request.param
-    if folder == "deploy/namespaced":  # it expects its namespace to be there
+    if folder == "deploy/namespaced":  # the manifests expect an existing namespace
         control_plane.kubectl("create", "namespace", "training")
     control_plane.kubectl("apply", "-k", str(REPOSITORY / folder))
     rendered = subprocess.run([KUBECTL, "kustomize", folder], cwd=REPOSITORY, capture_output=True, check=True).stdout
@@ -46,15 +46,16 @@ def installed(crd: None, control_plane: Cluster, request: pytest.FixtureRequest)
 
 
 def is_a_denial(message: str) -> bool:
-    """Does the line tell of a missing right? Some need the cluster, and it then says how it does without.
+    """True if the line reports a missing right. Some rights need the cluster; without them the operator logs a
+    substitute.
 
-    In a namespace that goes away, as those of other tests do, nothing can be created by anybody.
+    In a terminating namespace, for example of another test, all creations are forbidden.
     """
     no_denials = ("are read by name", "count as absent", "is being terminated")
     return "forbidden" in message.lower() and not any(words in message for words in no_denials)
 
 
-def test_the_service_account_can_do_all_that_a_life_takes(
+def test_the_service_account_has_all_rights_for_a_whole_life(
     control_plane: Cluster, installed: dict[str, Any], namespace: str, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     account = control_plane.kubeconfig_of_service_account(SYSTEM, SYSTEM, tmp_path)
@@ -82,19 +83,19 @@ def test_the_service_account_can_do_all_that_a_life_takes(
             assert not [line["msg"] for line in replica.lines() if is_a_denial(line["msg"])]
             code, _ = replica.terminate()
             assert code == 0
-    for name in ("whole-life", "cut-short"):  # the operator may serve what other tests have left, too
+    for name in ("whole-life", "cut-short"):  # the operator may also serve objects left by other tests
         assert len(sagemaker.calls("CreateTrainingJob", job=name)) == 1
     jobs.kubectl("delete", "trainingjob", "whole-life", "--timeout=15s")
 
 
-def test_the_crd_is_installed_as_the_readme_says(control_plane: Cluster) -> None:
-    said = control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(REPOSITORY / "crds"))
-    assert "trainingjobs.sagemaker.services.k8s.aws serverside-applied" in said
+def test_the_command_of_the_readme_installs_the_crd(control_plane: Cluster) -> None:
+    printed = control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(REPOSITORY / "crds"))
+    assert "trainingjobs.sagemaker.services.k8s.aws serverside-applied" in printed
 
     def explain() -> str:
         try:
             return control_plane.kubectl("explain", "trainingjob.spec.resourceConfig")
-        except KubectlError:  # descriptions are published a little later
+        except KubectlError:  # the API server publishes descriptions a little later
             return ""
 
     assert "instanceType\t<string>" in await_true("kubectl explain", explain)

@@ -1,4 +1,4 @@
-"""From apply to the end: created, followed, told in status and Events, deleted."""
+"""A life from apply to the end: created, followed, shown in status and Events, deleted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def launch() -> Launch:
-    """The program itself: these tests are about its process."""
+    """The program itself, because these tests are about its process."""
     return OperatorProcess
 
 
@@ -27,13 +27,13 @@ def test_a_job_is_created_once_and_followed_to_completed(
     jobs.apply(training_job("quick"))
     body = jobs.wait_status("quick", "Completed")
     assert jobs.wait_condition("quick", "Ready")["reason"] == "Completed"
-    told = [transition["status"] for transition in body["status"]["secondaryStatusTransitions"]]
+    reported = [transition["status"] for transition in body["status"]["secondaryStatusTransitions"]]
     shown = [
         transition["Status"]
         for transition in sagemaker.client().describe_training_job(TrainingJobName="quick")[
             "SecondaryStatusTransitions"
         ]
     ]
-    assert told == shown
+    assert reported == shown
     assert len(sagemaker.effects("CreateTrainingJob")) == 1
     jobs.wait("quick", "the finalizer is gone", lambda body: "finalizers" not in body["metadata"])

@@ -1,6 +1,6 @@
 """Tenants on a real API server: rights on TrainingJobs in their own namespace, none on `.status`, none elsewhere.
 
-No job but an object's own is stopped, updated or tagged.
+The operator stops, updates and tags only the job of each object itself.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ subjects: [{kind: User, name: mallory, apiGroup: rbac.authorization.k8s.io}]
 
 @dataclass
 class Tenants:
-    """Two namespaces that one operator serves: a victim's, and one of a tenant without rights on `.status`."""
+    """Two namespaces of one operator: a victim's, and one of a tenant without rights on `.status`."""
 
     launch: Launch
     cluster: Cluster
@@ -71,11 +71,11 @@ class Tenants:
     namespace: str
     """The victim's."""
     neighbour: str
-    """The tenant's; it is listed before the victim's."""
+    """The tenant's; the operator lists it before the victim's."""
     operator: OperatorProcess
 
     def start(self, *flags: str) -> None:
-        """(Re)start the operator, which serves both unless flags say otherwise."""
+        """(Re)start the operator; it serves both unless flags differ."""
         self.operator.kill()
         served = f"--watch-namespace={self.neighbour},{self.namespace}"
         self.operator = self.launch(self.cluster, self.sagemaker, self.folder, served, *flags)
@@ -139,7 +139,7 @@ def run_victim(tenants: Tenants, name: str = "prod") -> None:
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_a_finalizer_added_by_hand_to_what_was_read_stops_nothing(tenants: Tenants, *, restarts: bool) -> None:
+def test_a_finalizer_added_by_hand_to_a_read_only_object_stops_no_job(tenants: Tenants, *, restarts: bool) -> None:
     run_victim(tenants)
     tenants.steal("prod", read_only="true")
     tenants.mallory.wait("thief", "has an ARN", lambda body: "ackResourceMetadata" in body.get("status", {}))
@@ -159,7 +159,7 @@ def test_a_finalizer_added_by_hand_to_what_was_read_stops_nothing(tenants: Tenan
 
 
 @pytest.mark.parametrize("tags", [{}, {"services.k8s.aws/controller-version": "sagemaker-v1.9.1"}])
-def test_create_and_delete_back_to_back_stop_no_job_of_that_name(tenants: Tenants, tags: dict[str, str]) -> None:
+def test_create_and_delete_in_succession_stop_no_job_of_that_name(tenants: Tenants, tags: dict[str, str]) -> None:
     if tags:
         tags = {**tags, "services.k8s.aws/namespace": tenants.neighbour}
     tenants.sagemaker.create_job("theirs", Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
@@ -171,7 +171,7 @@ def test_create_and_delete_back_to_back_stop_no_job_of_that_name(tenants: Tenant
     assert tenants.changes() == []
 
 
-def test_an_adoption_that_is_listed_before_the_owner_takes_nothing_after_a_restart(tenants: Tenants) -> None:
+def test_an_adoption_listed_before_the_owner_takes_no_job_after_a_restart(tenants: Tenants) -> None:
     tenants.sagemaker.create_job("console")
     tenants.victim.apply(training_job("console", annotations={POLICY: "adopt"}))
     tenants.victim.wait_condition("console", "ACK.Adopted")
@@ -186,7 +186,7 @@ def test_an_adoption_that_is_listed_before_the_owner_takes_nothing_after_a_resta
     assert tenants.changes() == ["StopTrainingJob"]
 
 
-def test_a_job_whose_tags_name_another_object_is_never_adopted_while_that_object_exists(tenants: Tenants) -> None:
+def test_a_job_with_tags_of_another_existing_object_is_never_adopted(tenants: Tenants) -> None:
     run_victim(tenants)
     tenants.start(f"--watch-namespace={tenants.neighbour}")
     tenants.steal("prod", policy="adopt")
@@ -197,7 +197,7 @@ def test_a_job_whose_tags_name_another_object_is_never_adopted_while_that_object
     assert tenants.changes() == []
 
 
-def test_a_job_of_another_cluster_is_adopted_only_where_an_annotation_names_that_cluster(tenants: Tenants) -> None:
+def test_a_job_of_another_cluster_is_adopted_only_with_an_annotation_of_that_cluster(tenants: Tenants) -> None:
     tags = {"cluster-id": "other", "namespace": "x", "object-name": "y", "object-uid": "z"}
     tenants.sagemaker.create_job(
         "moved", Tags=[{"Key": f"services.k8s.aws/{key}", "Value": value} for key, value in tags.items()]
@@ -211,7 +211,7 @@ def test_a_job_of_another_cluster_is_adopted_only_where_an_annotation_names_that
 
 
 @pytest.mark.parametrize("is_deleted", [False, True])
-def test_a_freed_name_that_somebody_else_took_while_the_operator_was_down_is_another_run(
+def test_a_name_freed_and_reused_while_the_operator_was_down_is_another_run(
     tenants: Tenants, *, is_deleted: bool
 ) -> None:
     run_victim(tenants)
@@ -240,7 +240,7 @@ def test_a_freed_name_that_somebody_else_took_while_the_operator_was_down_is_ano
     assert made.count("DescribeTrainingJob") < 6
 
 
-def test_reading_obeys_the_namespaces_that_may_adopt(tenants: Tenants) -> None:
+def test_read_only_is_limited_to_the_adoption_namespaces(tenants: Tenants) -> None:
     tenants.start("--adoption-namespaces=platform")
     run_victim(tenants)
     tenants.steal("prod", read_only="true")
@@ -250,7 +250,7 @@ def test_reading_obeys_the_namespaces_that_may_adopt(tenants: Tenants) -> None:
     assert "trainingJobStatus" not in tenants.mallory.status("thief")
 
 
-def test_a_forged_mark_makes_no_call_in_an_account_that_the_namespace_does_not_map(tenants: Tenants) -> None:
+def test_a_forged_intent_makes_no_call_in_an_unmapped_account(tenants: Tenants) -> None:
     tenants.steal("anything", pending=f"{OTHER_ACCOUNT}/us-east-1/anything")
     hindered = tenants.mallory.wait_condition("thief", "ACK.Recoverable")
     assert hindered["reason"] == "InvalidAnnotation"
@@ -260,8 +260,8 @@ def test_a_forged_mark_makes_no_call_in_an_account_that_the_namespace_does_not_m
     ] == []
 
 
-class _Liar(BaseHTTPRequestHandler):
-    """An endpoint that answers Create with the ARN of the job `prod` and knows nothing else."""
+class _ForgingEndpoint(BaseHTTPRequestHandler):
+    """An endpoint that answers Create with the ARN of the job `prod` and rejects every other call."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -279,9 +279,9 @@ class _Liar(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def liar() -> Iterator[str]:
+def forging_endpoint() -> Iterator[str]:
     """The URL of such an endpoint."""
-    with HTTPServer(("127.0.0.1", 0), _Liar) as server:
+    with HTTPServer(("127.0.0.1", 0), _ForgingEndpoint) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -289,27 +289,27 @@ def liar() -> Iterator[str]:
         thread.join()
 
 
-def test_an_endpoint_that_answers_with_a_victims_arn_reaches_nothing(tenants: Tenants, liar: str) -> None:
+def test_an_endpoint_that_answers_with_a_victims_arn_reaches_no_job(tenants: Tenants, forging_endpoint: str) -> None:
     run_victim(tenants)
     annotate = partial(tenants.cluster.kubectl, "annotate", "namespace", tenants.neighbour, "--overwrite")
-    annotate(f"{ENDPOINT}={liar}")
+    annotate(f"{ENDPOINT}={forging_endpoint}")
     tenants.steal("own")
     refused = tenants.mallory.wait_condition("thief", "ACK.Terminal")
     assert "--allowed-endpoint-urls" in refused["message"], "no endpoint is allowed without the flag"
-    tenants.start(f"--allowed-endpoint-urls={liar}")
+    tenants.start(f"--allowed-endpoint-urls={forging_endpoint}")
     await_true(
-        "the endpoint's answer is refused",
+        "the endpoint's answer is rejected",
         lambda: any("which is not" in str(line) for line in tenants.operator.lines()),
     )
     assert "ackResourceMetadata" not in tenants.mallory.status("thief")
     annotate(f"{ENDPOINT}-")
-    tenants.mallory.wait("thief", "has a job of its own", trains)
+    tenants.mallory.wait("thief", "has its own job", trains)
     tenants.delete()
     assert [call["job"] for call in tenants.sagemaker.calls("StopTrainingJob")] == ["own"]
     assert trains(tenants.victim.get("prod") or {})
 
 
-def test_a_job_that_was_deleted_and_is_found_again_goes_on_when_somebody_asks(tenants: Tenants) -> None:
+def test_a_deleted_job_that_exists_again_is_followed_after_a_reconcile_request(tenants: Tenants) -> None:
     run_victim(tenants)
     fault = tenants.sagemaker.fail("DescribeTrainingJob", "ValidationException", "Requested resource not found.")
     annotate = partial(tenants.victim.kubectl, "annotate", "trainingjob", "prod", "--overwrite")

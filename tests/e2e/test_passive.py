@@ -1,4 +1,4 @@
-"""Two controllers at once: who finds another one writing the status of an object leaves that object to it."""
+"""Two controllers at once: the operator leaves an object to another controller that writes its status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACK = "controller"
 
 
 def write_as_ack(jobs: Jobs, name: str, failure: str) -> None:
-    """A write of the status by another controller."""
+    """Write the status as another controller."""
     patch = json.dumps({"status": {"failureReason": failure}})
     jobs.kubectl(
         "patch", "trainingjob", name, "--subresource=status", f"--field-manager={ACK}", "--type=merge", "-p", patch
@@ -32,7 +32,7 @@ def start_training(jobs: Jobs, sagemaker: StandIn, *names: str) -> None:
         jobs.wait(name, "trains", lambda body: body.get("status", {}).get("secondaryStatus") == "Training")
 
 
-def test_an_object_that_another_controller_writes_is_left_to_it_and_everybody_is_told(
+def test_an_object_written_by_another_controller_is_left_to_it_and_reported(
     new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn
 ) -> None:
     operator = new_operator()
@@ -40,9 +40,9 @@ def test_an_object_that_another_controller_writes_is_left_to_it_and_everybody_is
     start_training(jobs, sagemaker, "shared", "alone", "leaving")
     for name in ("shared", "leaving"):
         write_as_ack(jobs, name, "as ACK sees it")
-        told = jobs.wait_condition(name, "ACK.Advisory")
-        assert told["reason"] == "Passive"
-        assert f'The field manager "{ACK}" of ACK\'s controllers writes the status' in told["message"]
+        reported = jobs.wait_condition(name, "ACK.Advisory")
+        assert reported["reason"] == "Passive"
+        assert f'The field manager "{ACK}" of ACK\'s controllers writes the status' in reported["message"]
         await_true(
             "an Event",
             lambda name=name: [e for e in jobs.events(name) if e["reason"] == "Passive" and e["type"] == "Warning"],  # type: ignore[misc]
@@ -55,7 +55,7 @@ def test_an_object_that_another_controller_writes_is_left_to_it_and_everybody_is
     sagemaker.complete_job("alone")
     jobs.wait_condition("alone", "Complete")
     write_as_ack(jobs, "shared", "another word")
-    # A deletion is never held up: the job is paid for.
+    # A deletion is never delayed, because the job costs money.
     jobs.delete("leaving")
     jobs.wait_gone("leaving")
     assert len(sagemaker.calls("StopTrainingJob", job="leaving")) == 1
@@ -63,13 +63,13 @@ def test_an_object_that_another_controller_writes_is_left_to_it_and_everybody_is
     assert jobs.status("shared")["trainingJobStatus"] == "InProgress"
     assert len(sagemaker.calls(job="shared")) == asked
 
-    # What was written before the operator's own start does not count.
+    # Writes before the operator's own start do not count.
     operator.restart()
     jobs.wait_condition("shared", "Complete")
     assert jobs.condition("shared", "ACK.Advisory") == {}
 
 
-def test_a_single_write_by_a_person_is_overwritten(new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn) -> None:
+def test_a_single_write_by_a_user_is_overwritten(new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn) -> None:
     new_operator().start()
     start_training(jobs, sagemaker, "patched")
     patch = json.dumps({"status": {"trainingJobStatus": "Completed", "failureReason": "by hand"}})
@@ -82,7 +82,7 @@ def test_a_single_write_by_a_person_is_overwritten(new_operator: NewOperator, jo
     assert jobs.condition("patched", "ACK.Advisory") == {}
 
 
-def test_a_flag_overrides_it(new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn) -> None:
+def test_the_flag_overrides_passivity(new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn) -> None:
     new_operator("--override-passive").start()
     start_training(jobs, sagemaker, "mine")
     write_as_ack(jobs, "mine", "as ACK sees it")

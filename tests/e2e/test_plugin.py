@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 @pytest.fixture(scope="module")
 def environment(shared: Shared, control_plane: Cluster) -> dict[str, str]:
-    """The person's environment: a kubeconfig, and AWS credentials of the jobs' account."""
+    """The user's environment: a kubeconfig, and AWS credentials of the jobs' account."""
     return {
         **shared.sagemaker.environment(),
         "KUBECONFIG": str(control_plane.kubeconfig),
@@ -69,7 +69,7 @@ Plugin = Any
 
 
 def finish(shared: Shared, name: str, phases: str = SHORT, **spec: Any) -> None:
-    """Apply a job of these phases, and wait for its end."""
+    """Apply a job with these phases, and wait for its end."""
     shared.sagemaker.plan(name, phases=phases)
     shared.jobs.apply(training_job(name, **spec))
     shared.jobs.wait_condition(name, "Settled")
@@ -142,7 +142,7 @@ def test_no_command_shows_values_of_environment_and_hyperparameters(
     assert SECRET not in shown.out + shown.err
 
 
-def test_describe_begins_with_the_outcome_and_has_everything_on_one_page(plugin: Plugin, done: str) -> None:
+def test_describe_begins_with_the_outcome_and_shows_spec_status_and_events(plugin: Plugin, done: str) -> None:
     page = plugin("describe", "done").out
     lines = page.splitlines()
     assert lines[0].startswith("done  Completed  trained ")
@@ -189,7 +189,7 @@ def test_timeline_shows_a_bar_for_each_status_of_several_jobs(shared: Shared, pl
     assert "slower · Completed" in svg
 
 
-def test_why_explains_a_refusal_a_failure_and_a_wait(shared: Shared, plugin: Plugin) -> None:
+def test_why_explains_a_rejection_a_failure_and_a_wait(shared: Shared, plugin: Plugin) -> None:
     shared.sagemaker.plan("oom", phases="Starting:0.1,Failed", failure_reason="AlgorithmError: exit code: 137")
     shared.jobs.apply(training_job("oom"), training_job("slow"))
     shared.jobs.wait_condition("oom", "Settled")
@@ -238,14 +238,14 @@ def test_logs_follow_a_job_from_before_its_first_line_to_its_end(shared: Shared,
     assert "followed: " in results[0].err
 
 
-def test_logs_of_a_job_without_lines_say_where_they_would_be(shared: Shared, plugin: Plugin) -> None:
+def test_logs_of_a_job_without_lines_name_the_log_group_and_the_status(shared: Shared, plugin: Plugin) -> None:
     finish(shared, "silent")
     silent = plugin("logs", "silent")
     assert (silent.code, silent.out) == (0, "")
     assert f"No log lines of silent in {GROUP} of account 123456789012, region us-east-1: Completed" in silent.err
 
 
-def test_logs_with_credentials_of_another_account_name_both(
+def test_logs_with_credentials_of_another_account_name_both_accounts(
     shared: Shared, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish(shared, "elsewhere")
@@ -255,7 +255,7 @@ def test_logs_with_credentials_of_another_account_name_both(
     assert "The job is in account 123456789012, your AWS credentials are of account 999999999999." in refused.err
 
 
-def test_metrics_draw_what_the_log_contains(plugin: Plugin, done: str) -> None:
+def test_metrics_draw_the_values_in_the_log(plugin: Plugin, done: str) -> None:
     shown = plugin("metrics", "done").out
     assert "validation:loss" in shown
     assert "20 values, last 0.05, lowest 0.05, highest 1" in shown
@@ -283,7 +283,7 @@ def test_the_exit_code_of_wait_is_the_outcome(
     assert plugin("wait", name, "--timeout", seconds).code == code
 
 
-def test_run_applies_follows_and_ends_with_the_outcome(shared: Shared, plugin: Plugin, tmp_path: Path) -> None:
+def test_run_applies_follows_and_exits_with_the_outcome(shared: Shared, plugin: Plugin, tmp_path: Path) -> None:
     shared.sagemaker.plan("run-me", phases="Starting:0.2,Training:1,Failed", failure_reason="ClientError: no data")
     log = Log(shared.sagemaker, "run-me")
     log.write("algo-1", "hello from the container", at=time.time())
@@ -322,7 +322,7 @@ def test_stop_keeps_the_object_or_deletes_it(shared: Shared, plugin: Plugin, mon
     assert (shared.sagemaker.job("stop-by-deletion") or {})["description"]["TrainingJobStatus"] == "Stopped"
 
 
-def test_adopt_takes_an_existing_job_by_its_name(shared: Shared, plugin: Plugin) -> None:
+def test_adopt_manages_an_existing_job_by_its_name(shared: Shared, plugin: Plugin) -> None:
     arn = shared.sagemaker.create_job("made-elsewhere")
     shared.sagemaker.enter("made-elsewhere", "Training")
     assert plugin("adopt", "ours", "--job", "made-elsewhere").code == 0
@@ -358,7 +358,7 @@ def test_retry_runs_the_same_spec_under_the_next_free_name(shared: Shared, plugi
         (("run", "-f", "missing.yaml"), "missing.yaml"),
     ],
 )
-def test_an_error_is_one_line_with_what_to_do(plugin: Plugin, arguments: Sequence[str], sentence: str) -> None:
+def test_an_error_is_one_line_with_a_remedy(plugin: Plugin, arguments: Sequence[str], sentence: str) -> None:
     result = plugin(*arguments)
     assert (result.code, result.out) == (4, "")
     assert sentence in result.err
@@ -381,7 +381,7 @@ def test_kubectl_finds_the_plugin_and_its_completion(shared: Shared, environment
     assert "list" in [line.partition("\t")[0] for line in kubectl("__complete", "trainingjob", "l").splitlines()]
 
 
-def test_what_would_not_do_what_was_asked_is_refused(shared: Shared, plugin: Plugin, done: str) -> None:
+def test_commands_that_cannot_have_their_effect_are_rejected(shared: Shared, plugin: Plugin, done: str) -> None:
     shared.sagemaker.create_job("foreign")
     shared.sagemaker.enter("foreign", "Training")
     assert plugin("adopt", "only-read", "--job", "foreign", "--read-only", "-o", "name").code == 0
@@ -413,7 +413,7 @@ def test_what_would_not_do_what_was_asked_is_refused(shared: Shared, plugin: Plu
 def test_every_command_of_the_page_runs(
     shared: Shared, plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the order of the page; a comment behind a command has its exit code."""
+    """Run them in the order of the page; a comment after a command has its exit code."""
     prepare(shared.jobs.kubectl, shared.sagemaker, pace=0.04)
     page = (ROOT / "docs/plugin.md").read_text()
     commands = re.findall(r"^ {4}kubectl trainingjob (.*?)(?:  # exit code (\d))?$", page, re.MULTILINE)
@@ -429,7 +429,7 @@ def test_every_command_of_the_page_runs(
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
-def test_a_first_mistake_looks_as_the_documentation_shows(
+def test_a_first_mistake_prints_the_session_of_the_documentation(
     shared: Shared, mistake: Mistake, request: pytest.FixtureRequest
 ) -> None:
     try:

@@ -1,4 +1,4 @@
-"""Admission policies that stand between the operator and its finalizer."""
+"""Admission policies that prevent the operator from removing its finalizer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ API = "admissionregistration.k8s.io/v1"
 
 @contextmanager
 def policy(cluster: Cluster, namespace: str, kind: str, spec: dict[str, Any], probe: str) -> Iterator[None]:
-    """An admission policy for updates of TrainingJobs of one namespace; `probe` is an object it acts on."""
+    """An admission policy for updates of TrainingJobs of one namespace; `probe` is the name of an affected object."""
     name = f"{kind.lower()}-{namespace}"
     rules = [
         {
@@ -55,20 +55,20 @@ def policy(cluster: Cluster, namespace: str, kind: str, spec: dict[str, Any], pr
 
 
 def acts(cluster: Cluster, namespace: str, name: str) -> bool:
-    """Whether an update of the object is refused or changed."""
+    """True if an update of the object is rejected or changed."""
     before = cluster.kubectl("-n", namespace, "get", "trainingjob", name, "-o", "jsonpath={.spec}")
     try:
         after = cluster.kubectl(
             "-n", namespace, "annotate", "trainingjob", name, "probe=1", "--overwrite", "--dry-run=server", "-o",
             "jsonpath={.spec}",
         )  # fmt: skip
-    except Exception:  # noqa: BLE001  whatever the API server calls it
+    except Exception:  # noqa: BLE001  any error of the API server
         return True
     return before != after
 
 
-def tries_told(shared: Shared) -> int:
-    """How often the log has told of the refusal."""
+def count_refusals(shared: Shared) -> int:
+    """Number of log lines about the rejection."""
     return sum("Change request missing." in str(line) for line in shared.operator.lines())
 
 
@@ -76,7 +76,7 @@ def held(shared: Shared, name: str) -> bool:
     return FINALIZER in ((shared.jobs.get(name) or {}).get("metadata", {}).get("finalizers") or [])
 
 
-def test_a_refused_release_is_reported_with_the_words_of_the_api_server_until_it_succeeds(
+def test_a_rejected_removal_of_the_finalizer_is_reported_with_the_message_until_it_succeeds(
     shared: Shared, control_plane: Cluster
 ) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
@@ -87,21 +87,21 @@ def test_a_refused_release_is_reported_with_the_words_of_the_api_server_until_it
     with policy(control_plane, shared.namespace, "ValidatingAdmissionPolicy", refusal, "stuck"):
         jobs.delete("stuck")
         jobs.wait_status("stuck", "Stopped", 30)
-        told = jobs.wait_condition("stuck", "ACK.Recoverable", seconds=30)
-        assert told["reason"] == "FinalizerNotRemoved"
-        assert "Change request missing." in told["message"]
-        assert "Correct the policy" in told["message"]
+        reported = jobs.wait_condition("stuck", "ACK.Recoverable", seconds=30)
+        assert reported["reason"] == "FinalizerNotRemoved"
+        assert "Change request missing." in reported["message"]
+        assert "Correct the policy" in reported["message"]
         await_true("an Event", lambda: [e for e in jobs.events("stuck") if e["reason"] == "FinalizerNotRemoved"])
         version = jobs.get("stuck")["metadata"]["resourceVersion"]  # type: ignore[index]
-        tries = tries_told(shared)
-        await_true("another try", lambda: tries_told(shared) > tries + 1, 60)
-        assert jobs.get("stuck")["metadata"]["resourceVersion"] == version, "nothing is written again"  # type: ignore[index]
+        tries = count_refusals(shared)
+        await_true("another try", lambda: count_refusals(shared) > tries + 1, 60)
+        assert jobs.get("stuck")["metadata"]["resourceVersion"] == version, "no further write"  # type: ignore[index]
     jobs.wait_gone("stuck", 60)
     assert len(sagemaker.calls("StopTrainingJob", job="stuck")) == 1
 
 
 @pytest.mark.parametrize("retained", [False, True], ids=["stopped", "retained while it runs"])
-def test_a_policy_that_changes_a_fixed_field_at_every_update_holds_no_object(
+def test_a_policy_that_changes_a_fixed_field_at_every_update_blocks_no_object(
     shared: Shared, control_plane: Cluster, retained: bool
 ) -> None:
     jobs, name = shared.jobs, f"mutated-{str(retained).lower()}"

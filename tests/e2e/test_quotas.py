@@ -1,4 +1,4 @@
-"""Mixed quotas: a job that can never fit holds up nobody, and each quota has a queue of its own."""
+"""Mixed quotas: a job that can never fit delays no other, and each quota has its own queue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def resources(kind: str, count: int = 1, size: int = 5) -> dict[str, Any]:
     return {"resourceConfig": {"instanceType": kind, "instanceCount": count, "volumeSizeInGB": size}}
 
 
-def test_jobs_that_can_never_fit_say_why_and_block_nobody_while_each_quota_is_served(shared: Shared) -> None:
+def test_jobs_that_never_fit_report_the_quota_and_block_no_job_of_another(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan(phases="Starting:0.2,Training:inf")
     sagemaker.settings(quotas=LIMITS, unavailable_types=[ABSENT])

@@ -1,4 +1,4 @@
-"""A region that is misspelt or not enabled for the account, and credentials that become another account's."""
+"""A misspelt region, a region not enabled for the account, and credentials that change to another account."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REGION = "services.k8s.aws/region"
 OWN, OTHER = "123456789012", "210987654321"
 
 
-def test_a_region_that_is_not_enabled_is_named_and_holds_up_nobody_until_it_is_corrected(
+def test_a_region_that_is_not_enabled_is_reported_and_delays_no_other_object(
     control_plane: Cluster,
     sagemaker: StandIn,
     tmp_path: Path,
@@ -37,7 +37,7 @@ def test_a_region_that_is_not_enabled_is_named_and_holds_up_nobody_until_it_is_c
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
     monkeypatch.setenv("KUBECTL", KUBECTL)
-    environment = {  # where an endpoint is given to the operator itself, the region is not to blame
+    environment = {  # with an explicit endpoint of the operator itself, the region is not the cause
         "AWS_ENDPOINT_URL": "",
         "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker.url,
         "AWS_ENDPOINT_URL_STS": sagemaker.url,
@@ -59,7 +59,7 @@ def test_a_region_that_is_not_enabled_is_named_and_holds_up_nobody_until_it_is_c
         assert jobs.condition("far", "ACK.Recoverable") == {}
 
 
-def test_a_misspelt_region_is_named_at_once(shared: Shared) -> None:
+def test_a_misspelt_region_is_reported_at_once(shared: Shared) -> None:
     jobs = shared.jobs
     shared.sagemaker.fault("error", "*", region="us-esat-1", status=503)
     jobs.apply(training_job("misspelt", annotations={REGION: "us-esat-1"}))
@@ -70,7 +70,7 @@ def test_a_misspelt_region_is_named_at_once(shared: Shared) -> None:
     assert REGION in advisory["message"]
 
 
-def test_credentials_of_another_account_send_nothing_and_readiness_names_it_until_they_are_back(
+def test_credentials_of_another_account_stop_all_calls_and_readiness_names_the_account(
     crd: None, control_plane: Cluster, sagemaker: StandIn, namespace: str, tmp_path: Path, launch: Launch, jobs: Jobs
 ) -> None:
     keys = tmp_path / "credentials"
@@ -93,7 +93,7 @@ def test_credentials_of_another_account_send_nothing_and_readiness_names_it_unti
         jobs.wait_status("running", "InProgress")
         write_keys(f"AKIA{OTHER}")
         sagemaker.identity(refused_keys={f"AKIA{OWN}": "ExpiredTokenException"})
-        # the session is made anew RENEWAL_SECONDS after its start at the earliest
+        # a new session is made RENEWAL_SECONDS after its start at the earliest
         note = await_true(
             "readiness names the account",
             lambda: next((line for line in operator.ask("readyz")[1].splitlines() if OTHER in line), ""),

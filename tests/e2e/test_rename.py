@@ -22,7 +22,7 @@ def rename(jobs: Jobs, name: str, job_name: str) -> None:
     jobs.kubectl("patch", "trainingjob", name, "--type=merge", "--patch", patch)
 
 
-def test_another_name_ends_a_clash_and_the_wait_starts_again(shared: Shared) -> None:
+def test_another_name_ends_a_clash_and_restarts_the_wait(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.create_job("taken")
     jobs.apply({**training_job("taken"), "metadata": {"name": "renamed"}})
@@ -39,7 +39,7 @@ def test_another_name_ends_a_clash_and_the_wait_starts_again(shared: Shared) -> 
         rename(jobs, "renamed", "too-late")
 
 
-def test_a_job_that_an_attempt_made_under_the_former_name_is_kept(shared: Shared) -> None:
+def test_a_job_created_under_the_former_name_is_kept(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     held = sagemaker.hold("CreateTrainingJob", after=True, job="former")
     jobs.apply({**training_job("former"), "metadata": {"name": "hasty"}})
@@ -50,12 +50,12 @@ def test_a_job_that_an_attempt_made_under_the_former_name_is_kept(shared: Shared
 
     jobs.wait_status("hasty", "InProgress")
     assert jobs.status("hasty")["ackResourceMetadata"]["arn"].endswith(":training-job/former")
-    told = jobs.wait_condition("hasty", "ACK.Advisory")
-    assert "spec.trainingJobName" in told["message"]
+    reported = jobs.wait_condition("hasty", "ACK.Advisory")
+    assert "spec.trainingJobName" in reported["message"]
     assert not sagemaker.calls("CreateTrainingJob", job="latter")
 
 
-def test_generated_names_run_one_manifest_again_and_again(shared: Shared) -> None:
+def test_generated_names_run_one_manifest_repeatedly(shared: Shared) -> None:
     manifest = training_job("unused")
     del manifest["spec"]["trainingJobName"]
     manifest["metadata"] = {"generateName": "nightly-"}
@@ -69,7 +69,7 @@ def test_generated_names_run_one_manifest_again_and_again(shared: Shared) -> Non
         assert len(shared.sagemaker.calls("CreateTrainingJob", job=name)) == 1
 
 
-def test_a_manifest_with_a_suffix_of_its_uid_runs_again_after_a_deletion(shared: Shared) -> None:
+def test_a_manifest_with_the_suffix_uid_runs_again_after_a_deletion(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     names = []
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Restart: killed at any moment, the operator goes on where it was, at the price of what has changed."""
+"""Restart: killed at any moment, the operator continues its work, with calls only for changed jobs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 CREATE, DESCRIBE, LIST, STOP = "CreateTrainingJob", "DescribeTrainingJob", "ListTrainingJobs", "StopTrainingJob"
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it did"])
-def test_killed_while_create_is_under_way_there_is_one_job(
+@pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
+def test_a_kill_during_create_leaves_one_job(
     jobs: Jobs, operator: OperatorProcess, sagemaker: StandIn, *, after: bool
 ) -> None:
     sagemaker.plan(seconds=2)
     held = sagemaker.fault("hold", CREATE, after=after)
     jobs.apply(training_job("cut"))
-    await_true("the call is under way", lambda: sagemaker.calls(CREATE))
-    await_true("it has come so far", lambda: len(sagemaker.effects(CREATE)) == after)
+    await_true("the call is in progress", lambda: sagemaker.calls(CREATE))
+    await_true("the call has the expected effect", lambda: len(sagemaker.effects(CREATE)) == after)
     operator.kill()
     sagemaker.command("release", number=held, drop=True)
     operator.start()
@@ -36,8 +36,8 @@ def test_killed_while_create_is_under_way_there_is_one_job(
     assert not [event for event in jobs.events("cut") if event["type"] == "Warning"]
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before it took effect", "after it did"])
-def test_killed_while_stop_is_under_way_the_job_is_stopped_and_the_object_goes(
+@pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
+def test_a_kill_during_stop_ends_with_a_stopped_job_and_a_removed_object(
     jobs: Jobs, operator: OperatorProcess, sagemaker: StandIn, *, after: bool
 ) -> None:
     sagemaker.plan(outcome="Running", seconds=0.5, stop_seconds=1)
@@ -45,7 +45,7 @@ def test_killed_while_stop_is_under_way_the_job_is_stopped_and_the_object_goes(
     jobs.wait("cut", "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
     held = sagemaker.fault("hold", STOP, after=after)
     jobs.delete("cut")
-    await_true("the call is under way", lambda: sagemaker.calls(STOP))
+    await_true("the call is in progress", lambda: sagemaker.calls(STOP))
     operator.kill()
     sagemaker.command("release", number=held, drop=True)
     operator.start()
@@ -60,7 +60,7 @@ def _status(sagemaker: StandIn, name: str) -> str:
     return str(job["description"]["TrainingJobStatus"])
 
 
-def test_what_happened_while_it_was_down_is_caught_up_with(
+def test_changes_during_a_downtime_are_processed_after_it(
     jobs: Jobs, operator: OperatorProcess, sagemaker: StandIn
 ) -> None:
     sagemaker.plan("ended", outcome="Running", seconds=0.5)
@@ -75,7 +75,7 @@ def test_what_happened_while_it_was_down_is_caught_up_with(
         jobs.wait(name, "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
     operator.kill()
 
-    jobs.kubectl("delete", "trainingjob", "finished", "--timeout=15s")  # nobody is needed for it
+    jobs.kubectl("delete", "trainingjob", "finished", "--timeout=15s")  # needs no operator
     jobs.delete("deleted")
     jobs.kubectl("annotate", "trainingjob", "retained", "services.k8s.aws/deletion-policy=retain")
     jobs.delete("retained")
@@ -86,8 +86,8 @@ def test_what_happened_while_it_was_down_is_caught_up_with(
 
     operator.start()
     jobs.wait_status("ended", "Completed")
-    told = [each["status"] for each in jobs.status("ended")["secondaryStatusTransitions"]]
-    assert told == ["Starting", "Pending", "Downloading", "Training", "Uploading", "Completed"]
+    reported = [each["status"] for each in jobs.status("ended")["secondaryStatusTransitions"]]
+    assert reported == ["Starting", "Pending", "Downloading", "Training", "Uploading", "Completed"]
     jobs.wait_gone("deleted")
     jobs.wait_gone("retained")
     jobs.wait_status("born", "Completed")
@@ -100,7 +100,7 @@ def _is_held(body: dict[str, Any]) -> bool:
     return "finalizers" in body["metadata"]
 
 
-def test_a_refused_spec_is_not_sent_again_by_a_new_life(
+def test_a_rejected_spec_is_not_sent_again_after_a_restart(
     jobs: Jobs, operator: OperatorProcess, sagemaker: StandIn
 ) -> None:
     message = "1 validation error detected: Value 'x' at 'resourceConfig.instanceType' failed to satisfy constraint"
@@ -116,7 +116,7 @@ def test_a_refused_spec_is_not_sent_again_by_a_new_life(
 FINISHED, RUNNING = 30, 10
 
 
-def test_a_restart_with_many_objects_costs_one_list_of_them_and_no_describe_of_each(
+def test_a_restart_with_many_objects_lists_them_once_and_describes_none(
     jobs: Jobs, new_operator: NewOperator, sagemaker: StandIn
 ) -> None:
     finished = [f"finished-{number}" for number in range(FINISHED)]
@@ -129,12 +129,12 @@ def test_a_restart_with_many_objects_costs_one_list_of_them_and_no_describe_of_e
     jobs.kubectl("wait", "--for=condition=Finished", *(f"trainingjob/{name}" for name in finished), "--timeout=60s")
     for name in running:
         jobs.wait(name, "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
-    await_true("all are let go", lambda: len(_held(jobs)) == RUNNING)
+    await_true("the finished objects have no finalizer", lambda: len(_held(jobs)) == RUNNING)
     operator.kill()
     before, calls = _versions(jobs), sagemaker.total()
 
     operator.start()
-    await_true("it has swept twice", lambda: len(sagemaker.calls(LIST, since=calls)) >= 4)
+    await_true("two further sweeps", lambda: len(sagemaker.calls(LIST, since=calls)) >= 4)
     assert _versions(jobs) == before
     assert not [
         call for call in sagemaker.calls(since=calls) if call["operation"] not in (LIST, "sts:GetCallerIdentity")

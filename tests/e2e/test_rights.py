@@ -1,4 +1,4 @@
-"""Every rule of the chart is needed: what the operator reports and does without each of them, one at a time."""
+"""Every rule of the chart is needed: the operator's report and its behaviour without each of them, one at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.e2e
 
 Rule = tuple[str, tuple[str, ...]]
 
-# (resource, verbs) of each rule: whether the operator becomes ready without it, and what it reports.
+# (resource, verbs) of each rule: readiness of the operator without it, and its report.
 EFFECTS: dict[Rule, tuple[bool, str]] = {
     ("trainingjobs", ("get", "list", "watch", "patch")): (
         False,
@@ -55,7 +55,7 @@ def rules_of_the_manifests() -> list[Rule]:
     return [key(rule) for role in roles for rule in role["rules"]]
 
 
-def test_every_rule_has_an_effect_here() -> None:
+def test_every_rule_has_a_case_here() -> None:
     assert sorted(rules_of_the_manifests()) == sorted(EFFECTS)
 
 
@@ -68,7 +68,7 @@ def without(
     tmp_path: Path,
     launch: Launch,
 ) -> Iterator[tuple[Rule, OperatorProcess]]:
-    """An operator with all rights of an installation but one rule's."""
+    """An operator with all rights of an installation except those of one rule."""
     installation = Installation("deploy")
     objects = copy.deepcopy(installation.objects)
     for thing in objects:
@@ -85,7 +85,7 @@ def without(
     control_plane.kubectl("delete", "--wait=false", "-f", "-", input=installation.yaml)
 
 
-def test_without_a_rule_the_operator_names_the_right(
+def test_the_operator_names_the_right_of_a_missing_rule(
     crd: None, jobs: Jobs, sagemaker: StandIn, without: tuple[Rule, OperatorProcess]
 ) -> None:
     rule, operator = without

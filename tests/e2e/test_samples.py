@@ -1,4 +1,4 @@
-"""Each sample ends as its file says, through kubectl and an operator of its own; pages about them show what happens."""
+"""Each sample ends with the outcome in its file, through kubectl and an operator; the pages show the real output."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("sagemaker", [Options(scale=0.25)], indirect=True)
-def test_each_sample_ends_as_its_file_says(jobs: Jobs, operator: OperatorProcess, sagemaker: StandIn) -> None:
+def test_each_sample_ends_with_the_outcome_in_its_file(
+    jobs: Jobs, operator: OperatorProcess, sagemaker: StandIn
+) -> None:
     jobs.kubectl("apply", "-f", str(FOLDER))
     for sample in read_samples():
         if sample.deleted_in is not None:
             jobs.wait(
                 sample.name,
                 sample.deleted_in,
-                lambda body: body.get("status", {}).get("secondaryStatus") == sample.deleted_in,  # noqa: B023  asked at once
+                lambda body: body.get("status", {}).get("secondaryStatus") == sample.deleted_in,  # noqa: B023  called at once
             )
             jobs.kubectl("delete", "trainingjob", sample.name, "--timeout=30s")
             job = sagemaker.job(sample.job_name)
@@ -52,7 +54,7 @@ def test_each_job_by_example_completes_and_the_pages_show_it(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    """In the order of a reader: jobs by example, the status of one, the quick start, which deletes it."""
+    """Run them in the order of a reader: jobs by example, the status of one, the quick start, which deletes it."""
     monkeypatch.chdir(ROOT)
     for name, value in {**sagemaker.environment(), "KUBECTL": KUBECTL}.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Start and end: what is missing is one sentence and is waited for, SIGTERM is quick, no secret is ever told."""
+"""Start and end: a missing prerequisite is reported and awaited, SIGTERM is quick, secrets stay hidden."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from tests.sagemaker.stand_in import StandIn
 
 END_SECONDS = 10.0
-"""The grace period in deploy/: what takes longer is killed."""
+"""The grace period in deploy/; afterwards the kubelet kills the process."""
 CA_BUNDLE = str(Path(botocore.__file__).with_name("cacert.pem"))
 
 
 @pytest.fixture(scope="module")
 def launch() -> Launch:
-    """The program itself: these tests are about its process."""
+    """The program itself, because these tests are about its process."""
     return OperatorProcess
 
 
 @contextlib.contextmanager
 def waiting(operator: OperatorProcess, words: str) -> Iterator[str]:
-    """An operator that waits for what `words` are about: alive, not ready, with one sentence; yields the sentence."""
+    """An operator that waits for the topic of `words`: alive, not ready, with one sentence; yields the sentence."""
     operator.start(wait=False)
     try:
-        await_true("it is said", lambda: words in operator.ask("readyz")[1], 60)
+        await_true("readiness contains the words", lambda: words in operator.ask("readyz")[1], 60)
         assert operator.ask("readyz")[0] == 503
         assert operator.ask("healthz")[0] == 200
         yield complaint(operator)
@@ -56,14 +56,14 @@ def waiting(operator: OperatorProcess, words: str) -> Iterator[str]:
 
 
 def complaint(operator: OperatorProcess) -> str:
-    """The one line of the log that is not below warning; beside what a credential plugin wrote."""
+    """The only log line at level warning or above, except for lines of a credential plugin."""
     loud = [line for line in operator.lines() if line["level"] not in ("debug", "info")]
     [line] = [line for line in loud if not line["logger"].startswith("kubernetes.")]
     assert "Traceback" not in operator.log.read_text()
     return str(line["msg"])
 
 
-def test_without_credentials_it_says_how_to_give_them(
+def test_missing_credentials_are_reported_with_ways_to_provide_them(
     control_plane: Cluster, crd: None, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
@@ -74,7 +74,7 @@ def test_without_credentials_it_says_how_to_give_them(
         assert "IRSA, Pod Identity" in sentence
 
 
-def test_with_refused_credentials_it_says_why(
+def test_rejected_credentials_are_reported_with_the_error_of_sts(
     control_plane: Cluster,
     jobs: Jobs,
     sagemaker: StandIn,
@@ -96,7 +96,7 @@ def test_with_refused_credentials_it_says_why(
         await_true("it is ready", lambda: operator.ask("readyz")[0] == 200, 30)
 
 
-def test_when_aws_is_out_of_reach_it_does_not_blame_the_credentials(
+def test_an_unreachable_aws_is_not_reported_as_invalid_credentials(
     control_plane: Cluster, crd: None, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     nowhere = "--aws-identity-endpoint-url=http://127.0.0.1:1"
@@ -106,7 +106,7 @@ def test_when_aws_is_out_of_reach_it_does_not_blame_the_credentials(
         assert "credentials are invalid" not in sentence
 
 
-def test_aws_may_be_out_of_reach_for_as_long_as_it_likes(new_operator: NewOperator, sagemaker: StandIn) -> None:
+def test_the_operator_waits_for_aws_without_limit(new_operator: NewOperator, sagemaker: StandIn) -> None:
     sagemaker.identity(unavailable=4)
     operator = new_operator()
     operator.start()
@@ -116,19 +116,19 @@ def test_aws_may_be_out_of_reach_for_as_long_as_it_likes(new_operator: NewOperat
     assert f"STS at {sagemaker.url} (AWS_ENDPOINT_URL)" in waits[0]["msg"]
 
 
-def test_without_a_region_it_names_flag_and_variable(
+def test_a_missing_region_is_reported_with_flag_and_variable(
     control_plane: Cluster, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     operator = OperatorProcess(control_plane, sagemaker, tmp_path, "--aws-region=", environment={"AWS_REGION": ""})
     operator.start(wait=False)
     assert operator.process.wait(30) == 2
-    said = operator.log.read_text()
-    assert said == "trainingjob-operator: --aws-region is required: set the flag, or set AWS_REGION.\n"
+    printed = operator.log.read_text()
+    assert printed == "trainingjob-operator: --aws-region is required: set the flag, or set AWS_REGION.\n"
 
 
 @pytest.fixture(scope="module")
 def bare() -> Iterator[Cluster]:
-    """A control plane that knows no TrainingJobs."""
+    """A control plane without the CRD."""
     plane = choose_cluster(os.environ)()
     if not isinstance(plane, ControlPlane):
         pytest.skip("a cluster that is given may have the CRD for a reason")
@@ -136,7 +136,7 @@ def bare() -> Iterator[Cluster]:
         yield plane
 
 
-def test_without_the_crd_it_says_how_to_install_it_and_starts_once_it_is(
+def test_a_missing_crd_is_reported_with_the_command_and_the_operator_starts_once_it_exists(
     bare: Cluster,
     sagemaker: StandIn,
     tmp_path: Path,
@@ -157,7 +157,7 @@ def test_without_the_crd_it_says_how_to_install_it_and_starts_once_it_is(
         await_true("it is ready", lambda: operator.ask("readyz")[0] == 200, 30)
 
 
-def test_without_rights_it_says_which_all_at_once_and_for_whom(
+def test_all_missing_rights_are_reported_in_one_line_with_the_user(
     control_plane: Cluster, crd: None, namespace: str, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     nobody = control_plane.kubeconfig_of_service_account(namespace, "default", tmp_path)
@@ -176,7 +176,7 @@ def test_without_rights_it_says_which_all_at_once_and_for_whom(
             assert words in sentence
 
 
-def test_without_an_api_server_it_says_what_to_check_before_aws_is_asked(
+def test_an_unreachable_api_server_is_reported_before_any_call_of_aws(
     control_plane: Cluster, sagemaker: StandIn, tmp_path: Path
 ) -> None:
     nowhere = write_kubeconfig(tmp_path / "nowhere", {"server": "https://127.0.0.1:1"}, {"token": "x"})
@@ -221,7 +221,7 @@ JUNK |= {
 
 
 @pytest.mark.parametrize("content", JUNK.values(), ids=JUNK)
-def test_a_kubeconfig_that_can_not_be_used_is_one_sentence(
+def test_an_unusable_kubeconfig_is_reported_in_one_sentence(
     control_plane: Cluster, sagemaker: StandIn, tmp_path: Path, content: str | None
 ) -> None:
     junk = tmp_path / "config"
@@ -235,7 +235,7 @@ def test_a_kubeconfig_that_can_not_be_used_is_one_sentence(
 
 
 @pytest.mark.parametrize("environment", [{}, {"AWS_CA_BUNDLE": CA_BUNDLE}], ids=["plain", "AWS_CA_BUNDLE"])
-def test_it_ends_within_seconds_of_sigterm_whatever_is_under_way(
+def test_the_operator_ends_within_seconds_of_sigterm_during_calls_without_answers(
     control_plane: Cluster,
     jobs: Jobs,
     namespace: str,
@@ -249,7 +249,7 @@ def test_it_ends_within_seconds_of_sigterm_whatever_is_under_way(
         jobs.apply(*(training_job(f"job-{number}") for number in range(5)))
         for number in range(5):
             jobs.wait_status(f"job-{number}", "InProgress")
-        sagemaker.fault("delay", amount=20.0)  # every call from now on hangs
+        sagemaker.fault("delay", amount=20.0)  # every further call hangs
         calls = sagemaker.total()
         await_true("a call hangs", lambda: sagemaker.total() > calls)
         code, seconds = operator.terminate()
@@ -258,7 +258,7 @@ def test_it_ends_within_seconds_of_sigterm_whatever_is_under_way(
     assert "Traceback" not in operator.log.read_text()
 
 
-def test_it_ends_within_seconds_of_sigterm_when_idle(new_operator: NewOperator) -> None:
+def test_an_idle_operator_ends_within_seconds_of_sigterm(new_operator: NewOperator) -> None:
     operator = new_operator()
     operator.start()
     code, seconds = operator.terminate()
@@ -269,7 +269,7 @@ def test_it_ends_within_seconds_of_sigterm_when_idle(new_operator: NewOperator) 
 SECRET = "hunter2-in-the-clear"
 
 
-def test_environment_and_hyperparameters_are_told_nowhere(
+def test_environment_and_hyperparameters_appear_nowhere(
     jobs: Jobs, new_operator: NewOperator, sagemaker: StandIn
 ) -> None:
     secrets = {"environment": {"PASSWORD": SECRET}, "hyperParameters": {"token": SECRET}}

@@ -1,4 +1,4 @@
-"""Tags of jobs: the default ones at birth, and edits of spec.tags later, only where this operator made the job."""
+"""Tags of jobs: default tags at creation, and later edits of spec.tags, only for jobs that this operator created."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def users_tags(sagemaker: StandIn, name: str) -> dict[str, str]:
 
 
 def calls(sagemaker: StandIn, name: str) -> list[tuple[str, object]]:
-    """AddTags and DeleteTags of the job with what they were asked."""
+    """AddTags and DeleteTags calls of the job with their parameters."""
     wanted = ("AddTags", "DeleteTags")
     return [
         (call["operation"], call["request"].get("TagKeys") or call["request"]["Tags"])
@@ -50,7 +50,7 @@ def calls(sagemaker: StandIn, name: str) -> list[tuple[str, object]]:
 
 
 def wait_decided(jobs: Jobs, name: str) -> Body:
-    """Until the newest generation is dealt with."""
+    """Wait until the operator handled the newest generation."""
     return jobs.wait(
         name,
         "is decided",
@@ -58,7 +58,7 @@ def wait_decided(jobs: Jobs, name: str) -> Body:
     )
 
 
-def test_a_new_job_has_the_users_tags_acks_defaults_and_the_proof_of_whose_it_is(shared: Shared) -> None:
+def test_a_new_job_has_the_users_tags_acks_defaults_and_the_ownership_tags(shared: Shared) -> None:
     shared.jobs.apply(training_job("born", tags=written(team="ml", empty="")))
     body = shared.jobs.wait_status("born", "InProgress")
     tags = tags_of(shared.sagemaker, "born")
@@ -74,7 +74,7 @@ def test_a_new_job_has_the_users_tags_acks_defaults_and_the_proof_of_whose_it_is
     assert body["status"]["appliedTagKeys"] == ["empty", "team"]
 
 
-def test_edits_of_tags_become_calls_for_the_keys_that_changed_and_are_the_operators(shared: Shared) -> None:
+def test_edits_of_tags_become_calls_for_changed_keys_of_the_spec_only(shared: Shared) -> None:
     shared.sagemaker.plan("edited", outcome="Running", seconds=0.5)
     shared.jobs.apply(training_job("edited", tags=written(team="ml", cost="1", old="x")))
     shared.jobs.wait("edited", "trains", lambda body: body["status"].get("secondaryStatus") == "Training")
@@ -109,7 +109,7 @@ def test_tags_of_a_finished_job_can_be_edited_too(shared: Shared) -> None:
     assert users_tags(shared.sagemaker, "finished") == {"team": "speech"}
 
 
-def test_jobs_that_somebody_else_made_are_not_tagged(shared: Shared) -> None:
+def test_jobs_of_other_clients_are_not_tagged(shared: Shared) -> None:
     shared.sagemaker.create_job("adopted")
     shared.jobs.apply(training_job("adopted", annotations={f"{PREFIX}adoption-policy": "adopt"}))
     shared.jobs.wait_condition("adopted", "ACK.Adopted")
@@ -117,11 +117,11 @@ def test_jobs_that_somebody_else_made_are_not_tagged(shared: Shared) -> None:
     wait_decided(shared.jobs, "adopted")
     assert tags_of(shared.sagemaker, "adopted") == {}
     assert calls(shared.sagemaker, "adopted") == []
-    told = shared.jobs.condition("adopted", "ACK.Advisory")["message"]
-    assert "spec.tags is not applied and differs in team" in told
+    advisory = shared.jobs.condition("adopted", "ACK.Advisory")["message"]
+    assert "spec.tags is not applied and differs in team" in advisory
 
 
-def test_default_tags_are_as_the_flag_says_with_acks_formats(
+def test_default_tags_follow_the_flag_with_acks_formats(
     new_operator: NewOperator, jobs: Jobs, sagemaker: StandIn, namespace: str
 ) -> None:
     formats = {
@@ -156,7 +156,7 @@ def test_under_acks_crd_tags_are_added_and_never_removed(
         jobs.apply(training_job("pruned", tags=written(team="ml", old="x")))
         jobs.wait("pruned", "trains", lambda body: body.get("status", {}).get("secondaryStatus") == "Training")
         edit_tags(jobs, "pruned", team="speech", new="y")
-        await_true("they are added", lambda: users_tags(sagemaker, "pruned").get("new") == "y")
+        await_true("the tags are added", lambda: users_tags(sagemaker, "pruned").get("new") == "y")
         assert users_tags(sagemaker, "pruned") == {"team": "speech", "old": "x", "new": "y"}
         sagemaker.complete_job("pruned")
         jobs.wait_condition("pruned", "Complete")

@@ -1,4 +1,4 @@
-"""Taking over from ACK: the objects it left in every phase, under its CRD and under ours, and the way back."""
+"""Takeover from ACK: its objects in every phase, under its CRD and under this operator's, and the way back."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ DESCRIBE, LIST_TAGS, CREATE = "DescribeTrainingJob", "ListTags", "CreateTraining
 
 @dataclass(frozen=True)
 class Expected:
-    """What must follow for one object."""
+    """Expected result for one object."""
 
     calls: tuple[str, ...]
-    """All calls about its job but the sweep's, in order."""
+    """All calls about its job except the sweep's, in order."""
     conditions: dict[str, str]
-    """Type to `status reason`, all there are."""
+    """All conditions: `status reason` by type."""
     holds_finalizer: bool = False
-    says: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """What the message of a condition must contain."""
+    messages: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Texts in the messages of conditions."""
 
 
 def _running(**more: str) -> dict[str, str]:
@@ -85,22 +85,22 @@ _COMPLETED = {
 EXPECTED = {
     "adopted": Expected((DESCRIBE, LIST_TAGS), _running(**{"ACK.Adopted": "True Adopted"}), holds_finalizer=True),
     "completed": Expected((), _COMPLETED),
-    "failed": Expected((), _ended("JobFailed"), says={"Ready": ("AlgorithmError: exit code 1",)}),
+    "failed": Expected((), _ended("JobFailed"), messages={"Ready": ("AlgorithmError: exit code 1",)}),
     "illegal-edit": Expected(
         (DESCRIBE, LIST_TAGS),
         _running(**{"ACK.Advisory": "True EditNotPossible"}),
         holds_finalizer=True,
-        says={"ACK.Advisory": ("spec.hyperParameters",)},
+        messages={"ACK.Advisory": ("spec.hyperParameters",)},
     ),
     "max-runtime-exceeded": Expected((), _ended("MaxRuntimeExceeded")),
     "name-clash": Expected(
         (DESCRIBE, LIST_TAGS),
         _refused("NameClash"),
-        says={"ACK.Terminal": ("training-job/name-clash", "another spec.trainingJobName", "adopt")},
+        messages={"ACK.Terminal": ("training-job/name-clash", "another spec.trainingJobName", "adopt")},
     ),
     "other-region": Expected((DESCRIBE, LIST_TAGS), _running(), holds_finalizer=True),
     "read-only": Expected((DESCRIBE,), _running(**{"ACK.Observed": "True ReadOnly"})),
-    "refused": Expected((), _refused("InvalidSpec"), says={"ACK.Terminal": ("spec.roleARN",)}),
+    "refused": Expected((), _refused("InvalidSpec"), messages={"ACK.Terminal": ("spec.roleARN",)}),
     "retain": Expected((DESCRIBE, LIST_TAGS), _running(), holds_finalizer=True),
     "rules-running": Expected((DESCRIBE, LIST_TAGS), {**_COMPLETED, "ACK.ResourceSynced": "False RulesRunning"}),
     "running": Expected((DESCRIBE, LIST_TAGS), _running(), holds_finalizer=True),
@@ -116,21 +116,21 @@ EXPECTED = {
 TAKEN_OVER = [name for name, expected in EXPECTED.items() if LIST_TAGS in expected.calls and name != "name-clash"]
 
 FOLLOWED = ("rules-running", "warm-pool")
-"""Their jobs have ended and are looked at now and then, perhaps at this very moment."""
+"""Objects of ended jobs with occasional Describe calls, possibly at this moment."""
 
 NEW_FIELDS = ("observedGeneration", "phase", "logs", "consoleURL", "trainingJobName")
-"""What our CRD keeps of a status and ACK's does not."""
+"""Fields of a status that this operator's CRD keeps and ACK's does not."""
 
 
 @dataclass(frozen=True)
 class Takeover:
-    """A cluster that ran ACK, some seconds after this operator has taken its place."""
+    """A cluster that ran ACK, some seconds after the start of this operator in its place."""
 
     jobs: Jobs
     sagemaker: StandIn
     operator: OperatorProcess
     ours: bool
-    """Our CRD was applied before the operator started."""
+    """This operator's CRD was applied before its start."""
     uids: dict[str, str]
     settled: dict[str, Body]
     calls: dict[str, list[str]]
@@ -172,12 +172,12 @@ def world(
         with launch(
             control_plane, sagemaker, folder, f"--watch-namespace={namespace}", environment=recorded.ENVIRONMENT
         ) as operator:
-            with contextlib.suppress(TimeoutError):  # the tests tell which are not
-                await_true("all are taken over", lambda: _is_settled(jobs, sagemaker, since), 30.0)
+            with contextlib.suppress(TimeoutError):  # the tests report the others
+                await_true("all objects are taken over", lambda: _is_settled(jobs, sagemaker, since), 30.0)
             settled = read_all(jobs)
             calls = {name: calls_about(sagemaker, name, since) for name in PHASES}
             sweeps = sagemaker.counts()[SWEEP]
-            await_true("some sweeps more", lambda: sagemaker.counts()[SWEEP] >= sweeps + 8)
+            await_true("some further sweeps", lambda: sagemaker.counts()[SWEEP] >= sweeps + 8)
             yield Takeover(
                 jobs,
                 sagemaker,
@@ -195,7 +195,7 @@ def world(
 
 
 def _is_settled(jobs: Jobs, sagemaker: StandIn, since: int) -> bool:
-    """Whether every object is as expected, and stays so for a moment."""
+    """True if every object is as expected, and stays so for a moment."""
     found = read_all(jobs)
     if any(
         show(found[name]) != expected.conditions or calls_about(sagemaker, name, since) != list(expected.calls)
@@ -207,12 +207,12 @@ def _is_settled(jobs: Jobs, sagemaker: StandIn, since: int) -> bool:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_each_object_gets_its_status_with_these_calls_and_no_more(world: Takeover, name: str) -> None:
+def test_each_object_gets_its_status_with_exactly_these_calls(world: Takeover, name: str) -> None:
     expected, body = EXPECTED[name], world.settled[name]
     assert show(body) == expected.conditions
     assert world.calls[name] == list(expected.calls)
     assert (FINALIZER in body["metadata"].get("finalizers", [])) == expected.holds_finalizer
-    for kind, texts in expected.says.items():
+    for kind, texts in expected.messages.items():
         message = next(one["message"] for one in body["status"]["conditions"] if one["type"] == kind)
         assert all(text in message for text in texts), message
     assert body["metadata"]["uid"] == world.uids[name]
@@ -226,7 +226,7 @@ def test_each_object_gets_its_status_with_these_calls_and_no_more(world: Takeove
 
 
 @pytest.mark.parametrize("name", [name for name, phase in PHASES.items() if phase and name != "name-clash"])
-def test_what_ack_had_recorded_of_the_job_stays(world: Takeover, name: str) -> None:
+def test_the_data_that_ack_recorded_of_the_job_stays(world: Takeover, name: str) -> None:
     before, after = read_object(name)["status"], world.settled[name]["status"]
     if before["trainingJobStatus"] in {"InProgress", "Stopping"}:  # ACK had an empty one, the service has none
         assert before.pop("modelArtifacts") == {"s3ModelArtifacts": ""}
@@ -236,7 +236,7 @@ def test_what_ack_had_recorded_of_the_job_stays(world: Takeover, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["name-clash", "refused"])
-def test_nothing_of_somebody_elses_job_or_of_none_stays_in_the_status(world: Takeover, name: str) -> None:
+def test_data_of_another_or_a_missing_job_is_removed_from_the_status(world: Takeover, name: str) -> None:
     status = world.settled[name]["status"]
     assert "ackResourceMetadata" not in status
     assert "trainingJobStatus" not in status
@@ -254,12 +254,12 @@ def test_no_job_is_created_stopped_updated_or_tagged(world: Takeover) -> None:
         assert job["tags"] == {}
 
 
-def test_nothing_is_written_again_and_again(world: Takeover) -> None:
+def test_no_object_is_written_repeatedly(world: Takeover) -> None:
     versions = {name: body["metadata"]["resourceVersion"] for name, body in world.settled.items()}
     assert {name: body["metadata"]["resourceVersion"] for name, body in world.later.items()} == versions
     for name, made in world.calls_later.items():
-        looks = [DESCRIBE] if name in FOLLOWED else []
-        assert made[len(world.calls[name]) :] in ([], looks), name
+        describes = [DESCRIBE] if name in FOLLOWED else []
+        assert made[len(world.calls[name]) :] in ([], describes), name
 
 
 def test_the_log_counts_the_jobs_taken_over(world: Takeover) -> None:
@@ -273,19 +273,18 @@ def test_the_log_counts_the_jobs_taken_over(world: Takeover) -> None:
     assert sum(counts()) == len(TAKEN_OVER)
 
 
-def test_other_regions_have_a_sweep_of_their_own(world: Takeover) -> None:
+def test_other_regions_have_their_own_sweep(world: Takeover) -> None:
     regions = {call["region"] for call in world.sagemaker.calls(SWEEP)}
     assert regions == {recorded.REGION, "eu-west-1"}
 
 
-def test_ack_would_do_no_harm_if_it_came_back_now(world: Takeover) -> None:
+def test_ack_would_make_no_harmful_call_after_a_return(world: Takeover) -> None:
+    # ACK creates the refused job again, as it did before the takeover.
     for name, body in world.later.items():
-        assert ask_ack(body, world.sagemaker.job(name) is not None) == ({CREATE} if name == "refused" else set()), (
-            name
-        )  # what it did before, too
+        assert ask_ack(body, world.sagemaker.job(name) is not None) == ({CREATE} if name == "refused" else set()), name
 
 
-def test_acks_crd_can_be_put_back_and_ack_finds_what_it_goes_by(world: Takeover, control_plane: Cluster) -> None:
+def test_acks_crd_can_be_restored_and_keeps_the_fields_that_ack_reads(world: Takeover, control_plane: Cluster) -> None:
     install_crd(control_plane, ACKS)
     try:
         for name, body in read_all(world.jobs).items():
@@ -298,10 +297,10 @@ def test_acks_crd_can_be_put_back_and_ack_finds_what_it_goes_by(world: Takeover,
         install_crd(control_plane, OURS if world.ours else ACKS)
 
 
-# The tests from here on change the world; each touches objects of its own.
+# The tests from here on change the world; each changes its own objects.
 
 
-def test_another_look_at_a_name_clash_creates_nothing(world: Takeover) -> None:
+def test_another_reconcile_of_a_name_clash_creates_no_job(world: Takeover) -> None:
     before = calls_about(world.sagemaker, "name-clash", 0)
     world.jobs.kubectl("annotate", "trainingjob", "name-clash", "example.com/touched=1")
     time.sleep(1)
@@ -312,12 +311,12 @@ def test_another_look_at_a_name_clash_creates_nothing(world: Takeover) -> None:
 def test_a_running_job_is_followed_to_its_end(world: Takeover) -> None:
     world.sagemaker.complete_job("running")
     body = world.jobs.wait_status("running", "Completed")
-    world.jobs.wait("running", "it is released", lambda body: "finalizers" not in body["metadata"])
+    world.jobs.wait("running", "has no finalizer", lambda body: "finalizers" not in body["metadata"])
     assert show(body)["Ready"] == "True Completed"
     assert calls_about(world.sagemaker, "running", 0).count(DESCRIBE) == 2
 
 
-def test_an_edit_of_a_job_that_ack_made_is_sent_but_never_its_tags(world: Takeover) -> None:
+def test_an_edit_of_a_job_created_by_ack_is_sent_without_its_tags(world: Takeover) -> None:
     for name, spec in (
         ("warm-pool", {"resourceConfig": {"keepAlivePeriodInSeconds": 900}}),
         ("retain", {"profilerConfig": {"s3OutputPath": "s3://bucket/profile"}, "tags": [{"key": "new", "value": "x"}]}),
@@ -329,18 +328,20 @@ def test_an_edit_of_a_job_that_ack_made_is_sent_but_never_its_tags(world: Takeov
     kept = (
         "The job keeps its tags, because this operator did not create it: spec.tags is not applied and differs in new."
     )
-    for name, told in (("warm-pool", None), ("retain", kept)):
+    for name, advisory in (("warm-pool", None), ("retain", kept)):
         made = calls_about(world.sagemaker, name, 0)
         assert made.count("UpdateTrainingJob") == 1
         assert not {"AddTags", "DeleteTags"} & set(made)
         world.jobs.wait(
             name,
-            f"tells {told}",
-            lambda _, name=name, told=told: world.jobs.condition(name, "ACK.Advisory").get("message") == told,  # type: ignore[misc]
+            f"has the advisory {advisory}",
+            lambda _, name=name, advisory=advisory: (
+                world.jobs.condition(name, "ACK.Advisory").get("message") == advisory
+            ),  # type: ignore[misc]
         )
 
 
-def test_a_deletion_that_waits_for_its_job_finishes_without_another_stop(world: Takeover) -> None:
+def test_a_deletion_of_a_stopping_job_finishes_without_another_stop(world: Takeover) -> None:
     world.sagemaker.enter("deleting", "Stopped")
     world.jobs.wait_gone("deleting")
     assert world.sagemaker.calls("StopTrainingJob", job="deleting") == []
@@ -355,21 +356,21 @@ def test_deleting_an_object_stops_its_running_job_once(world: Takeover, name: st
 
 
 @pytest.mark.parametrize("name", ["retain", "read-only", "name-clash", "completed", "refused", "warm-pool"])
-def test_deleting_an_object_that_owns_no_running_job_is_quick_and_calls_nobody(world: Takeover, name: str) -> None:
+def test_deleting_an_object_without_a_running_job_is_quick_and_makes_no_call(world: Takeover, name: str) -> None:
     since = world.sagemaker.total()
     world.jobs.delete(name)
     world.jobs.wait_gone(name)
     time.sleep(0.5)
-    looks = [DESCRIBE] if name in FOLLOWED else []
-    assert calls_about(world.sagemaker, name, since) in ([], looks)
+    describes = [DESCRIBE] if name in FOLLOWED else []
+    assert calls_about(world.sagemaker, name, since) in ([], describes)
 
 
-def test_a_restart_makes_nobody_do_anything_again(world: Takeover) -> None:
+def test_a_restart_repeats_no_call_and_no_write(world: Takeover) -> None:
     left = read_all(world.jobs)
     since = world.sagemaker.total()
     world.operator.restart()
     sweeps = world.sagemaker.counts()[SWEEP]
-    await_true("some sweeps more", lambda: world.sagemaker.counts()[SWEEP] >= sweeps + 4)
+    await_true("some further sweeps", lambda: world.sagemaker.counts()[SWEEP] >= sweeps + 4)
     reread = {name for name in left if DESCRIBE in calls_about(world.sagemaker, name, since)}
     pruned = () if world.ours else ("name-clash",)  # ACK's CRD prunes the ARN of the other job
     assert reread <= {"illegal-edit", "rules-running", *pruned}
@@ -380,7 +381,7 @@ def test_a_restart_makes_nobody_do_anything_again(world: Takeover) -> None:
 
 
 def ask_ack(body: Body, job_exists: bool) -> set[str]:
-    """The calls that change something which ACK's controller 1.9.1 would make for an object."""
+    """The changing calls that ACK's controller 1.9.1 would make for an object."""
     metadata, annotations = body["metadata"], body["metadata"].get("annotations", {})
     managed = FINALIZER in metadata.get("finalizers", [])
     status = body.get("status", {}).get("trainingJobStatus")
@@ -396,7 +397,7 @@ def ask_ack(body: Body, job_exists: bool) -> set[str]:
     return {CREATE}
 
 
-def test_a_deletion_that_ack_had_not_begun_with_stops_the_job_once(
+def test_a_deletion_that_ack_did_not_handle_stops_the_job_once(
     crd: None, control_plane: Cluster, namespace: str, tmp_path: Path, launch: Launch
 ) -> None:
     kubectl = partial(control_plane.kubectl, "--namespace", namespace)
@@ -414,7 +415,7 @@ def test_a_deletion_that_ack_had_not_begun_with_stops_the_job_once(
         assert job["description"]["TrainingJobStatus"] == "Stopped"
 
 
-def test_a_thousand_running_jobs_need_not_wait_for_their_describe_to_be_known(
+def test_running_jobs_are_taken_over_before_their_describe(
     crd: None, control_plane: Cluster, namespace: str, tmp_path: Path, launch: Launch
 ) -> None:
     names = [f"running-{number}" for number in range(30)]
@@ -427,10 +428,10 @@ def test_a_thousand_running_jobs_need_not_wait_for_their_describe_to_be_known(
         with launch(control_plane, sagemaker, tmp_path, *flags, environment=recorded.ENVIRONMENT):
             jobs = Jobs(control_plane, namespace)
             await_true(
-                "all are known",
+                "all statuses are true",
                 lambda: all(show(body) == _running() for body in read_all(jobs).values()),
                 20.0,
             )
             assert len(sagemaker.calls(DESCRIBE)) < len(names) / 2
             found = [body["status"].get("observedGeneration") for body in read_all(jobs).values()]
-            assert sorted(set(found)) == [0, 1]  # not compared yet, and compared
+            assert sorted(set(found)) == [0, 1]  # not yet compared, and compared

@@ -1,4 +1,4 @@
-"""Edits of a running job: what UpdateTrainingJob takes is sent when its phase comes, the rest is told."""
+"""Edits of a running job: UpdateTrainingJob sends supported ones in their phase, the others are reported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sent_rule(name: str) -> Body:
 
 
 def start(shared: Shared, name: str, phases: str = "Starting:0.3,Training:inf", **spec: Any) -> None:
-    """A job, followed into the last of its phases."""
+    """Create a job, and wait for the last of its phases."""
     shared.sagemaker.plan(name, phases=phases)
     shared.jobs.apply(training_job(name, **spec))
     last = phases.rpartition(",")[2].partition(":")[0]
@@ -45,40 +45,40 @@ def edit(jobs: Jobs, name: str, **spec: Any) -> None:
 
 
 def updates(sagemaker: StandIn, name: str) -> list[Body]:
-    """The members of every update that was sent for the job, without its name."""
+    """The members of every update sent for the job, without its name."""
     requests = [call["request"] for call in sagemaker.calls("UpdateTrainingJob", job=name)]
     return [{key: value for key, value in request.items() if key != "TrainingJobName"} for request in requests]
 
 
 def wait_sent(shared: Shared, name: str, *expected: Body) -> None:
-    """Until exactly these updates were sent, nothing is told any more, and none follows."""
+    """Wait until exactly these updates were sent, no advisory remains, and no update follows."""
     await_true(f"{name}: {len(expected)} updates", lambda: len(updates(shared.sagemaker, name)) >= len(expected))
     shared.jobs.wait(
         name,
-        "the edit is done",
+        "the edit is handled",
         lambda body: (
             body["status"]["observedGeneration"] == body["metadata"]["generation"]
             and "ACK.Advisory" not in [one["type"] for one in body["status"]["conditions"]]
         ),
     )
-    time.sleep(1.5)  # sweeps, if there are any
+    time.sleep(1.5)  # time for sweeps, if there are any
     assert updates(shared.sagemaker, name) == list(expected)
 
 
 def wait_advised(jobs: Jobs, name: str, reason: str, *texts: str) -> Body:
     jobs.wait(name, reason, lambda _: jobs.condition(name, "ACK.Advisory").get("reason") == reason)
-    told = jobs.condition(name, "ACK.Advisory")
-    assert [text for text in texts if text not in told["message"]] == [], told["message"]
-    return told
+    reported = jobs.condition(name, "ACK.Advisory")
+    assert [text for text in texts if text not in reported["message"]] == [], reported["message"]
+    return reported
 
 
-def test_the_keep_alive_waits_for_the_end_and_is_sent_then(shared: Shared) -> None:
+def test_an_edited_keep_alive_is_sent_after_the_end(shared: Shared) -> None:
     start(shared, "keep-alive", resourceConfig={**RESOURCES, "keepAlivePeriodInSeconds": 600})
     edit(shared.jobs, "keep-alive", resourceConfig={"keepAlivePeriodInSeconds": 900})
     wait_advised(shared.jobs, "keep-alive", "EditPending", "resourceConfig.keepAlivePeriodInSeconds", "Completed")
     assert shared.jobs.condition("keep-alive", "ACK.ResourceSynced")["status"] == "False"
     assert shared.jobs.condition("keep-alive", "Ready")["reason"] == "Training"
-    shared.operator.restart()  # nothing of it is remembered but what the status tells
+    shared.operator.restart()  # only the status survives the restart
     shared.jobs.wait("keep-alive", "still so", lambda _: shared.jobs.condition("keep-alive", "ACK.Advisory"))
     assert updates(shared.sagemaker, "keep-alive") == []
     shared.sagemaker.complete_job("keep-alive")
@@ -86,7 +86,7 @@ def test_the_keep_alive_waits_for_the_end_and_is_sent_then(shared: Shared) -> No
     assert shared.jobs.condition("keep-alive", "Complete")["status"] == "True"
 
 
-def test_an_edit_that_comes_too_early_waits_and_is_sent_once(shared: Shared) -> None:
+def test_an_early_edit_waits_for_its_phase_and_is_sent_once(shared: Shared) -> None:
     start(shared, "early", "Starting:inf")
     edit(shared.jobs, "early", profilerConfig=PROFILER)
     wait_advised(shared.jobs, "early", "EditPending", "profilerConfig", "the start of the job")
@@ -94,7 +94,7 @@ def test_an_edit_that_comes_too_early_waits_and_is_sent_once(shared: Shared) -> 
     wait_sent(shared, "early", {"ProfilerConfig": SENT_PROFILER})
 
 
-def test_the_profiler_is_changed_and_disabled_by_its_removal(shared: Shared) -> None:
+def test_the_profiler_can_be_changed_and_its_removal_disables_it(shared: Shared) -> None:
     start(shared, "profiled", profilerConfig=PROFILER)
     edit(shared.jobs, "profiled", profilerConfig={"profilingIntervalInMilliseconds": 1000})
     changed = {**SENT_PROFILER, "ProfilingIntervalInMilliseconds": 1000}
@@ -103,7 +103,7 @@ def test_the_profiler_is_changed_and_disabled_by_its_removal(shared: Shared) -> 
     wait_sent(shared, "profiled", {"ProfilerConfig": changed}, {"ProfilerConfig": {"DisableProfiler": True}})
 
 
-def test_of_profiler_rules_only_added_ones_are_sent(shared: Shared) -> None:
+def test_only_added_profiler_rules_are_sent(shared: Shared) -> None:
     start(shared, "rules", profilerConfig=PROFILER, profilerRuleConfigurations=[rule("one")])
     edit(shared.jobs, "rules", profilerRuleConfigurations=[rule("one"), rule("two")])
     wait_sent(shared, "rules", {"ProfilerRuleConfigurations": [sent_rule("two")]})
@@ -113,7 +113,7 @@ def test_of_profiler_rules_only_added_ones_are_sent(shared: Shared) -> None:
     wait_sent(shared, "rules", {"ProfilerRuleConfigurations": [sent_rule("two")]})
 
 
-def test_remote_debugging_is_switched_while_the_job_trains_and_not_later(shared: Shared) -> None:
+def test_remote_debugging_can_be_changed_during_training_only(shared: Shared) -> None:
     start(shared, "debugged", "Downloading:0.3,Training:inf")
     edit(shared.jobs, "debugged", remoteDebugConfig={"enableRemoteDebug": True})
     wait_sent(shared, "debugged", {"RemoteDebugConfig": {"EnableRemoteDebug": True}})
@@ -135,7 +135,7 @@ def test_profiler_and_warm_pool_may_be_edited_together(shared: Shared) -> None:
     wait_sent(shared, "together", profiler, pool)
 
 
-def test_what_the_service_never_takes_is_told_while_the_status_goes_on(shared: Shared) -> None:
+def test_an_impossible_edit_is_reported_and_the_status_continues(shared: Shared) -> None:
     start(shared, "no-pool", "Starting:0.3,Downloading:inf")
     edit(shared.jobs, "no-pool", resourceConfig={"keepAlivePeriodInSeconds": 600})
     wait_advised(shared.jobs, "no-pool", "EditNotPossible", "spec.resourceConfig.keepAlivePeriodInSeconds")
@@ -147,7 +147,7 @@ def test_what_the_service_never_takes_is_told_while_the_status_goes_on(shared: S
     wait_sent(shared, "no-pool")
 
 
-def test_what_the_service_refuses_is_told_in_its_words_and_not_sent_again(shared: Shared) -> None:
+def test_a_rejected_edit_is_reported_with_the_message_of_sagemaker_and_not_sent_again(shared: Shared) -> None:
     start(shared, "refused")
     words = "1 validation error detected: Value at 'profilerConfig.s3OutputPath' failed to satisfy constraint"
     shared.sagemaker.fail("UpdateTrainingJob", "ValidationException", words, job="refused")
@@ -158,7 +158,7 @@ def test_what_the_service_refuses_is_told_in_its_words_and_not_sent_again(shared
     assert len(shared.sagemaker.calls("UpdateTrainingJob", job="refused")) == 1
 
 
-def test_what_the_user_did_not_set_is_never_compared(shared: Shared) -> None:
+def test_fields_absent_from_the_spec_are_never_compared(shared: Shared) -> None:
     shown = {
         "ProfilerConfig": {"S3OutputPath": "s3://default", "ProfilingIntervalInMilliseconds": 500},
         "ProfilingStatus": "Enabled",
@@ -187,7 +187,7 @@ def test_after_the_end_a_profiler_edit_is_impossible(shared: Shared, status: str
     assert updates(shared.sagemaker, name) == []
 
 
-def test_under_acks_crd_an_edit_of_what_is_fixed_is_told_and_an_update_still_sent(
+def test_under_acks_crd_an_edit_of_a_fixed_field_is_reported_and_an_update_is_sent(
     new_operator: NewOperator, jobs: Jobs, control_plane: Cluster, sagemaker: StandIn
 ) -> None:
     install_crd(control_plane, ACKS)

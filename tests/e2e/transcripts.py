@@ -1,6 +1,6 @@
-"""Sessions in the pages of docs/: blocks ```console with commands behind `$ ` and what they print.
+"""Sessions in the pages of docs/: blocks ```console with commands after `$ ` and their output.
 
-Times, durations, seconds and the widths of columns differ from run to run and are not compared.
+Times, durations, seconds and the widths of columns differ between runs and are not compared.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ NUMBER = re.compile(r"(?<= )\d+(?= )")
 
 
 def comparable(text: str) -> str:
-    """Return a session without what differs from run to run."""
-    for status, early in EARLY_MESSAGES.items():  # an Event has the message of the moment
+    """Return a session without the parts that differ between runs."""
+    for status, early in EARLY_MESSAGES.items():  # an Event has the message of its moment
         text = text.replace(early, MESSAGES[status])
     for pattern, word in ((TIME, "TIME"), (REPEATED, ""), (DURATION, "DURATION"), (NUMBER, "NUMBER")):
         text = pattern.sub(word, text)
@@ -37,14 +37,14 @@ def comparable(text: str) -> str:
 
 
 def replay(session: str, run: Callable[[str], str]) -> str:
-    """Return a session as its commands print it now."""
+    """Return a session with the present output of its commands."""
     commands = [line.removeprefix("$ ") for line in session.splitlines() if line.startswith("$ ")]
     outputs = [f"$ {command}\n{run(command)}" for command in commands]
     return "".join(f"{line.rstrip()}\n" for output in outputs for line in output.splitlines())
 
 
 def run_command(jobs: Jobs, command: str) -> str:
-    """Run a kubectl command of a page in the namespace of the jobs; return what it prints."""
+    """Run a kubectl command of a page in the namespace of the jobs; return its output."""
     program, *arguments = shlex.split(command)
     assert program == "kubectl", command
     if arguments[0] != "trainingjob":
@@ -55,7 +55,7 @@ def run_command(jobs: Jobs, command: str) -> str:
 
 
 def check_page(page: str, run: Callable[[str], str], *, update: bool) -> None:
-    """Compare every session of a page with what its commands print, or write them into the page."""
+    """Compare every session of a page with the output of its commands, or write the output into the page."""
     file = ROOT / page
     text = file.read_text()
     if update:

@@ -1,7 +1,7 @@
-"""Operators by the hundred: one process that has imported everything forks each of them in milliseconds.
+"""Operators by the hundred: one process imports all modules and forks each operator in milliseconds.
 
-A killed fork is a killed operator: nothing is shared but code. Run as a program, this is the process that forks, told
-by JSON lines what to start; `Zygote` is the side that asks. Every fork dies with it, and it with who started it.
+A killed fork is a killed operator, because forks share only code. As a program this is the forking process, with orders
+as JSON lines on stdin; `Zygote` is its client. Every fork ends with it, and it ends with its parent.
 """
 
 from __future__ import annotations
@@ -41,23 +41,26 @@ HANG = signal.SIGUSR1
 
 
 def bare_environment() -> dict[str, str]:
-    """For programs of the harness: without coverage, which slows all down and is lost by kill -9."""
+    """Environment of programs of the harness: without coverage, because it slows all processes and loses its data
+    with a killed process.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return {**kept, "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT}"}
 
 
 class Child:
-    """One forked process; the part of subprocess.Popen that is needed of somebody else's child."""
+    """One forked process; the part of subprocess.Popen needed for the child of another process."""
 
     def __init__(self, pid: int, folder: Path) -> None:
         self.pid = pid
         self._folder = folder
         self._fd = os.pidfd_open(pid)
-        weakref.finalize(self, os.close, self._fd)  # not at the end of the process: several threads may use it
+        # Closed with this object and not at the end of the process, because several threads may use it.
+        weakref.finalize(self, os.close, self._fd)
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """None while it runs, then 0: how a process ended only its parent is told."""
+        """None while it runs, then 0, because only its parent learns the exit code."""
         return self._wait(0)
 
     def wait(self, timeout: float) -> int:
@@ -74,7 +77,7 @@ class Child:
         self.send_signal(signal.SIGKILL)
 
     def hang(self, loop: str) -> None:
-        """One of its loops goes round no more: the tasks of that name, or the thread `kopf`."""
+        """Stop one of its loops: the tasks of that name, or the thread `kopf`."""
         (self._folder / f"hang-{self.pid}").write_text(loop)
         self.send_signal(HANG)
 
@@ -110,8 +113,8 @@ class Zygote:
             process.communicate(timeout=30)
 
     def fork(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Child:
-        """Start `trainingjob-operator` with these arguments; everything it writes is appended to the log."""
-        log.touch()  # who reads it need not wait for the fork
+        """Start `trainingjob-operator` with these arguments; its output is appended to the log."""
+        log.touch()  # a reader need not wait for the fork
         order = {"arguments": list(arguments), "environment": dict(environment), "log": str(log)}
         assert self._process is not None, "not entered"
         assert self._process.stdin is not None
@@ -123,7 +126,7 @@ class Zygote:
 
 
 class ForkedOperator(OperatorProcess):
-    """The operator as a fork of the zygote. Its exit code is not known, and coverage counts nothing of it."""
+    """The operator as a fork of the zygote. Its exit code is unknown, and coverage does not count it."""
 
     def __init__(self, zygote: Zygote, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -146,7 +149,7 @@ def _serve() -> None:
 
 
 def _hang_loops(name: str) -> None:
-    """In the main thread, at any time."""
+    """Called in the main thread, at any time."""
     main = asyncio.get_running_loop()
     if name == "kopf":
         others = [one for one in gc.get_objects() if isinstance(one, asyncio.AbstractEventLoop) and one is not main]
@@ -176,7 +179,7 @@ def _live(order: dict[str, Any]) -> None:
         from trainingjob_operator.cli import main
 
         code = main(order["arguments"])
-    except BaseException:  # noqa: BLE001  whatever ends a process is told in its log
+    except BaseException:  # noqa: BLE001  the log gets the cause of any end
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -129,7 +129,7 @@ def test_one_command_installs_over_acks_crd(releases: Releases, place: str, team
         region = {"environment": {**recorded.ENVIRONMENT, "AWS_REGION": recorded.REGION}}
         with releases.operator(sagemaker, f"--watch-namespace={place}", **region):
             for name in recorded.PHASES:
-                team.wait(name, "ACK's CRD has another owner now", lambda body: "observedGeneration" in body["status"])
+                team.wait(name, "is taken over", lambda body: "observedGeneration" in body["status"])
         calls = [call["operation"] for call in sagemaker.calls(since=since)]
         changes = [name for name in calls if not name.startswith(("Describe", "List", "sts:"))]
         assert changes == []

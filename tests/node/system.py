@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RELEASE = "trixie"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
-"""Tag of the image that replaces the Dockerfile's base; RELEASE has Python 3.13."""
+"""Packages of the image that replaces the Dockerfile's base; RELEASE has Python 3.13."""
 PACKAGES = ("buildah", "containerd", "containernetworking-plugins", "iproute2", "netavark", "runc")
 
 INSTALL = """

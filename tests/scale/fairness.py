@@ -57,7 +57,7 @@ async def fairness(world: World) -> Result:
             Figure("  Stop sent after the deletion, at most", max(stops, default=None), "s", 3),
             Figure("  objects elsewhere without an ARN", FEW - len(arns), "", 0),
             Figure("  CR to ARN elsewhere, at most", max(arns, default=None), "s", 6),
-            Figure("  all of that reported within", max(lags, default=None), "s", 8),
-            Figure("  all of that told within", took, "s"),
+            Figure("  status behind SageMaker, at most", max(lags, default=None), "s", 8),
+            Figure("  all of that reported within", took, "s"),
         ]
     )

@@ -38,6 +38,6 @@ QUIRKS = {
     "stale-lists": Quirk(lambda sagemaker: sagemaker.settings(stale_list_seconds=3.0), 11.0),
     "foreign-jobs": Quirk(_add_foreign_jobs, 8.0),
 }
-"""Pages of at most 100 and a quota of 2 lists a second apply in every measurement. Events weeks after a change take
-longer than a measurement: tests/logic/test_sweep.py covers them, and each of these, in virtual time.
+"""Pages of at most 100 and a quota of 2 lists a second apply in every measurement. Jobs that run for weeks take longer
+than a measurement: tests/logic/test_sweep.py covers them, and each of these, in virtual time.
 """
