@@ -40,7 +40,7 @@ async def _start_two(case: Case) -> tuple[HarassedOperator, HarassedOperator, st
     flags = ("--enable-leader-election", f"--leader-election-namespace={case.namespace}")
     leader, standby = case.operator, case.new_operator(*flags, roads=False)
     await asyncio.to_thread(leader.start)
-    holder: str = await until("somebody leads", lambda: _holder(case), 20 + case.world.room)
+    holder: str = await until("a replica leads", lambda: _holder(case), 20 + case.world.room)
     await asyncio.to_thread(standby.start)  # returns once it is ready: a standby is
     return leader, standby, holder
 

@@ -46,9 +46,9 @@ async def run_under_acks_crd(world: World) -> None:
             group.create_task(_enumerate(world, LIVES[0], when, "name"))
 
 
-def _sides(world: World, what: str) -> tuple[str, ...]:
+def _sides(world: World, label: str) -> tuple[str, ...]:
     """Before and after the passages; one of the two in a quick run."""
-    return (world.chance("side", what).choice([BEFORE, AFTER]),) if world.quick else (BEFORE, AFTER)
+    return (world.chance("side", label).choice([BEFORE, AFTER]),) if world.quick else (BEFORE, AFTER)
 
 
 async def _enumerate(world: World, life: Life, when: str, meanwhile: str) -> None:

@@ -244,7 +244,7 @@ def play(seed: str, count: int) -> list[str]:
 async def _interrupt_the_watch(life: SimulatedOperator, api: FakeApiServer, chance: random.Random) -> None:
     """Within 50 s: edits and deletions without a watch, then a list of the remaining objects."""
     await life.settle(chance.uniform(0.0, 30.0))
-    life.mishear()
+    life.interrupt_watch()
     for key in list(api.objects):
         if key[1] == GOOD or chance.random() < 0.7:
             continue
@@ -253,7 +253,7 @@ async def _interrupt_the_watch(life: SimulatedOperator, api: FakeApiServer, chan
         else:
             api.annotate(key, unrelated=str(chance.random()))
     await life.settle(20.0)
-    life.hear()
+    life.connect_watch()
 
 
 async def run(world: World) -> None:

@@ -35,7 +35,7 @@ async def run_without_api_server(world: World) -> None:
     await run_trials(world, "api_server", TOGETHER, one_by_one=True)
 
 
-# -- with an API server of everybody ----------------------------------------------------------------------------------
+# -- with the shared API server ---------------------------------------------------------------------------------------
 
 
 async def _lose_apiserver(case: Case, seconds: float) -> list[str]:
@@ -93,7 +93,7 @@ async def _lose_crd(case: Case) -> list[str]:
     """The kind is deleted with all objects, and a backup is applied, as new objects."""
     await start_running(case, "done", "runs")
     await case.console("complete", case.job_name("done"))
-    await case.wait("done", "let go", lambda body: not body["metadata"].get("finalizers"))
+    await case.wait("done", "has no finalizer", lambda body: not body["metadata"].get("finalizers"))
     backup = [_backup(body) for body in await case.objects()]
     cluster = case.world.cluster
     await asyncio.to_thread(cluster.kubectl, "delete", "crd", CRD, "--wait=true", timeout=120)

@@ -80,8 +80,10 @@ async def _enumerate(world: World, life: Life, strike: str, when: str) -> None:
         numbers = sorted(world.chance(life.name, strike, when).sample(range(1, 8), 1))
     plans = [Plan(life, strike, when, number) for number in numbers]
     injected, lived, problems = await carry_out_each(world, SCENARIO, plans, until_missed=not world.quick)
-    what = "connection cut" if strike == "cut" else "no answer in time"
-    world.ledger.enter(f"{what} {when} each call: {life.name}", WHOLE, injected=injected, jobs=lived, problems=problems)
+    cause = "connection cut" if strike == "cut" else "no answer in time"
+    world.ledger.enter(
+        f"{cause} {when} each call: {life.name}", WHOLE, injected=injected, jobs=lived, problems=problems
+    )
 
 
 async def _let_the_service_err(

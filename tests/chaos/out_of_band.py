@@ -71,7 +71,7 @@ async def _deleted_after_its_end(case: Case) -> list[str]:
     await start_running(case, "job")
     name = case.job_name("job")
     await case.console("complete", name)
-    await case.wait("job", "let go", lambda body: not body["metadata"].get("finalizers"))
+    await case.wait("job", "has no finalizer", lambda body: not body["metadata"].get("finalizers"))
     await case.console("delete", name)
     await case.console("create", name)
     case.injected += 1

@@ -34,7 +34,7 @@ class Passage:
     number: int
     """From 1, both roads together."""
     road: str
-    what: str
+    operation: str
     """CreateTrainingJob, or such as `PATCH trainingjobs/status`."""
 
 
@@ -59,10 +59,10 @@ class Trace:
     lines: list[str] = field(default_factory=list)
     count: int = 0
 
-    def begin(self, road: str, what: str) -> Passage:
+    def begin(self, road: str, operation: str) -> Passage:
         self.count += 1
-        self.lines.append(f"{self.count:3} {road} {what}")
-        return Passage(self.count, road, what)
+        self.lines.append(f"{self.count:3} {road} {operation}")
+        return Passage(self.count, road, operation)
 
     def note(self, text: str) -> None:
         self.lines.append(f"    -- {text}")
@@ -111,13 +111,13 @@ class Road:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        what = self._name_passage(request, body)
+        operation = self._name_passage(request, body)
         hooks = self._trace.hooks
         try:
-            if what is None:
+            if operation is None:
                 answer = None if hooks.read is None else await hooks.read(request)
                 return answer or await self._forward(request, body, None)
-            passage = self._trace.begin(self._name, what)
+            passage = self._trace.begin(self._name, operation)
             if hooks.before is not None:
                 answer = await hooks.before(passage)
                 if answer is not None:

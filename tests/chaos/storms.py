@@ -216,7 +216,7 @@ async def _begin(world: World, storm: Storm) -> list[int]:
     if storm.error is not None:
         code, status = storm.error
         every = ("*",) if storm.operations == OPERATIONS else storm.operations
-        fault: dict[str, Any] = {"kind": "error", "code": code, "status": status, "message": "The storm says no."}
+        fault: dict[str, Any] = {"kind": "error", "code": code, "status": status, "message": "The storm denies it."}
         return [await world.command("fault", operation=operation, **fault) for operation in every]
     for operation in storm.operations:
         await world.command("quota", operation=operation, rate=storm.quota, burst=storm.quota)

@@ -47,7 +47,7 @@ class Refused(Exception):  # noqa: N818  an answer rather than an error
         self.status = status
 
 
-async def until(what: str, question: Callable[[], Awaitable[Any]], seconds: float, pause: float = 0.1) -> Any:
+async def until(expectation: str, question: Callable[[], Awaitable[Any]], seconds: float, pause: float = 0.1) -> Any:
     """The first true answer; the TimeoutError names the condition."""
     deadline = time.monotonic() + seconds
     while True:
@@ -55,7 +55,7 @@ async def until(what: str, question: Callable[[], Awaitable[Any]], seconds: floa
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds:.0f} s: {what}")
+            raise TimeoutError(f"not within {seconds:.0f} s: {expectation}")
         await asyncio.sleep(pause)
 
 
@@ -325,7 +325,7 @@ class Case:
     async def objects(self) -> list[Body]:
         return list((await self.world.api("GET", self.path()))["items"])
 
-    async def wait(self, name: str, what: str, question: Callable[[Body], Any], seconds: float = 60.0) -> Body:
+    async def wait(self, name: str, expectation: str, question: Callable[[Body], Any], seconds: float = 60.0) -> Body:
         """Wait for the object until the question is true for it."""
         last: Body | None = None
 
@@ -335,7 +335,7 @@ class Case:
             return last if last is not None and question(last) else None
 
         try:
-            return dict(await until(f"{name}: {what}", ask, seconds + self.world.room))
+            return dict(await until(f"{name}: {expectation}", ask, seconds + self.world.room))
         except TimeoutError as error:
             raise TimeoutError(f"{error}; last seen: {json.dumps(_short(last))}") from None
 

@@ -258,7 +258,7 @@ def test_the_environment_chooses_the_cluster_and_kubeconfig_alone_does_not(
     assert getattr(make, "func", make) is chosen
 
 
-def test_an_unknown_kind_of_cluster_is_refused_by_name() -> None:
+def test_an_unknown_kind_of_cluster_is_rejected_by_name() -> None:
     with pytest.raises(ClusterError, match="CLUSTER=minikube is neither own nor kind"):
         choose_cluster({"CLUSTER": "minikube"}, found)
 

@@ -106,7 +106,7 @@ class Jobs:
         items: list[Body] = self._read(f"/api/v1/namespaces/{self.namespace}/events?fieldSelector={selector}")["items"]
         return items
 
-    def wait(self, name: str, what: str, question: Callable[[Body], Any], seconds: float = 60.0) -> Body:
+    def wait(self, name: str, expectation: str, question: Callable[[Body], Any], seconds: float = 60.0) -> Body:
         """Wait for the object until the question is true for it."""
 
         def ask() -> Body | None:
@@ -114,7 +114,7 @@ class Jobs:
             return body if body is not None and question(body) else None
 
         try:
-            return await_true(f"{name}: {what}", ask, seconds)  # type: ignore[no-any-return]
+            return await_true(f"{name}: {expectation}", ask, seconds)  # type: ignore[no-any-return]
         except TimeoutError as error:
             error.add_note(json.dumps(self.get(name), indent=1))
             raise

@@ -30,7 +30,7 @@ _FORKER = ThreadPoolExecutor(1, thread_name_prefix="operators")
 """The kernel binds a parent-death signal to the forking thread, so one thread forks every operator."""
 
 
-def await_true(what: str, question: Callable[[], Any], seconds: float = 60.0, pause: float = 0.1) -> Any:
+def await_true(expectation: str, question: Callable[[], Any], seconds: float = 60.0, pause: float = 0.1) -> Any:
     """The first true answer; the TimeoutError names the condition, with the last answer."""
     deadline = time.monotonic() + seconds
     while True:
@@ -38,7 +38,7 @@ def await_true(what: str, question: Callable[[], Any], seconds: float = 60.0, pa
         if answer:
             return answer
         if time.monotonic() > deadline:
-            message = f"not within {seconds} s: {what}; last answer: {answer!r}"
+            message = f"not within {seconds} s: {expectation}; last answer: {answer!r}"
             raise TimeoutError(message)
         time.sleep(pause)
 
@@ -185,13 +185,13 @@ class OperatorProcess:
         except ValueError as error:
             raise RuntimeError(f"the operator's log is not JSON:\n{text}") from error
 
-    def address(self, what: str) -> str | None:
+    def address(self, server: str) -> str | None:
         """host:port of "metrics" or "health", once it serves there; read from its log once."""
-        if what not in self._addresses:
+        if server not in self._addresses:
             for line in self.lines():
-                if str(line.get("msg")).lower() == f"serving {what}":  # the bench also runs older versions
-                    self._addresses[what] = f"{line['host']}:{line['port']}"
-        return self._addresses.get(what)
+                if str(line.get("msg")).lower() == f"serving {server}":  # the bench also runs older versions
+                    self._addresses[server] = f"{line['host']}:{line['port']}"
+        return self._addresses.get(server)
 
     def ask(self, path: str) -> tuple[int, str]:
         """The answer of /healthz, /readyz or /metrics; (0, "") without a listener."""

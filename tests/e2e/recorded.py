@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[1] / "data/ack-objects"
 ACCOUNT, REGION = "000000000000", "us-west-2"
 STAND_IN = Options(region=REGION, account=ACCOUNT)
-"""Region and account of the recorded jobs."""
+"""Options of a stand-in with the account and region of the recorded jobs."""
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": f"AKIA{ACCOUNT}"}
 
 PATIENCE = 180.0

@@ -72,7 +72,7 @@ def test_the_object_of_a_finished_job_is_deleted_without_a_call(shared: Shared) 
     shared.sagemaker.plan("finished", seconds=1)
     shared.jobs.apply(training_job("finished"))
     shared.jobs.wait_condition("finished", "Finished")
-    shared.jobs.wait("finished", "let go", lambda body: "finalizers" not in body["metadata"])
+    shared.jobs.wait("finished", "has no finalizer", lambda body: "finalizers" not in body["metadata"])
     calls = len(shared.sagemaker.calls(job="finished"))
     shared.jobs.kubectl("delete", "trainingjob", "finished", "--timeout=15s")
     assert len(shared.sagemaker.calls(job="finished")) == calls

@@ -193,7 +193,7 @@ def test_a_finished_job_causes_no_further_call(shared: Shared) -> None:
     jobs, sagemaker = shared.jobs, shared.sagemaker
     sagemaker.plan("done", seconds=1)
     jobs.apply(training_job("done"))
-    body = jobs.wait("done", "let go", lambda body: jobs.condition("done", "Finished") and not held(body))
+    body = jobs.wait("done", "has no finalizer", lambda body: jobs.condition("done", "Finished") and not held(body))
     calls = len(sagemaker.calls(job="done"))
     time.sleep(1.5)
     assert len(sagemaker.calls(job="done")) == calls

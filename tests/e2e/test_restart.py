@@ -32,7 +32,7 @@ def test_a_kill_during_create_leaves_one_job(
     operator.start()
     jobs.wait_status("cut", "Completed")
     assert len(sagemaker.effects(CREATE)) == 1
-    jobs.wait("cut", "let go", lambda body: "finalizers" not in body["metadata"])
+    jobs.wait("cut", "has no finalizer", lambda body: "finalizers" not in body["metadata"])
     assert not [event for event in jobs.events("cut") if event["type"] == "Warning"]
 
 
@@ -69,7 +69,9 @@ def test_changes_during_a_downtime_are_processed_after_it(
     sagemaker.plan("born", seconds=1)
     sagemaker.plan("finished", seconds=0.5)
     jobs.apply(training_job("finished"))
-    jobs.wait("finished", "let go", lambda body: jobs.condition("finished", "Finished") and not _is_held(body))
+    jobs.wait(
+        "finished", "has no finalizer", lambda body: jobs.condition("finished", "Finished") and not _is_held(body)
+    )
     jobs.apply(*(training_job(name) for name in ("ended", "deleted", "retained")))
     for name in ("ended", "deleted", "retained"):
         jobs.wait(name, "trains", lambda body: body["status"].get("secondaryStatus") == "Training")

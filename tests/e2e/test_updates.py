@@ -140,7 +140,7 @@ def test_an_impossible_edit_is_reported_and_the_status_continues(shared: Shared)
     edit(shared.jobs, "no-pool", resourceConfig={"keepAlivePeriodInSeconds": 600})
     wait_advised(shared.jobs, "no-pool", "EditNotPossible", "spec.resourceConfig.keepAlivePeriodInSeconds")
     shared.sagemaker.enter("no-pool", "Training")
-    shared.jobs.wait("no-pool", "goes on", lambda body: body["status"]["secondaryStatus"] == "Training")
+    shared.jobs.wait("no-pool", "continues", lambda body: body["status"]["secondaryStatus"] == "Training")
     assert shared.jobs.condition("no-pool", "ACK.Advisory")["reason"] == "EditNotPossible"
     assert shared.jobs.condition("no-pool", "ACK.Terminal") == {}
     edit(shared.jobs, "no-pool", resourceConfig={"keepAlivePeriodInSeconds": None})
@@ -154,7 +154,7 @@ def test_a_rejected_edit_is_reported_with_the_message_of_sagemaker_and_not_sent_
     edit(shared.jobs, "refused", profilerConfig=PROFILER)
     wait_advised(shared.jobs, "refused", "EditNotPossible", words)
     shared.sagemaker.enter("refused", "Uploading")
-    shared.jobs.wait("refused", "goes on", lambda body: body["status"]["secondaryStatus"] == "Uploading")
+    shared.jobs.wait("refused", "continues", lambda body: body["status"]["secondaryStatus"] == "Uploading")
     assert len(shared.sagemaker.calls("UpdateTrainingJob", job="refused")) == 1
 
 

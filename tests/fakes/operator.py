@@ -194,7 +194,7 @@ class SimulatedOperator:
         self.create_queue, self.reconciler, self.flow = parts.create_queue, parts.reconciler, parts.flow
         self.sweeper, self.watcher = parts.sweeper, parts.watcher
         self.gauges = Gauges(self.runtime, parts, self.budgets, max_jobs=max_jobs)
-        self.hear()
+        self.connect_watch()
         bodies: list[Callable[[], Awaitable[None]]] = [
             self.sweeper.run,
             self.watcher.relist,
@@ -202,14 +202,14 @@ class SimulatedOperator:
         ]
         self.tasks = [asyncio.ensure_future(body()) for body in [*bodies, *[self.reconciler.work] * workers]]
 
-    def hear(self) -> None:
+    def connect_watch(self) -> None:
         """Start the watch with a list of existing objects; it omits earlier deletions."""
         self._api.watchers.append(self.watcher.take)
         for body in list(self._api.objects.values()):
             self.watcher.take(None, body)
 
-    def mishear(self) -> None:
-        """Interrupt the watch: no change is reported until `hear`."""
+    def interrupt_watch(self) -> None:
+        """Interrupt the watch: no change is reported until `connect_watch`."""
         if self.watcher.take in self._api.watchers:
             self._api.watchers.remove(self.watcher.take)
 
@@ -226,7 +226,7 @@ class SimulatedOperator:
 
     async def end(self) -> None:
         """Crash as by kill -9, without a report or clean-up."""
-        self.mishear()
+        self.interrupt_watch()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

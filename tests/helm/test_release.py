@@ -229,9 +229,9 @@ def test_users_get_the_rights_of_their_cluster_role(releases: Releases, team: Jo
     for name in ("view", "edit", "admin"):
         team.kubectl("create", "rolebinding", name, f"--clusterrole={name}", f"--user={name}")
 
-    def may(user: str, verb: str, *what: str) -> bool:
+    def may(user: str, verb: str, *arguments: str) -> bool:
         try:
-            return team.kubectl("auth", "can-i", verb, *what, f"--as={user}").strip() == "yes"
+            return team.kubectl("auth", "can-i", verb, *arguments, f"--as={user}").strip() == "yes"
         except KubectlError:
             return False
 

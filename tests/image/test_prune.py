@@ -66,7 +66,7 @@ def test_a_removal_without_a_match_is_reported(image_python: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("folder", REMOVALS)
-def test_each_kept_entry_is_there(image_python: Path, folder: str) -> None:
+def test_each_kept_entry_exists(image_python: Path, folder: str) -> None:
     [packages] = image_python.parents[1].glob("lib/python3*/site-packages")
     place = image_python.parent if folder == "bin" else packages / folder
     kept: Any = REMOVALS[folder].keep

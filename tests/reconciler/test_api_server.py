@@ -43,7 +43,7 @@ async def test_an_object_is_read_again_after_a_conflict_before_any_call(simulati
     def race(what: str, before: bool) -> None:
         if before and what == "metadata" and raced:
             raced.clear()
-            simulation.operator.mishear()
+            simulation.operator.interrupt_watch()
             simulation.api.annotate(KEY, note="another writer")
 
     simulation.api.hinder = race

@@ -428,7 +428,7 @@ def test_a_call_takes_effect_after_the_time_out_of_its_client(sagemaker: StandIn
     client = boto3.client("sagemaker", region_name="us-east-1", endpoint_url=sagemaker.url, config=config)
     with pytest.raises(ReadTimeoutError):
         client.create_training_job(**minimal("job"))
-    await_true("the job is made", lambda: sagemaker.job("job"))
+    await_true("the job is created", lambda: sagemaker.job("job"))
 
 
 @pytest.mark.parametrize(("after", "drop", "effect"), [(False, True, False), (False, False, True), (True, True, True)])

@@ -56,7 +56,7 @@ def checked_out(ref: str, folder: Path) -> Iterator[Path]:
 class Ratio:
     """One figure of both versions, from the same number of rounds."""
 
-    what: str
+    title: str
     here: Sequence[float]
     there: Sequence[float]
     unit: str = ""
@@ -68,14 +68,14 @@ class Ratio:
 
     @property
     def is_met(self) -> bool | None:
-        target = TARGETS.get(self.what)
+        target = TARGETS.get(self.title)
         return None if target is None or not self.values else median(self.values) <= target
 
     def cells(self) -> tuple[str, ...]:
-        values, target = self.values, TARGETS.get(self.what)
+        values, target = self.values, TARGETS.get(self.title)
         spread = f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "–"
         return (
-            self.what,
+            self.title,
             f"{show(median(self.there))} {self.unit}".rstrip(),
             f"{show(median(self.here))} {self.unit}".rstrip(),
             spread,
@@ -86,17 +86,17 @@ class Ratio:
 
 def compare(here: Sequence[Sequence[Figure]], there: Sequence[Sequence[Figure]]) -> list[Ratio]:
     """The figures that all rounds of both versions measured, in order. Each side has one list per round."""
-    rounds = [{figure.what: figure for figure in figures} for figures in (*here, *there)]
+    rounds = [{figure.title: figure for figure in figures} for figures in (*here, *there)]
     common = [
         figure
         for figure in here[0]
-        if all(figure.what in each and each[figure.what].value is not None for each in rounds)
+        if all(figure.title in each and each[figure.title].value is not None for each in rounds)
     ]
 
     def values(figure: Figure, rounds: Sequence[Sequence[Figure]]) -> list[float]:
-        return [float(each.value or 0.0) for figures in rounds for each in figures if each.what == figure.what]
+        return [float(each.value or 0.0) for figures in rounds for each in figures if each.title == figure.title]
 
-    return [Ratio(figure.what, values(figure, here), values(figure, there), figure.unit) for figure in common]
+    return [Ratio(figure.title, values(figure, here), values(figure, there), figure.unit) for figure in common]
 
 
 def compose_comparison(ratios: Sequence[Ratio], ref: str) -> list[str]:

@@ -23,7 +23,7 @@ async def fairness(world: World) -> Result:
     """Many objects wait for their turn while other objects are deleted, change, or are created in another region."""
     follower, sagemaker = world.follower, world.sagemaker
     stopped, changed, elsewhere = (
-        [f"{what}-{number}" for number in range(FEW)] for what in ("stopped", "changed", "new")
+        [f"{group}-{number}" for number in range(FEW)] for group in ("stopped", "changed", "new")
     )
     sagemaker.plan(phases="Starting:2,Training:1000000")
     await world.create([*stopped, *changed])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Figure:
     """One measured value; a figure without a target is for information."""
 
-    what: str
+    title: str
     value: float | None
     """None: not measurable."""
     unit: str = ""
@@ -33,7 +33,7 @@ class Figure:
         verdict = {None: "", True: "met", False: "MISSED"}[self.is_met]
         target = "" if self.target is None else f"≤ {show(self.target)} {self.unit}".rstrip()
         value = "not measured" if self.value is None else f"{show(self.value)} {self.unit}".rstrip()
-        return self.what, target, value, verdict
+        return self.title, target, value, verdict
 
 
 def show(value: float) -> str:

@@ -179,8 +179,8 @@ async def growth(world: World) -> Result:
             lags = await change_some(world, live, window)
             result.figures += summarize_lags(f"Status behind SageMaker, {at}", lags, 20 if count > 1000 else 8)
     result.figures += [
-        Figure(f"{what} grow with the power of the number of jobs", power, "", LINEAR)
-        for what, curve in (("CPU seconds", cpu), ("Bytes of memory", memory), ("AWS calls", calls))
+        Figure(f"{label} grow with the power of the number of jobs", power, "", LINEAR)
+        for label, curve in (("CPU seconds", cpu), ("Bytes of memory", memory), ("AWS calls", calls))
         if (power := measure_power(curve)) is not None
     ]
     result.panels = [
@@ -237,8 +237,8 @@ async def after_paging(world: World) -> Result:
     filter_before_paging(world.sagemaker)
     pages = end.calls_since(begin).get("ListTrainingJobs", 0)
     scan = live / PAGE_SIZE * (end.at - begin.at) / pages if pages else 0.0
-    what = f"Status behind SageMaker, filters after paging, at {live:,} live jobs"
-    return Result([*summarize_lags(what, lags, scan + 10), Figure("  one full scan takes", scan, "s")])
+    label = f"Status behind SageMaker, filters after paging, at {live:,} live jobs"
+    return Result([*summarize_lags(label, lags, scan + 10), Figure("  one full scan takes", scan, "s")])
 
 
 async def restart(world: World) -> Result:
@@ -266,12 +266,12 @@ async def restart(world: World) -> Result:
     await asyncio.sleep(REST)
     end = await world.mark()
     described = end.calls.get("DescribeTrainingJob", 0) - calls.get("DescribeTrainingJob", 0)
-    what = f"Restart with {count:,} objects, {len(running):,} running, {len(changing):,} changed meanwhile"
+    label = f"Restart with {count:,} objects, {len(running):,} running, {len(changing):,} changed meanwhile"
     return Result(
         [
             Figure(f"{len(ending):,} jobs that end at once are reported within", ended.at - before.at, "s"),
             Figure("  CPU of each", ended.cpu_since(before) / len(ending) * 1000, "ms"),
-            Figure(f"{what}: in step within", in_step, "s", 60),
+            Figure(f"{label}: in step within", in_step, "s", 60),
             Figure("  Describe calls for each job that changed", described / len(changing), "", 1),
             Figure("  CPU of the controller until then", end.usage.cpu, "s"),
             Figure("  resident memory then", end.usage.resident / 1e6, "MB", 250),
@@ -287,10 +287,10 @@ async def rest(world: World) -> Result:
     await follower.until(lambda: follower.count(lambda sight: not sight.ended) == 0, PATIENCE)
     await settle(world)
     quiet = await watch_rest(world, REST_WINDOWS * world.parameters.window)
-    what = f"{len(follower.seen):,} finished objects at rest"
+    label = f"{len(follower.seen):,} finished objects at rest"
     return Result(
         [
-            Figure(f"{what}: AWS calls", sum(quiet.calls.values()), "", 0),
+            Figure(f"{label}: AWS calls", sum(quiet.calls.values()), "", 0),
             Figure("  writes", quiet.writes, "", 0),
             Figure("  CPU", quiet.cores * 100, "% of a core", 1),
             Figure("  resident memory", quiet.resident / 1e6, "MB", 250),
@@ -351,10 +351,10 @@ async def watch_rest(world: World, seconds: float = REST) -> Quiet:
     return Quiet(end.calls_since(begin), end.writes - begin.writes, took, cores, end.usage.resident)
 
 
-def summarize_lags(what: str, lags: Sequence[float], target: float) -> list[Figure]:
+def summarize_lags(label: str, lags: Sequence[float], target: float) -> list[Figure]:
     return [
-        Figure(f"{what}, p50", percentile(lags, 0.5), "s"),
-        Figure(f"{what}, p99", percentile(lags, 0.99), "s", target),
+        Figure(f"{label}, p50", percentile(lags, 0.5), "s"),
+        Figure(f"{label}, p99", percentile(lags, 0.99), "s", target),
     ]
 
 
@@ -392,14 +392,14 @@ async def count_bytes(world: World, empty: int | None) -> list[Figure]:
     if world.control_plane is None or empty is None:
         return []
     figures = []
-    for what, resource in (("object", "sagemaker.services.k8s.aws/trainingjobs"), ("Event", "events")):
+    for label, resource in (("object", "sagemaker.services.k8s.aws/trainingjobs"), ("Event", "events")):
         _, size = await asyncio.to_thread(world.control_plane.stored_bytes, resource)
-        figures.append(Figure(f"Bytes of an {what} in etcd", size / 1e3, "kB"))
-    for what, compacted in (("with all history", False), ("after compaction", True)):
+        figures.append(Figure(f"Bytes of an {label} in etcd", size / 1e3, "kB"))
+    for label, compacted in (("with all history", False), ("after compaction", True)):
         database = await world.read_storage(compacted=compacted)
         if database is not None:
             figures.append(
-                Figure(f"  of its database a job, {what}", (database - empty) / world.parameters.jobs / 1e3, "kB")
+                Figure(f"  of its database a job, {label}", (database - empty) / world.parameters.jobs / 1e3, "kB")
             )
     return figures
 
