@@ -37,6 +37,7 @@ GOOD = [
     ("list_tps", "0.5", 0.5),
     ("describe_tps", "20", 20.0),
     ("override_passive", "true", True),
+    ("feature_gates", "IAMRoleSelector=False", (("IAMRoleSelector", "false"),)),
     ("assume_role_external_id", "tenant/7", "tenant/7"),
     ("http_client_timeout", "60s", 60.0),
     ("http_client_timeout", "1500ms", 1.5),
@@ -93,6 +94,9 @@ def test_a_good_value_is_accepted(field: str, text: str, value: object) -> None:
         ("watch_selectors", "team in vision", "a label selector"),
         ("cluster_id", "a b", "1 to 128 letters"),
         ("leader_election_namespace", "a.b", "the name of a namespace"),
+        ("feature_gates", "IAMRoleSelector", "name=true or name=false pairs"),
+        ("feature_gates", "IAMRoleSelector=false,", "name=true or name=false pairs"),
+        ("feature_gates", "IamRoleSelector=true", "without 'IamRoleSelector'; the feature gates are IAMRoleSelector, "),
         ("deletion_policy", "Delete", "delete or retain"),
         ("ttl_seconds_after_finished", "1d", "a number of seconds, such as 86400"),
         ("resource_tags", "team", "key=value pairs"),
@@ -138,6 +142,14 @@ def test_every_flag_but_the_region_has_a_default() -> None:
     assert settings.metrics_addr.port == 8080
     assert settings.healthz_addr.port == 8081
     assert settings.sweep_seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("gates", "follows"),
+    [("", True), ("IAMRoleSelector=true", True), ("TeamLevelCARM=false", True), ("IAMRoleSelector=false", False)],
+)
+def test_role_selectors_are_followed_unless_the_gate_is_off(gates: str, follows: bool) -> None:
+    assert read({"feature_gates": gates}, REGION).follows_role_selectors is follows
 
 
 def test_the_table_of_good_values_has_every_flag() -> None:

@@ -126,7 +126,26 @@ def _apply_and_move(trials: Trials) -> Callable[[int], None]:
     return script
 
 
-SCRIPTS = {"a life": _apply, "a life that is cut short": _apply_and_delete, "a region edited": _apply_and_move}
+def _apply_and_replace_selector(trials: Trials) -> Callable[[int], None]:
+    """Another selector selects another account for half a minute, right after the object was applied."""
+    roles = {account: f"arn:aws:iam::{account}:role/train" for account in ("111122223333", "444455556666")}
+    (_, gold), (account, lead) = roles.items()
+    trials.cluster_state.roles = {account: lead}  # reaches a job that the second selector led to
+
+    def script(step: int) -> None:
+        trials.cluster_state.selectors = {"lead": {"arn": lead}} if 0 < step < 30 else {"gold": {"arn": gold}}
+        if step == 0:
+            trials.api.apply(body())
+
+    return script
+
+
+SCRIPTS = {
+    "a life": _apply,
+    "a life that is cut short": _apply_and_delete,
+    "a region edited": _apply_and_move,
+    "a selector replaced": _apply_and_replace_selector,
+}
 
 
 def _points(name: str) -> list[str]:
@@ -140,8 +159,10 @@ def _points(name: str) -> list[str]:
     return run(main())
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-@pytest.mark.parametrize("hidden", [0.0, 20.0])
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [(name, hidden) for name in SCRIPTS for hidden in (0.0, 20.0) if "selector" not in name or not hidden],
+)
 def test_a_death_at_any_call_or_write_loses_and_doubles_nothing(name: str, hidden: float) -> None:
     points = _points(name)
     assert len(points) > 10

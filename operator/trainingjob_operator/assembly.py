@@ -79,6 +79,7 @@ def assemble(settings: Settings) -> Process:
         changed=lambda namespace: _requeue(jobs, queue, namespace),
         clock=clocks.monotonic,
         jitter=clocks.jitter,
+        follows_selectors=settings.follows_role_selectors,
     )
     coverage = Coverage(
         namespaces=settings.watch_namespace,

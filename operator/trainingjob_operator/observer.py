@@ -5,22 +5,24 @@ Reads the cluster, never AWS. Not here: the decision (logic/decide/), and answer
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.create_queue import CreateQueue
-from trainingjob_operator.kube.errors import Forbidden, NotFound
+from trainingjob_operator.kube.errors import Forbidden, NotFound, Unavailable
 from trainingjob_operator.logic.decide.accounts import (
     await_namespace,
+    await_selectors,
+    choose_role,
     find_role,
-    find_selector,
     find_wrong_target,
     forbid_account,
 )
 from trainingjob_operator.logic.findings import Hindrance
 from trainingjob_operator.logic.naming import Identity
-from trainingjob_operator.logic.objects.annotations import read_request, resolve
+from trainingjob_operator.logic.objects.annotations import Policy, read_request, resolve
 from trainingjob_operator.logic.objects.resource import Resource
+from trainingjob_operator.logic.objects.role_selectors import RoleSelection, RoleSelector
 from trainingjob_operator.logic.state.memory import Memory
 from trainingjob_operator.logic.state.outcomes import Ended, Stopping, Unsettled
 from trainingjob_operator.logic.state.view import View
@@ -37,7 +39,7 @@ class ClusterState(Protocol):
 
     async def account_roles(self) -> Mapping[str, str] | None: ...
 
-    async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]: ...
+    async def role_selectors(self) -> Mapping[str, RoleSelector]: ...
 
 
 class Observer:
@@ -61,11 +63,20 @@ class Observer:
         if tracked.memory.term != self._leadership.term:
             tracked.memory = Memory(first_seen=self._clocks.monotonic(), term=self._leadership.term)
         namespace, unread = await self._read_namespace(resource.namespace)
+        selection = await self._select_role(resource)
         self.check_presence(tracked)
-        bare = self._read_object(tracked, resource, namespace, unread)
+        policy = resolve(resource, namespace, self._context.defaults)
+        if isinstance(selection, RoleSelection):
+            policy = policy.served_in(selection.account)
+        bare = self._read_object(tracked, resource, policy, unread)
         if unread is not None:
             return bare, None
-        identity = bare.concerned()
+        if isinstance(selection, Hindrance):  # the account is unknown, except that of an existing job
+            bare = replace(bare, no_access=selection)
+            identity = bare.attached()
+        else:
+            bare = replace(bare, selection=selection)
+            identity = bare.concerned()
         self._claim(tracked, bare, identity)
         if identity is None:
             return bare, None
@@ -88,11 +99,9 @@ class Observer:
         )
         return view, target
 
-    def _read_object(
-        self, tracked: StoredObject, resource: Resource, namespace: Mapping[str, str], unread: Hindrance | None
-    ) -> View:
+    def _read_object(self, tracked: StoredObject, resource: Resource, policy: Policy, unread: Hindrance | None) -> View:
         """Return the view of the object alone, and note its news: a reconcile request, a Stop, an end."""
-        policy, now = resolve(resource, namespace, self._context.defaults), self._clocks.monotonic()
+        now = self._clocks.monotonic()
         if (request := read_request(resource.annotations)) is not None:
             handled = (tracked.memory.handled_request, resource.status.get("lastHandledReconcileAt"))
             if request not in handled:
@@ -137,6 +146,15 @@ class Observer:
         except Forbidden as error:
             return {}, await_namespace(namespace, str(error))
 
+    async def _select_role(self, resource: Resource) -> RoleSelection | Hindrance | None:
+        """Return the role that an IAMRoleSelector gives to the object, or a hindrance."""
+        try:
+            selectors = await self._cluster_state.role_selectors()
+            labels = await self._cluster_state.labels(resource.namespace) if selectors else {}
+        except (Forbidden, Unavailable) as error:
+            return await_selectors(resource, str(error))
+        return choose_role(selectors, resource, labels)
+
     def check_presence(self, tracked: StoredObject) -> None:
         """Raise NotFound after a concurrent deletion; the object must not claim a job or a turn any more."""
         if self._jobs.get(tracked.key) is not tracked:
@@ -144,14 +162,13 @@ class Observer:
 
     async def _reach(self, view: View, identity: Identity) -> Target | Hindrance:
         """Resolve the target of calls about the job: account, region, role, endpoint; or the hindrance."""
-        resource, policy = view.resource, view.policy
+        policy = view.policy
         if (problem := find_wrong_target(view)) is not None:
             return problem
-        selectors = await self._cluster_state.role_selectors()
-        if selectors:
-            labels = await self._cluster_state.labels(resource.namespace)
-            if (selected := find_selector(selectors, resource, labels)) is not None:
-                return selected
+        if view.no_access is not None:
+            return view.no_access
+        if view.selection is not None and view.selection.account == identity.account:
+            return self._target(view, identity, view.selection.role_arn)
         role = None
         is_own = identity.account == self._context.defaults.account
         if not is_own and not self._context.defaults.carm_enabled:
@@ -161,11 +178,14 @@ class Observer:
             if isinstance(found, Hindrance):
                 return found
             role = found
+        return self._target(view, identity, role)
+
+    def _target(self, view: View, identity: Identity, role: str | None) -> Target:
         return Target(
             account=identity.account,
             region=identity.region,
             role_arn=role,
-            endpoint_url=policy.endpoint_url,
+            endpoint_url=view.policy.endpoint_url,
             external_id=None if role is None else self._context.external_id,
-            namespace=None if role is None else resource.namespace,
+            namespace=None if role is None else view.resource.namespace,
         )

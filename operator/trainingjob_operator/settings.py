@@ -205,6 +205,28 @@ def _ttl(text: str) -> int:
     return int(text)
 
 
+# ACK's feature gates.
+ROLE_SELECTOR_GATE = "IAMRoleSelector"
+_GATES = frozenset(
+    {
+        ROLE_SELECTOR_GATE, "IgnoreFieldDrift", "ReadOnlyResources", "ResourceAdoption", "ServiceLevelCARM",
+        "TeamLevelCARM",
+    }
+)  # fmt: skip
+
+
+def _feature_gates(text: str) -> tuple[tuple[str, str], ...]:
+    gates: dict[str, str] = {}
+    for item in text.split(","):
+        name, _, value = (part.strip() for part in item.partition("="))
+        if value.lower() not in _TRUE | _FALSE:
+            raise ValueError("comma-separated name=true or name=false pairs")
+        if name not in _GATES:
+            raise ValueError(f"a list without {name!r}; the feature gates are {', '.join(sorted(_GATES))}")
+        gates[name] = str(value.lower() in _TRUE).lower()
+    return tuple(gates.items())
+
+
 _PLACEHOLDER = re.compile(r"<.*>|my-cluster|your-.*|change-?me|replace-?me|todo|placeholder", re.IGNORECASE)
 
 
@@ -404,6 +426,13 @@ class Settings:
         default="",
         further_variables=("K8S_NAMESPACE",),
     )
+    feature_gates: tuple[tuple[str, str], ...] = _flag(
+        Group.KUBERNETES,
+        f"ACK's feature gates; {ROLE_SELECTOR_GATE}=false ignores IAMRoleSelectors, the others have no effect.",
+        _feature_gates,
+        metavar="NAME=BOOL,…",
+        default=(),
+    )
     override_passive: bool = _flag(
         Group.KUBERNETES,
         "Reconcile objects even if another controller writes to them.",
@@ -518,6 +547,11 @@ class Settings:
         """Namespace of the leader election Lease."""
         return self.leader_election_namespace or self.system_namespace
 
+    @property
+    def follows_role_selectors(self) -> bool:
+        """False if ACK's feature gate for IAMRoleSelectors is off."""
+        return dict(self.feature_gates).get(ROLE_SELECTOR_GATE) != "false"
+
 
 FLAGS: tuple[Flag, ...] = tuple(
     Flag(field=field.name, default=field.default, **field.metadata) for field in dataclasses.fields(Settings)
@@ -558,7 +592,6 @@ IGNORED_FLAGS: Mapping[str, str] = {
     "--enable-field-export-reconciler": "ACK's controller reconciles FieldExports",
     "--enable-webhook-server": "the operator has no webhooks; the CRD validates objects",
     "--webhook-server-addr": "the operator has no webhooks; the CRD validates objects",
-    "--feature-gates": "adoption and read-only objects are always enabled; the operator has no other feature gates",
     "--reconcile-default-resync-seconds": "the sweep observes every running job; --sweep-seconds sets its interval",
     "--reconcile-resource-resync-seconds": "the sweep observes every running job; --sweep-seconds sets its interval",
     "--reconcile-resource-max-concurrent-syncs": "the operator reconciles one kind; use --max-concurrent-reconciles",

@@ -111,7 +111,7 @@ CLUSTER_RULES: set[Rule] = {
     ("sagemaker.services.k8s.aws", "trainingjobs", (), frozenset({"get", "list", "watch", "patch"})),
     ("sagemaker.services.k8s.aws", "trainingjobs/status", (), frozenset({"patch"})),
     ("", "namespaces", (), frozenset({"get", "list", "watch"})),
-    ("services.k8s.aws", "iamroleselectors", (), frozenset({"list"})),
+    ("services.k8s.aws", "iamroleselectors", (), frozenset({"list", "watch"})),
     ("events.k8s.io", "events", (), frozenset({"create"})),
 }
 OWN_RULES: set[Rule] = {

@@ -1,17 +1,21 @@
-"""Other accounts: roles from ACK's account map, rejected configurations, drift, and changes of credentials."""
+"""Other accounts: roles from ACK's account map and role selectors, drift, and credentials that change."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Protocol
+import re
+import time
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+import yaml
 
-from tests.crds.installation import is_established
+from tests.crds.installation import REPOSITORY, is_established
 from tests.e2e.objects import training_job
 from tests.e2e.operator_process import await_true
-from tests.kube.test_cluster_state import SELECTOR_CRD
+from tests.kube.test_cluster_state import SELECTOR_CRD, SELECTOR_KIND
+from trainingjob_operator.kube.cluster_state import REUSE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +77,13 @@ def wait_recoverable(jobs: Jobs, name: str, *texts: str, seconds: float = 20.0) 
     )
 
 
+def read_sample(page: str, kind: str) -> dict[str, Any]:
+    """The object of that kind in a page."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
+    [sample] = [each for each in map(yaml.safe_load, blocks) if each["kind"] == kind]
+    return dict(sample)
+
+
 def accounts_of(sagemaker: StandIn, operation: str) -> set[str]:
     return {call["account"] for call in sagemaker.calls(operation)}
 
@@ -92,18 +103,19 @@ def test_an_object_of_another_account_waits_for_its_role_and_follows_every_edit_
         ({}, ("No role is known",)),
         ({OTHER: "sagemaker"}, ("'sagemaker'", "not to a role")),
         ({OTHER: role_of(THIRD)}, (THIRD, "not to a role")),
-        ({f"sagemaker.{OTHER}": role_of(OTHER)}, (f"sagemaker.{OTHER}", "not supported")),
+        ({f"sagemaker.{OTHER}": "role"}, (f"sagemaker.{OTHER}", "not to a role")),
     ):
         map_accounts(jobs, roles)
         wait_recoverable(jobs, "theirs", *texts)
     assert sagemaker.calls(job="theirs") == []
-    map_accounts(jobs, {OTHER: role_of(OTHER)})
+    map_accounts(jobs, {OTHER: role_of(OTHER, "all"), f"sagemaker.{OTHER}": role_of(OTHER)})
     body = jobs.wait_status("theirs", "Completed")
     assert body["status"]["ackResourceMetadata"]["ownerAccountID"] == OTHER
     assert jobs.condition("theirs", "ACK.Recoverable") == {}
     assert [(job["TrainingJobName"], job["Account"]) for job in sagemaker.jobs()] == [("theirs", OTHER)]
     assert accounts_of(sagemaker, "CreateTrainingJob") == {OTHER}
     assert accounts_of(sagemaker, "ListTrainingJobs") == {OTHER}
+    assert {call["job"] for call in sagemaker.calls("sts:AssumeRole")} == {role_of(OTHER)}
 
 
 def test_a_denied_role_is_reported_and_the_job_is_created_once_it_is_permitted(
@@ -238,30 +250,55 @@ def test_a_rotated_token_file_is_read_again(
     assert jobs.condition("by-token", "ACK.Recoverable") == {}
 
 
-def test_an_object_matched_by_a_role_selector_is_rejected(
+def test_an_object_is_served_in_the_account_of_its_role_selector_through_a_crash(
     run: RunOperator, jobs: Jobs, control_plane: Cluster, sagemaker: StandIn, namespace: str
 ) -> None:
-    control_plane.kubectl("apply", "-f", "-", input=SELECTOR_CRD)
-    await_true("its CRD", lambda: is_established(control_plane, "iamroleselectors.services.k8s.aws"))
-    selector = {
-        "apiVersion": "services.k8s.aws/v1alpha1",
-        "kind": "IAMRoleSelector",
-        "metadata": {"name": "gold"},
-        "spec": {
-            "arn": role_of(OTHER),
-            "namespaceSelector": {"names": [namespace]},
-            "resourceLabelSelector": {"matchLabels": {"tier": "gold"}},
-        },
-    }
-    try:
+    """ACK's CRD and the selectors come while the operator runs."""
+
+    def select(name: str, role: str) -> None:
+        selector = read_sample("docs/accounts.md", "IAMRoleSelector")
+        selector["metadata"]["name"] = name
+        selector["spec"]["arn"] = role
+        selector["spec"]["namespaceSelector"]["names"] = [namespace]
         control_plane.kubectl("apply", "-f", "-", input=json.dumps(selector))
-        run()
-        selected = training_job("selected")
-        selected["metadata"]["labels"] = {"tier": "gold"}
-        jobs.apply(selected, training_job("not-selected"))
-        wait_recoverable(jobs, "selected", "IAMRoleSelector gold", "not supported")
-        assert jobs.condition("selected", "Ready")["reason"] == "RoleSelectorNotSupported"
-        jobs.wait_status("not-selected", "InProgress")
-        assert sagemaker.calls(job="selected") == []
+
+    def gold(name: str) -> dict[str, Any]:
+        body = training_job(name)
+        body["metadata"]["labels"] = {"tier": "gold"}
+        return body
+
+    operator = run("--assume-role-external-id=secret-handshake")
+    sagemaker.identity(external_ids={role_of(OTHER): "secret-handshake"})
+    sagemaker.plan("selected", outcome="Running", seconds=0.5, stop_seconds=0.5)
+    jobs.apply(training_job("not-selected"))
+    jobs.wait_status("not-selected", "InProgress")
+    control_plane.kubectl("apply", "-f", "-", input=SELECTOR_CRD)
+    try:
+        await_true("its CRD", lambda: is_established(control_plane, SELECTOR_KIND))
+        select("gold", role_of(OTHER))
+        time.sleep(REUSE_SECONDS)  # an older list may say that there is no such kind
+        jobs.apply(gold("selected"))
+        jobs.wait_status("selected", "InProgress")
+        assert jobs.condition("selected", "ACK.IAMRoleSelected")["reason"] == "Selected"
+        assert {call["job"] for call in sagemaker.calls("sts:AssumeRole")} == {role_of(OTHER)}
+        operator.kill()
+        select("lead", role_of(THIRD))
+        operator.start()
+        jobs.apply(gold("late"))
+        for name in ("selected", "late"):
+            wait_recoverable(jobs, name, "2 IAMRoleSelectors match this object: gold, lead")
+        assert jobs.condition("late", "Ready")["reason"] == "RoleSelectorsConflict"
+        control_plane.kubectl("delete", "iamroleselector", "gold")
+        jobs.wait_status("late", "InProgress")
+        wait_recoverable(jobs, "selected", f"No role is known for account {OTHER}")
+        control_plane.kubectl("delete", "iamroleselector", "lead")
+        select("gold", role_of(OTHER))
+        jobs.wait_condition("selected", "ACK.IAMRoleSelected")
+        jobs.delete("selected")
+        jobs.wait_gone("selected")
     finally:
-        control_plane.kubectl("delete", "crd", "iamroleselectors.services.k8s.aws")
+        control_plane.kubectl("delete", "crd", SELECTOR_KIND)
+    made = {(job["TrainingJobName"], job["Account"]) for job in sagemaker.jobs()}
+    assert made == {("not-selected", OWN), ("selected", OTHER), ("late", THIRD)}
+    assert len(sagemaker.effects("CreateTrainingJob")) == 3
+    assert [call["account"] for call in sagemaker.effects("StopTrainingJob")] == [OTHER]

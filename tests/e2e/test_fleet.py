@@ -45,15 +45,6 @@ kind: Namespace
 metadata: {name: NAMESPACE, annotations: {services.k8s.aws/team-id: blue}}
 ---
 apiVersion: services.k8s.aws/v1alpha1
-kind: IAMRoleSelector
-metadata: {name: gold}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: ack-role-account-map, namespace: ack-system}
-data: {sagemaker.111122223333: "arn:aws:iam::111122223333:role/ack"}
----
-apiVersion: services.k8s.aws/v1alpha1
 kind: FieldExport
 metadata: {name: model, namespace: default}
 spec: {from: {resource: {group: sagemaker.services.k8s.aws, kind: TrainingJob, name: x}}}
@@ -65,7 +56,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: ack-sagemaker-c
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}]
 """
 """One object for each check before the move."""
-KINDS_OF_ACK = {"IAMRoleSelector": "Cluster", "FieldExport": "Namespaced"}
+KINDS_OF_ACK = {"FieldExport": "Namespaced"}
 
 
 @dataclass(frozen=True)

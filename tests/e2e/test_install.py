@@ -51,7 +51,7 @@ def is_a_denial(message: str) -> bool:
 
     In a terminating namespace, for example of another test, all creations are forbidden.
     """
-    no_denials = ("are read by name", "count as absent", "is being terminated")
+    no_denials = ("are polled", "count as absent", "is being terminated")
     return "forbidden" in message.lower() and not any(words in message for words in no_denials)
 
 

@@ -38,7 +38,7 @@ EFFECTS: dict[Rule, tuple[bool, str]] = {
     ),
     ("namespaces", ("get", "list", "watch")): (False, "get namespaces"),
     ("events", ("create",)): (True, "is not allowed to create events.events.k8s.io"),
-    ("iamroleselectors", ("list",)): (True, "iamroleselectors"),
+    ("iamroleselectors", ("list", "watch")): (True, "IAMRoleSelectors cannot be watched and are polled"),
     ("leases", ("create",)): (False, "is not allowed to create leases.coordination.k8s.io"),
     ("leases", ("get", "update")): (False, "is not allowed to get/update leases.coordination.k8s.io"),
     ("configmaps", ("get", "list", "watch")): (True, "is not allowed to get configmaps ack-role-account-map"),

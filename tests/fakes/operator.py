@@ -19,12 +19,13 @@ from trainingjob_operator.building import Outside, build
 from trainingjob_operator.clocks import Clocks
 from trainingjob_operator.gauges import Gauges
 from trainingjob_operator.kube.client import Login
-from trainingjob_operator.kube.errors import Forbidden
+from trainingjob_operator.kube.errors import Forbidden, KubeError
 from trainingjob_operator.kube.events import Subject
 from trainingjob_operator.kube.objects import FIELD_MANAGER
 from trainingjob_operator.leadership import NotLeading
 from trainingjob_operator.logic.jobs.errors import AwsError, ErrorClass
 from trainingjob_operator.logic.objects.annotations import Defaults
+from trainingjob_operator.logic.objects.role_selectors import RoleSelector
 from trainingjob_operator.metrics import Metrics
 from trainingjob_operator.object_store import ObjectStore
 from trainingjob_operator.runtime import OperatorContext, Runtime
@@ -75,18 +76,24 @@ class FakeClusterState:
     """Annotations of each namespace with annotations."""
     roles: dict[str, str] | None = None
     selectors: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Specs of the IAMRoleSelectors by name."""
+    namespace_labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
     pauses: dict[str, float] = field(default_factory=dict)
     """Delay of an answer in seconds, by namespace; `selectors` is the key for role selectors."""
 
     forbidden: bool = False
     """All reads of namespaces are forbidden."""
+    selectors_error: KubeError | None = None
+    """Answer to a list of role selectors."""
 
     async def labels(self, namespace: str) -> Mapping[str, str]:
-        return {}
+        return self.namespace_labels.get(namespace, {})
 
-    async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]:
+    async def role_selectors(self) -> Mapping[str, RoleSelector]:
         await self._pause("selectors")
-        return self.selectors
+        if self.selectors_error is not None:
+            raise self.selectors_error
+        return {name: RoleSelector(spec, "7") for name, spec in self.selectors.items()}
 
     async def annotations(self, namespace: str) -> Mapping[str, str]:
         await self._pause(namespace)

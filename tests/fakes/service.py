@@ -118,6 +118,8 @@ class FakeService:
     """Services by endpoint URL, each with its own jobs."""
     jobs: dict[tuple[str, str, str], Job] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    roles: set[tuple[str, str | None]] = field(default_factory=set)
+    """(account, role) of every call so far; None for the operator's own credentials."""
     hung: list[tuple[str, str]] = field(default_factory=list)
     """Calls to dark regions."""
     created: list[Job] = field(default_factory=list)
@@ -191,6 +193,7 @@ class FakeGateway:
             self.service.hung.append((operation, name))
             await asyncio.get_running_loop().create_future()
         self.service.calls.append((operation, name))
+        self.service.roles.add((self.target.account, self.target.role_arn))
         self.service.fault(operation, True)
         refusal = self.service.refusals.get(operation)
         if refusal is not None:

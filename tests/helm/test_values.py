@@ -70,6 +70,9 @@ def test_the_defaults_are_those_of_the_program(helm: Helm) -> None:
     assert chosen == expected
 
 
+NO_SELECTORS = {"feature_gates": (("IAMRoleSelector", "false"),)}
+"""They are cluster-scoped."""
+
 FLAGS: list[tuple[Values, dict[str, Any]]] = [
     ({"watchSelectors": "team in (a, b),!old"}, {"watch_selectors": "team in (a, b),!old"}),
     ({"aws": {"endpoint_url": "https://vpce.example"}}, {"aws_endpoint_url": "https://vpce.example"}),
@@ -114,8 +117,8 @@ FLAGS: list[tuple[Values, dict[str, Any]]] = [
     ),
     ({"deployment": {"extraArgs": ["--sweep-seconds=10"]}}, {"sweep_seconds": 10.0}),
     ({"deployment": {"extraEnvVars": [{"name": "ACK_CREATE_TPS", "value": "2"}]}}, {"create_tps": 2.0}),
-    ({"installScope": "namespace", "watchNamespace": "a, b,a"}, {"watch_namespace": ("a", "b")}),
-    ({"installScope": "namespace"}, {"watch_namespace": (NAMESPACE,)}),
+    ({"installScope": "namespace", "watchNamespace": "a, b,a"}, {"watch_namespace": ("a", "b"), **NO_SELECTORS}),
+    ({"installScope": "namespace"}, {"watch_namespace": (NAMESPACE,), **NO_SELECTORS}),
 ]
 
 
@@ -258,6 +261,34 @@ def test_values_of_acks_chart_are_accepted(helm: Helm) -> None:
     assert (chosen.max_concurrent_reconciles, chosen.enable_leader_election) == (1, False)
     assert pod(objects)["imagePullSecrets"] == [{"name": "registry"}]
     assert the("Deployment", objects)["spec"]["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize(
+    ("values", "serves"),
+    [
+        ({}, True),
+        ({"featureGates": None}, True),
+        ({"featureGates": {"ServiceLevelCARM": True}}, True),
+        ({"featureGates": {"IAMRoleSelector": False}}, False),
+        ({"installScope": "namespace"}, False),
+    ],
+)
+def test_role_selectors_are_served_with_their_right_alone(helm: Helm, values: Values, serves: bool) -> None:
+    objects = render(helm, values)
+    rules = [rule for thing in objects for rule in thing.get("rules", ())]
+    granted = [rule["verbs"] for rule in rules if rule["resources"] == ["iamroleselectors"]]
+    assert granted == ([["list", "watch"]] if serves else [])
+    assert started(objects).follows_role_selectors is serves
+
+
+@pytest.mark.parametrize("aggregates", [True, False])
+def test_writers_have_a_cluster_role_of_their_own(helm: Helm, aggregates: bool) -> None:
+    objects = render(helm, {"rbac": {"aggregateClusterRoles": aggregates}})
+    [writer] = [each for each in objects if each["metadata"]["name"] == f"{NAMESPACE}:{RELEASE}:edit"]
+    assert {verb for rule in writer["rules"] for verb in rule["verbs"]} == {
+        "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection",
+    }  # fmt: skip
+    assert ("rbac.authorization.k8s.io/aggregate-to-edit" in writer["metadata"]["labels"]) is aggregates
 
 
 def test_a_values_file_with_empty_keys_is_accepted(helm: Helm) -> None:

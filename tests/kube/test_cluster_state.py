@@ -20,7 +20,7 @@ from trainingjob_operator.kube.errors import Forbidden, Unavailable
 from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.controlplane.fixtures import Kubectl
@@ -281,9 +281,36 @@ spec:
     - name: v1alpha1
       served: true
       storage: true
+      subresources: {status: {}}
       schema:
-        openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}
+        openAPIV3Schema:
+          type: object
+          properties:
+            spec:
+              type: object
+              required: [arn]
+              properties:
+                arn: {type: string, x-kubernetes-validations: [{rule: self == oldSelf}]}
+                namespaceSelector:
+                  type: object
+                  required: [names]
+                  properties:
+                    names: {type: array, items: {type: string}}
+                    labelSelector: &labels
+                      type: object
+                      required: [matchLabels]
+                      properties: {matchLabels: {type: object, additionalProperties: {type: string}}}
+                resourceLabelSelector: *labels
+                resourceTypeSelector:
+                  type: array
+                  items:
+                    type: object
+                    required: [group, version, kind]
+                    properties: {group: {type: string}, version: {type: string}, kind: {type: string}}
+            status: {type: object}
 """
+"""The fields of ACK's CRD."""
+SELECTOR_KIND = "iamroleselectors.services.k8s.aws"
 SELECTOR = """
 apiVersion: services.k8s.aws/v1alpha1
 kind: IAMRoleSelector
@@ -292,22 +319,90 @@ spec: {arn: "arn:aws:iam::111122223333:role/gold"}
 """
 
 
-async def test_role_selectors_are_found_again_and_again_and_none_without_their_kind(
+@pytest.fixture
+def selectors(control_plane: Cluster, kubectl: Kubectl) -> Iterator[None]:
+    """ACK's CRD."""
+    kubectl("apply", "-f", "-", input=SELECTOR_CRD)
+    await_true("its CRD", lambda: is_established(control_plane, SELECTOR_KIND))
+    yield
+    kubectl("delete", "crd", SELECTOR_KIND, "--ignore-not-found")
+
+
+async def test_role_selectors_are_watched_from_the_creation_of_their_kind_to_its_deletion(
     control_plane: Cluster, api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
 ) -> None:
     def is_served() -> bool:
-        return is_established(control_plane, "iamroleselectors.services.k8s.aws")
+        return is_established(control_plane, SELECTOR_KIND)
 
-    async with following(api, namespace, changes, selector_seconds=0.2) as cluster_state:
+    async with following(api, namespace, changes) as cluster_state:
         assert await cluster_state.role_selectors() == {}
         await asyncio.to_thread(kubectl, "apply", "-f", "-", input=SELECTOR_CRD)
         try:
             await asyncio.to_thread(await_true, "its CRD", is_served)
             await asyncio.to_thread(kubectl, "apply", "-f", "-", input=SELECTOR)
             assert await changes.next() is None
-            assert await cluster_state.role_selectors() == {"gold": {"arn": "arn:aws:iam::111122223333:role/gold"}}
+            assert list(await cluster_state.role_selectors()) == ["gold"]
+            await asyncio.to_thread(kubectl, "patch", "iamroleselector", "gold", "--type=merge", "-p", NARROWED)
+            assert await changes.next() is None
+            found = await cluster_state.role_selectors()
+            assert found["gold"].spec["namespaceSelector"] == {"names": ["ml"]}
             await asyncio.to_thread(kubectl, "delete", "iamroleselector", "gold")
             assert await changes.next() is None
             assert await cluster_state.role_selectors() == {}
+            await asyncio.to_thread(kubectl, "apply", "-f", "-", input=SELECTOR)
+            assert await changes.next() is None
+            assert list(await cluster_state.role_selectors()) == ["gold"]
         finally:
-            await asyncio.to_thread(kubectl, "delete", "crd", "iamroleselectors.services.k8s.aws")
+            await asyncio.to_thread(kubectl, "delete", "crd", SELECTOR_KIND)
+        assert await changes.next() is None
+        assert await cluster_state.role_selectors() == {}
+
+
+NARROWED = '{"spec": {"namespaceSelector": {"names": ["ml"]}}}'
+
+
+@pytest.mark.usefixtures("selectors")
+async def test_role_selectors_that_may_not_be_listed_are_unknown(
+    limited: ApiServer, namespace: str, changes: Changes
+) -> None:
+    async with following(limited, namespace, changes) as cluster_state:
+        for _ in range(2):
+            with pytest.raises(Forbidden, match=r"iamroleselectors\.services\.k8s\.aws is forbidden"):
+                await cluster_state.role_selectors()
+
+
+async def test_role_selectors_that_may_not_be_listed_are_absent_without_their_kind(
+    limited: ApiServer, namespace: str, changes: Changes
+) -> None:
+    async with following(limited, namespace, changes) as cluster_state:
+        assert await cluster_state.role_selectors() == {}
+
+
+@pytest.mark.usefixtures("selectors")
+async def test_role_selectors_that_may_not_be_watched_are_polled(
+    limited: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
+) -> None:
+    account = f"{namespace}:limited"
+    await asyncio.to_thread(kubectl, "create", "clusterrole", namespace, "--verb=list", f"--resource={SELECTOR_KIND}")
+    bind = ("create", "clusterrolebinding", namespace, f"--clusterrole={namespace}", f"--serviceaccount={account}")
+    await asyncio.to_thread(kubectl, *bind)
+    try:
+        async with following(limited, namespace, changes, poll_seconds=0.2) as cluster_state:
+            async with asyncio.timeout(20):
+                while True:  # the right becomes effective
+                    with contextlib.suppress(Forbidden):
+                        assert await cluster_state.role_selectors() == {}
+                        break
+                    await asyncio.sleep(0.2)
+            await asyncio.to_thread(kubectl, "apply", "-f", "-", input=SELECTOR)
+            assert await changes.next() is None
+    finally:
+        await asyncio.to_thread(kubectl, "delete", "clusterrolebinding,clusterrole", namespace)
+
+
+async def test_role_selectors_are_not_asked_for_when_they_are_not_followed(
+    api: ApiServer, namespace: str, changes: Changes
+) -> None:
+    async with following(api, namespace, changes, follows_selectors=False) as cluster_state:
+        assert await cluster_state.role_selectors() == {}
+        assert len(cluster_state._mirrors()) == 2

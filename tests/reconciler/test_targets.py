@@ -187,15 +187,3 @@ async def test_an_answer_of_one_region_or_endpoint_does_not_apply_to_another(
     await simulation.wait(2.0)
     assert simulation.condition("ACK.Recoverable")[0] == ""
     assert simulation.object["status"]["ackResourceMetadata"]["arn"] == build_arn("aws", there)
-
-
-@simulated()
-async def test_an_object_that_a_role_selector_matches_is_not_served_by_another_role(simulation: Simulation) -> None:
-    simulation.cluster_state.selectors = {"gpu": {"namespaceSelector": {"names": [NAMESPACE]}}}
-    simulation.api.apply(body())
-    await simulation.wait(5.0)
-    assert simulation.condition("ACK.Recoverable")[:2] == ("True", "RoleSelectorNotSupported")
-    assert simulation.service.calls == []
-    simulation.cluster_state.selectors = {"gpu": {"namespaceSelector": {"names": ["other"]}}}
-    await simulation.wait(40.0)
-    assert len(simulation.service.created) == 1

@@ -74,6 +74,13 @@ prometheus.io/port: {{ int .Values.deployment.containerPort | quote }}
 {{- end -}}
 {{- end -}}
 
+{{/* Non-empty where IAMRoleSelectors are served: they are cluster-scoped. */}}
+{{- define "trainingjob-operator.role-selectors" -}}
+{{- if and (eq .Values.installScope "cluster") (dig "IAMRoleSelector" true (.Values.featureGates | default dict)) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{- define "trainingjob-operator.args" -}}
 - run
 {{- with include "trainingjob-operator.namespaces" . }}
@@ -117,6 +124,9 @@ prometheus.io/port: {{ int .Values.deployment.containerPort | quote }}
 {{- end }}
 {{- if not .Values.enableCARM }}
 - --enable-carm=false
+{{- end }}
+{{- if not (include "trainingjob-operator.role-selectors" .) }}
+- --feature-gates=IAMRoleSelector=false
 {{- end }}
 {{- with .Values.accountMapNamespace }}
 - --system-namespace={{ . }}
@@ -167,9 +177,11 @@ prometheus.io/port: {{ int .Values.deployment.containerPort | quote }}
 - apiGroups: [""]
   resources: [namespaces] # annotations with region, account and policies; the UID of kube-system
   verbs: [get, list, watch]
+{{- if include "trainingjob-operator.role-selectors" . }}
 - apiGroups: [services.k8s.aws]
-  resources: [iamroleselectors] # ACK's; the operator rejects objects selected by one
-  verbs: [list]
+  resources: [iamroleselectors] # ACK's; they select the role and account of objects
+  verbs: [list, watch]
+{{- end }}
 {{ end -}}
 
 {{- define "trainingjob-operator.rules.namespace" -}}

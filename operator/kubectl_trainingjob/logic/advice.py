@@ -111,12 +111,21 @@ ADVICE: Mapping[str, Advice] = {
         "None, or correct what the message names",
     ),
     reasons.ROLE_UNAVAILABLE: Advice(
-        "`ack-role-account-map` has no usable role for the account, or `--enable-carm` is off",
-        "Add the role to the ConfigMap, or enable the flag",
+        "`ack-role-account-map` has no usable role for the account, `--enable-carm` is off, or the matching "
+        "IAMRoleSelector is invalid",
+        "Correct what the message names",
     ),
-    reasons.ROLE_SELECTED: Advice(
-        "An IAMRoleSelector applies to the object",
-        "Use `services.k8s.aws/owner-account-id` with `ack-role-account-map`",
+    reasons.ROLE_SELECTORS_CONFLICT: Advice(
+        "Several IAMRoleSelectors match the object",
+        "Narrow those that the message names, so that one matches",
+    ),
+    reasons.ROLE_SELECTOR_GONE: Advice(
+        "An IAMRoleSelector selected the role of the object, which has no job yet, and none does now",
+        "Create an IAMRoleSelector for it, or delete the object and apply it again",
+    ),
+    reasons.ROLE_SELECTORS_UNREADABLE: Advice(
+        "The operator cannot list IAMRoleSelectors",
+        "Allow `list` and `watch` on them, or set `--feature-gates=IAMRoleSelector=false`",
     ),
     reasons.NAMESPACE_UNREADABLE: Advice(
         "The operator may not read the namespace and its annotations",
@@ -144,7 +153,7 @@ ADVICE: Mapping[str, Advice] = {
         "Align the spec if it matters",
     ),
     reasons.IDENTITY_DIFFERS: Advice(
-        "Annotations now name another account or region than the job's",
+        "Annotations or an IAMRoleSelector now name another account or region than the job's",
         "Restore them; the job stays in its place",
     ),
     reasons.REGION_UNKNOWN: Advice(

@@ -2,8 +2,8 @@
 
 List and watch keep a cache of each collection. Misses (a new namespace, a broken watch) are read by name; without the
 right to watch, all reads are by name and repeat every POLL seconds. An unreadable namespace is an error, since its
-annotations may forbid an action. An unreadable account map counts as absent, with one log line. Role selectors are rare
-and are listed every SELECTOR_SECONDS. logic/objects/annotations.py and logic/decide/accounts.py interpret the data.
+annotations may forbid an action, and so are unreadable role selectors, which may select another account. An unreadable
+account map counts as absent, with one log line. logic/objects/ and logic/decide/accounts.py interpret the data.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -20,13 +19,15 @@ from trainingjob_operator.kube.client import LIST_SECONDS, READ_SECONDS, ApiServ
 from trainingjob_operator.kube.errors import Forbidden, KubeError, NotFound, Unavailable
 from trainingjob_operator.logic.backoff import Backoff
 from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP
+from trainingjob_operator.logic.objects.role_selectors import RoleSelector
 
 log = logging.getLogger(__name__)
 
 ANNOTATION_PREFIXES = ("services.k8s.aws/", "sagemaker.services.k8s.aws/")
 PAGE_SIZE = 500
-"""Namespaces or role selectors of a page."""
-SELECTORS = "/apis/services.k8s.aws/v1alpha1/iamroleselectors"
+"""Objects of a page."""
+SERVICES, SELECTORS = "/apis/services.k8s.aws/v1alpha1", "iamroleselectors"
+"""ACK's kinds for all services, and the one of role selectors."""
 
 WATCH = 60.0
 """timeoutSeconds of a watch."""
@@ -36,8 +37,8 @@ POLL = 30.0
 """Seconds between reads by name without the right to watch."""
 POLLS_BEFORE_WATCH = 20
 """Number of polls before another attempt to watch, since roles change."""
-SELECTOR_SECONDS = 60.0
-"""Interval between lists of the role selectors."""
+REUSE_SECONDS = 5.0
+"""Validity of a list of role selectors while no watch is open."""
 BACKOFF = Backoff(1.0, 30.0)
 MAX_SILENCE = WATCH * PATIENCE + BACKOFF.limit + LIST_SECONDS
 """Upper bound of the heartbeat's age, regardless of the API server."""
@@ -109,7 +110,7 @@ class _Mirror:
             try:
                 await self._follow()
             except Forbidden as error:
-                self._deny("cannot be watched and are read by name", error, logging.INFO)
+                self._deny("cannot be watched and are polled", error, logging.INFO)
                 await self._poll()
                 continue
             except KubeError as error:
@@ -151,18 +152,23 @@ class _Mirror:
 
     async def _list(self) -> str:
         """Replace the cache; returns the resourceVersion for the watch."""
-        found: dict[str, _Value | None] = {}
+        found, version = await self._fetch()
+        self._known = found
+        self._readable = set(found)
+        for name in list(self._given):
+            self._compare(name)
+        return version
+
+    async def _fetch(self) -> tuple[dict[str, Any], str]:
+        """Return the collection from the API server, with its resourceVersion."""
+        found: dict[str, Any] = {}
         version = ""
         async for page in self._api.pages(self._collection.path, query=self._collection.query, size=PAGE_SIZE):
             self.heartbeat = self._clock()
             version = version or str(page["metadata"]["resourceVersion"])
             for item in page.get("items") or ():
                 found[item["metadata"]["name"]] = self._collection.keep(item)
-        self._known = found
-        self._readable = set(found)
-        for name in list(self._given):
-            self._compare(name)
-        return version
+        return found, version
 
     async def _poll(self) -> None:
         """Read requested names periodically, for POLLS_BEFORE_WATCH rounds."""
@@ -207,49 +213,73 @@ class _Mirror:
             log.log(level, "%s %s: %s", self._collection.what, consequence, error)
 
 
-class _Selectors:
-    """IAMRoleSelectors, listed periodically; empty without ACK's CRD or without the right to list them."""
+class _Selectors(_Mirror):
+    """Cache of the IAMRoleSelectors as a whole: any of them may match an object.
 
-    def __init__(self, api: ApiServer, changed: Callable[[], None], *, seconds: float) -> None:
-        self._api = api
-        self._changed = changed
-        self._seconds = seconds
-        self._known: Mapping[str, Mapping[str, Any]] | None = None
-        self._lock = asyncio.Lock()
-        self._denied = False
+    While no watch is open, a list answers for REUSE_SECONDS: ACK's CRD may appear and disappear at any time.
+    """
 
-    async def get(self) -> Mapping[str, Mapping[str, Any]]:
-        async with self._lock:
-            if self._known is None:
-                self._known = await self._list()
-            return self._known
+    def __init__(self, api: ApiServer, changed: Callable[[str], None], **options: Any) -> None:
+        collection = _Collection("IAMRoleSelectors", f"{SERVICES}/{SELECTORS}", {}, _selector)
+        super().__init__(api, collection, changed, **options)
+        self._turn = asyncio.Lock()
+        self._listed: tuple[float, Mapping[str, Any] | KubeError] | None = None
+        self._used: Mapping[str, Any] | None = None  # what the caller of all() has, until it changes
 
-    async def run(self) -> None:
-        while True:
-            await asyncio.sleep(self._seconds)
-            try:
-                found = await self._list()
-            except KubeError as error:
-                log.debug("Listing IAMRoleSelectors: %s", error)
-                continue
-            if self._known not in (None, found):
-                self._known = found
-                self._changed()
+    async def all(self) -> Mapping[str, RoleSelector]:
+        """Return the selectors by name; raises Forbidden or Unavailable if they are unknown."""
+        found: Mapping[str, Any] | KubeError = self._known
+        if self._mode is not _Mode.WATCHING:
+            async with self._turn:
+                if self._listed is None or self._clock() >= self._listed[0] + REUSE_SECONDS:
+                    self._listed = self._clock(), await self._read_all()
+                found = self._listed[1]
+        if isinstance(found, KubeError):
+            raise found
+        self._used = dict(found)
+        return {name: RoleSelector(**selector) for name, selector in found.items()}
 
-    async def _list(self) -> Mapping[str, Mapping[str, Any]]:
-        found = {}
+    async def _read_all(self) -> Mapping[str, Any] | KubeError:
         try:
-            async for page in self._api.pages(SELECTORS, query={}, size=PAGE_SIZE):
-                for item in page.get("items") or ():
-                    found[str(item["metadata"]["name"])] = item.get("spec") or {}
+            found, _ = await self._fetch()
         except NotFound:
             return {}
         except Forbidden as error:
-            if not self._denied:
-                self._denied = True
-                log.info("IAMRoleSelectors cannot be read and count as absent: %s", error)
-            return {}
+            return error if await self._is_served() else {}
+        except KubeError as error:
+            return error
         return found
+
+    async def _is_served(self) -> bool:
+        """Check the existence of ACK's CRD, which everybody may: without the right to list, a list does not show it."""
+        try:
+            group = await self._api.call("GET", SERVICES, seconds=READ_SECONDS)
+        except NotFound:
+            return False
+        except KubeError:
+            return True
+        return any(resource.get("name") == SELECTORS for resource in group.get("resources") or ())
+
+    async def _list(self) -> str:
+        try:
+            self._known, version = await self._fetch()
+        except NotFound:
+            self._known = {}
+            self._compare()
+            raise
+        self._compare()
+        return version
+
+    async def _poll(self) -> None:
+        """Wait; a list without a watch behind it shows changes, too."""
+        self._mode = _Mode.BLIND
+        self.heartbeat = self._clock()
+        await asyncio.sleep(self._poll_seconds * self._jitter.uniform(0.75, 1.0))
+
+    def _compare(self, name: str = "") -> None:
+        if self._used is not None and self._used != self._known:
+            self._used = None
+            self._changed(name)
 
 
 class ClusterState:
@@ -269,7 +299,7 @@ class ClusterState:
         jitter: random.Random,
         watch_seconds: float = WATCH,
         poll_seconds: float = POLL,
-        selector_seconds: float = SELECTOR_SECONDS,
+        follows_selectors: bool = True,
     ) -> None:
         self._api = api
         namespaces = _Collection("Namespaces", "/api/v1/namespaces", {}, _marks)
@@ -280,20 +310,27 @@ class ClusterState:
             _data,
             absent_if_forbidden=True,
         )
-        mirror = partial(
-            _Mirror, api, clock=clock, jitter=jitter, watch_seconds=watch_seconds, poll_seconds=poll_seconds
-        )
-        self._namespaces = mirror(namespaces, changed)
-        self._account_maps = mirror(account_maps, lambda _: changed(None))
-        self._selectors = _Selectors(api, lambda: changed(None), seconds=selector_seconds)
+        options: dict[str, Any] = {
+            "clock": clock,
+            "jitter": jitter,
+            "watch_seconds": watch_seconds,
+            "poll_seconds": poll_seconds,
+        }
+        self._namespaces = _Mirror(api, namespaces, changed, **options)
+        self._account_maps = _Mirror(api, account_maps, lambda _: changed(None), **options)
+        self._selectors = _Selectors(api, lambda _: changed(None), **options) if follows_selectors else None
 
     @property
     def heartbeat(self) -> float:
-        """Time of the slower loop's last iteration, by the clock; at most MAX_SILENCE ago in a healthy process."""
-        return min(self._namespaces.heartbeat, self._account_maps.heartbeat)
+        """Time of the slowest loop's last iteration, by the clock; at most MAX_SILENCE ago in a healthy process."""
+        return min(mirror.heartbeat for mirror in self._mirrors())
 
     async def run(self) -> None:
-        await asyncio.gather(self._namespaces.run(), self._account_maps.run(), self._selectors.run())
+        await asyncio.gather(*(mirror.run() for mirror in self._mirrors()))
+
+    def _mirrors(self) -> tuple[_Mirror, ...]:
+        common = self._namespaces, self._account_maps
+        return common if self._selectors is None else (*common, self._selectors)
 
     async def exists(self, namespace: str) -> bool:
         """Check the existence of a namespace; raises Forbidden or Unavailable if it is unknown."""
@@ -316,9 +353,12 @@ class ClusterState:
         """
         return await self._account_maps.get(ACCOUNT_MAP)
 
-    async def role_selectors(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the specs of ACK's IAMRoleSelectors by name; raises Unavailable if they are unknown."""
-        return await self._selectors.get()
+    async def role_selectors(self) -> Mapping[str, RoleSelector]:
+        """Return ACK's IAMRoleSelectors by name, none where their kind is not served or not followed.
+
+        Raises Forbidden or Unavailable if they are unknown.
+        """
+        return {} if self._selectors is None else await self._selectors.all()
 
     async def cluster_id(self) -> str | None:
         """Return the UID of kube-system; None without the right to read it. Raises Unavailable."""
@@ -339,3 +379,7 @@ def _marks(body: Mapping[str, Any]) -> _Value:
 
 def _data(body: Mapping[str, Any]) -> _Value:
     return body.get("data") or {}
+
+
+def _selector(body: Mapping[str, Any]) -> _Value:
+    return {"spec": body.get("spec") or {}, "resource_version": body["metadata"]["resourceVersion"]}

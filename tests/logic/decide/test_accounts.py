@@ -1,4 +1,4 @@
-"""Role of an account, and role selectors that exclude an object."""
+"""The role of an account, and objects that wait for a role selector."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import Any
 import pytest
 
 from tests.logic.builders import ARN, REGION, WANTED, recorded, remembered, resource
-from trainingjob_operator.logic.decide.accounts import find_role, find_selector, find_wrong_target, forbid_account
+from trainingjob_operator.logic.decide.accounts import (
+    await_selectors,
+    choose_role,
+    find_role,
+    find_wrong_target,
+    forbid_account,
+)
 from trainingjob_operator.logic.findings import Hindrance
 from trainingjob_operator.logic.naming import JOB_ARN, Identity
 from trainingjob_operator.logic.objects.annotations import ENDPOINT_URL, OWNER_ACCOUNT, Defaults, resolve
-from trainingjob_operator.logic.objects.resource import Resource
-from trainingjob_operator.logic.reasons import ROLE_SELECTED, ROLE_UNAVAILABLE
+from trainingjob_operator.logic.objects.role_selectors import RoleSelection, RoleSelector
+from trainingjob_operator.logic.reasons import ROLE_SELECTOR_GONE, ROLE_SELECTORS_UNREADABLE, ROLE_UNAVAILABLE
 from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.status.conditions import ROLE_SELECTED
 
 ACCOUNT = "111122223333"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/team/sagemaker"
@@ -36,8 +43,8 @@ def test_the_role_of_the_account_is_taken_from_the_map(role: str) -> None:
         ({ACCOUNT: "sagemaker"}, "not to a role"),
         ({ACCOUNT: "arn:aws:iam::444455556666:role/sagemaker"}, "not to a role"),
         ({ACCOUNT: f"arn:aws:iam::{ACCOUNT}:user/sagemaker"}, "not to a role"),
-        ({f"sagemaker.{ACCOUNT}": ROLE}, "for one service only"),
-        ({ACCOUNT: ROLE, f"sagemaker.{ACCOUNT}": ROLE}, "for one service only"),
+        ({f"sagemaker.{ACCOUNT}": ""}, "No role is known"),
+        ({f"s3.{ACCOUNT}": ROLE}, "No role is known"),
     ],
 )
 def test_an_account_without_a_usable_role_is_reported_with_the_missing_entry(
@@ -50,6 +57,20 @@ def test_an_account_without_a_usable_role_is_reported_with_the_missing_entry(
     assert f'"{ACCOUNT}": "<ARN of a role' in found.message
 
 
+@pytest.mark.parametrize("other", [{}, {ACCOUNT: "arn:aws:iam::111122223333:role/all"}, {ACCOUNT: "sagemaker"}])
+def test_the_key_for_sagemaker_takes_precedence(other: dict[str, str]) -> None:
+    assert find_role(ACCOUNT, {**other, f"sagemaker.{ACCOUNT}": ROLE}) == ROLE
+
+
+def test_an_empty_key_for_sagemaker_is_absent_and_an_invalid_one_is_an_error() -> None:
+    assert find_role(ACCOUNT, {ACCOUNT: ROLE, f"sagemaker.{ACCOUNT}": ""}) == ROLE
+    for invalid in ("sagemaker", "arn:aws:iam::444455556666:role/sagemaker"):
+        found = find_role(ACCOUNT, {ACCOUNT: ROLE, f"sagemaker.{ACCOUNT}": invalid})
+        assert isinstance(found, Hindrance)
+        assert f"maps sagemaker.{ACCOUNT} to {invalid!r}" in found.message
+        assert f'"sagemaker.{ACCOUNT}": "<ARN of a role' in found.message
+
+
 def test_a_forbidden_account_is_reported_with_the_flag_and_config_map_to_change() -> None:
     forbidden = forbid_account(ACCOUNT)
     assert (forbidden.reason, forbidden.waiting) == (ROLE_UNAVAILABLE, False)
@@ -57,48 +78,49 @@ def test_a_forbidden_account_is_reported_with_the_flag_and_config_map_to_change(
         assert words in forbidden.message
 
 
-def _resource(**labels: str) -> Resource:
-    return Resource.from_body({"metadata": {"namespace": "ml", "name": "job", "labels": labels}})
-
-
-NAMESPACE_LABELS = {"team": "vision"}
-OURS = {"group": "sagemaker.services.k8s.aws", "version": "v1alpha1", "kind": "TrainingJob"}
+SELECTED = {"conditions": [{"type": ROLE_SELECTED, "status": "True"}]}
+SELECTOR = RoleSelector({"arn": ROLE}, "7")
 
 
 @pytest.mark.parametrize(
-    ("spec", "selects"),
+    ("status", "selectors", "expected"),
     [
-        ({}, True),
-        ({"arn": ROLE, "namespaceSelector": {}, "resourceTypeSelector": [], "resourceLabelSelector": {}}, True),
-        ({"namespaceSelector": {"names": ["ml", "other"]}}, True),
-        ({"namespaceSelector": {"names": ["other"]}}, False),
-        ({"namespaceSelector": {"labelSelector": {"matchLabels": {"team": "vision"}}}}, True),
-        ({"namespaceSelector": {"labelSelector": {"matchLabels": {"team": "speech"}}}}, False),
-        ({"namespaceSelector": {"names": ["ml"], "labelSelector": {"matchLabels": {"team": "speech"}}}}, False),
-        ({"resourceTypeSelector": [OURS]}, True),
-        ({"resourceTypeSelector": [{"group": "", "version": "", "kind": "TrainingJob"}]}, True),
-        ({"resourceTypeSelector": [{"kind": "Bucket"}, {"group": "sagemaker.services.k8s.aws"}]}, True),
-        ({"resourceTypeSelector": [{"kind": "Model"}, {"group": "s3.services.k8s.aws"}]}, False),
-        ({"resourceLabelSelector": {"matchLabels": {"tier": "gold"}}}, True),
-        ({"resourceLabelSelector": {"matchLabels": {"tier": "lead"}}}, False),
-        ({"namespaceSelector": {"names": ["ml"]}, "resourceTypeSelector": [{"kind": "Model"}]}, False),
+        ({}, {}, None),
+        ({}, {"gold": SELECTOR}, ROLE),
+        (SELECTED, {"gold": SELECTOR}, ROLE),
+        (SELECTED, {}, ROLE_SELECTOR_GONE),
+        ({"conditions": [{"type": ROLE_SELECTED, "status": "False"}]}, {}, ROLE_SELECTOR_GONE),
+        ({**SELECTED, **recorded()}, {}, None),
     ],
 )
-def test_a_selector_matches_by_all_parts_and_an_empty_part_matches_everything(
-    spec: dict[str, Any], selects: bool
+def test_an_object_without_a_job_keeps_waiting_for_a_selector_once_it_had_one(
+    status: dict[str, Any], selectors: dict[str, RoleSelector], expected: str | None
 ) -> None:
-    found = find_selector({"gpu": spec}, _resource(tier="gold"), NAMESPACE_LABELS)
-    assert (found is not None) is selects
+    found = choose_role(selectors, resource(status=status), {})
+    match found:
+        case RoleSelection():
+            assert found.role_arn == expected
+        case Hindrance():
+            assert (found.reason, found.waiting) == (expected, False)
+        case None:
+            assert expected is None
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"),
+    [
+        ({}, True),
+        (SELECTED, True),
+        (recorded(), False),
+        ({**SELECTED, **recorded()}, True),
+    ],
+)
+def test_unreadable_selectors_hold_up_what_they_may_concern(status: dict[str, Any], waits: bool) -> None:
+    found = await_selectors(resource(status=status), "iamroleselectors is forbidden")
+    assert (found is not None) is waits
     if found is not None:
-        assert (found.reason, found.waiting) == (ROLE_SELECTED, False)
-        assert "IAMRoleSelector gpu" in found.message
-
-
-def test_one_matching_selector_of_several_is_enough() -> None:
-    selectors = {"a": {"resourceTypeSelector": [{"kind": "Model"}]}, "b": {}}
-    found = find_selector(selectors, _resource(), {})
-    assert found is not None
-    assert "IAMRoleSelector b" in found.message
+        assert found.reason == ROLE_SELECTORS_UNREADABLE
+        assert "iamroleselectors is forbidden" in found.message
 
 
 MAPPED = {OWNER_ACCOUNT: ACCOUNT}
@@ -130,3 +152,21 @@ def test_metadata_with_another_account_is_reported(
         assert found is not None
         assert found.reason == "InvalidAnnotation"
         assert words in found.message
+
+
+def test_a_pending_attempt_in_another_account_than_the_selected_one_names_the_selector() -> None:
+    seen = resource(pending=WANTED)
+    policy = resolve(seen, {}, Defaults(WANTED.account, REGION)).served_in(ACCOUNT)
+    selection = RoleSelection("gold", "7", ROLE, ACCOUNT)
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    found = find_wrong_target(View(seen, policy, remembered(), 0.0, now, "aws", selection=selection))
+    assert found is not None
+    assert f"names account {WANTED.account}, and the IAMRoleSelector gold selects account {ACCOUNT}" in found.message
+
+
+def test_the_account_of_a_selector_replaces_that_of_the_namespace_with_its_problems() -> None:
+    namespace = {OWNER_ACCOUNT: "my-account", ENDPOINT_URL: "not a URL"}
+    policy = resolve(resource(), namespace, Defaults(WANTED.account, REGION)).served_in(ACCOUNT)
+    assert policy.account == ACCOUNT
+    assert [problem.annotation for problem in policy.problems] == [ENDPOINT_URL]
+    assert not resolve(resource(), MAPPED, Defaults(WANTED.account, REGION)).served_in(ACCOUNT).names_account

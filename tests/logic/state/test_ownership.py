@@ -10,6 +10,9 @@ import pytest
 from tests.logic.builders import ARN, CLUSTER, NAME, NAMESPACE, OWNER, UID, WANTED, claimed, recorded, resource
 from trainingjob_operator.logic.naming import TAG_CLUSTER, TAG_CONTROLLER_VERSION, TAG_NAME, TAG_NAMESPACE, TAG_UID
 from trainingjob_operator.logic.state.ownership import (
+    EKS_GROUP,
+    EKS_NAME,
+    EKS_NAMESPACE,
     Evidence,
     Record,
     TagProof,
@@ -27,6 +30,13 @@ from trainingjob_operator.logic.state.ownership import (
 OURS = {TAG_CLUSTER: CLUSTER, TAG_NAMESPACE: NAMESPACE, TAG_NAME: NAME, TAG_UID: UID}
 ACKS = {TAG_CONTROLLER_VERSION: "sagemaker-v1.9.1", TAG_NAMESPACE: NAMESPACE}
 
+MANAGED = {
+    EKS_GROUP: "sagemaker.services.k8s.aws",
+    EKS_NAMESPACE: NAMESPACE,
+    EKS_NAME: NAME,
+    "eks:controller-version": "v1.9.1",
+}
+
 TAGS = [
     (OURS, TagProof.SAME_OBJECT),
     ({**OURS, TAG_CONTROLLER_VERSION: "sagemaker-0.1.0", "team": "x"}, TagProof.SAME_OBJECT),
@@ -42,6 +52,12 @@ TAGS = [
     ({**ACKS, TAG_CLUSTER: "other"}, TagProof.OTHER_CLUSTER),
     ({**ACKS, TAG_NAMESPACE: "team-b"}, TagProof.NONE),
     ({**ACKS, TAG_CONTROLLER_VERSION: "s3-v1.0.0"}, TagProof.NONE),
+    (MANAGED, TagProof.ACK),
+    ({**MANAGED, TAG_CLUSTER: "other"}, TagProof.OTHER_CLUSTER),
+    ({**MANAGED, EKS_GROUP: "s3.services.k8s.aws"}, TagProof.NONE),
+    ({**MANAGED, EKS_NAMESPACE: "team-b"}, TagProof.NONE),
+    ({**MANAGED, EKS_NAME: "other"}, TagProof.NONE),
+    ({EKS_NAMESPACE: NAMESPACE}, TagProof.NONE),
     ({TAG_NAMESPACE: NAMESPACE}, TagProof.NONE),
     ({TAG_NAMESPACE: NAMESPACE, TAG_NAME: NAME, TAG_UID: UID}, TagProof.NONE),
     ({}, TagProof.NONE),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from tests.logic.nonsense import nonsense
 from tests.logic.verdicts import Health, Progress, is_reached, judge_as_argo_cd, judge_as_kstatus
 from trainingjob_operator.logic.findings import Finding, Hindrance
 from trainingjob_operator.logic.jobs.observation import Observation
+from trainingjob_operator.logic.objects.role_selectors import RoleSelection
 from trainingjob_operator.logic.status.conditions import (
     MAX_MESSAGE,
     STOP_CAUSES,
@@ -400,12 +401,43 @@ def test_conditions_of_others_stay_behind_ours_and_acks_own_go() -> None:
         {"type": "example.org/Approved", "status": "True", "reason": "ByHand", "odd": 7},
         {"type": "ACK.LateInitialized", "status": "True"},
         {"type": "ACK.ReferencesResolved", "status": "True"},
-        {"type": "ACK.IAMRoleSelected", "status": "True"},
         {"type": "example.org/Approved", "status": "False"},
     ]
     conditions = build(report(observed()), previous)
     assert [condition["type"] for condition in conditions] == ["ACK.ResourceSynced", "Ready", "example.org/Approved"]
     assert conditions[-1] == {"type": "example.org/Approved", "status": "True", "reason": "ByHand"}
+
+
+SELECTION = RoleSelection("gold", "7", "arn:aws:iam::111122223333:role/gold", "111122223333")
+SELECTED = ("Selected", "roleARN: arn:aws:iam::111122223333:role/gold, selectorName: gold, selectorResourceVersion: 7")
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "reason"),
+    [
+        ({}, "False", "NotSelected"),
+        ({"selection": replace(SELECTION, selector="lead")}, "True", "Selected"),
+        ({"hindrance": Hindrance("RoleSelectorsConflict", "2 match.")}, "False", "RoleSelectorsConflict"),
+        ({"hindrance": Hindrance("RoleSelectorGone", "None does now.")}, "False", "RoleSelectorGone"),
+        ({"hindrance": Hindrance("RoleSelectorsUnreadable", "Forbidden.")}, "True", "Selected"),
+        ({"hindrance": DENIED}, "True", "Selected"),
+    ],
+)
+def test_a_selected_role_is_shown_and_the_condition_stays(changes: dict[str, Any], status: str, reason: str) -> None:
+    once = build(report(observed(), selection=SELECTION))
+    assert told(once)["ACK.IAMRoleSelected"] == SELECTED
+    again = next(
+        each for each in build(report(observed(), **changes), once, 60) if each["type"] == "ACK.IAMRoleSelected"
+    )
+    assert (again["status"], again["reason"]) == (status, reason)
+    ended = build(report(observed("Completed"), **changes), once, 60)
+    assert told(ended)["ACK.IAMRoleSelected"] == SELECTED
+
+
+def test_an_object_that_was_never_selected_has_no_condition_about_it() -> None:
+    for changes in ({}, {"hindrance": DENIED}):
+        assert "ACK.IAMRoleSelected" not in told(build(report(observed(), **changes)))
+    assert "ACK.IAMRoleSelected" not in told(build(report(observed("Completed"), selection=SELECTION)))
 
 
 def test_several_conditions_of_others_keep_their_order_or_nothing_would_ever_be_written_last() -> None:

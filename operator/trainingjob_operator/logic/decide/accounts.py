@@ -1,23 +1,61 @@
-"""Target of the calls about an object: its account, and the IAM role by ACK's account map and role selectors.
+"""Target of the calls about an object: its account, and the IAM role by ACK's role selectors and account map.
 
-The operator refuses ACK features without support here; it never falls back to its own credentials.
+The operator never falls back to its own credentials where one of them is unusable or unknown.
 """
 
-import re
 from collections.abc import Mapping
-from typing import Any
 
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.findings import Hindrance
 from trainingjob_operator.logic.naming import CREATE_PENDING, JOB_ARN
-from trainingjob_operator.logic.objects.resource import Resource, mapping
+from trainingjob_operator.logic.objects.resource import Resource
+from trainingjob_operator.logic.objects.role_selectors import (
+    RoleSelection,
+    RoleSelector,
+    read_role_account,
+    select_role,
+)
 from trainingjob_operator.logic.state.view import View
+from trainingjob_operator.logic.status.conditions import ROLE_SELECTED
 
 ACCOUNT_MAP = "ack-role-account-map"
-"""ACK's ConfigMap in its system namespace: account ID to role ARN."""
+"""ACK's ConfigMap in its system namespace: account ID, or `sagemaker.` and account ID, to role ARN."""
 
-_ROLE = re.compile(r"arn:[a-z0-9-]+:iam::(?P<account>\d{12}):role/\S+")
-_TYPE = {"group": "sagemaker.services.k8s.aws", "version": "v1alpha1", "kind": "TrainingJob"}
+SERVICE = "sagemaker."
+"""Prefix of the keys for SageMaker only, which take precedence."""
+
+
+def choose_role(
+    selectors: Mapping[str, RoleSelector], resource: Resource, namespace_labels: Mapping[str, str]
+) -> RoleSelection | Hindrance | None:
+    """Return the selected role, a hindrance, or None for an object that no selector has ever selected.
+
+    An object without a job does not move to another account because its selector went: an administrator replaces a
+    selector by deleting and creating it, since its ARN is immutable.
+    """
+    selected = select_role(selectors, resource, namespace_labels)
+    if selected is None and resource.arn is None and resource.condition(ROLE_SELECTED):
+        return Hindrance(
+            reasons.ROLE_SELECTOR_GONE,
+            "An IAMRoleSelector selected the role of this object, and none does now. Create an IAMRoleSelector for it "
+            "(feature gate IAMRoleSelector). To run it without, delete the object and apply it again.",
+        )
+    return selected
+
+
+def await_selectors(resource: Resource, error: str) -> Hindrance | None:
+    """Return the hindrance while the selectors are unknown; `error` is the API server's.
+
+    None for an object with a job that no selector has ever selected: it keeps its account and role.
+    """
+    if resource.arn is not None and not resource.condition(ROLE_SELECTED):
+        return None
+    return Hindrance(
+        reasons.ROLE_SELECTORS_UNREADABLE,
+        f"The operator cannot list IAMRoleSelectors, which may set the role and account of this object: {error}. It "
+        "needs permission to list and watch iamroleselectors.services.k8s.aws. To ignore them, run the operator with "
+        "--feature-gates=IAMRoleSelector=false.",
+    )
 
 
 def find_role(account: str, roles: Mapping[str, str] | None) -> str | Hindrance:
@@ -26,20 +64,16 @@ def find_role(account: str, roles: Mapping[str, str] | None) -> str | Hindrance:
         return _refuse(
             f"No role is known for account {account}: there is no ConfigMap {ACCOUNT_MAP}. {_advise(account)}"
         )
-    service_key = f"sagemaker.{account}"
-    if service_key in roles:
-        return _refuse(
-            f'The key "{service_key}" of the ConfigMap {ACCOUNT_MAP} is for one service only; such keys are not '
-            f"supported. {_advise(account)}"
-        )
-    role = roles.get(account)
+    key = account
+    if roles.get(f"{SERVICE}{account}"):
+        key = f"{SERVICE}{account}"
+    role = roles.get(key)
     if not role:
         return _refuse(f"No role is known for account {account} in the ConfigMap {ACCOUNT_MAP}. {_advise(account)}")
-    match = _ROLE.fullmatch(role)
-    if match is None or match["account"] != account:
+    if read_role_account(role) != account:
         return _refuse(
-            f"The ConfigMap {ACCOUNT_MAP} maps account {account} to {role[:200]!r}, not to a role of that account. "
-            f"{_advise(account)}"
+            f"The ConfigMap {ACCOUNT_MAP} maps {key} to {role[:200]!r}, not to a role of account {account}. "
+            f"{_advise(key)}"
         )
     return role
 
@@ -61,16 +95,16 @@ def find_wrong_target(view: View) -> Hindrance | None:
     is_settling = view.arn is None and pending is not None and pending != view.memory.marked
     if is_settling and pending is not None and pending.account != policy.account:
         message = (
-            f"Annotation {CREATE_PENDING} names account {pending.account}, and the namespace maps account "
-            f"{policy.account}. Map that account again, or remove the annotation: then the operator does not follow a "
+            f"Annotation {CREATE_PENDING} names account {pending.account}, and {_name_source(view)} account "
+            f"{policy.account}. Restore that account, or remove the annotation: then the operator does not follow a "
             "job that an attempt may have created there."
         )
         return Hindrance(reasons.INVALID_ANNOTATION, message)
     ran = view.ran if view.arn is None and view.resource.arn is None else None
     if ran is not None and ran.account != policy.account:
         message = (
-            f"Annotation {JOB_ARN} names a job in account {ran.account}, and the namespace maps account "
-            f"{policy.account}. Map that account again, or remove the annotation to run the job here."
+            f"Annotation {JOB_ARN} names a job in account {ran.account}, and {_name_source(view)} account "
+            f"{policy.account}. Restore that account, or remove the annotation to run the job here."
         )
         return Hindrance(reasons.INVALID_ANNOTATION, message)
     return None
@@ -86,46 +120,13 @@ def await_namespace(namespace: str, error: str) -> Hindrance:
     )
 
 
-def find_selector(
-    selectors: Mapping[str, Mapping[str, Any]], resource: Resource, namespace_labels: Mapping[str, str]
-) -> Hindrance | None:
-    """Return the hindrance for an object matched by an IAMRoleSelector; `selectors` are specs by name.
-
-    As in ACK, all parts of a selector must match, and an empty part matches everything.
-    """
-    for name, spec in sorted(selectors.items()):
-        if _selects(spec, resource, namespace_labels):
-            return Hindrance(
-                reasons.ROLE_SELECTED,
-                f"The IAMRoleSelector {name} matches this object, but role selectors are not supported. Restrict it "
-                "to other kinds (resourceTypeSelector), and give the namespace the annotation "
-                f"services.k8s.aws/owner-account-id with a role in the ConfigMap {ACCOUNT_MAP}.",
-            )
-    return None
+def _name_source(view: View) -> str:
+    """Return the setting of the object's account, before the word "account"."""
+    return "the namespace maps" if view.selection is None else f"the IAMRoleSelector {view.selection.selector} selects"
 
 
-def _selects(spec: Mapping[str, Any], resource: Resource, namespace_labels: Mapping[str, str]) -> bool:
-    namespaces = mapping(spec.get("namespaceSelector"))
-    types = spec.get("resourceTypeSelector") or ()
-    return (
-        resource.namespace in (namespaces.get("names") or (resource.namespace,))
-        and _has_labels(namespace_labels, namespaces.get("labelSelector"))
-        and _has_labels(resource.labels, spec.get("resourceLabelSelector"))
-        and (not types or any(_is_this_kind(mapping(wanted)) for wanted in types))
-    )
-
-
-def _has_labels(labels: Mapping[str, str], selector: object) -> bool:
-    wanted = mapping(mapping(selector).get("matchLabels"))
-    return all(labels.get(key) == value for key, value in wanted.items())
-
-
-def _is_this_kind(wanted: Mapping[str, Any]) -> bool:
-    return all(wanted.get(part) in (None, "", value) for part, value in _TYPE.items())
-
-
-def _advise(account: str) -> str:
-    return f'Add "{account}": "<ARN of a role in that account>" to it.'
+def _advise(key: str) -> str:
+    return f'Add "{key}": "<ARN of a role in that account>" to it.'
 
 
 def _refuse(message: str) -> Hindrance:

@@ -35,6 +35,7 @@ def compose(view: View, step: WriteStatus) -> Report:
         is_past=memory.decided_generation is None and view.is_past,
         ownership=None if step.disowned else view.ownership(),
         adopted=view.is_adopting and identity is not None and not policy.read_only,
+        selection=view.selection,
         observed=policy.reads_only and identity is not None,
         handled_request=memory.handled_request,
         applied_tag_keys=view.job.edit.applied_tag_keys,

@@ -9,7 +9,7 @@ import fnmatch
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -121,6 +121,11 @@ class Policy:
     priority: int = field(default=0, compare=False)
     """Not compared: a changed position in the queue makes no other attempt of the object."""
     problems: tuple[Problem, ...] = ()
+
+    def served_in(self, account: str) -> "Policy":
+        """Return the policy of an object whose account an IAMRoleSelector sets, in place of its namespace."""
+        problems = tuple(problem for problem in self.problems if problem.annotation != OWNER_ACCOUNT)
+        return replace(self, account=account, names_account=False, problems=problems)
 
     @property
     def asks_adoption(self) -> bool:

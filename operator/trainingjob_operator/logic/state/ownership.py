@@ -30,6 +30,13 @@ ACK_CLASH = "already exists"
 job.
 """
 
+EKS_GROUP, EKS_NAMESPACE, EKS_NAME = (
+    "eks:kubernetes-api-group",
+    "eks:kubernetes-namespace",
+    "eks:kubernetes-resource-name",
+)
+"""Tags of jobs that EKS's managed ACK made; it writes none of ACK's."""
+
 
 class TagProof(enum.Enum):
     """Relation of a job's tags to one object; the value is the sentence in the record."""
@@ -45,8 +52,7 @@ class TagProof(enum.Enum):
 def read_proof(tags: Mapping[str, str], owner: Owner) -> TagProof:
     """Return the relation of a job's tags to an object."""
     if TAG_CLUSTER not in tags:
-        is_acks = tags.get(TAG_CONTROLLER_VERSION, "").startswith("sagemaker-")
-        return TagProof.ACK if is_acks and tags.get(TAG_NAMESPACE) == owner.namespace else TagProof.NONE
+        return TagProof.ACK if _are_acks(tags, owner) else TagProof.NONE
     if tags[TAG_CLUSTER] != owner.cluster:
         return TagProof.OTHER_CLUSTER
     named = read_named_owner(tags)
@@ -55,6 +61,14 @@ def read_proof(tags: Mapping[str, str], owner: Owner) -> TagProof:
     if named != (owner.namespace, owner.name):
         return TagProof.OTHER_OBJECT
     return TagProof.SAME_OBJECT if tags.get(TAG_UID) == owner.uid else TagProof.SAME_NAME
+
+
+def _are_acks(tags: Mapping[str, str], owner: Owner) -> bool:
+    """Check for the tags of ACK's controller, or of EKS's managed one, for an object in this namespace."""
+    if tags.get(TAG_CONTROLLER_VERSION, "").startswith("sagemaker-"):
+        return tags.get(TAG_NAMESPACE) == owner.namespace
+    managed = {EKS_GROUP: "sagemaker.services.k8s.aws", EKS_NAMESPACE: owner.namespace, EKS_NAME: owner.name}
+    return all(tags.get(key) == value for key, value in managed.items())
 
 
 def read_named_owner(tags: Mapping[str, str]) -> Key | None:

@@ -12,6 +12,7 @@ from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, drop_suffix, is_job_name, parse_arn
 from trainingjob_operator.logic.objects.annotations import Policy, Suffix
 from trainingjob_operator.logic.objects.resource import Resource, mapping
+from trainingjob_operator.logic.objects.role_selectors import RoleSelection
 from trainingjob_operator.logic.state.memory import JobState, Memory, Outcome
 from trainingjob_operator.logic.state.ownership import (
     RECORD,
@@ -52,6 +53,8 @@ class View:
     """AWS's published data list SageMaker in the job's region."""
     overrides_passive: bool = False
     """The user requested actions in spite of another controller."""
+    selection: RoleSelection | None = None
+    """The role of the IAMRoleSelector that matches the object; `policy` then has its account."""
     no_access: Hindrance | None = None
     """The reason why no call is possible in the job's account."""
     namespace_unread: Hindrance | None = None

@@ -39,9 +39,11 @@ SETTLED = "Settled"
 ADOPTED = "ACK.Adopted"
 OBSERVED = "ACK.Observed"
 """The object is read-only. A CRD of ACK keeps this condition but prunes the recorded claim."""
+ROLE_SELECTED = "ACK.IAMRoleSelected"
+"""An IAMRoleSelector selects the object's role. Once written, the condition stays: it shows that one did."""
 TYPES = (
     TERMINAL, RECOVERABLE, ADVISORY, RESOURCE_SYNCED, READY, STALLED, COMPLETE, FAILURE, FINISHED, SETTLED, ADOPTED,
-    OBSERVED,
+    OBSERVED, ROLE_SELECTED,
 )  # fmt: skip
 
 FAILURES = {name: name for name in CLASSES - {ALGORITHM_ERROR}}
@@ -86,13 +88,16 @@ def build_conditions(previous: object, report: Report, observation: Observation,
     """Return the complete list: the operator's conditions in the order of TYPES, then those of other writers.
 
     `previous` is the list in the object, in any shape; `observation` is the merged state of the job. lastTransitionTime
-    changes only with the condition's status. Other ACK.* conditions (LateInitialized, IAMRoleSelected, …) are dropped:
-    they describe actions of a controller no longer in charge of the object.
+    changes only with the condition's status. Other ACK.* conditions (LateInitialized, …) are dropped: they describe
+    actions of a controller no longer in charge of the object.
     """
     before: dict[str, dict[str, Any]] = {}
     for condition in read_conditions(previous):
         before.setdefault(condition["type"], condition)  # keeps the order stable across writes
     cells = decide_cells(report, observation)
+    selected = _show_selection(before.get(ROLE_SELECTED), report, observation)
+    if selected is not None:
+        cells[ROLE_SELECTED] = selected
     ours = [_render(name, cells[name], before.get(name), now) for name in TYPES if name in cells]
     others = [condition for name, condition in before.items() if name not in TYPES and not name.startswith("ACK.")]
     return ours + others[:MAX_ITEMS]
@@ -126,6 +131,24 @@ def decide_cells(report: Report, observation: Observation) -> dict[str, Cell]:
     if report.adopted:
         cells[ADOPTED] = Cell("True", reasons.ADOPTED, "The training job existed before this object.")
     return cells
+
+
+def _show_selection(recorded: Mapping[str, str] | None, report: Report, observation: Observation) -> Cell | None:
+    """Return the condition about the selected role; None for an object that was never selected.
+
+    The end of the job fixes it: no change of a selector causes a write of a finished object.
+    """
+    if not observation.is_ended() and report.selection is not None:
+        return Cell("True", reasons.ROLE_SELECTED, report.selection.sentence)
+    if recorded is None:
+        return None
+    if not observation.is_ended():
+        hindrance = report.hindrance
+        if hindrance is None:
+            return Cell("False", reasons.ROLE_NOT_SELECTED, "No IAMRoleSelector matches this object any more.")
+        if hindrance.reason in (reasons.ROLE_SELECTORS_CONFLICT, reasons.ROLE_SELECTOR_GONE):
+            return Cell("False", hindrance.reason, hindrance.message)
+    return Cell(recorded["status"], recorded.get("reason", ""), recorded.get("message", ""))
 
 
 def _row(report: Report, observation: Observation) -> dict[str, Cell]:

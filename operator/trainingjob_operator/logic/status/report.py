@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from trainingjob_operator.logic.findings import Finding, Hindrance
     from trainingjob_operator.logic.jobs.observation import Observation
+    from trainingjob_operator.logic.objects.role_selectors import RoleSelection
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Report:
     ownership: Mapping[str, Any] | None = None
     """The object's claim on the job, in the form of the status field."""
     adopted: bool = False
+    selection: RoleSelection | None = None
+    """The role of the IAMRoleSelector that matches the object."""
     observed: bool = False
     """The object is read-only."""
     handled_request: str | None = None
