@@ -15,7 +15,7 @@ DEMO := $(if $(wildcard .venv/.installed),.venv,build/demo)
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test unit e2e bench bench-full chaos chart gitops pod dist audit krew site pictures lint crds manifests controlplane lock
+.PHONY: help setup demo test unit e2e bench bench-full chaos chart gitops prometheus pod dist audit krew site pictures lint crds manifests controlplane lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,9 +25,9 @@ setup: $(READY) ## the Python environment in .venv, as locked; PYTHON=python3.12
 demo: $(DEMO)/.installed ## run a TrainingJob from apply to Completed on a real API server; KEEP=1 keeps it running, CLUSTER=kind uses kind
 	@KEEP=$(KEEP) CLUSTER=$(CLUSTER) $(DEMO)/bin/python -m tests.demo
 
-test: $(READY) ## every test but those of chart, gitops and pod, with the coverage that must be and the slowest at the end
+test: $(READY) ## every test but those of chart, gitops, pod and prometheus, with the coverage that must be and the slowest at the end
 	$(RUN) -m tests.controlplane --build-only
-	$(RUN) -m pytest $(SIDE_BY_SIDE) -m 'not gitops and not installation' --durations=15 --cov --cov-report=
+	$(RUN) -m pytest $(SIDE_BY_SIDE) -m 'not gitops and not installation and not prometheus' --durations=15 --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='*/trainingjob_operator/logic/*' --fail-under=100
 
@@ -84,6 +84,11 @@ chart: $(READY) ## test the chart with Helm on a real API server; builds Helm on
 	$(RUN) -m tests.helm --build-only
 	$(RUN) -m tests.controlplane --build-only
 	$(RUN) -m pytest -n 2 --dist loadfile -m helm
+
+prometheus: $(READY) ## run alerts and dashboard on a real Prometheus; builds it once, about 6 minutes; PICTURE=1 draws docs/dashboard.svg
+	$(RUN) -m tests.prometheus $(if $(PICTURE),--picture)
+	$(RUN) -m tests.controlplane --build-only
+	$(RUN) -m pytest -m prometheus tests/prometheus
 
 gitops: $(READY) ## test Flux's kustomize-controller with the operator; builds it once, about 10 minutes
 	$(RUN) -m tests.gitops

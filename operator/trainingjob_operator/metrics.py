@@ -62,13 +62,8 @@ ABSENT_SECONDS = 3600.0
 FINAL_OUTCOMES = (*OUTCOMES.values(), reasons.REFUSED, LOST)
 """Values of `status.outcome`."""
 _ERRORS = {TERMINAL, RECOVERABLE, ADVISORY}
-_WORDS = frozenset(
-    {word for name, word in vars(reasons).items() if name.isupper()}
-    | CODES
-    | CLASSES
-    | ENDED
-    | {"InProgress", "Stopping"}
-)
+_REASONS = {word for name, word in vars(reasons).items() if name.isupper()} | CLASSES
+_WORDS = frozenset({*_REASONS, *CODES, *ENDED, "InProgress", "Stopping"})
 """Statuses and reasons with a series of their own; SageMaker and its error codes may bring others."""
 _INSTANCE_TYPE = re.compile(r"ml\.[a-z0-9-]{1,20}\.[a-z0-9-]{1,20}")
 _OTHER_PLACE = (OTHER, OTHER)
@@ -153,6 +148,9 @@ class Metrics:
             "condition",
             "reason",
         )
+        for condition in sorted(_ERRORS):  # Prometheus sees no increase in the first value of a series
+            for reason in sorted(_REASONS):
+                self._errors.labels(condition, reason)
         self._lag_seconds = histogram(
             "trainingjob_status_lag_seconds",
             "Time from a change of a job in SageMaker to its report in the status.",

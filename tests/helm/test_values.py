@@ -415,11 +415,40 @@ def test_the_service_monitor_is_rendered_if_the_cluster_has_its_kind(helm: Helm)
     objects = render(helm, wanted, *MONITORED)
     monitor, service = the("ServiceMonitor", objects), the("Service", objects)
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert [endpoint["port"] for endpoint in monitor["spec"]["endpoints"]] == ["http-metrics"]
+    [endpoint] = monitor["spec"]["endpoints"]
+    assert (endpoint["port"], endpoint["honorLabels"]) == ("http-metrics", True)
     assert [port["name"] for port in service["spec"]["ports"]] == ["http-metrics"]
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     annotations = the("Deployment", objects)["spec"]["template"]["metadata"].get("annotations", {})
     assert "prometheus.io/scrape" not in annotations, "metrics would be scraped twice"
+
+
+def test_alerts_and_dashboard_are_rendered_unchanged_where_they_are_wanted(helm: Helm) -> None:
+    kinds = {"PrometheusRule", "ServiceMonitor"}
+    assert not [thing for thing in render(helm, {}, *MONITORED) if thing["kind"] in kinds | {"ConfigMap"}]
+    wanted: Values = {
+        "prometheusRule": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "docsURL": "https://wiki.example/docs/",
+        },
+        "grafanaDashboard": {"enabled": True, "annotations": {"grafana_folder": "SageMaker"}},
+    }
+    assert [thing["kind"] for thing in render(helm, wanted) if thing["kind"] in kinds | {"ConfigMap"}] == ["ConfigMap"]
+    objects = render(helm, wanted, *MONITORED, "--api-versions", "monitoring.coreos.com/v1/PrometheusRule")
+    rule, dashboard = the("PrometheusRule", objects), the("ConfigMap", objects)
+    expected = yaml.safe_load((CHART / "files/prometheus-rules.yaml").read_text())
+    urls = [each["annotations"].pop("runbook_url") for spec in (rule["spec"], expected) for group in spec["groups"]
+            for each in group["rules"] if "alert" in each]  # fmt: skip
+    assert rule["spec"] == expected
+    half = len(urls) // 2
+    assert urls[:half] == [url.replace("docs/", "https://wiki.example/docs/") for url in urls[half:]]
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    assert dashboard["data"] == {
+        "trainingjob-operator.json": (CHART / "files/grafana-dashboard.json").read_text().rstrip("\n")
+    }
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert dashboard["metadata"]["annotations"] == {"grafana_folder": "SageMaker"}
 
 
 def test_the_network_policy_permits_the_connections_in_use(helm: Helm) -> None:
