@@ -66,6 +66,13 @@ def test_roles_for_users_read_whole_objects(roles: list[Object]) -> None:
     assert ("sagemaker.services.k8s.aws", "trainingjobs", (), frozenset({"get", "list", "watch"})) in rules(view)
 
 
+def test_the_role_for_writers_is_complete_by_itself(roles: list[Object]) -> None:
+    """Documented in docs/pipelines.md."""
+    edit = named("ClusterRole", f"{ROLE}:edit", roles)
+    verbs = set().union(*(granted for _, resource, _, granted in rules(edit) if resource == "trainingjobs"))
+    assert verbs == {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
+
+
 def test_a_quota_limits_the_objects_of_a_namespace(control_plane: Cluster, namespace: str, kubectl: Kubectl) -> None:
     install_crd(control_plane)
     jobs = Jobs(control_plane, namespace)
