@@ -51,7 +51,7 @@ def cluster_helm(helm_program: Path, tmp_path_factory: pytest.TempPathFactory, c
 
 @pytest.fixture(scope="module")
 def cluster(helm_program: Path) -> Iterator[Cluster]:
-    """A control plane for tests that create and delete the CRD."""
+    """A separate control plane, because the tests create and delete the CRD."""
     with choose_cluster(os.environ)() as plane:
         yield plane
 

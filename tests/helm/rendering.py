@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DEPLOY = CHART.parent
 RELEASE = "trainingjob-operator"
 
-# Each file with its values and whether it contains the CRD.
+# Each file with its values and True if it contains the CRD.
 RENDERINGS: dict[str, tuple[str, bool]] = {
     "install.yaml": ("values.yaml", True),
     "operator.yaml": ("values.yaml", False),
@@ -61,7 +61,7 @@ def without_helm(thing: dict[str, Any]) -> dict[str, Any]:
 
 
 def stale(helm: Helm) -> list[str]:
-    """The names of renderings that differ from the chart. Raises HelmError."""
+    """The names of outdated renderings. Raises HelmError."""
     return [name for name in RENDERINGS if path(name).read_text() != render(helm, name)]
 
 

@@ -39,7 +39,7 @@ def locked_packages() -> list[str]:
 
 
 def copy_package(name: str, prefix: Path, packages: Path) -> None:
-    """Copy the files that pip recorded for an installed package, without compiled modules and links to this folder."""
+    """Copy the recorded files of an installed package, without compiled modules and links to this folder."""
     for file in distribution(name).files or ():
         if file.suffix in (".pyc", ".pth"):
             continue
