@@ -1,4 +1,4 @@
-"""Every annotation: good, bad, empty and edited values, and which of object, namespace and flag wins."""
+"""Every annotation: valid, invalid and empty values, and the precedence of object, namespace and flag."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def policy(own: Annotations, namespace: Annotations, defaults: Defaults = DEFAUL
     return resolve(resource(annotations=own, spec={**SPEC, **spec}), namespace, defaults)
 
 
-def test_without_annotations_the_flags_hold() -> None:
+def test_without_annotations_the_flags_apply() -> None:
     assert policy({}, {}) == Policy(
         account=ACCOUNT,
         region=REGION,
@@ -102,7 +102,7 @@ FOLLOWED: list[tuple[Annotations, Annotations, str, object]] = [
 
 
 @pytest.mark.parametrize(("own", "namespace", "field", "value"), FOLLOWED)
-def test_an_annotation_is_followed_where_it_belongs_object_over_namespace_over_flag(
+def test_object_annotations_override_the_namespace_and_the_namespace_overrides_flags(
     own: Annotations, namespace: Annotations, field: str, value: object
 ) -> None:
     answer = policy(own, namespace)
@@ -153,7 +153,7 @@ REFUSED: list[tuple[Annotations, Annotations, str, str]] = [
 
 
 @pytest.mark.parametrize(("own", "namespace", "key", "advice"), REFUSED)
-def test_what_an_annotation_may_not_say_is_refused_by_name_with_what_it_may(
+def test_an_invalid_annotation_is_reported_with_its_key_and_allowed_values(
     own: Annotations, namespace: Annotations, key: str, advice: str
 ) -> None:
     (problem,) = policy(own, namespace).problems
@@ -173,11 +173,11 @@ def test_what_an_annotation_may_not_say_is_refused_by_name_with_what_it_may(
         ({DELETION_POLICY: "delete", READ_ONLY: ""}, {}),
     ],
 )
-def test_what_may_have_been_meant_to_spare_the_job_spares_it(own: Annotations, namespace: Annotations) -> None:
+def test_an_invalid_annotation_for_retaining_the_job_retains_it(own: Annotations, namespace: Annotations) -> None:
     assert policy(own, namespace).deletion is Deletion.RETAIN
 
 
-def test_the_flag_for_deletion_holds_where_nobody_says_otherwise() -> None:
+def test_the_deletion_flag_is_the_default_of_the_annotation() -> None:
     retaining = Defaults(account=ACCOUNT, region=REGION, deletion=Deletion.RETAIN)
     assert policy({}, {}, retaining).deletion is Deletion.RETAIN
     assert policy({DELETION_POLICY: "delete"}, {}, retaining).deletion is Deletion.DELETE
@@ -209,7 +209,7 @@ def test_an_insecure_endpoint_needs_the_flag() -> None:
         (("https://*",), "https://[::1", False),
     ],
 )
-def test_a_namespace_names_only_endpoints_that_the_flag_lists(
+def test_a_namespace_may_use_only_endpoints_of_the_flag(
     allowed: tuple[str, ...], url: str, *, is_allowed: bool
 ) -> None:
     answer = policy({}, {ENDPOINT_URL: url}, Defaults(account=ACCOUNT, region=REGION, allowed_endpoints=allowed))
@@ -224,9 +224,7 @@ def test_a_namespace_names_only_endpoints_that_the_flag_lists(
     ("jobs", "is_permitted"),
     [("churn-*", True), ("CHURN-2026", True), ("other, churn-2026", True), ("other-*", False), ("", False)],
 )
-def test_a_namespace_may_narrow_the_jobs_that_its_objects_adopt_or_read(
-    key: str, jobs: str, *, is_permitted: bool
-) -> None:
+def test_a_namespace_may_restrict_adoption_and_reading_by_job_name(key: str, jobs: str, *, is_permitted: bool) -> None:
     value = "adopt" if key == ADOPTION_POLICY else "true"
     answer = policy({key: value}, {ADOPTABLE_JOBS: jobs})
     assert (answer.reads_only or answer.asks_adoption) is is_permitted
@@ -241,7 +239,7 @@ def test_another_account_needs_carm() -> None:
 
 
 @pytest.mark.parametrize("own", [{ADOPTION_POLICY: "adopt"}, {ADOPTION_POLICY: "adopt-or-create"}, {ADOPTED: "true"}])
-def test_only_some_namespaces_may_adopt_by_whatever_annotation(own: Annotations) -> None:
+def test_adoption_is_limited_to_the_namespaces_of_the_flag(own: Annotations) -> None:
     elsewhere = Defaults(account=ACCOUNT, region=REGION, adoption_namespaces=("ops", "platform"))
     (problem,) = policy(own, {}, elsewhere).problems
     assert "--adoption-namespaces" in problem.message
@@ -259,7 +257,7 @@ def test_only_some_namespaces_may_adopt_by_whatever_annotation(own: Annotations)
         ({}, False),
     ],
 )
-def test_some_objects_never_create_a_job(own: Annotations, only: bool) -> None:
+def test_objects_that_only_adopt_or_read_never_create_a_job(own: Annotations, only: bool) -> None:
     assert policy(own, {}).observes_only is only
 
 
@@ -270,12 +268,12 @@ def test_adoption_needs_no_spec() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", 7])
-def test_a_job_without_a_name_of_its_own_has_the_name_of_the_object(name: object) -> None:
+def test_a_spec_without_a_job_name_uses_the_name_of_the_object(name: object) -> None:
     assert policy({}, {}, trainingJobName=name).job_name == NAME
 
 
 def named(own: Annotations, namespace: Annotations | None = None, *, uid: str = UID, **spec: Any) -> str:
-    """The job name of an object with these annotations; the spec's name is `base` unless another is given."""
+    """Job name of an object with these annotations; spec.trainingJobName defaults to `base`."""
     body_ = body(annotations=own, spec={**SPEC, "trainingJobName": "base", **spec}, uid=uid)
     return resolve(Resource.from_body(body_), namespace or {}, DEFAULTS).job_name
 
@@ -285,7 +283,7 @@ def test_a_suffix_of_the_spec_changes_with_the_spec_alone() -> None:
     name = named(suffixed)
     assert re.fullmatch(r"base-[0-9a-f]{8}", name)
     assert named(suffixed, uid="another") == name
-    assert named({}, suffixed) == name, "the namespace may ask for it, too"
+    assert named({}, suffixed) == name, "the annotation is valid on the namespace"
     reordered = dict(reversed(SPEC.items()))
     assert named(suffixed, **{**reordered, "trainingJobName": "base"}) == name
     assert named(suffixed, roleARN="arn:aws:iam::123456789012:role/another") != name
@@ -319,7 +317,7 @@ def test_another_suffix_is_a_problem() -> None:
     assert problem.message == f"Annotation {JOB_NAME_SUFFIX} is 'random'. Allowed: spec or uid."
 
 
-def test_several_problems_are_told_at_once() -> None:
+def test_several_problems_are_reported_at_once() -> None:
     problems = policy({REGION_KEY: "", READ_ONLY: "1"}, {TEAM: "red"}).problems
     assert {problem.annotation for problem in problems} == {REGION_KEY, READ_ONLY, TEAM}
 
@@ -342,7 +340,7 @@ def test_a_namespace_may_restrict_the_roles_of_its_jobs(allowed: str | None, rol
     assert policy({}, namespace).allows_role(role) is may
 
 
-def test_a_request_to_look_again_is_a_new_value_of_either_annotation() -> None:
+def test_a_reconcile_request_is_a_new_value_of_either_annotation() -> None:
     flux, ours = RECONCILE_REQUESTS
     values = [read_request(asked) for asked in ({flux: "1"}, {flux: "2"}, {ours: "1"}, {flux: "1", ours: "2"})]
     assert None not in values
@@ -361,7 +359,7 @@ _values = st.text(max_size=20)
     st.dictionaries(st.sampled_from(OWN), _values),
     st.dictionaries(st.sampled_from(OF_THE_NAMESPACE), _values),
 )
-def test_whatever_annotations_say_the_policy_is_one_of_the_allowed(own: Annotations, namespace: Annotations) -> None:
+def test_any_annotations_yield_a_policy_of_allowed_values(own: Annotations, namespace: Annotations) -> None:
     answer = policy(own, namespace)
     assert answer.region == REGION or answer.region in (own.get(REGION_KEY), namespace.get(DEFAULT_REGION))
     assert answer.account == ACCOUNT or answer.account == namespace.get(OWNER_ACCOUNT)
@@ -381,7 +379,7 @@ def test_whatever_annotations_say_the_policy_is_one_of_the_allowed(own: Annotati
         ({JOB_NAME_SUFFIX: "uid"}, {TTL: "5"}, 5, 0),
     ],
 )
-def test_an_object_that_runs_each_time_it_is_applied_has_no_time_to_live(
+def test_an_object_with_a_uid_suffix_has_no_time_to_live(
     own: Annotations, namespace: Annotations, flag: int | None, problems: int
 ) -> None:
     answer = resolve(resource(annotations=own), namespace, replace(DEFAULTS, ttl_seconds=flag))
@@ -404,7 +402,7 @@ def test_an_object_that_runs_each_time_it_is_applied_has_no_time_to_live(
         ({}, {TTL: ""}, 5, None),
     ],
 )
-def test_the_time_to_live_is_the_objects_the_namespaces_or_the_flags(
+def test_the_time_to_live_is_taken_from_object_namespace_or_flag(
     own: Annotations, namespace: Annotations, flag: int | None, seconds: int | None
 ) -> None:
     defaults = replace(DEFAULTS, ttl_seconds=flag)

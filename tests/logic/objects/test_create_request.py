@@ -9,20 +9,20 @@ from trainingjob_operator.logic.objects.create_request import build_request, bui
 from trainingjob_operator.logic.objects.fields import InvalidSpec
 
 
-def test_the_request_has_the_spec_under_the_names_of_the_api_and_the_job_name_and_tags_of_the_operator() -> None:
+def test_the_request_has_the_members_of_the_spec_and_the_operators_name_and_tags() -> None:
     tags = [{"Key": "team", "Value": "a"}]
     request = build_request(resource(spec={**SPEC, "trainingJobName": "other", "tags": []}), WANTED, tags)
     assert request["RoleArn"] == SPEC["roleARN"]
     assert (request["TrainingJobName"], request["Tags"]) == (JOB, tags)
 
 
-def test_a_spec_of_wrong_types_makes_no_request() -> None:
+def test_a_spec_with_wrong_types_has_no_request() -> None:
     with pytest.raises(InvalidSpec):
         build_request(resource(spec={**SPEC, "roleARN": 7}), WANTED, [])
 
 
-def test_default_tags_take_their_values_from_the_object_and_the_operator() -> None:
+def test_default_tags_are_expanded_from_object_and_operator() -> None:
     version = "%CONTROLLER_SERVICE%-%CONTROLLER_VERSION%"
     defaults = {"version": version, "kind": "%K8S_RESOURCE_KIND%", "kro": "%KRO_VERSION%"}
     tags = {tag["Key"]: tag["Value"] for tag in build_tags(resource(), OWNER, defaults, "0.1.0")}
-    assert tags == {"version": "sagemaker-0.1.0", "kind": "TrainingJob", **OWNER.tags()}, "an empty value is no tag"
+    assert tags == {"version": "sagemaker-0.1.0", "kind": "TrainingJob", **OWNER.tags()}, "an empty value sets no tag"

@@ -1,4 +1,4 @@
-"""Spec to request, Describe to status, and their differences: tables, and properties over all that the CRD allows."""
+"""Mapping of spec to request and of Describe to status, and drift: tables, and properties over every valid spec."""
 
 from __future__ import annotations
 
@@ -42,34 +42,34 @@ def operation(name: str) -> Any:
 
 
 def complaints(request: dict[str, Any]) -> list[str]:
-    """What botocore would not send, but for members that are missing: what is required is the service's to say."""
+    """Validation errors of botocore, except for missing members: SageMaker decides about required members."""
     report: str = ParamValidator().validate(request, operation("CreateTrainingJob").input_shape).generate_report()
     return [line for line in report.splitlines() if not line.startswith("Missing required parameter")]
 
 
 def describe(request: dict[str, Any]) -> dict[str, Any]:
-    """Describe's answer for a job made of the request, with what the service adds of its own."""
-    told = copy.deepcopy({name: value for name, value in request.items() if name in TOLD})
-    algorithm = told.setdefault("AlgorithmSpecification", {})
+    """Answer of DescribeTrainingJob for a job of this request, with SageMaker's additions."""
+    members = copy.deepcopy({name: value for name, value in request.items() if name in DESCRIBED})
+    algorithm = members.setdefault("AlgorithmSpecification", {})
     algorithm["MetricDefinitions"] = [{"Name": "built-in", "Regex": "x"}, *algorithm.get("MetricDefinitions", [])]
-    told.setdefault("OutputDataConfig", {}).setdefault("KmsKeyId", "")
-    for group in told.get("VpcConfig", {}).values():
+    members.setdefault("OutputDataConfig", {}).setdefault("KmsKeyId", "")
+    for group in members.get("VpcConfig", {}).values():
         group.reverse()
     return {
         "EnableNetworkIsolation": False,
         "EnableManagedSpotTraining": False,
         "ProfilingStatus": "Disabled",
         "TrainingJobArn": "arn:aws:sagemaker:us-west-2:123456789012:training-job/x",
-        **told,
+        **members,
     }
 
 
-TOLD = operation("DescribeTrainingJob").output_shape.members.keys()
-"""The members that Describe returns."""
+DESCRIBED = operation("DescribeTrainingJob").output_shape.members.keys()
+"""Members in the answer of DescribeTrainingJob."""
 
 
 def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Everything that a schema allows."""
+    """Every value valid under a schema."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     match schema["type"]:
@@ -87,7 +87,7 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
             return st.booleans()
     if (pattern := schema.get("pattern", "^.*$")) in {"^.*$", "^.+$"}:
         return st.text(st.characters(exclude_characters="\n"), min_size=schema.get("minLength", 0), max_size=20)
-    # Python has no \p{...}; what it would generate beside ASCII says nothing about the mapping
+    # Python has no \p{...}; characters beyond ASCII do not matter for the mapping
     ascii_pattern = re.sub(r"\\p\{L\}", "a-zA-Z", pattern).replace(r"\p{Z}", " ").replace(r"\p{N}", "0-9")
     low, high = schema.get("minLength", 0), schema["maxLength"]
     return st.from_regex(re.compile(ascii_pattern, re.ASCII), fullmatch=True).filter(
@@ -115,29 +115,29 @@ SLOWLY = settings(max_examples=60, deadline=None, suppress_health_check=list(Hea
 @pytest.mark.no_cover
 @SLOWLY
 @given(spec=SPECS)
-def test_whatever_the_crd_allows_becomes_a_request_that_botocore_sends(spec: dict[str, Any]) -> None:
+def test_every_valid_spec_becomes_a_request_accepted_by_botocore(spec: dict[str, Any]) -> None:
     assert complaints(to_request(spec)) == []
 
 
 @pytest.mark.no_cover
 @SLOWLY
 @given(spec=SPECS)
-def test_a_job_made_of_a_spec_does_not_differ_from_it(spec: dict[str, Any]) -> None:
+def test_a_job_created_from_a_spec_has_no_drift(spec: dict[str, Any]) -> None:
     assert differences(spec, describe(to_request(spec))) == ()
 
 
 @pytest.mark.no_cover
 @SLOWLY
 @given(spec=SPECS)
-def test_a_request_holds_every_value_of_the_spec_in_its_order(spec: dict[str, Any]) -> None:
+def test_a_request_has_every_value_of_the_spec_in_order(spec: dict[str, Any]) -> None:
     assert list(leaves(to_request(spec))) == list(leaves(spec))
 
 
-def test_every_field_goes_to_its_member_and_no_other_is_set() -> None:
+def test_every_field_is_mapped_to_its_member_alone() -> None:
     assert to_request(ALL) == json.loads(GOLDEN.read_text())
 
 
-def test_an_empty_spec_makes_an_empty_request() -> None:
+def test_an_empty_spec_has_an_empty_request() -> None:
     assert to_request({}) == {}
 
 
@@ -169,7 +169,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("path", "value", "message"), MISTAKES, ids=[path for path, _, _ in MISTAKES])
-def test_what_no_request_can_say_is_named_with_what_to_change(path: str, value: Any, message: str) -> None:
+def test_invalid_values_are_reported_with_path_and_remedy(path: str, value: Any, message: str) -> None:
     spec = copy.deepcopy(ALL)
     put(spec, path, value)
 
@@ -180,16 +180,16 @@ def test_what_no_request_can_say_is_named_with_what_to_change(path: str, value: 
 
 
 @pytest.mark.parametrize("value", [{"PASSWORD": 1234}, {1234: "PASSWORD"}, {"PASSWORD": None}])
-def test_a_mistake_in_the_environment_is_reported_without_what_it_holds(value: Any) -> None:
+def test_an_invalid_environment_is_reported_without_its_values(value: Any) -> None:
     with pytest.raises(InvalidSpec) as refusal:
         to_request({"environment": value})
 
     assert str(refusal.value) == "spec.environment maps strings to strings; put its numbers and booleans in quotes"
 
 
-def test_a_spec_that_is_no_object_is_named() -> None:
+def test_a_spec_of_another_type_than_object_is_reported() -> None:
     with pytest.raises(InvalidSpec, match="spec must be an object, not a list"):
-        differences([], {})  # type: ignore[arg-type]  # what a CRD without a schema would let through
+        differences([], {})  # type: ignore[arg-type]  # possible under a CRD without a schema
 
 
 CHANGES: list[tuple[str, Any]] = [
@@ -213,21 +213,21 @@ CHANGES: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("path", "value"), CHANGES, ids=[f"{path} {value}" for path, value in CHANGES])
-def test_a_change_is_named_by_its_path(path: str, value: Any) -> None:
+def test_drift_is_reported_by_path(path: str, value: Any) -> None:
     spec = copy.deepcopy(ALL)
     put(spec, path, value)
 
     assert differences(spec, describe(to_request(ALL))) == (path,)
 
 
-def test_several_changes_are_named_in_order() -> None:
+def test_several_drifts_are_reported_in_order() -> None:
     spec = {**ALL, "roleARN": "another", "environment": {"A": "b"}}
 
     assert differences(spec, describe(to_request(ALL))) == ("environment", "roleARN")
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_what_the_user_leaves_out_is_not_compared(name: str) -> None:
+def test_fields_missing_in_the_spec_are_not_compared(name: str) -> None:
     spec = copy.deepcopy(ALL)
     take_out(spec, name)
 
@@ -252,7 +252,7 @@ SAYS_NOTHING = [
 
 
 @pytest.mark.parametrize(("path", "value"), SAYS_NOTHING, ids=[path for path, _ in SAYS_NOTHING])
-def test_a_default_that_is_spelled_out_equals_one_that_describe_leaves_out(path: str, value: Any) -> None:
+def test_an_explicit_default_equals_a_member_missing_in_describe(path: str, value: Any) -> None:
     spec, without = copy.deepcopy(ALL), copy.deepcopy(ALL)
     put(spec, path, value)
     take_out(without, path)
@@ -261,7 +261,7 @@ def test_a_default_that_is_spelled_out_equals_one_that_describe_leaves_out(path:
 
 
 @pytest.mark.parametrize("path", ["roleARN", "inputDataConfig", "environment", "inputDataConfig[0].recordWrapperType"])
-def test_a_value_that_describe_leaves_out_is_a_difference(path: str) -> None:
+def test_a_value_missing_in_describe_is_drift(path: str) -> None:
     without = copy.deepcopy(ALL)
     take_out(without, path)
 
@@ -272,7 +272,7 @@ def test_tags_are_never_compared() -> None:
     assert differences({"tags": [{"key": "a", "value": "b"}]}, {"Tags": []}) == ()
 
 
-def test_what_can_be_updated_is_what_update_training_job_takes() -> None:
+def test_updatable_fields_are_the_members_of_update_training_job() -> None:
     taken = operation("UpdateTrainingJob").input_shape.members
     names = {name: member for name, (member, _) in SPEC.items()}
 

@@ -1,4 +1,4 @@
-"""An object is read without trusting any of it."""
+"""Parsing of objects with members of any type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainingjob_operator.logic.naming import JOB_ARN, Identity
 from trainingjob_operator.logic.objects.resource import Resource
 
 
-def test_a_whole_object_is_read_as_it_is() -> None:
+def test_a_complete_object_is_parsed() -> None:
     read = resource(held=True, pending=WANTED, generation=3, version=7, deleting=True, status=recorded())
     assert (read.key, read.uid, read.resource_version, read.generation) == ((NAMESPACE, NAME), UID, "7", 3)
     assert read.created == "2026-11-21T10:33:40Z"
@@ -26,7 +26,7 @@ def test_a_whole_object_is_read_as_it_is() -> None:
     assert read.spec == SPEC
 
 
-def test_an_object_with_nothing_in_it_reads_as_nothing() -> None:
+def test_an_empty_object_is_parsed_as_empty() -> None:
     read = Resource.from_body({})
     assert read.key == ("", "")
     assert not read.deleting
@@ -37,7 +37,7 @@ def test_an_object_with_nothing_in_it_reads_as_nothing() -> None:
 
 
 @given(st.fixed_dictionaries({}, optional={"metadata": nonsense, "spec": nonsense, "status": nonsense}))
-def test_nothing_in_an_object_can_keep_it_from_being_read(odd: dict[str, Any]) -> None:
+def test_parsing_accepts_any_object(odd: dict[str, Any]) -> None:
     read = Resource.from_body(odd)
     assert read.arn is None or isinstance(read.arn, str)
     assert isinstance(read.condition("Ready"), dict)
@@ -51,13 +51,13 @@ def test_nothing_in_an_object_can_keep_it_from_being_read(odd: dict[str, Any]) -
     ("name", "spelled"),
     [(JOB, JOB), ("CHURN-2026", "CHURN-2026"), ("other", "churn-2026"), (None, "churn-2026"), (7, "churn-2026")],
 )
-def test_a_recorded_job_is_spelled_as_the_user_spells_it(name: object, spelled: str) -> None:
+def test_a_recorded_job_has_the_case_of_the_spec(name: object, spelled: str) -> None:
     read = resource(status=recorded(), spec={**SPEC, "trainingJobName": name})
     assert read.recorded == Identity(ACCOUNT, REGION, spelled)
 
 
 @pytest.mark.parametrize("status", [recorded("arn:aws:s3:::x"), recorded(""), {"ackResourceMetadata": "x"}, {}])
-def test_an_unreadable_record_names_no_job(status: dict[str, Any]) -> None:
+def test_an_invalid_arn_in_the_status_names_no_job(status: dict[str, Any]) -> None:
     assert resource(status=status).recorded is None
 
 
@@ -78,7 +78,7 @@ CONDITIONS: list[tuple[object, bool]] = [
 
 
 @pytest.mark.parametrize(("conditions", "holds"), CONDITIONS)
-def test_a_condition_holds_only_where_its_status_says_true(conditions: object, holds: bool) -> None:
+def test_a_condition_holds_only_with_status_true(conditions: object, holds: bool) -> None:
     assert resource(status={"conditions": conditions}).has_condition("Ready") is holds
 
 
@@ -92,9 +92,7 @@ TAGS: list[tuple[object, tuple[tuple[str, str], ...]]] = [
 
 
 @pytest.mark.parametrize(("tags", "read"), TAGS)
-def test_tags_keep_their_order_and_unreadable_ones_are_left_out(
-    tags: object, read: tuple[tuple[str, str], ...]
-) -> None:
+def test_tags_keep_their_order_and_invalid_ones_are_omitted(tags: object, read: tuple[tuple[str, str], ...]) -> None:
     assert resource(spec={**SPEC, "tags": tags}).user_tags() == read
 
 
@@ -106,7 +104,7 @@ def test_labels_and_annotations_of_the_object_are_kept() -> None:
 
 
 @pytest.mark.parametrize(("annotation", "name"), [(ARN, JOB.lower()), ("no ARN", None)])
-def test_the_annotation_of_an_earlier_run_names_its_job(annotation: str, name: str | None) -> None:
+def test_the_job_arn_annotation_names_the_earlier_run(annotation: str, name: str | None) -> None:
     ran = resource(annotations={JOB_ARN: annotation}).ran
     assert (None if ran is None else ran.job_name) == name
 
@@ -114,6 +112,6 @@ def test_the_annotation_of_an_earlier_run_names_its_job(annotation: str, name: s
 @pytest.mark.parametrize(
     ("created", "age"), [("2026-11-21T11:59:00Z", 60.0), ("2026-11-21T13:00:00Z", 0.0), ("soon", 0.0)]
 )
-def test_an_age_is_never_negative_and_needs_a_readable_time(created: str, age: float) -> None:
+def test_an_age_is_never_negative_and_requires_a_valid_time(created: str, age: float) -> None:
     seen = Resource.from_body({"metadata": {"creationTimestamp": created}})
     assert seen.age_at(datetime(2026, 11, 21, 12, 0, tzinfo=UTC)) == age

@@ -1,4 +1,4 @@
-"""Errors of a spec under a CRD that does not find them; tests/crds/test_validation.py holds both against each other."""
+"""Validation of a spec under a CRD without rules; tests/crds/test_validation.py compares it with the CRD."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
 
 
 def changed(changes: dict[str, Any]) -> dict[str, Any]:
-    """The example of every field after these changes."""
+    """Example with every field, after these changes."""
     spec: dict[str, Any] = copy.deepcopy(EVERY_FIELD["spec"])
     for path, value in changes.items():
         if value is ABSENT:
@@ -59,11 +59,11 @@ def changed(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("changes", "problem"), PROBLEMS, ids=[problem for _, problem in PROBLEMS])
-def test_an_error_is_named_in_the_spelling_of_the_spec(changes: dict[str, Any], problem: str) -> None:
+def test_an_error_is_reported_with_the_path_in_the_spec(changes: dict[str, Any], problem: str) -> None:
     assert problem in str(find_problem(changed(changes)))
 
 
-def test_a_message_holds_no_value() -> None:
+def test_a_message_contains_no_value() -> None:
     spec = changed({"environment": {"A-B": "secret" * 100}, "hyperParameters": {"secret" * 100: "secret" * 1000}})
     assert "secret" not in str(find_problem(spec))
 
@@ -78,17 +78,17 @@ def test_a_message_holds_no_value() -> None:
         {"enableManagedSpotTraining": ABSENT, f"{STOPPING}.maxWaitTimeInSeconds": ABSENT},
     ],
 )
-def test_what_the_api_takes_is_no_error(changes: dict[str, Any]) -> None:
+def test_values_accepted_by_the_api_are_valid(changes: dict[str, Any]) -> None:
     assert find_problem(changed(changes)) is None
 
 
-def test_many_errors_are_counted() -> None:
+def test_a_message_about_many_errors_contains_their_number() -> None:
     many: dict[str, Any] = {"tags": [{}] * (MAX_PROBLEMS + 2)}
     assert str(find_problem({**SPEC, **many})).endswith("is required; and 2 more.")
     assert str(find_problem({**SPEC, **many})).count(" is required") == MAX_PROBLEMS
 
 
-def test_a_problem_of_the_request_is_a_finding() -> None:
+def test_an_invalid_request_is_reported_as_a_finding() -> None:
     assert check_request(SPEC) is None
     found = check_request({**SPEC, "stoppingCondition": {"maxRuntimeInSeconds": 0}})
     assert found is not None

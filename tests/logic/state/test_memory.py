@@ -54,7 +54,7 @@ def error(kind: ErrorClass = ErrorClass.RETRY) -> AwsError:
     return AwsError("DescribeTrainingJob", "Code", "words", kind, definite=True)
 
 
-def test_the_first_not_found_is_remembered_until_the_job_is_found() -> None:
+def test_the_time_of_the_first_not_found_is_kept_until_the_job_is_found() -> None:
     missing = remembered(needs_describe=True).after(JobMissing(10.0)).after(JobMissing(40.0))
     assert missing == remembered(not_found=True, not_found_since=10.0, described_at=40.0)
     assert missing.after(Described(RUNS, 50.0, Observation())) == remembered(described_at=50.0, observation=RUNS)
@@ -68,7 +68,7 @@ def test_the_first_not_found_is_remembered_until_the_job_is_found() -> None:
         (ErrorClass.DENIED, DENIED_RETRY_FIRST, DENIED_RETRY_SECONDS),
     ],
 )
-def test_errors_are_waited_out_longer_each_time_up_to_a_limit(kind: ErrorClass, first: float, longest: float) -> None:
+def test_the_back_off_of_errors_grows_up_to_a_limit(kind: ErrorClass, first: float, longest: float) -> None:
     memory, now, pauses = remembered(), 5.0, []
     for _ in range(12):
         memory = memory.after(Failed("Op", error(kind), now, 1.0))
@@ -81,13 +81,13 @@ def test_errors_are_waited_out_longer_each_time_up_to_a_limit(kind: ErrorClass, 
     assert memory.job.troubles["Op"].failures == 12
 
 
-def test_objects_that_fail_together_are_spread() -> None:
+def test_the_back_off_has_jitter() -> None:
     memory = remembered()
     memory = memory.after(Failed("Op", error(), 0.0, 0.5))
     assert memory.job.troubles["Op"].retry_at == RETRY_FIRST / 2
 
 
-def test_everything_known_about_another_job_is_forgotten() -> None:
+def test_a_move_to_another_job_clears_the_state_of_the_job() -> None:
     memory = remembered(handled_request="now", marked=WANTED, decided_generation=3).turned_to(WANTED.slot, None)
     every: dict[str, Any] = {field.name: object() for field in fields(JobState)}
     full = replace(memory, job=JobState(**every))
@@ -96,7 +96,7 @@ def test_everything_known_about_another_job_is_forgotten() -> None:
     assert full.turned_to(other, None) == replace(memory, slot=other)
 
 
-def test_errors_are_those_of_one_way_to_the_service() -> None:
+def test_a_change_of_the_endpoint_clears_errors() -> None:
     memory = remembered()
     memory = memory.reached_by("one endpoint")
     memory = memory.after(Failed("Op", error(ErrorClass.DENIED), 0.0, 1.0))
@@ -106,7 +106,7 @@ def test_errors_are_those_of_one_way_to_the_service() -> None:
     assert not memory.job.troubles
 
 
-def test_another_endpoint_knows_other_jobs() -> None:
+def test_a_change_of_the_namespaces_endpoint_clears_the_state_of_the_job() -> None:
     memory = remembered(arn=ARN, created_at=1.0, claim=Verdict.CREATED, proof=TagProof.SAME_OBJECT)
     memory = memory.turned_to(WANTED.slot, "https://fake")
     assert memory.job.owner.claim is Verdict.CREATED
@@ -114,7 +114,7 @@ def test_another_endpoint_knows_other_jobs() -> None:
     assert memory == remembered(slot=WANTED.slot)
 
 
-def test_the_existence_of_another_object_is_relied_on_for_a_minute() -> None:
+def test_the_existence_of_another_object_is_cached_for_a_minute() -> None:
     memory = remembered()
     assert memory.job.owner.exists(0.0) is None
     memory = memory.after(OwnerChecked(exists=False, now=10.0))
@@ -122,7 +122,7 @@ def test_the_existence_of_another_object_is_relied_on_for_a_minute() -> None:
     assert memory.job.owner.exists(70.0) is None
 
 
-def test_a_request_ends_every_delay_but_not_the_doubt_about_an_attempt() -> None:
+def test_a_reconcile_request_ends_back_off_but_keeps_an_unknown_attempt() -> None:
     memory = remembered(name_taken=True, unsettled=True, doubtful_since=3.0, doubtful_rounds=2)
     memory = memory.after(Failed("Op", error(), 0.0, 1.0))
     memory = memory.after_request("now")
@@ -130,14 +130,14 @@ def test_a_request_ends_every_delay_but_not_the_doubt_about_an_attempt() -> None
     assert memory.job.needs_describe
     assert memory.asked
     assert memory.job.troubles == {}
-    assert memory.job.attempt.name_taken, "who has the name is still unknown"
+    assert memory.job.attempt.name_taken, "the owner of the name is still unknown"
     assert (memory.job.attempt.doubtful_since, memory.job.attempt.doubtful_rounds) == (None, 0)
     settled = remembered(name_taken=True)
     settled = settled.after_request("now")
-    assert not settled.job.attempt.name_taken, "the name may be free by now"
+    assert not settled.job.attempt.name_taken, "the name may be free"
 
 
-def test_an_attempt_that_is_over_leaves_nothing_behind() -> None:
+def test_a_settled_attempt_leaves_no_state() -> None:
     memory = remembered(name_taken=True, unsettled=True)
     memory = memory.after(Described(RUNS, 1.0, Observation()))
     memory = memory.after(JobMissing(2.0))
@@ -147,16 +147,16 @@ def test_an_attempt_that_is_over_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize("manager", ["velero-server", "kubectl-patch"])
-def test_a_single_write_by_others_is_no_other_controller(manager: str) -> None:
+def test_rare_writes_by_others_are_not_another_controller(manager: str) -> None:
     memory = remembered()
     for number in range(10):
         memory = memory.after_foreign_write(manager, number * RIVAL_SECONDS / (RIVAL_WRITES - 1))
         assert memory.rival.passive_until is None
-        assert (memory.rival.disputed, memory.job.needs_describe) == (True, True), "what it has written is overwritten"
+        assert (memory.rival.disputed, memory.job.needs_describe) == (True, True), "the operator overwrites the status"
 
 
 @pytest.mark.parametrize(("manager", "writes"), [(ACK_MANAGER, 1), ("dashboard", RIVAL_WRITES)])
-def test_another_controller_is_left_alone_for_ten_minutes_after_its_last_write_and_reported_once(
+def test_another_controller_makes_the_object_passive_for_ten_minutes_after_its_last_write(
     manager: str, writes: int
 ) -> None:
     memory = remembered()
@@ -174,14 +174,14 @@ def test_another_controller_is_left_alone_for_ten_minutes_after_its_last_write_a
     assert not memory.rival.passive_shown
 
 
-def test_news_of_a_job_is_a_reason_to_look() -> None:
+def test_a_hint_triggers_a_describe() -> None:
     memory = remembered()
     memory = memory.after(Hinted(RUNS))
     assert memory.job.needs_describe
     assert memory.job.hint is RUNS
 
 
-def test_what_waits_for_the_service_is_due_when_it_answers_again_and_a_missing_right_is_not() -> None:
+def test_a_recovered_service_ends_the_back_off_except_for_denials() -> None:
     memory = remembered()
     memory = memory.after(Failed("Passing", error(ErrorClass.RETRY), 0.0, 1.0))
     memory = memory.after(Failed("Denied", error(ErrorClass.DENIED), 0.0, 1.0))
@@ -192,7 +192,7 @@ def test_what_waits_for_the_service_is_due_when_it_answers_again_and_a_missing_r
     assert not memory.job.may_forgive(0.5)
 
 
-def test_a_permitted_call_is_news_for_other_denied_objects_unless_they_woke_the_object() -> None:
+def test_a_permitted_call_wakes_other_denied_objects_once() -> None:
     denied = remembered().after(Failed("Stop", error(ErrorClass.DENIED), 0.0, 1.0))
     unavailable = remembered().after(Failed("Stop", error(ErrorClass.RETRY), 0.0, 1.0))
     assert denied.job.has_news("Stop")
@@ -200,15 +200,15 @@ def test_a_permitted_call_is_news_for_other_denied_objects_unless_they_woke_the_
     assert denied.job.may_wake("Stop", 1.0)
     woken = denied.after(Woken("Stop", 1.0))
     assert woken.job.troubles["Stop"].retry_at == 1.0
-    assert not woken.job.may_wake("Stop", 1.0), "it is due already"
+    assert not woken.job.may_wake("Stop", 1.0), "the retry is already due"
     assert not woken.job.has_news("Stop")
-    assert not unavailable.job.may_wake("Stop", 0.5), "it waits for the service"
+    assert not unavailable.job.may_wake("Stop", 0.5), "an unavailable service is not a denial"
     assert not unavailable.job.has_news("Stop")
-    assert not remembered().job.has_news("Stop"), "nothing failed"
+    assert not remembered().job.has_news("Stop"), "no call failed"
     assert remembered().after(Dismissed("Stop")) == remembered()
 
 
-def test_who_tries_on_behalf_of_others_tries_sooner_but_never_all_the_time() -> None:
+def test_a_probe_retries_sooner_with_a_growing_back_off() -> None:
     memory, now, pauses = remembered(), 0.0, []
     for _ in range(30):
         memory = memory.after(Failed("Stop", error(ErrorClass.DENIED), now, 1.0, is_probe=True))
@@ -220,7 +220,7 @@ def test_who_tries_on_behalf_of_others_tries_sooner_but_never_all_the_time() -> 
     assert pauses[-1] == DENIED_RETRY_SECONDS
 
 
-def test_who_was_woken_in_vain_may_be_woken_again() -> None:
+def test_an_object_denied_after_waking_can_be_woken_again() -> None:
     memory = remembered()
     memory = memory.after(Failed("Stop", error(ErrorClass.DENIED), 0.0, 1.0))
     memory = memory.after(Woken("Stop", 1.0))
@@ -232,9 +232,7 @@ def test_who_was_woken_in_vain_may_be_woken_again() -> None:
 @pytest.mark.parametrize(
     ("generation", "region", "kept"), [(1, REGION, 5.0), (2, REGION, None), (1, "eu-west-1", None)]
 )
-def test_the_time_to_heal_in_is_that_of_one_spec_under_one_set_of_annotations(
-    generation: int, region: str, kept: float | None
-) -> None:
+def test_doubtful_errors_count_for_one_generation_and_policy(generation: int, region: str, kept: float | None) -> None:
     policy = resolve(resource(), {}, Defaults(ACCOUNT, REGION))
     memory = remembered()
     memory = memory.after(Attempted(1, policy))
@@ -245,7 +243,7 @@ def test_the_time_to_heal_in_is_that_of_one_spec_under_one_set_of_annotations(
     assert memory.job.attempt.doubtful_rounds == (0 if kept is None else 2)
 
 
-def test_a_create_that_fails_for_long_is_tried_at_intervals_that_grow_with_the_time() -> None:
+def test_the_back_off_of_a_lasting_create_error_grows_with_its_duration() -> None:
     memory, now = remembered(), 0.0
     for _ in range(40):
         memory = memory.after(Failed("Create", error(ErrorClass.RETRY), now, 1.0, is_lasting=True))
@@ -255,7 +253,7 @@ def test_a_create_that_fails_for_long_is_tried_at_intervals_that_grow_with_the_t
     assert pause > 200.0
 
 
-def test_a_quota_that_is_too_small_is_tried_at_long_intervals_and_is_no_wait_for_capacity() -> None:
+def test_a_quota_too_small_for_the_job_is_retried_rarely_and_outside_the_capacity_queue() -> None:
     waiting, too_small = remembered(), remembered()
     waiting = waiting.after(Failed("Create", error(ErrorClass.WAITING), 0.0, 1.0))
     assert waiting.job.troubles["Create"].waits_for_capacity
@@ -266,7 +264,7 @@ def test_a_quota_that_is_too_small_is_tried_at_long_intervals_and_is_no_wait_for
     assert too_small.job.troubles["Create"].retry_at == 300.0
 
 
-def test_a_request_to_look_again_tries_a_refused_mark_at_once() -> None:
+def test_a_reconcile_request_retries_a_rejected_intent_at_once() -> None:
     memory = remembered()
     pauses = []
     for _ in range(3):
@@ -279,7 +277,7 @@ def test_a_request_to_look_again_tries_a_refused_mark_at_once() -> None:
     assert memory.unmarked.retry_at == 0.0
 
 
-def test_only_failures_after_others_were_created_count_as_the_specs_own() -> None:
+def test_only_failures_between_successful_creates_count_against_the_spec() -> None:
     memory = remembered()
     counts = []
     for created in (0, 1, 1, 5, 5):
@@ -288,7 +286,7 @@ def test_only_failures_after_others_were_created_count_as_the_specs_own() -> Non
     assert counts == [0, 1, 1, 2, 2]
 
 
-def test_a_second_stop_or_position_keeps_the_first_time() -> None:
+def test_a_repeated_stop_or_position_keeps_the_first_time() -> None:
     job = JobState()
     for now in (1.0, 2.0):
         job = PlaceShown("2 ahead", now).after(Queued(now).after(Stopping(now).after(job)))
@@ -298,7 +296,7 @@ def test_a_second_stop_or_position_keeps_the_first_time() -> None:
     assert PlaceShown("1 ahead", 3.0).after(job).attempt.place_shown == ("1 ahead", 3.0)
 
 
-def test_a_finished_object_keeps_only_what_the_status_lacks() -> None:
+def test_a_finished_object_keeps_only_state_missing_in_the_status() -> None:
     kept: dict[str, Any] = {"described_at": 1.0, "ended_at": 2.0, "counted": {}, "foreign_writes": (3.0,), "term": 4}
     memory = remembered(arn=ARN, applied_fields=("x",), asked=True, **kept)
     assert memory.after_end() == remembered(**kept)

@@ -1,4 +1,4 @@
-"""Whose job it is: evidence by evidence, and what no tenant can forge."""
+"""Ownership of a job by evidence, and evidence safe against forgery by tenants."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ TAGS = [
 
 
 @pytest.mark.parametrize(("tags", "proof"), TAGS)
-def test_the_tags_of_a_job_name_its_owner(tags: dict[str, str], proof: TagProof) -> None:
+def test_tags_identify_the_owner(tags: dict[str, str], proof: TagProof) -> None:
     assert read_proof(tags, OWNER) is proof
     if proof is TagProof.OTHER_OBJECT:
         assert read_named_owner(tags) == (tags[TAG_NAMESPACE], tags[TAG_NAME])
 
 
-def test_only_complete_tags_name_an_object() -> None:
+def test_only_complete_tags_identify_an_object() -> None:
     assert read_named_owner(OURS) == (NAMESPACE, NAME)
     assert read_named_owner({TAG_NAMESPACE: NAMESPACE, TAG_NAME: NAME}) is None
     assert read_named_owner({TAG_CLUSTER: CLUSTER, TAG_NAMESPACE: NAMESPACE}) is None
@@ -123,11 +123,11 @@ VERDICTS = [
 
 
 @pytest.mark.parametrize(("evidence", "verdict"), VERDICTS)
-def test_the_evidence_decides(evidence: dict[str, Any], verdict: Verdict) -> None:
+def test_evidence_leads_to_the_verdict(evidence: dict[str, Any], verdict: Verdict) -> None:
     assert judge(Evidence(**evidence)) is verdict
 
 
-def test_a_job_that_its_tags_give_to_a_living_object_is_never_changed_by_another() -> None:
+def test_a_job_with_tags_of_an_existing_object_is_never_changed_by_another() -> None:
     answers: list[Any] = [True, False]
     for reads, presumed, asks, names, rival, recorded_claim in itertools.product(
         answers, answers, answers, answers, answers, [None, *Verdict]
@@ -148,7 +148,7 @@ def test_a_job_that_its_tags_give_to_a_living_object_is_never_changed_by_another
 OWN = Record(Verdict.CREATED, ARN, UID)
 
 
-def test_a_record_comes_back_from_the_status_as_it_was_written() -> None:
+def test_an_ownership_record_round_trips_through_the_status() -> None:
     for record in (OWN, Record(Verdict.OBSERVED, ARN, UID, "https://sagemaker.example")):
         status = recorded(ownership=record.to_status("Words."))
         assert read_record(resource(status=status)) == record
@@ -166,7 +166,7 @@ def test_a_record_comes_back_from_the_status_as_it_was_written() -> None:
         {"claim": "Created"},
     ],
 )
-def test_what_no_operator_writes_is_no_record(record: Any) -> None:
+def test_invalid_ownership_records_are_ignored(record: Any) -> None:
     assert read_record(resource(status=recorded(ownership=record))) is None
 
 
@@ -182,7 +182,7 @@ def test_what_no_operator_writes_is_no_record(record: Any) -> None:
         (None, None, None),
     ],
 )
-def test_a_record_claims_for_its_object_its_job_and_its_endpoint_alone(
+def test_an_ownership_record_is_valid_for_its_object_job_and_endpoint_alone(
     record: Any, endpoint: str | None, claim: Verdict | None
 ) -> None:
     assert read_claim(resource(status=recorded(ownership=record)), endpoint) is claim
@@ -202,14 +202,14 @@ STANDINGS: list[tuple[dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("members", "is_presumed"), STANDINGS)
-def test_an_object_of_acks_shows_its_job_as_its_own_unless_something_says_otherwise(
+def test_an_object_of_ack_is_presumed_owner_without_contrary_evidence(
     members: dict[str, Any], *, is_presumed: bool
 ) -> None:
     assert presumes(resource(**members)) is is_presumed
     assert read_standing(resource(**members)) == (WANTED.slot, is_presumed)
 
 
-def test_a_record_stands_before_any_reconcile() -> None:
+def test_an_ownership_record_applies_before_the_first_reconcile() -> None:
     for claim, is_owner in (
         ("Created", True),
         ("TakenOver", True),
@@ -222,7 +222,7 @@ def test_a_record_stands_before_any_reconcile() -> None:
     assert read_standing(resource(held=True)) == (None, False)
 
 
-def test_the_evidence_of_a_claim_is_a_sentence() -> None:
+def test_the_evidence_of_a_claim_is_explained_in_a_sentence() -> None:
     assert explain(Verdict.CREATED, None) == "The operator called CreateTrainingJob for this object."
     assert explain(Verdict.CREATED, TagProof.SAME_OBJECT) == TagProof.SAME_OBJECT.value
     assert "adoption" in explain(Verdict.ADOPTED, TagProof.NONE)

@@ -1,4 +1,4 @@
-"""Which job a decision is about, and what is known of it."""
+"""Job of a decision, and the known state of that job."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def view(memory: Memory | None = None, **members: Any) -> View:
         ({"annotations": READS, "status": recorded()}, ARN),
         ({"status": recorded(**COMPLETE)}, ARN),
     ],
-    ids=["an ARN alone", "a finalizer alone", "both", "only read", "an end that was recorded"],
+    ids=["ARN alone", "finalizer alone", "both", "read-only", "recorded end state"],
 )
-def test_a_job_is_the_objects_by_proof_only(members: dict[str, Any], arn: str | None) -> None:
+def test_an_object_owns_a_job_by_proof_only(members: dict[str, Any], arn: str | None) -> None:
     assert view(**members).arn == arn
 
 
-def test_what_this_process_created_is_the_objects_before_the_status_says_so() -> None:
+def test_a_job_created_by_this_process_is_owned_before_the_status_is_written() -> None:
     assert view(remembered(arn=ARN)).attached() == WANTED
 
 
@@ -67,15 +67,15 @@ def test_what_this_process_created_is_the_objects_before_the_status_says_so() ->
         ({"status": recorded("arn:aws:s3:::bucket")}, None),
     ],
     ids=[
-        "as the spec spells it",
-        "as the ARN spells it, where nobody else does",
-        "as the mark spells it",
-        "the ARN's name, whatever the spec's",
-        "the mark's spelling of another name",
-        "no training job's ARN",
+        "case of the spec",
+        "case of the ARN without spec and intent",
+        "case of the intent",
+        "name of the ARN over the spec",
+        "case of the intent for another name",
+        "ARN of another resource",
     ],
 )
-def test_the_attached_job_is_spelled_as_the_user_spells_it(members: dict[str, Any], identity: Identity | None) -> None:
+def test_the_attached_job_has_the_case_of_spec_or_intent(members: dict[str, Any], identity: Identity | None) -> None:
     assert view(held=True, **members).attached() == identity
 
 
@@ -91,16 +91,16 @@ def test_the_attached_job_is_spelled_as_the_user_spells_it(members: dict[str, An
         ({"spec": NAMELESS, "name": "a.b"}, None),
     ],
     ids=[
-        "its own",
-        "an open attempt",
-        "the recorded one",
-        "the one to be adopted",
-        "the wanted one",
-        "by name",
+        "own job",
+        "open attempt",
+        "recorded job",
+        "job to adopt",
+        "desired job",
+        "name of the object",
         "none",
     ],
 )
-def test_a_call_is_about(members: dict[str, Any], identity: Identity | None) -> None:
+def test_a_call_targets_the_job(members: dict[str, Any], identity: Identity | None) -> None:
     assert view(**members).concerned() == identity
 
 
@@ -129,7 +129,7 @@ OF_BACKUP = add_suffix(JOB, "the UID before the restore")
         "a changed spec",
     ],
 )
-def test_an_earlier_run_counts_for_the_same_job_name_alone(
+def test_an_earlier_run_counts_only_for_the_same_job_name(
     annotations: dict[str, str], ran: str, spec: dict[str, str], name: str | None
 ) -> None:
     arn = build_arn("aws", Identity(ACCOUNT, REGION, ran))
@@ -137,23 +137,23 @@ def test_an_earlier_run_counts_for_the_same_job_name_alone(
     assert (None if found is None else found.job_name) == name
 
 
-def test_an_end_without_an_arn_in_the_status_hides_no_job() -> None:
+def test_an_end_state_without_an_arn_does_not_hide_a_created_job() -> None:
     forged = {"conditions": [{"type": "Complete", "status": "True"}], "trainingJobStatus": "Completed"}
     assert view(remembered(arn=ARN, created_at=1.0), status=forged).arn == ARN
 
 
-def test_the_newest_of_memory_and_status_is_what_is_known() -> None:
-    told = Observation({"trainingJobStatus": "Completed"})
+def test_an_observation_in_memory_overrides_the_status() -> None:
+    newest = Observation({"trainingJobStatus": "Completed"})
     status = recorded(trainingJobStatus="InProgress")
     assert view(status=status).observation.status == "InProgress"
-    assert view(remembered(observation=told), status=status).observation is told
+    assert view(remembered(observation=newest), status=status).observation is newest
 
 
 @pytest.mark.parametrize(
     ("observed", "known", "is_edited"),
     [(None, None, False), (1, None, True), (2, None, False), (None, 1, True), (None, 2, False), (2, 1, False)],
 )
-def test_an_edit_is_a_generation_that_was_not_decided_on(
+def test_an_edit_is_a_generation_without_a_decision(
     observed: int | None, known: int | None, *, is_edited: bool
 ) -> None:
     status = {} if observed is None else {"observedGeneration": observed}
@@ -191,5 +191,7 @@ def test_an_edit_is_a_generation_that_was_not_decided_on(
         "never asked",
     ],
 )
-def test_a_job_that_was_not_made_here_is_adopted(members: dict[str, Any], memory: Memory, *, adopting: bool) -> None:
+def test_an_adopting_object_without_an_own_create_adopts(
+    members: dict[str, Any], memory: Memory, *, adopting: bool
+) -> None:
     assert view(memory, **members).is_adopting is adopting

@@ -39,7 +39,7 @@ IN_PROGRESS = "TrainingJob is in InProgress status."
 
 @dataclass(frozen=True)
 class Row:
-    """One situation of the table: what is learned, the conditions that must hold, and what others make of it."""
+    """One situation: the report, the expected conditions, and the health for other tools."""
 
     situation: str
     report: Report
@@ -71,7 +71,7 @@ RULES = [rule("NoIssuesFound"), rule("InProgress")]
 
 TABLE = [
     Row(
-        "seen for the first time",
+        "first reconcile",
         report(**NO_JOB),
         RUNNING,
         "Progressing",
@@ -95,7 +95,7 @@ TABLE = [
         {"ACK.Recoverable": ("ResourceLimitExceeded", QUOTA.message), "Ready": ("Waiting", QUOTA.message)},
     ),
     Row(
-        "waiting for quota, with its place in the queue",
+        "waiting for quota, with its position in the queue",
         report(hindrance=QUOTA, waiting=Finding("Waiting", "2 of 3."), **NO_JOB),
         {"ACK.Recoverable": "True"} | RUNNING,
         "Progressing",
@@ -170,7 +170,7 @@ TABLE = [
         {"ACK.ResourceSynced": ("RulesRunning", "ProfilerRule is in Stopping status.")},
     ),
     Row(
-        "in progress, with a rule that runs beside it",
+        "in progress, with a running rule",
         report(observed(DebugRuleEvaluationStatuses=RULES)),
         RUNNING,
         "Progressing",
@@ -187,7 +187,7 @@ TABLE = [
         | {"ACK.ResourceSynced": ("JobFailed", "TrainingJob is in Failed status.")},
     ),
     Row(
-        "failed, without a word why",
+        "failed, without a reason",
         report(observed("Failed", "Failed", FailureReason="")),
         FAILED,
         "Degraded",
@@ -221,7 +221,7 @@ TABLE = [
         {"Ready": ("MaxWaitTimeExceeded", "No spot capacity.")},
     ),
     Row(
-        "refused for good",
+        "refused",
         report(terminal=REFUSED, **NO_JOB),
         GIVEN_UP,
         "Degraded",
@@ -229,7 +229,7 @@ TABLE = [
         dict.fromkeys(GIVEN_UP, (REFUSED.reason, REFUSED.message)),
     ),
     Row(
-        "read-only, and not found any more",
+        "read-only, and no longer found",
         report(observed(), terminal=Finding("JobNotFound", "There is no such job.")),
         GIVEN_UP,
         "Degraded",
@@ -245,7 +245,7 @@ TABLE = [
     ),
     Row("vanished after its end", report(observed("Completed"), vanished=GONE), COMPLETED, "Healthy", "Current"),
     Row(
-        "running, and an edit that the API cannot apply",
+        "running, with an impossible edit",
         report(observed(), advisories=(EDIT,)),
         {"ACK.Advisory": "True"} | RUNNING,
         "Progressing",
@@ -253,7 +253,7 @@ TABLE = [
         {"ACK.Advisory": (EDIT.reason, EDIT.message), "ACK.ResourceSynced": ("Training", IN_PROGRESS)},
     ),
     Row(
-        "completed, with two things to say",
+        "completed, with two advisories",
         report(observed("Completed"), advisories=(EDIT, ANNOTATION)),
         {"ACK.Advisory": "True"} | COMPLETED,
         "Healthy",
@@ -261,7 +261,7 @@ TABLE = [
         {"ACK.Advisory": (EDIT.reason, f"{EDIT.message} {ANNOTATION.message}")},
     ),
     Row(
-        "failed, and refused since",
+        "failed, then refused",
         report(observed("Failed", "Failed"), terminal=REFUSED),
         {"ACK.Terminal": "True", "ACK.Advisory": "True"} | FAILED,
         "Degraded",
@@ -288,7 +288,7 @@ TABLE = [
         "Current",
     ),
     Row(
-        "denied before there is a job",
+        "denied without a job",
         report(hindrance=DENIED, **NO_JOB),
         {"ACK.Recoverable": "True", "ACK.ResourceSynced": "Unknown", "Ready": "False"},
         "Progressing",
@@ -296,14 +296,14 @@ TABLE = [
         dict.fromkeys(("ACK.Recoverable", "ACK.ResourceSynced", "Ready"), (DENIED.reason, DENIED.message)),
     ),
     Row(
-        "running, and nothing can be learned of it",
+        "running, with an error",
         report(observed(), hindrance=DENIED),
         {"ACK.Recoverable": "True", "ACK.ResourceSynced": "Unknown", "Ready": "False"},
         "Progressing",
         "InProgress",
     ),
     Row(
-        "completed, and an error since",
+        "completed, then an error",
         report(observed("Completed"), hindrance=DENIED),
         {"ACK.Recoverable": "True"} | COMPLETED | {"ACK.ResourceSynced": "Unknown"},
         "Healthy",
@@ -311,7 +311,7 @@ TABLE = [
         {"Ready": ("Completed", "TrainingJob is in Completed status.")},
     ),
     Row(
-        "vanished, and an error since",
+        "vanished, then an error",
         report(vanished=GONE, hindrance=DENIED),
         {"ACK.Terminal": "True", "ACK.Recoverable": "True"} | VANISHED | {"ACK.ResourceSynced": "Unknown"},
         "Degraded",
@@ -319,7 +319,7 @@ TABLE = [
         {"Ready": ("JobNotFound", GONE.message)},
     ),
     Row(
-        "another controller writes too",
+        "passive",
         report(observed(), advisories=(Finding("Passive", "ACK's controller writes this object too."),)),
         {"ACK.Advisory": "True"} | RUNNING,
         "Progressing",
@@ -330,15 +330,15 @@ TABLE = [
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.situation) for row in TABLE])
-def test_the_conditions_are_those_of_the_table(row: Row) -> None:
+def test_a_report_leads_to_the_conditions_of_the_table(row: Row) -> None:
     conditions = build(row.report)
     assert {condition["type"]: condition["status"] for condition in conditions} == row.held
-    told = {condition["type"]: (condition["reason"], condition["message"]) for condition in conditions}
-    assert {name: told[name] for name in row.words} == row.words
+    reason_and_message = {condition["type"]: (condition["reason"], condition["message"]) for condition in conditions}
+    assert {name: reason_and_message[name] for name in row.words} == row.words
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.situation) for row in TABLE])
-def test_argo_cd_flux_and_kubectl_judge_rightly(row: Row) -> None:
+def test_argo_cd_flux_and_kubectl_show_the_expected_health(row: Row) -> None:
     resource = as_resource(build(row.report))
     assert judge_as_argo_cd(resource) == row.argo
     assert judge_as_kstatus(resource) == row.kstatus
@@ -347,7 +347,7 @@ def test_argo_cd_flux_and_kubectl_judge_rightly(row: Row) -> None:
     assert is_reached(resource, "Settled") == (row.argo != "Progressing") == (row.kstatus != "InProgress")
 
 
-def test_an_edit_of_a_refused_object_takes_the_settlement_back() -> None:
+def test_an_edit_of_a_refused_object_removes_settled() -> None:
     refused = build(report(terminal=REFUSED, **NO_JOB))
     waiting = build_conditions(refused, report(waiting=Finding("Waiting", "It is next."), **NO_JOB), Observation(), NOW)
     assert is_reached(as_resource(refused), "Settled")
@@ -355,7 +355,7 @@ def test_an_edit_of_a_refused_object_takes_the_settlement_back() -> None:
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.situation) for row in TABLE])
-def test_every_condition_is_whole_and_in_its_place(row: Row) -> None:
+def test_every_condition_is_complete_and_in_order(row: Row) -> None:
     conditions = build(row.report)
     types = [condition["type"] for condition in conditions]
     assert types == sorted(types, key=TYPES.index)
@@ -366,14 +366,14 @@ def test_every_condition_is_whole_and_in_its_place(row: Row) -> None:
         assert condition["lastTransitionTime"] == "2026-11-21T12:00:00Z"
 
 
-def test_an_object_being_deleted_says_so() -> None:
-    running = told(build(report(observed("Stopping", "Stopping"), deleting=True)))
+def test_ready_of_a_deleted_object_has_the_reason_deleting() -> None:
+    running = reason_and_message(build(report(observed("Stopping", "Stopping"), deleting=True)))
     assert running["Ready"] == ("Deleting", "TrainingJob is in Stopping status.")
-    unsure = told(build(report(deleting=True, **NO_JOB)))
+    unsure = reason_and_message(build(report(deleting=True, **NO_JOB)))
     assert unsure["Ready"] == ("Deleting", "The operator is verifying that no training job of this object is running.")
 
 
-def test_a_time_moves_only_when_the_status_flips() -> None:
+def test_the_transition_time_changes_only_with_the_status() -> None:
     first = build(report(observed("InProgress", "Starting")))
     later = build(report(observed("InProgress", "Training"), advisories=(EDIT,)), first, seconds=60)
     last = build(report(observed("Completed", "Completed")), later, seconds=120)
@@ -386,17 +386,17 @@ def test_a_time_moves_only_when_the_status_flips() -> None:
 
 
 @pytest.mark.parametrize("since", [None, "", "just now", 5])
-def test_a_condition_without_a_usable_time_gets_one(since: object) -> None:
+def test_a_condition_without_a_valid_time_gets_one(since: object) -> None:
     written_by_ack = [{"type": "Ready", "status": "False", "lastTransitionTime": since}]
     assert times(build(report(observed()), written_by_ack))["Ready"] == "2026-11-21T12:00:00Z"
 
 
-def test_what_no_longer_holds_is_removed() -> None:
+def test_obsolete_conditions_are_removed() -> None:
     troubled = build(report(observed(), hindrance=DENIED, advisories=(EDIT,), adopted=True))
     assert [condition["type"] for condition in build(report(observed()), troubled)] == ["ACK.ResourceSynced", "Ready"]
 
 
-def test_conditions_of_others_stay_behind_ours_and_acks_own_go() -> None:
+def test_conditions_of_others_are_kept_last_and_those_of_ack_removed() -> None:
     previous = [
         {"type": "example.org/Approved", "status": "True", "reason": "ByHand", "odd": 7},
         {"type": "ACK.LateInitialized", "status": "True"},
@@ -425,36 +425,39 @@ SELECTED = ("Selected", "roleARN: arn:aws:iam::111122223333:role/gold, selectorN
 )
 def test_a_selected_role_is_shown_and_the_condition_stays(changes: dict[str, Any], status: str, reason: str) -> None:
     once = build(report(observed(), selection=SELECTION))
-    assert told(once)["ACK.IAMRoleSelected"] == SELECTED
+    assert reason_and_message(once)["ACK.IAMRoleSelected"] == SELECTED
     again = next(
         each for each in build(report(observed(), **changes), once, 60) if each["type"] == "ACK.IAMRoleSelected"
     )
     assert (again["status"], again["reason"]) == (status, reason)
     ended = build(report(observed("Completed"), **changes), once, 60)
-    assert told(ended)["ACK.IAMRoleSelected"] == SELECTED
+    assert reason_and_message(ended)["ACK.IAMRoleSelected"] == SELECTED
 
 
 def test_an_object_that_was_never_selected_has_no_condition_about_it() -> None:
     for changes in ({}, {"hindrance": DENIED}):
-        assert "ACK.IAMRoleSelected" not in told(build(report(observed(), **changes)))
-    assert "ACK.IAMRoleSelected" not in told(build(report(observed("Completed"), selection=SELECTION)))
+        assert "ACK.IAMRoleSelected" not in reason_and_message(build(report(observed(), **changes)))
+    assert "ACK.IAMRoleSelected" not in reason_and_message(build(report(observed("Completed"), selection=SELECTION)))
 
 
-def test_several_conditions_of_others_keep_their_order_or_nothing_would_ever_be_written_last() -> None:
+def test_conditions_of_others_keep_their_order() -> None:
     previous = [{"type": f"example.org/{name}", "status": "True"} for name in ("Zoned", "Approved", "Mirrored")]
     once = build(report(observed()), previous)
     assert once[-3:] == previous
     assert build(report(observed()), once) == once
 
 
-def test_a_failure_reason_is_told_whole_and_a_page_of_text_is_cut() -> None:
+def test_a_failure_reason_is_complete_and_a_longer_message_truncated() -> None:
     longest = "x" * 1024
-    assert told(build(report(observed("Failed", FailureReason=longest))))["Ready"] == ("JobFailed", longest)
-    flooded = told(build(report(observed(), advisories=(Finding("Odd", "y\ud800" * 5000),))))
+    assert reason_and_message(build(report(observed("Failed", FailureReason=longest))))["Ready"] == (
+        "JobFailed",
+        longest,
+    )
+    flooded = reason_and_message(build(report(observed(), advisories=(Finding("Odd", "y\ud800" * 5000),))))
     assert flooded["ACK.Advisory"][1] == ("y?" * 1000)[: MAX_MESSAGE - 1] + "…"
 
 
-def test_only_a_recorded_vanishing_is_read_as_one() -> None:
+def test_a_vanished_job_is_restored_from_its_condition_alone() -> None:
     assert recorded_vanishing(build(report(observed(), vanished=GONE))) == GONE
     assert recorded_vanishing(build(report(observed("Failed")))) is None
     assert recorded_vanishing([{"type": "Failed", "status": "True", "reason": "JobNotFound"}]) == Finding(
@@ -464,7 +467,7 @@ def test_only_a_recorded_vanishing_is_read_as_one() -> None:
 
 
 @given(previous=nonsense)
-def test_any_previous_list_is_read_without_an_error(previous: object) -> None:
+def test_parsing_accepts_any_previous_conditions(previous: object) -> None:
     conditions = build(report(observed()), previous)
     assert [condition["type"] for condition in conditions[:2]] == ["ACK.ResourceSynced", "Ready"]
     assert list(read_conditions(conditions)) == conditions
@@ -479,7 +482,7 @@ def as_resource(conditions: list[dict[str, Any]]) -> dict[str, Any]:
     return {"metadata": {"generation": 3}, "status": {"conditions": conditions, "observedGeneration": 3}}
 
 
-def told(conditions: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+def reason_and_message(conditions: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     return {condition["type"]: (condition["reason"], condition["message"]) for condition in conditions}
 
 

@@ -33,34 +33,36 @@ def held(status: dict[str, Any]) -> dict[str, str]:
     return {condition["type"]: condition["status"] for condition in status["conditions"]}
 
 
-def told(status: dict[str, Any]) -> dict[str, str]:
+def messages(status: dict[str, Any]) -> dict[str, str]:
     return {condition["type"]: condition["message"] for condition in status["conditions"]}
 
 
-def test_the_first_status_carries_the_arn_and_where_to_look() -> None:
+def test_the_first_status_contains_the_arn_console_url_and_log_group() -> None:
     status = build({}, report())
     assert status["ackResourceMetadata"] == WHERE
     assert status["observedGeneration"] == 3
     assert status["consoleURL"].endswith(f"#/jobs/{NAME}")
     assert status["logs"]["streamPrefix"] == f"{NAME}/"
     assert status["trainingJobName"] == NAME
-    assert (status["trainingJobStatus"], status["secondaryStatus"]) == ("InProgress", "Starting"), "readers index them"
+    assert (status["trainingJobStatus"], status["secondaryStatus"]) == ("InProgress", "Starting"), (
+        "clients read these members without a check"
+    )
     assert [one["reason"] for one in status["conditions"] if one["type"] == "Ready"] == ["Created"]
     assert difference(status, build(status, report(), seconds=60)) is None
 
 
-def test_before_there_is_a_job_nothing_says_where_it_is() -> None:
+def test_without_a_job_the_status_has_no_location() -> None:
     status = build({}, Report(generation=1, account="123456789012", region="us-west-2", partition="aws"))
     assert status.keys() == {"conditions", "observedGeneration", "phase"}
 
 
-def test_account_and_region_that_ack_noted_for_a_job_that_never_was_are_dropped() -> None:
+def test_account_and_region_recorded_by_ack_without_a_job_are_removed() -> None:
     refused_by_ack = {"ackResourceMetadata": {"ownerAccountID": "1", "region": "us-west-2", "partition": "aws"}}
     assert "ackResourceMetadata" not in build(refused_by_ack, Report(generation=1, terminal=REFUSED))
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov", "aws-iso"])
-def test_an_arn_fixes_where_the_job_is(partition: str) -> None:
+def test_the_location_of_a_job_is_taken_from_its_arn(partition: str) -> None:
     arn = f"arn:{partition}:sagemaker:x-north-1:999999999999:training-job/j"
     status = build({"ackResourceMetadata": {**WHERE, "arn": arn}}, report(arn=None, region="elsewhere", account="1"))
     assert status["ackResourceMetadata"] == {
@@ -81,7 +83,7 @@ def test_an_arn_fixes_where_the_job_is(partition: str) -> None:
         ({}, {}, ("", "", "")),
     ],
 )
-def test_an_arn_of_another_form_still_gets_the_members_that_the_schema_wants(
+def test_an_arn_of_another_form_has_the_members_required_by_the_schema(
     learned: dict[str, Any], recorded: dict[str, str], expected: tuple[str, str, str]
 ) -> None:
     status = build({"ackResourceMetadata": recorded}, report(arn="odd", **learned))
@@ -89,7 +91,7 @@ def test_an_arn_of_another_form_still_gets_the_members_that_the_schema_wants(
     assert (metadata["ownerAccountID"], metadata["region"], metadata["partition"]) == expected
 
 
-def test_what_was_not_learned_again_stays() -> None:
+def test_members_missing_in_a_report_are_kept() -> None:
     first = build(
         {},
         report(
@@ -102,7 +104,7 @@ def test_what_was_not_learned_again_stays() -> None:
     assert build(first, Report(generation=3), seconds=3600) == first
 
 
-def test_each_word_about_tags_and_requests_replaces_the_last_one() -> None:
+def test_new_applied_tags_and_handled_requests_replace_the_previous_ones() -> None:
     first = build({}, report(handled_request="one", applied_tag_keys=("team",)))
     second = build(first, report(handled_request="two", applied_tag_keys=()))
     assert second["lastHandledReconcileAt"] == "two"
@@ -115,7 +117,7 @@ def test_a_stale_answer_does_not_move_the_status_backwards() -> None:
         assert build(ended, report(stale), seconds=60) == ended
 
 
-def test_an_end_is_kept_whatever_goes_wrong_later() -> None:
+def test_an_end_state_is_kept_after_later_errors() -> None:
     for end in ("Completed", "Failed", "Stopped"):
         status = build({}, report(observed(end, end)))
         later = status
@@ -123,42 +125,42 @@ def test_an_end_is_kept_whatever_goes_wrong_later() -> None:
             later = build(later, report(arn=None, **trouble), seconds=600)
             for name in ("Ready", "Complete", "Failed", "Finished", "Stalled"):
                 assert held(later).get(name) == held(status).get(name)
-                assert told(later).get(name) == told(status).get(name)
+                assert messages(later).get(name) == messages(status).get(name)
         recovered = build(later, report(), seconds=900)
-        assert (held(recovered), told(recovered)) == (held(status), told(status))
+        assert (held(recovered), messages(recovered)) == (held(status), messages(status))
 
 
-def test_a_vanished_job_stays_vanished_through_restarts_and_errors() -> None:
+def test_a_vanished_job_stays_vanished_after_restarts_and_errors() -> None:
     running = build({}, report(observed()))
     vanished = build(running, report(vanished=GONE))
-    assert (held(vanished)["Failed"], told(vanished)["Failed"]) == ("True", GONE.message)
+    assert (held(vanished)["Failed"], messages(vanished)["Failed"]) == ("True", GONE.message)
     assert vanished["trainingJobStatus"] == "InProgress"
     assert build(vanished, report(), seconds=60) == vanished
     assert build(vanished, report(observed()), seconds=60) == vanished
     assert held(build(vanished, report(hindrance=DENIED)))["Failed"] == "True"
 
 
-def test_a_job_that_moves_on_had_not_vanished() -> None:
+def test_a_job_with_a_later_change_has_not_vanished() -> None:
     vanished = build({}, report(observed(), vanished=GONE))
     assert "Failed" not in held(build(vanished, report(observed(LastModifiedTime=after(99)))))
 
 
-def test_a_job_that_describe_finds_again_had_not_vanished() -> None:
+def test_a_job_found_again_by_describe_has_not_vanished() -> None:
     vanished = build(build({}, report(observed())), report(vanished=GONE))
     assert held(vanished)["Failed"] == "True"
     assert "Failed" not in held(build(vanished, report(observed(), is_found=True)))
 
 
-def test_a_later_job_of_the_same_name_does_not_bring_a_vanished_one_back() -> None:
+def test_a_later_run_of_the_same_name_does_not_restore_a_vanished_job() -> None:
     vanished = build(build({}, report(observed())), report(vanished=GONE))
     other = observed(CreationTime=after(900), LastModifiedTime=after(900))
     assert build(vanished, report(other), seconds=60) == vanished
 
 
-def test_a_foreign_job_leaves_nothing_behind() -> None:
-    noted_by_ack = build({}, report(observed("Completed", "Completed"), handled_request="one"))
+def test_a_foreign_job_leaves_no_fields_in_the_status() -> None:
+    recorded_by_ack = build({}, report(observed("Completed", "Completed"), handled_request="one"))
     clash = Finding("NameClash", f"The training job {ARN} exists already.", ARN)
-    status = build(noted_by_ack, Report(generation=3, terminal=clash, disowned=True))
+    status = build(recorded_by_ack, Report(generation=3, terminal=clash, disowned=True))
     assert status.keys() == {
         "clashingJobARN",
         "conditions",
@@ -195,7 +197,7 @@ def test_a_foreign_job_leaves_nothing_behind() -> None:
         (report(observed("OfTomorrow")), "OfTomorrow"),
     ],
 )
-def test_the_phase_is_the_word_that_a_person_needs_first(learned: Report, phase: str) -> None:
+def test_the_phase_summarizes_the_report(learned: Report, phase: str) -> None:
     assert build({}, learned)["phase"] == phase
 
 
@@ -217,7 +219,7 @@ def test_the_phase_is_the_word_that_a_person_needs_first(learned: Report, phase:
         (report(observed("OfTomorrow")), None),
     ],
 )
-def test_the_outcome_is_absent_until_the_object_is_settled(learned: Report, outcome: str | None) -> None:
+def test_the_outcome_is_set_only_for_a_settled_object(learned: Report, outcome: str | None) -> None:
     assert build({}, learned).get("outcome") == outcome
 
 
@@ -240,7 +242,7 @@ def test_an_edit_that_reopens_a_refused_object_removes_its_outcome() -> None:
         ("InProgress", 59, None),
     ],
 )
-def test_the_duration_is_that_of_a_training_that_has_ended(status: str, seconds: int | None, shown: str | None) -> None:
+def test_the_duration_is_set_after_the_end_of_the_training(status: str, seconds: int | None, shown: str | None) -> None:
     status_ = build({}, report(observed(status, status, TrainingTimeInSeconds=seconds)))
     assert status_.get("duration") == shown
     assert build(status_, report(), 60).get("duration") == shown
@@ -256,14 +258,14 @@ def test_the_duration_is_that_of_a_training_that_has_ended(status: str, seconds:
         (None, "ml.of-spec"),
     ],
 )
-def test_the_instance_type_is_the_one_that_runs_else_the_one_that_spec_asks_for(resources: Any, shown: str) -> None:
+def test_the_instance_type_is_taken_from_the_job_or_the_spec(resources: Any, shown: str) -> None:
     learned = report(observed(ResourceConfig=resources), instance_type="ml.of-spec")
     status = build({}, learned)
     assert status["instanceType"] == shown
     assert build(status, report(instance_type="ml.edited"), 60)["instanceType"] == shown
 
 
-def test_before_the_job_exists_the_instance_type_follows_the_spec() -> None:
+def test_without_a_job_the_instance_type_follows_the_spec() -> None:
     status = build({}, Report(generation=1, instance_type="ml.m5.large"))
     assert build(status, Report(generation=2, instance_type="ml.m5.xlarge"))["instanceType"] == "ml.m5.xlarge"
 
@@ -292,7 +294,7 @@ WRITTEN_BY_ACK = {
         ({"trainingJobStatus": "Stopping"}, "False", None),
     ],
 )
-def test_what_ack_wrote_gets_our_conditions_without_a_call(
+def test_a_status_of_ack_gets_the_conditions_without_a_call(
     observed_by_ack: dict[str, str], ready: str, terminal: str | None
 ) -> None:
     status = build({**WRITTEN_BY_ACK, **observed_by_ack}, report(job_name=NAME))
@@ -307,15 +309,15 @@ def test_what_ack_wrote_gets_our_conditions_without_a_call(
 @pytest.mark.parametrize(
     ("current", "wanted", "patch"),
     [
-        pytest.param({}, {}, None, id="nothing at all"),
+        pytest.param({}, {}, None, id="empty"),
         pytest.param({"a": 1, "b": [1.0]}, {"a": 1, "b": [1]}, None, id="equal"),
         pytest.param({"a": 1}, {"a": 2}, {"a": 2}, id="changed"),
         pytest.param({"a": 1}, {}, {"a": None}, id="gone"),
         pytest.param({}, {"a": {"b": 1}}, {"a": {"b": 1}}, id="new"),
         pytest.param({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, {"a": {"c": 3}}, id="changed inside"),
-        pytest.param({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, {"a": {"c": None}}, id="gone inside"),
+        pytest.param({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, {"a": {"c": None}}, id="removed inside"),
         pytest.param({"a": {"b": 1}}, {"a": {"b": 1}}, None, id="equal inside"),
-        pytest.param({"a": [1, 2]}, {"a": [2]}, {"a": [2]}, id="lists go whole"),
+        pytest.param({"a": [1, 2]}, {"a": [2]}, {"a": [2]}, id="lists are replaced"),
         pytest.param({"a": 1}, {"a": {"b": 1}}, {"a": {"b": 1}}, id="another type"),
         pytest.param({"a": None}, {}, {"a": None}, id="an explicit null"),
     ],
@@ -326,7 +328,7 @@ def test_the_difference_is_a_merge_patch(
     assert difference(current, wanted) == patch
 
 
-def test_what_the_api_server_drops_is_learned_and_not_sent_again() -> None:
+def test_fields_pruned_by_the_api_server_are_not_sent_again() -> None:
     wanted = build({}, report(observed(SecondaryStatusTransitions=[transition("Training", 9, message="now")])))
     stored = {name: value for name, value in wanted.items() if name not in ("logs", "consoleURL")}
     stored["ackResourceMetadata"] = {name: value for name, value in WHERE.items() if name != "partition"}
@@ -342,14 +344,14 @@ def test_what_the_api_server_drops_is_learned_and_not_sent_again() -> None:
     assert difference(stored, without(wanted, pruned)) is None
 
 
-def test_nothing_is_cut_that_only_resembles_a_pruned_path() -> None:
+def test_only_exact_pruned_paths_are_removed() -> None:
     wanted = {"logs": {"url": 1}, "logsURL": 2, "list": [1], "plain": 3}
     assert without(wanted, {"logs.group", "list[].a", "list.b", "logs[]", "plain.x", "other"}) == wanted
     assert pruned_paths(wanted, wanted) == frozenset()
 
 
 @given(status=nonsense, pruned=st.sets(st.sampled_from(["x", "x.x", "x[].x", "x[][]", "x.trainingJobStatus[]"])))
-def test_any_status_can_be_cut(status: object, pruned: set[str]) -> None:
+def test_pruning_accepts_any_status(status: object, pruned: set[str]) -> None:
     cut = without({"x": status}, pruned)
     assert pruned_paths({"x": status}, cut) <= pruned
 
@@ -385,7 +387,7 @@ statuses = st.dictionaries(
     previous={}, learned=Report(generation=0, arn=ARN, observation=Observation({"secondaryStatus": ""}, whole=False))
 )
 @given(previous=statuses, learned=reports)
-def test_any_report_on_any_status_is_written_once(previous: dict[str, Any], learned: Report) -> None:
+def test_any_report_on_any_status_is_idempotent(previous: dict[str, Any], learned: Report) -> None:
     wanted = build(previous, learned)
     patch = difference(previous, wanted)
     stored = as_stored(merge(previous, patch or {}))
@@ -395,7 +397,7 @@ def test_any_report_on_any_status_is_written_once(previous: dict[str, Any], lear
 
 
 def merge(current: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """What a server makes of a JSON merge patch (RFC 7386)."""
+    """Result of a JSON merge patch (RFC 7386)."""
     merged = dict(current)
     for name, value in patch.items():
         if value is None:
@@ -409,7 +411,7 @@ def merge(current: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_stored(status: dict[str, Any]) -> dict[str, Any]:
-    """What comes back of a status that went to the API server as JSON in UTF-8."""
+    """Status after a round trip through JSON in UTF-8."""
     text = json.dumps(status, allow_nan=False, ensure_ascii=False).encode()
     stored: dict[str, Any] = json.loads(text)
     return stored
@@ -429,7 +431,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 def conforms(schema: dict[str, Any], value: Any, path: str = "status") -> list[str]:
-    """Where a value is not what a structural schema asks for."""
+    """Paths of a value that violate a structural schema."""
     if not isinstance(value, TYPES[schema["type"]]):
         return [f"{path} is no {schema['type']}"]
     if isinstance(value, list):
@@ -450,7 +452,7 @@ def conforms(schema: dict[str, Any], value: Any, path: str = "status") -> list[s
     return []
 
 
-def test_a_whole_answer_conforms_to_the_crd() -> None:
+def test_the_status_of_a_complete_answer_conforms_to_the_crd() -> None:
     everything = build({}, report(Observation.from_describe(answer()), handled_request="x", applied_tag_keys=("k",)))
     assert conforms(STATUS_SCHEMA, everything) == []
     assert conforms(STATUS_SCHEMA, {"trainingJobStatus": 1, "novel": 2}) == [

@@ -1,6 +1,6 @@
-"""DescribeTrainingJob's answer in, the whole status out: tests/data/golden/<case>/{describe,status}.yaml.
+"""Status for each recorded answer of DescribeTrainingJob: tests/data/golden/<case>/{describe,status}.yaml.
 
-`pytest --update-golden` rewrites the expected files; the diff is then to be read.
+`pytest --update-golden` rewrites the expected files; review the diff afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CASES = sorted(Path(__file__).parents[2].joinpath("data", "golden").glob("*/desc
 
 
 @pytest.mark.parametrize("describe", [pytest.param(path, id=path.parent.name) for path in CASES])
-def test_the_status_of_an_answer_is_the_recorded_one(describe: Path, pytestconfig: pytest.Config) -> None:
+def test_the_status_of_an_answer_equals_the_golden_file(describe: Path, pytestconfig: pytest.Config) -> None:
     answer = yaml.safe_load(describe.read_text())
     learned = report(
         Observation.from_describe(answer), arn=answer.get("TrainingJobArn"), job_name=answer["TrainingJobName"]
@@ -30,5 +30,5 @@ def test_the_status_of_an_answer_is_the_recorded_one(describe: Path, pytestconfi
     assert status == yaml.safe_load(expected.read_text())
 
 
-def test_there_are_cases() -> None:
+def test_golden_cases_exist() -> None:
     assert len(CASES) >= 10
