@@ -1,4 +1,4 @@
-"""What the tests of aws/ share: gateways that are closed, and a server that behaves as badly as asked."""
+"""Shared parts of the tests of aws/: gateways that are closed at the end, and a server with any behaviour."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REGION = "us-east-1"
 
 @dataclass
 class Bench:
-    """Gateways with everything around them in view."""
+    """Gateways, and a record of their effects."""
 
     clock: Clock = field(default_factory=Clock)
     fenced: list[float] = field(default_factory=list)
@@ -65,7 +65,7 @@ def bench() -> Iterator[Bench]:
 
 
 def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Set the clock of the running event loop forward: its time-outs end, those of sockets and threads do not."""
+    """Advance the clock of the event loop: its time-outs end, unlike those of sockets and threads."""
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + seconds)
 
 
@@ -84,7 +84,7 @@ class Request:
 Answer = tuple[int, bytes]
 """Status and body."""
 Behaviour = Callable[[Request], Awaitable[Answer | None]]
-"""None closes the connection without a word."""
+"""None closes the connection without an answer."""
 
 
 def answer_json(body: Any, status: int = 200) -> Answer:
@@ -92,7 +92,7 @@ def answer_json(body: Any, status: int = 200) -> Answer:
 
 
 class RawServer:
-    """An HTTP server without manners of its own; serves until left."""
+    """HTTP server with the given behaviour, until the end of the context."""
 
     def __init__(self, behave: Behaviour, *, pause_seconds: float = 0.0) -> None:
         self._behave = behave
@@ -103,7 +103,7 @@ class RawServer:
         self.url = ""
 
     async def received(self, count: int = 1) -> None:
-        """Wait until so many requests have come in."""
+        """Wait for this number of requests."""
         async with self._news, asyncio.timeout(60):
             await self._news.wait_for(lambda: len(self.requests) >= count)
 
@@ -162,7 +162,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
 
 @contextlib.asynccontextmanager
 async def hanging_server() -> AsyncIterator[RawServer]:
-    """Takes every request and answers none until left."""
+    """Server that accepts every request and answers none until the end of the context."""
     released = asyncio.Event()
 
     async def hang(_: Request) -> None:

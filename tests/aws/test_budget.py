@@ -1,4 +1,4 @@
-"""Budgets: never too many calls, everybody's turn comes, slower on throttles and faster after."""
+"""Budgets: bounded call rates, a turn for every caller, slower after throttles and faster afterwards."""
 
 import itertools
 
@@ -24,7 +24,7 @@ LIMITS = Limits(rate=1, burst=10, ceiling=100)
 
 
 def drain(budget: Budget, clock: Clock, seconds: float, *, quota: float | None = None) -> list[float]:
-    """The times of calls made by one caller that always wants the next; a `quota` a second throttles it."""
+    """Times of the calls of one caller without pauses; a `quota` of calls a second throttles it."""
     calls: list[float] = []
     served: list[float] = []
     end = clock.now + seconds
@@ -48,7 +48,7 @@ def test_a_burst_is_granted_at_once_and_then_the_rate() -> None:
     assert [budget.claim(key) for key in range(13)] == [0.0] * 10 + [1.0, 2.0, 3.0]
 
 
-def test_a_waiting_caller_keeps_its_place_and_later_ones_stand_behind() -> None:
+def test_a_waiting_caller_keeps_its_position_before_later_ones() -> None:
     clock = Clock()
     budget = Budget(Limits(rate=1, burst=1, ceiling=1), clock)
     assert budget.claim("running") == 0.0
@@ -60,7 +60,7 @@ def test_a_waiting_caller_keeps_its_place_and_later_ones_stand_behind() -> None:
     assert budget.claim("first") == 0.0
 
 
-def test_who_asks_too_early_is_told_the_rest() -> None:
+def test_an_early_claim_returns_the_remaining_wait() -> None:
     clock = Clock()
     budget = Budget(Limits(rate=1, burst=1, ceiling=1), clock)
     budget.claim("running")
@@ -113,7 +113,7 @@ def test_no_window_holds_more_than_burst_and_rate(
     lateness=st.floats(0, GRACE / 2),
     throttles=st.integers(0, 3),
 )
-def test_every_waiting_caller_gets_its_turn_in_order(
+def test_every_waiting_caller_obtains_a_turn_in_order(
     count: int, rate: float, peak: float | None, lateness: float, throttles: int
 ) -> None:
     clock = Clock()
@@ -148,7 +148,7 @@ def test_under_throttles_the_rate_settles_near_the_quota_and_rises_after(quota: 
     assert budget.rate >= before + 5
 
 
-def test_throttles_of_calls_under_way_count_as_one() -> None:
+def test_throttles_of_concurrent_calls_count_as_one() -> None:
     clock = Clock()
     budget = Budget(Limits(rate=4, burst=10, ceiling=100), clock)
     for _ in range(8):
@@ -185,7 +185,7 @@ def test_the_rate_never_falls_below_the_floor_and_recovers_from_it() -> None:
     assert budget.rate >= LIMITS.rate
 
 
-def test_after_a_storm_the_rate_doubles_until_it_is_where_it_was() -> None:
+def test_after_throttles_the_rate_doubles_up_to_its_former_value() -> None:
     clock = Clock()
     budget = Budget(Limits(rate=5, burst=10, ceiling=100), clock)
     drain(budget, clock, 60, quota=1)
@@ -195,7 +195,7 @@ def test_after_a_storm_the_rate_doubles_until_it_is_where_it_was() -> None:
     assert budget.rate >= min(5, 3 * before)
 
 
-def test_the_rate_does_not_rise_while_nobody_has_to_wait() -> None:
+def test_the_rate_does_not_rise_without_waiting_callers() -> None:
     clock = Clock()
     budget = Budget(LIMITS, clock)
     for key in range(1000):
@@ -229,7 +229,7 @@ def test_listing_stays_at_two_a_second_and_one_a_second_over_time() -> None:
     assert len([at for at in calls if at > clock.now - 60]) <= 60
 
 
-def test_given_rates_are_where_budgets_start() -> None:
+def test_budgets_start_at_the_given_rates() -> None:
     budgets = Budgets(Clock(), create_tps=40, list_tps=5, describe_tps=0.05).of("111122223333", "eu-west-1")
     assert (budgets.create.rate, budgets.list_page.rate, budgets.describe.rate) == (40, 5, 0.05)
     assert [budgets.create.claim(key) for key in range(40)] == [0.0] * 40
@@ -245,7 +245,7 @@ def test_accounts_and_regions_do_not_share_budgets() -> None:
     assert here.stop.rate > here.describe.rate
 
 
-def test_a_look_ahead_claims_nothing_and_counts_those_that_wait() -> None:
+def test_wait_for_claims_no_token_and_counts_waiting_callers() -> None:
     now = [0.0]
     budget = Budget(Limits(rate=1.0, burst=2.0, ceiling=1.0), lambda: now[0])
     assert [budget.wait_for(calls) for calls in (1, 2, 3, 100)] == [0.0, 0.0, 1.0, LONGEST_WAIT]
@@ -256,7 +256,7 @@ def test_a_look_ahead_claims_nothing_and_counts_those_that_wait() -> None:
     assert budget.wait_for(1) == 1.0
 
 
-def test_a_call_that_was_not_sent_gives_its_token_back_and_no_more_than_the_burst() -> None:
+def test_an_unsent_call_returns_its_token_up_to_the_burst() -> None:
     budget = Budget(Limits(rate=1.0, burst=2.0, ceiling=1.0), Clock())
     assert [budget.claim(name) for name in "ab"] == [0.0, 0.0]
     budget.give_back()

@@ -1,4 +1,4 @@
-"""As whom AWS is called: own and assumed roles, their refresh, rotated files, refusals, and trust in certificates."""
+"""Credentials for AWS: own and assumed roles, their refresh, rotated files, refusals, and certificates."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ROLE = f"arn:aws:iam::{OTHER}:role/jobs"
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, sagemaker: StandIn) -> pytest.MonkeyPatch:
-    """The process as the stand-in's own account would set it up, without any region."""
+    """Environment variables for the stand-in's own account, without a region."""
     for name, value in sagemaker.environment(OWN).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_REGION")
@@ -57,7 +57,7 @@ def jobs_of_other(bench: Bench, **target: str) -> Gateway:
     return bench.gateways().get(Target(OTHER, REGION, role_arn=ROLE, **target))
 
 
-def test_the_model_beside_the_code_is_found_first_and_holds_every_operation_that_is_called() -> None:
+def test_the_reduced_service_model_is_loaded_first_and_has_every_called_operation() -> None:
     model = Loader(extra_search_paths=[str(MODELS)]).load_service_model("sagemaker", "service-2")
     assert set(model["operations"]) == set(OPERATIONS)
 
@@ -88,7 +88,7 @@ def test_reduced_endpoints_give_the_same_urls_as_all_of_botocore(monkeypatch: py
 
 
 @pytest.mark.usefixtures("environment")
-async def test_the_own_identity_is_asked_anew_by_each_try_of_the_start(sagemaker: StandIn, bench: Bench) -> None:
+async def test_each_attempt_to_start_reads_the_own_identity_again(sagemaker: StandIn, bench: Bench) -> None:
     gateways = bench.gateways()
     expected = CallerIdentity(OWN, "aws", f"arn:aws:iam::{OWN}:user/AKIA{OWN}")
     assert await gateways.caller_identity() == expected
@@ -96,13 +96,13 @@ async def test_the_own_identity_is_asked_anew_by_each_try_of_the_start(sagemaker
     assert len(sagemaker.calls("sts:GetCallerIdentity")) == 2
 
 
-async def test_an_identity_that_cannot_be_asked_is_an_error(environment: pytest.MonkeyPatch, bench: Bench) -> None:
+async def test_an_unreachable_identity_is_an_error(environment: pytest.MonkeyPatch, bench: Bench) -> None:
     environment.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
     failure = await failure_of(bench.gateways().caller_identity())
     assert (failure.operation, failure.kind) == ("GetCallerIdentity", ErrorClass.RETRY)
 
 
-async def test_the_identity_endpoint_is_another_than_sagemakers(
+async def test_the_identity_endpoint_differs_from_sagemakers(
     environment: pytest.MonkeyPatch, sagemaker: StandIn, bench: Bench
 ) -> None:
     environment.delenv("AWS_ENDPOINT_URL")
@@ -117,7 +117,7 @@ async def test_the_identity_endpoint_is_another_than_sagemakers(
     ]
 
 
-async def test_missing_credentials_are_an_error_until_they_appear(
+async def test_missing_credentials_are_an_error_until_they_exist(
     environment: pytest.MonkeyPatch, sagemaker: StandIn, bench: Bench, tmp_path: Path
 ) -> None:
     environment.delenv("AWS_ACCESS_KEY_ID")
@@ -131,13 +131,13 @@ async def test_missing_credentials_are_an_error_until_they_appear(
         assert failure.definite
     write_keys(tmp_path / "credentials", f"AKIA{OWN}")
     bench.clock.now += RENEWAL_SECONDS
-    await failure_of(own.stop("job"))  # the session that had found none goes with this
+    await failure_of(own.stop("job"))  # discards the session without credentials
     for gateway in (own, other):
         assert (await gateway.list_page())[0] == []
     assert {call["account"] for call in sagemaker.calls("ListTrainingJobs")} == {OWN, OTHER}
 
 
-async def test_keys_in_a_file_may_be_replaced(
+async def test_replaced_keys_in_a_file_are_used(
     environment: pytest.MonkeyPatch, sagemaker: StandIn, bench: Bench, tmp_path: Path
 ) -> None:
     environment.delenv("AWS_ACCESS_KEY_ID")
@@ -151,7 +151,7 @@ async def test_keys_in_a_file_may_be_replaced(
     sagemaker.identity(refused_keys={"AKIAOLD": "ExpiredTokenException"})
     write_keys(tmp_path / "credentials", f"AKIA{OWN}")
     assert (await failure_of(own.list_page())).kind is ErrorClass.CREDENTIALS
-    assert (await failure_of(own.list_page())).kind is ErrorClass.CREDENTIALS  # not anew for every call
+    assert (await failure_of(own.list_page())).kind is ErrorClass.CREDENTIALS  # not again for every call
     assert (await failure_of(other.list_page())).operation == "AssumeRole"
     bench.clock.now += RENEWAL_SECONDS
     assert (await failure_of(other.list_page())).kind is ErrorClass.CREDENTIALS
@@ -163,7 +163,7 @@ def write_keys(path: Path, key: str) -> None:
     path.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n")
 
 
-async def test_a_rotated_web_identity_token_is_read_anew(
+async def test_a_rotated_web_identity_token_is_read_again(
     environment: pytest.MonkeyPatch, sagemaker: StandIn, bench: Bench, tmp_path: Path
 ) -> None:
     environment.delenv("AWS_ACCESS_KEY_ID")
@@ -172,7 +172,7 @@ async def test_a_rotated_web_identity_token_is_read_anew(
     token.write_text("first")
     environment.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
     environment.setenv("AWS_ROLE_ARN", f"arn:aws:iam::{OWN}:role/operator")
-    sagemaker.identity(web_tokens=["first"], session_seconds=300)  # within the time in which keys are refreshed
+    sagemaker.identity(web_tokens=["first"], session_seconds=300)  # within botocore's refresh window
     gateway = bench.gateways().get(Target(OWN, REGION))
     await gateway.list_page()
 
@@ -186,7 +186,7 @@ async def test_a_rotated_web_identity_token_is_read_anew(
     assert {call["account"] for call in sagemaker.calls("ListTrainingJobs")} == {OWN}
 
 
-async def test_a_missing_web_identity_token_is_a_matter_of_credentials(
+async def test_a_missing_web_identity_token_is_a_credentials_error(
     environment: pytest.MonkeyPatch, bench: Bench, tmp_path: Path
 ) -> None:
     environment.delenv("AWS_ACCESS_KEY_ID")
@@ -197,7 +197,7 @@ async def test_a_missing_web_identity_token_is_a_matter_of_credentials(
     assert (failure.kind, failure.definite) == (ErrorClass.CREDENTIALS, True)
 
 
-async def test_pod_identity_gives_keys_for_a_rotated_token(
+async def test_pod_identity_returns_keys_for_a_rotated_token(
     environment: pytest.MonkeyPatch, sagemaker: StandIn, bench: Bench, tmp_path: Path
 ) -> None:
     environment.delenv("AWS_ACCESS_KEY_ID")
@@ -228,7 +228,7 @@ def refuse(server: StandIn, code: str, operation: str = "ListTrainingJobs") -> N
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("role", [None, ROLE])
-async def test_a_region_that_is_not_enabled_is_to_blame_and_renews_nothing(
+async def test_a_disabled_region_is_named_and_does_not_renew_credentials(
     sagemaker: StandIn, bench: Bench, role: str | None, environment: pytest.MonkeyPatch
 ) -> None:
     gateways = bench.gateways(identity_endpoint_url=sagemaker.url)
@@ -249,7 +249,7 @@ async def test_a_region_that_is_not_enabled_is_to_blame_and_renews_nothing(
 
 
 @pytest.mark.usefixtures("environment")
-async def test_an_endpoint_that_refuses_all_keys_renews_nothing(sagemaker: StandIn, bench: Bench) -> None:
+async def test_an_endpoint_that_rejects_all_keys_does_not_renew_credentials(sagemaker: StandIn, bench: Bench) -> None:
     async def behave(_: Request) -> tuple[int, bytes]:
         return answer_json({"__type": "ExpiredTokenException", "message": "no"}, 400)
 
@@ -279,7 +279,7 @@ async def test_a_wrong_secret_key_is_read_again(
     await own.list_page()
 
 
-async def test_credentials_of_another_account_send_nothing_until_they_are_the_same_again(
+async def test_no_call_is_sent_with_credentials_of_another_account(
     environment: pytest.MonkeyPatch,
     sagemaker: StandIn,
     bench: Bench,
@@ -313,8 +313,8 @@ async def test_credentials_of_another_account_send_nothing_until_they_are_the_sa
     failure = await failure_of(gateways.confirm(Target(OWN, REGION)))
     assert (failure.code, failure.kind) == ("AccountChanged", ErrorClass.ACCOUNT)
 
-    write_keys(tmp_path / "credentials", "AKIANEW")  # of the default account, which is the first one
-    assert (await failure_of(own.list_page())).kind is ErrorClass.ACCOUNT  # the file is read again with this
+    write_keys(tmp_path / "credentials", "AKIANEW")  # of the default account
+    assert (await failure_of(own.list_page())).kind is ErrorClass.ACCOUNT  # triggers another read of the file
     await own.list_page()
     bench.clock.now += RENEWAL_SECONDS
     await gateways.confirm(Target(OWN, REGION))
@@ -338,7 +338,7 @@ async def test_a_role_is_assumed_once_for_all_its_regions(sagemaker: StandIn, be
 
 
 @pytest.mark.usefixtures("environment")
-async def test_the_session_of_a_role_is_called_after_the_namespace(sagemaker: StandIn, bench: Bench) -> None:
+async def test_the_role_session_is_named_after_the_namespace(sagemaker: StandIn, bench: Bench) -> None:
     sagemaker.identity(denied_roles=[ROLE.replace("jobs", "none")])
     gateways = bench.gateways()
     for namespace in ("team-a", "team-b"):
@@ -347,7 +347,7 @@ async def test_the_session_of_a_role_is_called_after_the_namespace(sagemaker: St
 
 
 @pytest.mark.parametrize("namespace", ["team-a", "a" * 43, "a" * 44, "b" * 63])
-def test_the_name_of_a_session_is_one_that_sts_takes(namespace: str) -> None:
+def test_the_role_session_name_is_valid_for_sts(namespace: str) -> None:
     name = name_session(namespace)
     assert re.fullmatch(r"trainingjob-operator\.[\w+=,.@-]*", name)
     assert len(name) <= 64
@@ -356,17 +356,17 @@ def test_the_name_of_a_session_is_one_that_sts_takes(namespace: str) -> None:
 
 @pytest.mark.usefixtures("environment")
 async def test_keys_of_a_role_are_refreshed_before_they_expire(sagemaker: StandIn, bench: Bench) -> None:
-    sagemaker.identity(session_seconds=600)  # within the time in which botocore refreshes
+    sagemaker.identity(session_seconds=600)  # within botocore's refresh window
     gateway = jobs_of_other(bench)
     for _ in range(3):
         await gateway.list_page()
-    # the first call assumes the role and, as the keys are short-lived, refreshes them at once
+    # the first call assumes the role and refreshes the short-lived keys at once
     assert len(sagemaker.calls("sts:AssumeRole")) >= 3
     assert sagemaker.errors() == {}
 
 
 @pytest.mark.usefixtures("environment")
-async def test_keys_that_end_before_their_time_are_replaced(sagemaker: StandIn, bench: Bench) -> None:
+async def test_keys_revoked_before_their_expiry_are_replaced(sagemaker: StandIn, bench: Bench) -> None:
     gateway = jobs_of_other(bench)
     await gateway.list_page()
     sagemaker.expire_sessions()
@@ -378,7 +378,7 @@ async def test_keys_that_end_before_their_time_are_replaced(sagemaker: StandIn, 
 
 
 @pytest.mark.usefixtures("environment")
-async def test_a_denied_role_is_named_and_heals_by_itself(sagemaker: StandIn, bench: Bench) -> None:
+async def test_a_denied_role_is_named_and_used_again_after_the_denial(sagemaker: StandIn, bench: Bench) -> None:
     sagemaker.identity(denied_roles=[ROLE])
     gateway = jobs_of_other(bench)
     failure = await failure_of(gateway.stop("job"))
@@ -390,7 +390,7 @@ async def test_a_denied_role_is_named_and_heals_by_itself(sagemaker: StandIn, be
 
 
 @pytest.mark.usefixtures("environment")
-async def test_a_role_that_asks_for_an_external_id_gets_it(sagemaker: StandIn, bench: Bench) -> None:
+async def test_an_external_id_is_sent_to_a_role_that_requires_it(sagemaker: StandIn, bench: Bench) -> None:
     sagemaker.identity(external_ids={ROLE: "shared-word"})
     assert (await failure_of(jobs_of_other(bench).list_page())).kind is ErrorClass.DENIED
     await jobs_of_other(bench, external_id="shared-word").list_page()
@@ -408,7 +408,7 @@ async def test_throttled_role_assumption_does_not_slow_other_calls(sagemaker: St
 
 
 def make_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's context with a certificate for 127.0.0.1, and the file that says to trust it."""
+    """TLS context of a server with a certificate for 127.0.0.1, and the CA bundle for it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = dt.datetime.now(dt.UTC)
@@ -444,7 +444,7 @@ class Quiet(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}")
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 – the base class names it so
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 – name of the base class
         pass
 
 
@@ -468,7 +468,7 @@ async def test_a_given_bundle_is_trusted(bench: Bench, tmp_path: Path, monkeypat
         await bench.gateways().get(Target(OWN, REGION, endpoint_url=url)).stop("job")
 
 
-async def test_without_a_bundle_an_unknown_certificate_is_refused_before_anything_is_sent(
+async def test_without_a_bundle_an_unknown_certificate_is_rejected_before_any_data_is_sent(
     bench: Bench, tmp_path: Path
 ) -> None:
     context, _ = make_certificate(tmp_path)

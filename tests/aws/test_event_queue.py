@@ -1,4 +1,4 @@
-"""The event queue over HTTP: long polls, deletions, its errors, and that polls hold up no other call."""
+"""The event queue over HTTP: long polls, deletions, errors, and independence from other calls."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def failure_of(call: Awaitable[object]) -> AwsError:
     return raised.value
 
 
-async def test_messages_come_in_batches_and_stay_away_once_deleted(
+async def test_messages_are_received_in_batches_until_their_deletion(
     queue: EventQueue, sagemaker: StandIn, bench: Bench
 ) -> None:
     send(sagemaker, *(str(number) for number in range(BATCH + 2)))
@@ -47,12 +47,12 @@ async def test_messages_come_in_batches_and_stay_away_once_deleted(
     assert [len(first), len(second)] == [BATCH, 2]
     assert {message.body for message in first + second} == {str(number) for number in range(BATCH + 2)}
     await queue.delete(first)
-    sagemaker.advance(60)  # what is not deleted comes again
+    sagemaker.advance(60)  # undeleted messages are received again
     assert {message.body for message in await queue.receive()} == {message.body for message in second}
-    assert bench.observed == [], "these are no calls of SageMaker"
+    assert bench.observed == [], "calls of SQS are not observed as calls of SageMaker"
 
 
-async def test_a_poll_waits_for_the_first_message(queue: EventQueue, sagemaker: StandIn) -> None:
+async def test_a_long_poll_waits_for_the_first_message(queue: EventQueue, sagemaker: StandIn) -> None:
     waiting = asyncio.create_task(queue.receive())
     await asyncio.sleep(0.3)
     assert not waiting.done()
@@ -62,7 +62,7 @@ async def test_a_poll_waits_for_the_first_message(queue: EventQueue, sagemaker: 
     assert time.monotonic() - sent < WAIT_SECONDS / 2
 
 
-async def test_a_poll_takes_no_thread_from_calls_of_sagemaker(sagemaker: StandIn, bench: Bench) -> None:
+async def test_a_long_poll_uses_no_thread_of_calls_to_sagemaker(sagemaker: StandIn, bench: Bench) -> None:
     gateways = bench.gateways(threads=1)
     queue = gateways.event_queue(sagemaker.create_queue())
     polls = [asyncio.create_task(queue.receive()) for _ in range(3)]
@@ -75,7 +75,7 @@ async def test_a_poll_takes_no_thread_from_calls_of_sagemaker(sagemaker: StandIn
         poll.cancel()
 
 
-async def test_a_deleted_queue_and_a_lost_permission_are_errors_that_pass(
+async def test_a_deleted_queue_and_a_missing_permission_are_transient_errors(
     queue: EventQueue, sagemaker: StandIn
 ) -> None:
     sagemaker.deny("sqs:ReceiveMessage", count=1)
@@ -89,7 +89,7 @@ async def test_a_deleted_queue_and_a_lost_permission_are_errors_that_pass(
     assert [message.body for message in await queue.receive()] == ["again"]
 
 
-async def test_a_standby_deletes_nothing(queue: EventQueue, sagemaker: StandIn, bench: Bench) -> None:
+async def test_a_standby_deletes_no_message(queue: EventQueue, sagemaker: StandIn, bench: Bench) -> None:
     send(sagemaker, "one")
     messages = await queue.receive()
     bench.stop_with = NotLeading()
@@ -100,7 +100,7 @@ async def test_a_standby_deletes_nothing(queue: EventQueue, sagemaker: StandIn, 
 
 
 @pytest.mark.parametrize("answer", [{"Messages": [{"Body": "no receipt"}]}, {"Messages": 1}, {"Messages": ["text"]}])
-async def test_an_answer_of_another_shape_is_an_unreadable_one(bench: Bench, answer: object) -> None:
+async def test_an_answer_of_another_shape_is_unreadable(bench: Bench, answer: object) -> None:
     async def behave(_: Request) -> tuple[int, bytes]:
         return answer_json(answer)
 
@@ -109,7 +109,7 @@ async def test_an_answer_of_another_shape_is_an_unreadable_one(bench: Bench, ans
         assert (await failure_of(queue.receive())).kind is ErrorClass.RETRY
 
 
-async def test_calls_go_to_the_queues_own_host(bench: Bench) -> None:
+async def test_calls_are_sent_to_the_queues_host(bench: Bench) -> None:
     async def behave(_: Request) -> tuple[int, bytes]:
         return answer_json({})
 
@@ -137,5 +137,5 @@ async def test_calls_go_to_the_queues_own_host(bench: Bench) -> None:
         ("queue.example.com", None),
     ],
 )
-def test_the_region_is_in_the_host(host: str, region: str | None) -> None:
+def test_the_region_is_read_from_the_host(host: str, region: str | None) -> None:
     assert find_region(host) == region

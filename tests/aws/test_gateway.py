@@ -1,4 +1,4 @@
-"""The gateway over HTTP: every call and its errors, the fence, time-outs, and what one target can do to others."""
+"""The gateway over HTTP: every call and its errors, the fence, time-outs, and isolation of targets."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 ACCOUNT = "123456789012"
 ALL_THREADS_OF_ONE = 1 + QUEUE_THREADS
-"""What gateways with one thread have in all."""
+"""Total threads of gateways with one worker thread."""
 SHORT = CallTimeouts(reading=Timeouts(0.5, 0.5), mutating=Timeouts(0.5, 0.5))
 PATIENCE = CallTimeouts().patience
 DEADLINE = sum(CallTimeouts().mutating)
-"""Seconds from sending after which a call that changes something is given up."""
+"""Time-out of a mutating call, in seconds."""
 
 
 def request_named(name: str) -> dict[str, Any]:
@@ -112,7 +112,7 @@ async def test_pages_follow_each_other_by_their_tokens(sagemaker: StandIn, bench
     assert len(set(names)) == 5
 
 
-async def test_an_update_arrives(sagemaker: StandIn, bench: Bench) -> None:
+async def test_an_update_is_sent(sagemaker: StandIn, bench: Bench) -> None:
     gateway = gateway_to(sagemaker.url, bench)
     await gateway.create(request_named("updated"))
     sagemaker.enter("updated", "Training")
@@ -160,7 +160,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fault", "code", "kind", "definite"), FAULTS)
-async def test_a_failed_create_says_what_failed_and_whether_the_job_may_exist(
+async def test_the_error_of_a_failed_create_shows_class_and_whether_it_is_definite(
     sagemaker: StandIn, bench: Bench, fault: dict[str, Any], code: str, kind: ErrorClass, definite: bool
 ) -> None:
     sagemaker.fault(**fault, operation="CreateTrainingJob", count=1)
@@ -179,7 +179,7 @@ async def test_a_missing_job_is_not_found(sagemaker: StandIn, bench: Bench) -> N
         assert (await failure_of(call)).kind is ErrorClass.NOT_FOUND
 
 
-async def test_a_name_of_an_existing_job_is_in_use(sagemaker: StandIn, bench: Bench) -> None:
+async def test_the_name_of_an_existing_job_is_in_use(sagemaker: StandIn, bench: Bench) -> None:
     sagemaker.create_job("taken")
     gateway = gateway_to(sagemaker.url, bench)
     assert (await failure_of(gateway.create(request_named("taken")))).kind is ErrorClass.IN_USE
@@ -193,7 +193,7 @@ async def test_stopping_an_ended_job_is_a_conflict(sagemaker: StandIn, bench: Be
 
 
 @pytest.mark.parametrize("reason", REFUSALS)
-async def test_a_create_that_may_heal_is_doubtful_and_others_are_refused(
+async def test_a_create_with_a_possibly_transient_error_is_doubtful_and_others_are_refused(
     sagemaker: StandIn, bench: Bench, reason: str
 ) -> None:
     sagemaker.refuse(reason, count=1)
@@ -202,7 +202,7 @@ async def test_a_create_that_may_heal_is_doubtful_and_others_are_refused(
     assert (failure.kind, failure.definite) == (ErrorClass.DOUBTFUL if heals else ErrorClass.REFUSED, True)
 
 
-async def test_what_botocore_itself_refuses_is_never_sent(sagemaker: StandIn, bench: Bench) -> None:
+async def test_a_request_rejected_by_botocore_is_never_sent(sagemaker: StandIn, bench: Bench) -> None:
     request = {**request_named("wrong"), "Environment": {"KEY": {"hush": 1}}}
     failure = await failure_of(gateway_to(sagemaker.url, bench).create(request))
     assert (failure.kind, failure.definite) == (ErrorClass.REFUSED, True)
@@ -255,7 +255,7 @@ WRONG_TYPES: list[tuple[Callable[[Gateway], Awaitable[object]], str]] = [
 ]
 
 
-async def test_an_answer_of_wrong_types_is_an_unreadable_one(bench: Bench) -> None:
+async def test_an_answer_with_wrong_types_is_unreadable(bench: Bench) -> None:
     answers = iter(WRONG_TYPES)
 
     async def behave(_: Request) -> tuple[int, bytes]:
@@ -267,7 +267,7 @@ async def test_an_answer_of_wrong_types_is_an_unreadable_one(bench: Bench) -> No
             assert (await failure_of(call(gateway))).code == "UnreadableAnswer", body
 
 
-async def test_a_connection_that_never_stood_is_a_definite_failure(bench: Bench) -> None:
+async def test_a_failed_connection_is_a_definite_failure(bench: Bench) -> None:
     async with hanging_server() as server:
         closed = server.url
     failure = await failure_of(gateway_to(closed, bench).stop("job"))
@@ -280,18 +280,18 @@ async def test_an_unknown_region_is_refused(bench: Bench) -> None:
     assert (failure.kind, failure.definite) == (ErrorClass.REFUSED, True)
 
 
-async def test_a_misspelt_region_is_named_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", know_no_name)
+async def test_an_invalid_region_is_named_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_no_host)
     failure = await failure_of(bench.gateways().get(Target(ACCOUNT, "us-esat-1")).stop("job"))
     assert (failure.code, failure.kind, failure.definite) == ("RegionNotFound", ErrorClass.REGION, True)
     assert "us-esat-1" in failure.message
     assert "api.sagemaker.us-esat-1.amazonaws.com" in failure.message
 
 
-async def test_a_name_without_an_address_in_a_known_region_may_pass(
+async def test_an_unresolved_host_of_a_known_region_is_a_transient_error(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", know_no_name)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_no_host)
     for target in (Target(ACCOUNT, "eu-west-1"), Target(ACCOUNT, "us-esat-1", endpoint_url="http://vpce.example")):
         failure = await failure_of(bench.gateways().get(target).stop("job"))
         assert (failure.code, failure.kind, failure.definite) == ("NameNotResolved", ErrorClass.RETRY, True)
@@ -299,7 +299,7 @@ async def test_a_name_without_an_address_in_a_known_region_may_pass(
         assert names_region == (target.endpoint_url is None)
 
 
-def know_no_name(*_: object, **__: object) -> None:
+def resolve_no_host(*_: object, **__: object) -> None:
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
@@ -315,7 +315,7 @@ MUTATING: list[Callable[[Gateway], Awaitable[object]]] = [
 
 
 @pytest.mark.parametrize("call", MUTATING)
-async def test_without_leadership_nothing_that_changes_is_sent(
+async def test_without_leadership_no_mutating_call_is_sent(
     sagemaker: StandIn, bench: Bench, call: Callable[[Gateway], Awaitable[object]]
 ) -> None:
     bench.stop_with = NotLeading()
@@ -326,7 +326,7 @@ async def test_without_leadership_nothing_that_changes_is_sent(
     assert bench.observed == []
 
 
-async def test_reading_needs_no_leadership(sagemaker: StandIn, bench: Bench) -> None:
+async def test_reads_require_no_leadership(sagemaker: StandIn, bench: Bench) -> None:
     bench.stop_with = NotLeading()
     arn = sagemaker.create_job("job")
     gateway = gateway_to(sagemaker.url, bench)
@@ -346,7 +346,7 @@ async def test_throttles_slow_the_budget_of_their_operation_only(sagemaker: Stan
     assert (budgets.describe.rate, budgets.list_page.rate, budgets.create.rate) == (2.5, 1, 1)
 
 
-async def test_successes_raise_the_budget_that_holds_callers_back(sagemaker: StandIn, bench: Bench) -> None:
+async def test_successes_raise_a_budget_with_waiting_callers(sagemaker: StandIn, bench: Bench) -> None:
     budget = bench.budgets.of(ACCOUNT, REGION).describe
     sagemaker.create_job("job")
     bench.clock.now += SETTLING
@@ -359,19 +359,19 @@ async def test_successes_raise_the_budget_that_holds_callers_back(sagemaker: Sta
 # -- time-outs --------------------------------------------------------------------------------------------
 
 
-async def test_an_answer_that_does_not_come_ends_as_not_definite(bench: Bench) -> None:
+async def test_a_missing_answer_is_not_a_definite_failure(bench: Bench) -> None:
     async with hanging_server() as server:
         failure = await failure_of(gateway_to(server.url, bench, timeouts=SHORT).stop("job"))
     assert (failure.code, failure.kind, failure.definite) == ("ReadTimeoutError", ErrorClass.RETRY, False)
 
 
-async def test_an_answer_that_trickles_in_ends_at_the_deadline(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_answer_ends_at_the_deadline(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def behave(_: Request) -> tuple[int, bytes]:
         return 200, b"{}"
 
     async with RawServer(behave, pause_seconds=0.1) as server:
         gateway = gateway_to(server.url, bench, threads=1)
-        for count in (1, 2, 3):  # more than there are threads: each call gives its own back
+        for count in (1, 2, 3):  # more calls than threads: each call releases its thread
             call = asyncio.create_task(failure_of(gateway.stop("job")))
             await server.received(count)
             pass_time(monkeypatch, count * DEADLINE)
@@ -380,12 +380,12 @@ async def test_an_answer_that_trickles_in_ends_at_the_deadline(bench: Bench, mon
         assert len(server.requests) == 3
 
 
-async def test_a_handshake_that_trickles_in_ends_at_the_deadline(bench: Bench) -> None:
+async def test_a_slow_tls_handshake_ends_at_the_deadline(bench: Bench) -> None:
     begun: list[asyncio.Task[Any] | None] = []
 
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         begun.append(asyncio.current_task())
-        writer.write(b"\x16\x03\x03\x7f\xff")  # a record of 32 kB, of which one byte comes now and then
+        writer.write(b"\x16\x03\x03\x7f\xff")  # one byte at a time of a record of 32 kB
         with contextlib.suppress(ConnectionError):
             while not writer.is_closing():
                 await writer.drain()
@@ -402,10 +402,12 @@ async def test_a_handshake_that_trickles_in_ends_at_the_deadline(bench: Bench) -
         for _ in range(3):
             assert (await failure_of(gateway.stop("job"))).code in ("DeadlineExceeded", "SSLError")
         assert len(begun) == 3
-        await asyncio.gather(*filter(None, begun))  # each ends when the client closes its connection
+        await asyncio.gather(*filter(None, begun))  # each ends with the client's connection
 
 
-async def test_a_call_that_finds_no_thread_in_time_is_never_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_without_a_free_thread_in_time_is_never_sent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with hanging_server() as server:
         gateways = bench.gateways(threads=1, timeouts=CallTimeouts(reading=Timeouts(60, 60)))
         gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=server.url))
@@ -413,7 +415,7 @@ async def test_a_call_that_finds_no_thread_in_time_is_never_sent(bench: Bench, m
         await server.received(len(blocking))
         other = gateways.get(Target(ACCOUNT, "eu-west-1", endpoint_url=server.url))
         call = asyncio.create_task(failure_of(other.stop("second")))
-        await asyncio.sleep(0)  # it waits for a thread now
+        await asyncio.sleep(0)  # the call waits for a thread
         pass_time(monkeypatch, PATIENCE)
         failure = await call
         assert (failure.code, failure.definite) == ("NotSent", True)
@@ -422,7 +424,7 @@ async def test_a_call_that_finds_no_thread_in_time_is_never_sent(bench: Bench, m
     assert {request.operation for request in server.requests} == {"DescribeTrainingJob"}
 
 
-async def test_a_cancelled_call_that_has_not_begun_is_never_sent(bench: Bench) -> None:
+async def test_a_call_cancelled_before_its_start_is_never_sent(bench: Bench) -> None:
     async with hanging_server() as server:
         gateways = bench.gateways(threads=1, timeouts=CallTimeouts(reading=Timeouts(5, 5)))
         gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=server.url))
@@ -441,7 +443,7 @@ async def test_a_cancelled_call_that_has_not_begun_is_never_sent(bench: Bench) -
         assert {request.operation for request in server.requests} == {"DescribeTrainingJob"}
 
 
-async def test_a_target_that_hangs_leaves_threads_and_workers_to_others(sagemaker: StandIn, bench: Bench) -> None:
+async def test_a_target_without_answers_leaves_threads_and_workers_to_others(sagemaker: StandIn, bench: Bench) -> None:
     sagemaker.create_job("job")
     async with hanging_server() as server:
         gateways = bench.gateways()
@@ -459,11 +461,11 @@ async def test_a_target_that_hangs_leaves_threads_and_workers_to_others(sagemake
         await asyncio.gather(*calls, return_exceptions=True)
 
 
-async def test_a_target_that_does_not_answer_is_left_alone_but_for_a_probe(bench: Bench) -> None:
+async def test_a_target_without_answers_gets_only_a_probe(bench: Bench) -> None:
     answers: list[bytes] = []
 
     async def behave(_: Request) -> tuple[int, bytes]:
-        while not answers:  # a server that hangs
+        while not answers:  # a server without answers
             await asyncio.sleep(0.01)
         return 200, answers[0]
 
@@ -488,7 +490,7 @@ async def test_a_target_that_does_not_answer_is_left_alone_but_for_a_probe(bench
         await asyncio.gather(*(gateway.stop("job") for _ in range(5)))
 
 
-async def test_a_call_whose_credentials_come_too_late_is_never_sent(
+async def test_a_call_with_late_credentials_is_never_sent(
     sagemaker: StandIn, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -509,12 +511,12 @@ async def test_a_call_whose_credentials_come_too_late_is_never_sent(
         failure = await call
         assert (failure.code, failure.definite) == ("NotSent", True)
         released.set()
-        await failure_of(gateway.describe("job"))  # the thread is free again when this is done
+        await failure_of(gateway.describe("job"))  # completes when the thread is free
     assert [call["operation"] for call in sagemaker.calls()] == ["DescribeTrainingJob"]
     assert bench.fenced == []
 
 
-async def test_after_closing_calls_fail_definitely(sagemaker: StandIn, bench: Bench) -> None:
+async def test_calls_after_closing_are_definite_failures(sagemaker: StandIn, bench: Bench) -> None:
     gateways = bench.gateways()
     gateways.close()
     gateway = gateways.get(Target(ACCOUNT, REGION, endpoint_url=sagemaker.url))
@@ -543,7 +545,7 @@ HANG = """
 """
 
 
-async def test_a_call_that_hangs_does_not_delay_the_end_of_the_process(bench: Bench) -> None:
+async def test_a_call_without_an_answer_does_not_delay_the_end_of_the_process(bench: Bench) -> None:
     root = Path(__file__).parents[2] / "operator"
     async with hanging_server() as server:
         process = await asyncio.create_subprocess_exec(
@@ -553,5 +555,5 @@ async def test_a_call_that_hangs_does_not_delay_the_end_of_the_process(bench: Be
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
         _, errors = await process.communicate()
-        assert time.monotonic() - asked < 5  # the call's own limit is 600 s
+        assert time.monotonic() - asked < 5  # the time-out of the call is 600 s
     assert (process.returncode, errors) == (0, b"")

@@ -1,4 +1,4 @@
-"""What calls to places without an answer hold, and which of them end for others; by a clock of the test."""
+"""Limits of calls to regions without answers, and early ends of such calls; on the test's clock."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def no_answer(operation: str = STOP) -> AwsError:
 
 
 class LaneBench:
-    """The lanes, and calls that last until their end."""
+    """Lanes, and calls with a controlled end."""
 
     def __init__(self, workers: int = 20) -> None:
         self.clock = Clock()
@@ -58,12 +58,12 @@ class LaneBench:
         return lane
 
     async def answer(self, lane: Lane, seconds: float = 0.0) -> None:
-        """A call that is answered after that time."""
+        """A call with an answer after this time."""
         async with lane.entered(STOP, asyncio.timeout(None)):
             self.clock.now += seconds
 
     async def begin(self, lane: Lane, operation: str = STOP) -> asyncio.Task[None]:
-        """A call that gets no answer; Busy, or AwsError, where it is not made."""
+        """A call without an answer; raises Busy or AwsError if it is not made."""
         began = asyncio.get_running_loop().create_future()
 
         async def call() -> None:
@@ -87,7 +87,7 @@ class LaneBench:
         return task
 
     async def fill(self, lane: Lane, operation: str = STOP) -> int:
-        """As many as the place gets."""
+        """Begin as many calls as the region may have."""
         for count in range(100):
             try:
                 await self.begin(lane, operation)
@@ -96,7 +96,7 @@ class LaneBench:
         raise AssertionError("no limit")
 
     async def settle(self) -> list[asyncio.Task[None]]:
-        """The calls that have ended early."""
+        """Calls that ended early."""
         for _ in range(5):
             await asyncio.sleep(0)
         return [call for call in self.calls if call.done()]
@@ -119,7 +119,7 @@ async def bench() -> AsyncIterator[LaneBench]:
     await made.aclose()
 
 
-async def test_a_place_gets_as_many_calls_as_it_leaves_free(bench: LaneBench) -> None:
+async def test_a_region_may_have_as_many_calls_as_it_leaves_free(bench: LaneBench) -> None:
     regions = [await bench.trusted(str(number)) for number in range(ROOM + 1)]
     assert await bench.fill(regions[0]) == ROOM // 2
     assert [await bench.fill(region) for region in regions[1:5]] == [4, 2, 1, 1]
@@ -127,7 +127,7 @@ async def test_a_place_gets_as_many_calls_as_it_leaves_free(bench: LaneBench) ->
 
 
 @pytest.mark.parametrize(("workers", "most"), [(1, 1), (2, 1), (5, 2), (10, 4), (100, 8)])
-async def test_few_workers_are_shared_as_many_are(workers: int, most: int) -> None:
+async def test_few_workers_are_shared_like_many(workers: int, most: int) -> None:
     bench = LaneBench(workers)
     assert await bench.fill(await bench.trusted("one")) == most
     if workers > 2:
@@ -135,19 +135,19 @@ async def test_few_workers_are_shared_as_many_are(workers: int, most: int) -> No
     await bench.aclose()
 
 
-async def test_places_that_have_not_answered_get_six_calls_together_and_one_gets_three(bench: LaneBench) -> None:
+async def test_regions_without_answers_share_six_calls_and_one_has_at_most_three(bench: LaneBench) -> None:
     trusted = await bench.trusted("d")
     assert [await bench.fill(bench.lane(region)) for region in ("a", "b", "c")] == [3, 3, 0]
     await bench.begin(trusted)
 
 
-async def test_a_place_that_failed_to_answer_counts_as_one_that_never_has(bench: LaneBench) -> None:
+async def test_a_region_with_a_missed_answer_counts_as_one_without_answers(bench: LaneBench) -> None:
     region = await bench.trusted("a")
     await bench.fail(region)
     assert await bench.fill(region) == 3
 
 
-async def test_a_full_room_is_opened_by_the_longest_call_of_the_place_with_most(bench: LaneBench) -> None:
+async def test_a_full_lane_ends_the_longest_call_of_the_region_with_most_calls(bench: LaneBench) -> None:
     many, newcomer = await bench.trusted("many"), await bench.trusted("newcomer")
     for number in range(ROOM):
         await bench.begin(many if number in (1, 2) else await bench.trusted(str(number)))
@@ -156,14 +156,14 @@ async def test_a_full_room_is_opened_by_the_longest_call_of_the_place_with_most(
         await bench.begin(newcomer)
     assert busy.value.seconds == PAUSE
     bench.clock.now += LONG_SECONDS
-    with pytest.raises(Busy):  # it has calls of its own
+    with pytest.raises(Busy):  # the region has own calls
         await bench.begin(many)
     await bench.begin(newcomer)
     assert await bench.settle() == [bench.calls[1]]
     assert isinstance(bench.calls[1].exception(), AwsError)
 
 
-async def test_a_call_to_a_place_without_trust_ends_first(bench: LaneBench) -> None:
+async def test_a_call_to_an_untrusted_region_ends_first(bench: LaneBench) -> None:
     regions = [await bench.trusted(str(number)) for number in range(ROOM - 1)]
     for region in regions:
         await bench.begin(region)
@@ -173,7 +173,7 @@ async def test_a_call_to_a_place_without_trust_ends_first(bench: LaneBench) -> N
     assert await bench.settle() == [bench.calls[ROOM - 1]]
 
 
-async def test_a_place_that_fails_to_answer_ends_no_call_of_one_that_answers(bench: LaneBench) -> None:
+async def test_a_region_without_answers_ends_no_call_of_one_with_answers(bench: LaneBench) -> None:
     regions = [await bench.trusted(str(number)) for number in range(ROOM)]
     suspect = bench.lane("suspect")
     await bench.fail(suspect)
@@ -186,7 +186,7 @@ async def test_a_place_that_fails_to_answer_ends_no_call_of_one_that_answers(ben
     assert await bench.settle() == []
 
 
-async def test_places_without_an_answer_take_turns(bench: LaneBench) -> None:
+async def test_regions_without_answers_take_turns(bench: LaneBench) -> None:
     suspect = bench.lane("suspect")
     await bench.fail(suspect)
     for region in ("a", "b"):
@@ -198,9 +198,9 @@ async def test_places_without_an_answer_take_turns(bench: LaneBench) -> None:
     assert await bench.settle() == [bench.calls[0]]
 
 
-async def test_a_call_at_its_deadline_can_still_be_chosen(bench: LaneBench) -> None:
+async def test_a_call_at_its_deadline_can_still_be_ended(bench: LaneBench) -> None:
     limit = asyncio.timeout(None)
-    async with bench.lane("a").entered(STOP, limit):  # never entered: as little to be moved as one that has expired
+    async with bench.lane("a").entered(STOP, limit):  # never entered: like an expired one, it cannot be rescheduled
         for number in range(5):
             await bench.begin(bench.lane("b" if number < 3 else "a"))
             bench.clock.now += 0.01
@@ -209,7 +209,7 @@ async def test_a_call_at_its_deadline_can_still_be_chosen(bench: LaneBench) -> N
         assert await bench.settle() == []
 
 
-async def test_a_dark_place_gets_one_call_when_its_pause_is_over(bench: LaneBench) -> None:
+async def test_a_suspended_region_gets_one_call_after_its_pause(bench: LaneBench) -> None:
     dark = await bench.trusted("dark")
     for _ in range(DARK_AFTER):
         await bench.fail(dark)
@@ -223,7 +223,7 @@ async def test_a_dark_place_gets_one_call_when_its_pause_is_over(bench: LaneBenc
     assert not probe.done()
 
 
-async def test_sweeps_have_room_of_their_own(bench: LaneBench) -> None:
+async def test_sweeps_have_their_own_calls(bench: LaneBench) -> None:
     regions = [await bench.trusted(str(number)) for number in range(SWEEPS + 1)]
     for region in regions[:SWEEPS]:
         await bench.begin(region, LIST)
@@ -235,7 +235,7 @@ async def test_sweeps_have_room_of_their_own(bench: LaneBench) -> None:
     assert await bench.settle() == [bench.calls[0]]
 
 
-async def test_threads_that_outlast_their_calls_are_not_left_behind_without_end(bench: LaneBench) -> None:
+async def test_the_number_of_threads_beyond_the_end_of_their_calls_is_bounded(bench: LaneBench) -> None:
     stuck, well = bench.lane("stuck"), await bench.trusted("well")
     for _ in range(THREADS_OF_ONE):
         await stuck.acquire()
@@ -252,7 +252,7 @@ async def test_threads_that_outlast_their_calls_are_not_left_behind_without_end(
     await bench.begin(other)
 
 
-async def test_a_place_whose_threads_are_held_is_not_forgotten(bench: LaneBench) -> None:
+async def test_a_region_with_busy_threads_is_not_forgotten(bench: LaneBench) -> None:
     held, idle = bench.lane("held"), bench.lane("idle")
     await held.acquire()
     for number in range(PLACES):
@@ -262,11 +262,11 @@ async def test_a_place_whose_threads_are_held_is_not_forgotten(bench: LaneBench)
     assert len(bench.lanes) <= PLACES + 1
 
 
-# -- room at a place with frequent answers ----------------------------------------------------------------------------
+# -- waiting at a region with frequent answers ----------------------------------------------------------------------
 
 
 async def full(bench: LaneBench, seconds: float) -> Lane:
-    """A place without room whose last call was answered just now, after that time."""
+    """A full region with an answer just now, after this time."""
     lane = await bench.trusted("quick")
     await bench.answer(lane, seconds)
     for _ in range(ROOM // 2):
@@ -274,7 +274,7 @@ async def full(bench: LaneBench, seconds: float) -> Lane:
     return lane
 
 
-async def test_a_call_waits_for_room_where_answers_are_frequent(bench: LaneBench) -> None:
+async def test_a_call_waits_for_a_slot_of_a_region_with_frequent_answers(bench: LaneBench) -> None:
     lane = await full(bench, 0.1)
     order: list[int] = []
 
@@ -300,10 +300,10 @@ async def test_a_wait_without_an_answer_ends(bench: LaneBench) -> None:
     for call in bench.calls:
         call.cancel()
     await bench.settle()
-    assert bench.lanes.count(lane) == 0, "nobody took the room"
+    assert bench.lanes.count(lane) == 0, "no call uses the slot"
 
 
-async def test_a_call_that_is_cancelled_when_it_gets_room_leaves_it_to_the_next(bench: LaneBench) -> None:
+async def test_a_call_cancelled_with_its_slot_leaves_it_to_the_next(bench: LaneBench) -> None:
     lane = await full(bench, 0.1)
     entered: list[str] = []
 
@@ -322,7 +322,7 @@ async def test_a_call_that_is_cancelled_when_it_gets_room_leaves_it_to_the_next(
 
 
 @pytest.mark.parametrize("case", ["slow answers", "an answer long ago", "a sweep", "many wait"])
-async def test_a_call_without_the_prospect_of_room_holds_no_worker(bench: LaneBench, case: str) -> None:
+async def test_a_call_without_a_slot_in_sight_holds_no_worker(bench: LaneBench, case: str) -> None:
     lane = await full(bench, 10.0 if case == "slow answers" else 0.4)
     if case == "an answer long ago":
         bench.clock.now += WAIT_SECONDS + 0.1

@@ -1,4 +1,4 @@
-"""What is kept as long as it is used."""
+"""Cache of recently used entries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.fakes.clock import Clock
 from trainingjob_operator.aws.recent import Recent
 
 
-def test_what_was_not_used_for_longest_goes_first() -> None:
+def test_the_least_recently_used_entry_is_dropped_first() -> None:
     gone: list[str] = []
     recent: Recent[int, str] = Recent(limit=2, seconds=60.0, clock=Clock(), drop=gone.append)
     recent.put(1, "one")
@@ -16,7 +16,7 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
     assert (gone, recent.get(2), len(recent)) == (["two"], None, 2)
 
 
-def test_entries_without_use_are_dropped_with_time() -> None:
+def test_unused_entries_are_dropped_after_a_time() -> None:
     clock = Clock()
     gone: list[str] = []
     recent: Recent[int, str] = Recent(limit=9, seconds=60.0, clock=clock, drop=gone.append)
@@ -30,21 +30,21 @@ def test_entries_without_use_are_dropped_with_time() -> None:
     assert list(recent) == ["two", "three"]
 
 
-def test_what_is_old_goes_although_nothing_new_comes() -> None:
+def test_old_entries_are_dropped_without_new_ones() -> None:
     clock = Clock()
     gone: list[str] = []
     recent: Recent[int, str] = Recent(limit=9, seconds=60.0, clock=clock, drop=gone.append)
     recent.put(1, "one")
     recent.put(2, "two")
     clock.now += 61.0
-    assert recent.get(2) == "two", "it is asked for now"
+    assert recent.get(2) == "two", "the entry is used now"
     assert gone == ["one"]
     clock.now += 61.0
     assert recent.get(3) is None
     assert (gone, len(recent)) == (["one", "two"], 0)
 
 
-def test_what_is_busy_stays_over_the_limit_and_the_newest_too() -> None:
+def test_busy_and_newest_entries_are_kept_beyond_the_limit() -> None:
     busy = {"one", "two"}
     recent: Recent[int, str] = Recent(limit=1, seconds=60.0, clock=Clock(), is_busy=busy.__contains__)
     for key, value in enumerate(("one", "two", "three")):
@@ -55,7 +55,7 @@ def test_what_is_busy_stays_over_the_limit_and_the_newest_too() -> None:
     assert list(recent) == ["nine"]
 
 
-def test_entries_that_fulfil_a_condition_are_dropped() -> None:
+def test_entries_with_a_condition_are_dropped() -> None:
     gone: list[str] = []
     recent: Recent[int, str] = Recent(limit=9, seconds=60.0, clock=Clock(), drop=gone.append)
     for key, value in enumerate(("none", "one", "two")):

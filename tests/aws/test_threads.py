@@ -1,4 +1,4 @@
-"""Threads: as many as needed, never more than allowed, and nothing runs that nobody waits for."""
+"""Threads: started on demand up to a limit; cancelled work does not run."""
 
 import threading
 from concurrent.futures import Future, wait
@@ -8,7 +8,7 @@ import pytest
 from trainingjob_operator.aws.threads import Threads
 
 
-def test_work_runs_side_by_side_up_to_the_size() -> None:
+def test_work_runs_concurrently_up_to_the_size() -> None:
     threads = Threads(3, "test")
     together = threading.Barrier(4)
     first = [threads.submit(lambda: together.wait(10)) for _ in range(3)]
@@ -21,13 +21,13 @@ def test_work_runs_side_by_side_up_to_the_size() -> None:
     threads.close()
 
 
-def test_one_thread_is_enough_for_work_in_sequence() -> None:
+def test_sequential_work_uses_one_thread() -> None:
     threads = Threads(8, "test")
     assert len({threads.submit(threading.get_ident).result(10) for _ in range(50)}) <= 2
     threads.close()
 
 
-def test_results_and_errors_come_back() -> None:
+def test_results_and_errors_are_returned() -> None:
     threads = Threads(1, "test")
     assert threads.submit(lambda: 5).result(10) == 5
     with pytest.raises(ZeroDivisionError):
@@ -48,7 +48,7 @@ def test_cancelled_work_does_not_run() -> None:
     threads.close()
 
 
-def test_after_close_what_was_submitted_ends_and_nothing_more_is_taken() -> None:
+def test_after_close_submitted_work_ends_and_new_work_is_rejected() -> None:
     threads = Threads(2, "test")
     go = threading.Event()
     futures: list[Future[bool]] = [threads.submit(lambda: go.wait(10)) for _ in range(5)]

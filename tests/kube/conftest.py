@@ -1,4 +1,4 @@
-"""A connection to the real API server, and the kind TrainingJob in it."""
+"""Connection to a real API server with the kind TrainingJob."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def api(control_plane: Cluster) -> AsyncIterator[ApiServer]:
-    """A connection as the admin."""
+    """Connection of the administrator."""
     server = ApiServer(Login({"KUBECONFIG": str(control_plane.kubeconfig)}))
     yield server
     await server.close()
-    await asyncio.sleep(0.05)  # the connections' TLS ends in the background, and the test's loop ends with the test
+    await asyncio.sleep(0.05)  # TLS connections end in the background, before the end of the test's event loop
 
 
 @pytest.fixture(scope="module")
 def crd(control_plane: Cluster) -> None:
-    """Our kind TrainingJob."""
+    """The project's kind TrainingJob."""
     install_crd(control_plane)

@@ -1,4 +1,4 @@
-"""Leases in memory with the API server's optimistic concurrency, and a clock that moves when told."""
+"""Leases in memory with the API server's optimistic concurrency, on the test's clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LeaseStore(ApiServer):
-    """One namespace of Leases; `before` and `after` are called around the commit of each call and may raise."""
+    """Leases of one namespace; `before` and `after` run around the commit of each call and may raise."""
 
     def __init__(self) -> None:
         super().__init__(Login({}))
@@ -39,7 +39,7 @@ class LeaseStore(ApiServer):
         return copy.deepcopy(answer)
 
     def edit(self, name: str, **spec: Any) -> None:
-        """A write by somebody else; without a spec, a label."""
+        """Write of another client; without a spec, of a label."""
         lease = self.leases.setdefault(name, {"metadata": {"name": name}, "spec": {}})
         lease["spec"].update(spec)
         self._version += 1

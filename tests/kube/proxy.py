@@ -1,4 +1,4 @@
-"""A TCP relay between a client and the API server that can refuse, stall and cut: the faults of a network."""
+"""TCP relay between a client and the API server with network faults: refuse, stall and cut."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Relay:
-    """Listens on a loopback port of its own; TLS passes through untouched."""
+    """Relay on a loopback port; TLS is relayed unchanged."""
 
     def __init__(self, upstream: str) -> None:
         """`upstream` is a URL with host and port."""
@@ -25,7 +25,7 @@ class Relay:
         self._server: asyncio.Server | None = None
         self.connections = 0
         self.refuse = False
-        """True closes every new connection at once."""
+        """If true, every new connection is closed at once."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
@@ -45,14 +45,14 @@ class Relay:
         return f"{self._scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def stall(self) -> None:
-        """Pass nothing on, in either direction, and keep all connections."""
+        """Stop relaying in both directions and keep all connections."""
         self._open.clear()
 
     def resume(self) -> None:
         self._open.set()
 
     def cut(self) -> None:
-        """Close every connection; new ones are taken."""
+        """Close every connection; new ones are accepted."""
         for writer in self._writers:
             writer.close()
 

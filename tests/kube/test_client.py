@@ -49,7 +49,7 @@ def write_kubeconfig(
 
 
 def write_plugin(folder: Path, status: Mapping[str, Any]) -> dict[str, Any]:
-    """An exec plugin that answers with what the file beside it holds."""
+    """Exec plugin that prints the content of a file in its folder."""
     (folder / "status.json").write_text(json.dumps(status))
     version = "client.authentication.k8s.io/v1"
     plugin = folder / "plugin"
@@ -70,7 +70,7 @@ def write_plugin(folder: Path, status: Mapping[str, Any]) -> dict[str, Any]:
         ({"username": "me", "password": "pw"}, "Basic", base64.b64encode(b"me:pw").decode()),
     ],
 )
-async def test_a_kubeconfig_gives_server_scheme_token_and_namespace(
+async def test_server_scheme_token_and_namespace_are_read_from_the_kubeconfig(
     tmp_path: Path, user: dict[str, str], scheme: str, token: str
 ) -> None:
     path = write_kubeconfig(tmp_path, user, {"insecure-skip-tls-verify": True}, "team-a")
@@ -79,7 +79,7 @@ async def test_a_kubeconfig_gives_server_scheme_token_and_namespace(
     assert (credentials.scheme, credentials.token, credentials.insecure) == (scheme, token, True)
 
 
-async def test_a_local_proxy_needs_no_credentials(tmp_path: Path) -> None:
+async def test_a_local_proxy_requires_no_credentials(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path, {}, {"server": "http://127.0.0.1:8001"})
     credentials = await Login({"KUBECONFIG": str(path)}).load()
     assert (credentials.server, credentials.scheme, credentials.token) == ("http://127.0.0.1:8001", None, None)
@@ -103,13 +103,13 @@ async def test_a_proxy_is_found_in_the_environment(
     assert (await Login({"KUBECONFIG": str(path), **variables}).load()).proxy_url == proxy
 
 
-async def test_a_proxy_of_the_kubeconfig_comes_before_that_of_the_environment(tmp_path: Path) -> None:
+async def test_a_proxy_of_the_kubeconfig_overrides_the_environment(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path, {"token": "t"}, {"proxy-url": "http://mine:3128"})
     credentials = await Login({"KUBECONFIG": str(path), "HTTPS_PROXY": "http://proxy:3128"}).load()
     assert credentials.proxy_url == "http://mine:3128"
 
 
-async def test_nobody_goes_on_as_anonymous_when_a_plugin_fails(tmp_path: Path) -> None:
+async def test_a_failed_exec_plugin_is_an_error_and_not_an_anonymous_user(tmp_path: Path) -> None:
     user = write_plugin(tmp_path, {})
     (tmp_path / "status.json").unlink()
     login = Login({"KUBECONFIG": str(write_kubeconfig(tmp_path, user, {}))})
@@ -119,7 +119,7 @@ async def test_nobody_goes_on_as_anonymous_when_a_plugin_fails(tmp_path: Path) -
         await ApiServer(login).call("GET", NAMESPACES, seconds=5)
 
 
-async def test_certificates_come_as_files(tmp_path: Path) -> None:
+async def test_certificates_are_written_to_files(tmp_path: Path) -> None:
     data = base64.b64encode(PEM.encode()).decode()
     path = write_kubeconfig(
         tmp_path,
@@ -129,12 +129,12 @@ async def test_certificates_come_as_files(tmp_path: Path) -> None:
     credentials = await Login({"KUBECONFIG": str(path)}).load()
     for file in (credentials.ca_path, credentials.certificate_path, credentials.private_key_path):
         assert file is not None
-        with open(file) as content:  # noqa: ASYNC230, PTH123 - a few bytes, and the client gives a str
+        with open(file) as content:  # noqa: ASYNC230, PTH123 - a few bytes; the client returns a str
             assert content.read() == PEM
     assert (credentials.token, credentials.insecure) == (None, False)
 
 
-async def test_an_exec_plugin_is_asked_at_each_load(tmp_path: Path) -> None:
+async def test_an_exec_plugin_runs_at_each_load(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path, write_plugin(tmp_path, {"token": "first"}), {})
     login = Login({"KUBECONFIG": str(path)})
     assert (await login.load()).token == "first"
@@ -155,14 +155,14 @@ async def test_a_pod_uses_its_service_account_and_reads_a_rotated_token(tmp_path
     assert (await login.load()).token == "second"
 
 
-async def test_a_kubeconfig_given_on_purpose_wins_over_the_pod(tmp_path: Path) -> None:
+async def test_an_explicit_kubeconfig_overrides_the_pods_service_account(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path, {"token": "abc"}, {})
     environ = {"KUBECONFIG": str(path), "KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     assert (await Login(environ, tmp_path / "none").load()).server == "https://127.0.0.1:6443"
 
 
 @pytest.mark.parametrize("content", [None, "", "not: a kubeconfig", "[]", "{", "users: 7\ncurrent-context: x"])
-async def test_unusable_credentials_are_one_error_that_names_the_source(tmp_path: Path, content: str | None) -> None:
+async def test_invalid_credentials_are_an_error_with_the_source(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "config"
     if content is not None:
         path.write_text(content)
@@ -170,18 +170,18 @@ async def test_unusable_credentials_are_one_error_that_names_the_source(tmp_path
         await Login({"KUBECONFIG": str(path)}).load()
 
 
-async def test_a_pod_without_a_token_gets_an_error_that_names_it(tmp_path: Path) -> None:
+async def test_a_missing_token_of_a_pod_is_an_error_with_its_path(tmp_path: Path) -> None:
     environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     with pytest.raises(LoginError, match="Service token file does not exist"):
         await Login(environ, tmp_path).load()
 
 
-async def test_secrets_stay_out_of_the_repr(tmp_path: Path) -> None:
+async def test_the_repr_contains_no_secrets(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path, {"token": "abc-secret"}, {})
     assert "abc-secret" not in repr(await Login({"KUBECONFIG": str(path)}).load())
 
 
-async def test_a_token_that_is_refused_is_read_again(control_plane: Cluster, tmp_path: Path) -> None:
+async def test_a_rejected_token_is_read_again(control_plane: Cluster, tmp_path: Path) -> None:
     good = yaml.safe_load(control_plane.kubeconfig.read_text())
     (cluster,) = (entry["cluster"] for entry in good["clusters"])
     (user,) = (entry["user"] for entry in good["users"])
@@ -197,9 +197,7 @@ async def test_a_token_that_is_refused_is_read_again(control_plane: Cluster, tmp
         await api.close()
 
 
-async def test_a_pod_whose_token_was_rotated_goes_on_with_the_new_one(
-    own_control_plane: ControlPlane, namespace: str, tmp_path: Path
-) -> None:
+async def test_a_pod_uses_its_rotated_token(own_control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
     def make_token() -> str:
         return own_control_plane.kubectl("--namespace", namespace, "create", "token", "default").strip()
 
@@ -217,7 +215,9 @@ async def test_a_pod_whose_token_was_rotated_goes_on_with_the_new_one(
         await api.close()
 
 
-async def test_every_call_ends_in_its_time_and_the_next_one_works(control_plane: Cluster, tmp_path: Path) -> None:
+async def test_every_call_ends_at_its_time_out_and_the_next_one_succeeds(
+    control_plane: Cluster, tmp_path: Path
+) -> None:
     async with Relay(control_plane.url) as relay:
         api = ApiServer(Login({"KUBECONFIG": str(through(relay, control_plane, tmp_path))}))
         try:
@@ -234,14 +234,14 @@ async def test_every_call_ends_in_its_time_and_the_next_one_works(control_plane:
             await api.close()
 
 
-async def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
+async def test_a_closed_port_is_unavailable(tmp_path: Path) -> None:
     api = ApiServer(Login({"KUBECONFIG": str(write_kubeconfig(tmp_path, {}, {"server": "http://127.0.0.1:1"}))}))
     with pytest.raises(Unavailable):
         await api.call("GET", NAMESPACES, seconds=5)
     await api.close()
 
 
-async def test_a_silent_watch_is_given_up(control_plane: Cluster, api: ApiServer, namespace: str) -> None:
+async def test_a_silent_watch_ends_at_its_time_out(control_plane: Cluster, api: ApiServer, namespace: str) -> None:
     path = f"{NAMESPACES}/{namespace}/configmaps"
     version = (await api.call("GET", path, seconds=10))["metadata"]["resourceVersion"]
     query = {"resourceVersion": version, "fieldSelector": "metadata.name=one"}
@@ -253,7 +253,7 @@ async def test_a_silent_watch_is_given_up(control_plane: Cluster, api: ApiServer
             await anext(events)
 
 
-async def test_a_watch_from_before_the_history_is_expired(
+async def test_a_watch_from_a_compacted_version_is_expired(
     own_control_plane: ControlPlane, api: ApiServer, namespace: str
 ) -> None:
     path = f"{NAMESPACES}/{namespace}/configmaps"
@@ -264,14 +264,14 @@ async def test_a_watch_from_before_the_history_is_expired(
             await anext(events)
 
 
-async def test_a_watch_ends_when_the_api_server_ends_it(api: ApiServer) -> None:
+async def test_a_watch_ends_with_the_api_servers_time_out(api: ApiServer) -> None:
     query = {"timeoutSeconds": "1", "labelSelector": "nobody=has-this"}
     async with api.watch(NAMESPACES, query=query, silence=10.0) as events:
         assert [event async for event in events] == []
 
 
 def through(relay: Relay, cluster: Cluster, folder: Path) -> Path:
-    """A kubeconfig of the admin whose connections go through the relay."""
+    """Kubeconfig of the administrator with the relay as its server."""
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = relay.url
     path = folder / "relayed"

@@ -1,4 +1,4 @@
-"""Namespaces and the account map as the API server has them, through every way to lose sight of them."""
+"""Namespaces and account map as the API server has them, through every failure of the watch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ POLICY = "sagemaker.services.k8s.aws/deletion-policy"
 
 
 class Changes:
-    """The callback: remembers what was reported, and lets a test wait for it."""
+    """Callback: records the reported namespaces, and waits for the next one."""
 
     def __init__(self) -> None:
         self.reported: asyncio.Queue[str | None] = asyncio.Queue()
@@ -54,7 +54,7 @@ def changes() -> Changes:
 
 @contextlib.asynccontextmanager
 async def following(api: ApiServer, namespace: str, changes: Changes, **limits: Any) -> AsyncIterator[ClusterState]:
-    """Cluster state with `namespace` as the system's, looked at until the mirror stands."""
+    """Synchronized cluster state with `namespace` as the system namespace."""
     cluster_state = ClusterState(
         api, system_namespace=namespace, changed=changes, clock=time.monotonic, jitter=random.Random(1), **limits
     )
@@ -68,13 +68,13 @@ async def following(api: ApiServer, namespace: str, changes: Changes, **limits: 
 
 
 async def annotate(api: ApiServer, namespace: str, **annotations: str | None) -> None:
-    """Merge annotations, whose keys are given without `services.k8s.aws/`, into a namespace."""
+    """Merge annotations into a namespace; the keys omit `services.k8s.aws/`."""
     body = {"metadata": {"annotations": {f"services.k8s.aws/{key}": value for key, value in annotations.items()}}}
     path = f"/api/v1/namespaces/{namespace}"
     await api.call("PATCH", path, seconds=10, body=body, content_type="application/merge-patch+json")
 
 
-async def test_only_annotations_of_the_two_prefixes_are_given(
+async def test_only_annotations_of_the_two_prefixes_are_returned(
     api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
 ) -> None:
     wanted = {REGION: "eu-west-1", POLICY: "retain"}
@@ -85,15 +85,15 @@ async def test_only_annotations_of_the_two_prefixes_are_given(
         assert await cluster_state.annotations("default") == {}
 
 
-async def test_an_edit_is_reported_to_those_who_asked_and_only_then(
+async def test_an_edit_is_reported_only_for_namespaces_in_use(
     api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
 ) -> None:
     async with following(api, namespace, changes) as cluster_state:
         await annotate(api, namespace, region="eu-west-1")
-        assert await changes.are_none()  # nobody has gone by it yet
+        assert await changes.are_none()  # the namespace is not in use yet
         assert await cluster_state.annotations(namespace) == {"services.k8s.aws/region": "eu-west-1"}
         await asyncio.to_thread(kubectl, "annotate", "namespace", namespace, "example.com/x=y")
-        assert await changes.are_none()  # the same as far as it matters
+        assert await changes.are_none()  # no relevant change
         await asyncio.to_thread(kubectl, "label", "namespace", namespace, "team=a")
         assert await changes.next() == namespace
         assert (await cluster_state.labels(namespace))["team"] == "a"
@@ -106,7 +106,7 @@ async def test_an_edit_is_reported_to_those_who_asked_and_only_then(
         assert await cluster_state.annotations(namespace) == {}
 
 
-async def test_a_namespace_of_this_moment_is_known(api: ApiServer, namespace: str, changes: Changes) -> None:
+async def test_a_namespace_created_just_now_is_known(api: ApiServer, namespace: str, changes: Changes) -> None:
     async with following(api, namespace, changes) as cluster_state:
         for number in range(5):
             name = f"{namespace}-{number}"
@@ -116,7 +116,7 @@ async def test_a_namespace_of_this_moment_is_known(api: ApiServer, namespace: st
             await api.call("DELETE", f"/api/v1/namespaces/{name}", seconds=10)
 
 
-async def test_the_account_map_is_followed_from_absent_to_absent(
+async def test_the_account_map_is_followed_from_creation_to_deletion(
     api: ApiServer, namespace: str, changes: Changes
 ) -> None:
     path = f"/api/v1/namespaces/{namespace}/configmaps"
@@ -136,7 +136,7 @@ async def test_the_account_map_is_followed_from_absent_to_absent(
         assert await cluster_state.account_roles() is None
 
 
-async def test_the_cluster_is_known_by_the_uid_of_kube_system(
+async def test_the_cluster_id_is_the_uid_of_kube_system(
     api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
 ) -> None:
     uid = await asyncio.to_thread(kubectl, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
@@ -144,7 +144,7 @@ async def test_the_cluster_is_known_by_the_uid_of_kube_system(
         assert await cluster_state.cluster_id() == uid
 
 
-async def test_what_changed_unseen_is_noticed_when_a_silent_watch_is_given_up(
+async def test_a_change_during_a_silent_watch_is_detected_at_its_time_out(
     control_plane: Cluster, api: ApiServer, namespace: str, changes: Changes, tmp_path: Path
 ) -> None:
     async with Relay(control_plane.url) as relay:
@@ -161,7 +161,7 @@ async def test_what_changed_unseen_is_noticed_when_a_silent_watch_is_given_up(
         await far_api.close()
 
 
-async def test_a_watch_that_the_api_server_ends_is_opened_again(
+async def test_a_watch_ended_by_the_api_server_is_opened_again(
     api: ApiServer, namespace: str, changes: Changes
 ) -> None:
     async with following(api, namespace, changes, watch_seconds=1.0) as cluster_state:
@@ -171,7 +171,7 @@ async def test_a_watch_that_the_api_server_ends_is_opened_again(
         assert await changes.next() == namespace
 
 
-async def test_it_survives_an_api_server_that_restarts_without_its_history(
+async def test_the_state_is_followed_after_a_restart_of_the_api_server_without_history(
     own_control_plane: ControlPlane, api: ApiServer, namespace: str, changes: Changes
 ) -> None:
     async with following(api, namespace, changes) as cluster_state:
@@ -188,7 +188,7 @@ async def test_it_survives_an_api_server_that_restarts_without_its_history(
 
 
 async def until_unknown(cluster_state: ClusterState, namespace: str) -> None:
-    """Wait until the end of the watch was noticed, and the annotations have to be read."""
+    """Wait for the detected end of the watch; the annotations are unknown afterwards."""
     async with asyncio.timeout(30):
         while True:
             try:
@@ -200,7 +200,7 @@ async def until_unknown(cluster_state: ClusterState, namespace: str) -> None:
 
 @pytest.fixture
 async def limited(control_plane: Cluster, kubectl: Kubectl, namespace: str, tmp_path: Path) -> AsyncIterator[ApiServer]:
-    """A connection as a ServiceAccount of the namespace without any role of its own."""
+    """Connection of a ServiceAccount of the namespace without a role."""
     await asyncio.to_thread(kubectl, "create", "serviceaccount", "limited")
     config = await asyncio.to_thread(control_plane.kubeconfig_of_service_account, namespace, "limited", tmp_path)
     api = ApiServer(Login({"KUBECONFIG": str(config)}))
@@ -208,7 +208,7 @@ async def limited(control_plane: Cluster, kubectl: Kubectl, namespace: str, tmp_
     await api.close()
 
 
-async def test_where_watching_is_forbidden_what_was_asked_for_is_read_again(
+async def test_without_the_right_to_watch_namespaces_in_use_are_read_again(
     limited: ApiServer, api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
 ) -> None:
     may_get = ("create", "role", "reader", "--verb=get", "--resource=namespaces,configmaps")
@@ -227,7 +227,7 @@ async def test_where_watching_is_forbidden_what_was_asked_for_is_read_again(
         assert await cluster_state.account_roles() is None
 
 
-async def test_what_could_be_read_once_is_not_taken_for_absent_when_it_is_forbidden(
+async def test_a_forbidden_read_does_not_make_a_known_state_absent(
     limited: ApiServer, api: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
 ) -> None:
     await asyncio.to_thread(kubectl, "create", "role", "reader", "--verb=get", "--resource=namespaces,configmaps")
@@ -241,7 +241,7 @@ async def test_what_could_be_read_once_is_not_taken_for_absent_when_it_is_forbid
         await asyncio.to_thread(kubectl, "delete", "rolebinding", "reader")
         denied: set[str] = set()
         async with asyncio.timeout(20):
-            while len(denied) < 2:  # meanwhile it is known, or nobody knows, but never absent
+            while len(denied) < 2:  # meanwhile it is known or unknown, but never absent
                 for read in (cluster_state.annotations(namespace), cluster_state.account_roles()):
                     try:
                         assert await read
@@ -250,7 +250,7 @@ async def test_what_could_be_read_once_is_not_taken_for_absent_when_it_is_forbid
                 await asyncio.sleep(0.2)
 
 
-async def test_a_namespace_that_may_not_be_read_is_unknown_and_an_account_map_absent(
+async def test_an_unreadable_namespace_is_unknown_and_an_unreadable_account_map_absent(
     limited: ApiServer, api: ApiServer, namespace: str, changes: Changes, caplog: pytest.LogCaptureFixture
 ) -> None:
     await annotate(api, namespace, region="eu-west-1")

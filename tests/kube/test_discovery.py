@@ -1,4 +1,4 @@
-"""What the API server serves and allows, asked of a real one."""
+"""Kinds and rights of a real API server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("crd")
 
 @pytest.fixture
 async def limited(control_plane: Cluster, kubectl: Kubectl, namespace: str, tmp_path: Path) -> AsyncIterator[ApiServer]:
-    """A connection as a ServiceAccount of the namespace, whose Role may list TrainingJobs there."""
+    """Connection of a ServiceAccount of the namespace with the right to list TrainingJobs."""
     await asyncio.to_thread(kubectl, "create", "serviceaccount", "limited")
     await allow(kubectl, namespace, "list")
     config = await asyncio.to_thread(control_plane.kubeconfig_of_service_account, namespace, "limited", tmp_path)
@@ -56,20 +56,20 @@ async def allow(kubectl: Kubectl, namespace: str, verbs: str, resource: str = "t
 RIGHTS = (*rights_in(""), *rights_to_lead("default"), right_to_cluster_id(), right_to_account_map("default"))
 
 
-async def test_nothing_is_missing_for_an_admin(api: ApiServer) -> None:
+async def test_an_administrator_has_every_right(api: ApiServer) -> None:
     assert await Discovery(api).find_missing(RIGHTS) == []
     assert await Discovery(api).read_identity() == "admin"
 
 
-async def test_every_missing_right_is_found_and_the_identity_with_it(limited: ApiServer, namespace: str) -> None:
+async def test_every_missing_right_is_reported_with_the_identity(limited: ApiServer, namespace: str) -> None:
     discovery = Discovery(limited)
     assert await discovery.find_missing(RIGHTS) == list(RIGHTS)
     assert await discovery.read_identity() == f"system:serviceaccount:{namespace}:limited"
 
 
-async def test_a_right_counts_where_it_was_granted(limited: ApiServer, kubectl: Kubectl, namespace: str) -> None:
+async def test_a_right_is_valid_in_its_namespace(limited: ApiServer, kubectl: Kubectl, namespace: str) -> None:
     discovery = Discovery(limited)
-    # A right counts some moments after it was granted.
+    # A right takes effect some moments after its grant.
     await allow(kubectl, namespace, "watch,get,patch")
     async with asyncio.timeout(20):
         while [right.resource for right in await discovery.find_missing(rights_in(namespace))] != [
@@ -85,8 +85,8 @@ async def test_a_right_counts_where_it_was_granted(limited: ApiServer, kubectl: 
     assert len(await discovery.find_missing(rights_in("default"))) == len(rights_in("default"))
 
 
-async def test_the_schema_changes_with_the_crd_and_is_none_without_it() -> None:
-    # In a cluster of its own: taking the CRD away from the shared one waits for every object of every test.
+async def test_the_schema_follows_the_crd_and_is_none_without_it() -> None:
+    # In its own cluster: the deletion of the CRD in the shared one would wait for every object of every test.
     with ControlPlane(find_programs(os.environ)) as bare:
         api = ApiServer(Login({"KUBECONFIG": str(bare.kubeconfig)}))
         discovery = Discovery(api)
@@ -100,7 +100,7 @@ async def test_the_schema_changes_with_the_crd_and_is_none_without_it() -> None:
         assert await discovery.read_schema() is None
         await asyncio.to_thread(install_crd, bare)
         ours = await until_other_than(None)
-        if ours == "":  # served, and not published yet
+        if ours == "":  # served, not published yet
             ours = await until_other_than("")
         await asyncio.to_thread(install_crd, bare, ACKS)
         assert await until_other_than(ours) not in (None, "")
@@ -111,7 +111,7 @@ async def test_the_schema_changes_with_the_crd_and_is_none_without_it() -> None:
         await api.close()
 
 
-def test_rights_are_described_by_place_and_resource() -> None:
+def test_rights_are_described_by_scope_and_resource() -> None:
     rights = [*rights_in("a")[:2], Right("patch", "trainingjobs/status", "x", "a"), *rights_to_lead("b")[1:]]
     assert describe(rights) == (
         "list/watch trainingjobs.sagemaker.services.k8s.aws, patch trainingjobs/status.x in namespace a; "

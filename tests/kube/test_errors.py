@@ -1,4 +1,4 @@
-"""The table of answers that are errors; no API server needed."""
+"""Error answers of the API server, without a server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from trainingjob_operator.kube.errors import (
         (504, "Timeout", Unavailable),
     ],
 )
-def test_each_answer_has_its_error_with_the_api_servers_words(
+def test_each_answer_has_its_error_with_the_api_servers_message(
     http_status: int, reason: str, kind: type[KubeError]
 ) -> None:
     error = from_answer(http_status, json.dumps({"reason": reason, "message": "the words"}).encode())
@@ -47,7 +47,7 @@ def test_each_answer_has_its_error_with_the_api_servers_words(
 
 
 @pytest.mark.parametrize("body", [b"", b"404 page not found", b"[]", b"<html>", b'{"details": null}', b"\xff"])
-def test_an_answer_without_a_status_object_is_named_by_its_http_status(body: bytes) -> None:
+def test_an_answer_without_a_status_object_is_reported_by_its_http_status(body: bytes) -> None:
     error = from_answer(404, body)
     assert isinstance(error, NotFound)
     assert str(error) == "HTTP 404"
@@ -64,13 +64,13 @@ def test_an_answer_without_a_status_object_is_named_by_its_http_status(body: byt
         ("-5", {}, 0.0),
     ],
 )
-def test_retry_after_comes_from_header_or_status(header: str | None, details: dict[str, int], seconds: float) -> None:
+def test_retry_after_is_read_from_header_or_status(header: str | None, details: dict[str, int], seconds: float) -> None:
     error = from_answer(429, {"details": details}, header)
     assert isinstance(error, Unavailable)
     assert error.retry_after == seconds
 
 
-def test_an_expired_list_carries_the_token_to_go_on_with() -> None:
+def test_an_expired_list_has_the_token_to_continue() -> None:
     error = from_answer(410, {"reason": "Expired", "metadata": {"continue": "next"}})
     assert isinstance(error, Expired)
     assert error.continue_token == "next"
@@ -84,7 +84,7 @@ def test_a_terminating_namespace_is_distinguished_from_a_missing_right() -> None
     assert (terminating.namespace_terminating, denied.namespace_terminating) == (True, False)
 
 
-def test_a_changed_uid_is_a_conflict_other_fields_are_invalid() -> None:
+def test_a_changed_uid_is_a_conflict_and_other_invalid_fields_are_not() -> None:
     def answer(field: str) -> KubeError:
         return from_answer(422, {"reason": "Invalid", "details": {"causes": [{"field": field}]}})
 

@@ -1,4 +1,4 @@
-"""Events as the API server keeps them, and the queue in front of it."""
+"""Events in the API server, and their queue in the operator."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ async def running(recorder: EventRecorder) -> AsyncIterator[None]:
     task = asyncio.create_task(recorder.run())
     try:
         yield
-        assert not task.done(), "it posts until it is cancelled"
+        assert not task.done(), "the recorder runs until its cancellation"
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 async def is_taken(api: ApiServer, namespace: str) -> bool:
-    """Whether Events can be made there."""
+    """True if the namespace accepts Events."""
     event = {"metadata": {"generateName": "probe-"}, "involvedObject": {"namespace": namespace}}
     try:
         await api.call("POST", f"/api/v1/namespaces/{namespace}/events", seconds=10, body=event)
@@ -92,20 +92,20 @@ async def events_in(api: ApiServer, namespace: str) -> list[dict[str, Any]]:
     return list(answer["items"])
 
 
-async def test_one_event_is_posted_once_though_all_posters_wait_for_it(
+async def test_one_event_is_posted_once_by_several_waiting_posters(
     api: ApiServer, namespace: str, drops: Drops
 ) -> None:
     recorder = make_recorder(api, drops)
     async with running(recorder):
         for number in range(3):
-            await asyncio.sleep(0.1)  # until all of them wait
+            await asyncio.sleep(0.1)  # until all posters wait
             recorder.record(Subject(namespace, "job", "uid-1"), "Normal", "Told", "once", f"Told/{number}")
             await recorder.flush(30)
     assert len(await events_in(api, namespace)) == 3
 
 
 @pytest.mark.usefixtures("crd")
-async def test_an_event_names_its_object_and_who_reports(
+async def test_an_event_names_its_object_and_its_reporter(
     api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl
 ) -> None:
     recorder = make_recorder(api, drops)
@@ -140,7 +140,7 @@ VIEWS = [
 
 
 @pytest.mark.usefixtures("crd")
-async def test_kubectl_shows_events_in_the_order_of_the_life(
+async def test_kubectl_shows_events_in_the_order_of_the_changes(
     api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl
 ) -> None:
     manifest = json.dumps(training_job("job"))
@@ -148,18 +148,18 @@ async def test_kubectl_shows_events_in_the_order_of_the_life(
     uid = await asyncio.to_thread(
         kubectl, "get", "trainingjob", "job", "--namespace", namespace, "--output=jsonpath={.metadata.uid}"
     )
-    reasons = [f"Reason{letter}" for letter in string.ascii_uppercase]  # more than a sort of few keeps in order
+    reasons = [f"Reason{letter}" for letter in string.ascii_uppercase]  # more than a short sort keeps in order
     recorder = make_recorder(api, drops)
     async with running(recorder):
         for number, reason in enumerate(reasons):
-            recorder.record(Subject(namespace, "job", uid), "Normal", reason, "told", reason, f"{number:02x}")
+            recorder.record(Subject(namespace, "job", uid), "Normal", reason, "message", reason, f"{number:02x}")
         await recorder.flush(60)
     for view in VIEWS:
         shown = await asyncio.to_thread(kubectl, *view, "--namespace", namespace)
         assert re.findall(r"Reason[A-Z]\b", shown) == reasons, view
 
 
-async def test_a_clock_that_is_set_back_is_followed(api: ApiServer, namespace: str, drops: Drops) -> None:
+async def test_event_times_follow_a_clock_that_is_set_back(api: ApiServer, namespace: str, drops: Drops) -> None:
     times = iter([MOMENT, MOMENT, MOMENT - timedelta(hours=1)])
     recorder = make_recorder(api, drops, now=lambda: next(times))
     async with running(recorder):
@@ -173,7 +173,9 @@ async def test_a_clock_that_is_set_back_is_followed(api: ApiServer, namespace: s
     }
 
 
-async def test_a_repeat_after_a_crash_makes_no_second_event(api: ApiServer, namespace: str, drops: Drops) -> None:
+async def test_an_event_repeated_after_a_crash_is_not_created_twice(
+    api: ApiServer, namespace: str, drops: Drops
+) -> None:
     for _ in range(2):
         recorder = make_recorder(api, drops)
         async with running(recorder):
@@ -187,7 +189,7 @@ async def test_a_repeat_after_a_crash_makes_no_second_event(api: ApiServer, name
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "文"])
-async def test_a_long_name_and_message_are_cut_to_what_the_api_server_takes(
+async def test_a_long_name_and_message_are_truncated_to_the_api_servers_limits(
     api: ApiServer, namespace: str, drops: Drops, letter: str
 ) -> None:
     recorder = make_recorder(api, drops)
@@ -199,7 +201,7 @@ async def test_a_long_name_and_message_are_cut_to_what_the_api_server_takes(
     assert event["message"].endswith(letter + "…")
 
 
-async def test_a_refused_event_does_not_delay_the_rest(
+async def test_a_rejected_event_does_not_delay_others(
     api: ApiServer, namespace: str, drops: Drops, kubectl: Kubectl, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -255,7 +257,7 @@ async def test_a_webhook_that_fails_for_one_namespace_does_not_delay_the_events_
     recorder = make_recorder(api, drops)
     try:
         async with asyncio.timeout(60):
-            while await is_taken(api, guarded):  # the API server has not heard of the webhook yet
+            while await is_taken(api, guarded):  # the webhook is not active in the API server yet
                 await asyncio.sleep(0.2)
             async with running(recorder):
                 for key in range(5 * IN_FLIGHT):
@@ -264,7 +266,7 @@ async def test_a_webhook_that_fails_for_one_namespace_does_not_delay_the_events_
                 while not await events_in(api, namespace):
                     await asyncio.sleep(0.2)
                 await recorder.flush(60)
-        assert drops.count == 5 * IN_FLIGHT, "given up after some tries"
+        assert drops.count == 5 * IN_FLIGHT, "the recorder drops the event after some attempts"
     finally:
         await asyncio.to_thread(kubectl, "delete", "validatingwebhookconfiguration", guarded)
         await asyncio.to_thread(kubectl, "delete", "namespace", guarded, "--wait=false")
@@ -286,7 +288,7 @@ async def test_a_role_without_events_is_logged_once(
     assert "right to create events.events.k8s.io" in caplog.text
 
 
-async def test_while_the_api_server_is_away_the_oldest_go_and_the_rest_follow_later(
+async def test_while_the_api_server_is_unavailable_the_oldest_events_are_dropped(
     control_plane: Cluster, namespace: str, drops: Drops, tmp_path: Path, api: ApiServer
 ) -> None:
     async with Relay(control_plane.url) as relay:
@@ -307,7 +309,7 @@ async def test_while_the_api_server_is_away_the_oldest_go_and_the_rest_follow_la
 
 
 @pytest.mark.parametrize(("is_busy", "capacity", "count"), [(False, 100, 5), (True, 100, 2), (True, 7, 4)])
-async def test_events_go_out_in_a_burst_and_then_at_the_given_rate_and_yield_while_there_is_room(
+async def test_events_are_posted_in_a_burst_and_then_at_the_given_rate(
     api: ApiServer, namespace: str, drops: Drops, is_busy: bool, capacity: int, count: int
 ) -> None:
     recorder = make_recorder(api, drops, Clock(), lambda: is_busy, per_second=0.001, burst=5, capacity=capacity)
@@ -317,5 +319,5 @@ async def test_events_go_out_in_a_burst_and_then_at_the_given_rate_and_yield_whi
         async with asyncio.timeout(30):
             while len(await events_in(api, namespace)) < count:
                 await asyncio.sleep(0.1)
-        await recorder.flush(1)  # no more come
+        await recorder.flush(1)  # no more Events
     assert sorted(event["message"] for event in await events_in(api, namespace)) == [str(n) for n in range(count)]

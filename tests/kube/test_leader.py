@@ -1,4 +1,4 @@
-"""The election: its spans by an injected clock, and real electors on one Lease of the real API server."""
+"""Leader election: its time spans on an injected clock, and electors on one Lease of a real API server."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 LEASE, RENEW = Timing().lease, Timing().renew
 QUICK = Timing(lease=4.0, renew=2.5, retry=0.5, look=0.25, call=1.0)
-"""About a quarter of the real spans, for electors whose clock can't be turned."""
+"""About a quarter of the default spans, for electors on the real clock."""
 SPANS = Timing(retry=0.2, look=0.1)
-"""The real spans, with little sleep between the turns."""
+"""Default spans, with short pauses between the rounds."""
 
 
 def make_elector(
@@ -83,8 +83,8 @@ def allows(leadership: Leadership, seconds: float) -> bool:
     return True
 
 
-async def looked(store: LeaseStore, turns: int = 1) -> None:
-    """Wait until electors have called the store as often."""
+async def called(store: LeaseStore, turns: int = 1) -> None:
+    """Wait for this number of calls of the store."""
     calls = asyncio.Semaphore(0)
     store.before = lambda method: calls.release()
     for _ in range(turns):
@@ -107,7 +107,7 @@ async def looked(store: LeaseStore, turns: int = 1) -> None:
         (LEASE, 0.0, False, False),
     ],
 )
-async def test_a_call_passes_only_if_it_ends_before_the_lease_can_be_lost(
+async def test_a_call_is_allowed_only_if_it_ends_before_the_lease_can_expire(
     store: LeaseStore, clock: Clock, age: float, seconds: float, *, leading: bool, passes: bool
 ) -> None:
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
@@ -118,7 +118,7 @@ async def test_a_call_passes_only_if_it_ends_before_the_lease_can_be_lost(
         assert allows(elector, seconds) is passes
 
 
-async def test_a_replica_that_must_not_lead_neither_acquires_nor_keeps_the_lease(
+async def test_a_replica_barred_from_leading_neither_acquires_nor_keeps_the_lease(
     store: LeaseStore, clock: Clock
 ) -> None:
     able = False
@@ -132,14 +132,14 @@ async def test_a_replica_that_must_not_lead_neither_acquires_nor_keeps_the_lease
         async with running(other):
             able = False
             await asyncio.wait_for(elector.until(leading=False), 5)
-            await looked(store, turns=2)
-            assert not other.is_leading(), "calls may be under way that the fence let through"
+            await called(store, turns=2)
+            assert not other.is_leading(), "calls allowed by the fence may be in flight"
             clock.now += LEASE
             await asyncio.wait_for(other.until(leading=True), 5)
             assert not elector.is_leading()
 
 
-async def test_a_candidate_names_the_leader_once(
+async def test_a_candidate_logs_the_leader_once(
     store: LeaseStore, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -147,12 +147,12 @@ async def test_a_candidate_names_the_leader_once(
     async with running(leader):
         await asyncio.wait_for(leader.until(leading=True), 5)
         async with running(candidate):
-            await looked(store, turns=10)
-    told = [record.getMessage() for record in caplog.records]
-    assert told == ["Became leader as a", "Standing by; the leader is a"]
+            await called(store, turns=10)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["Became leader as a", "Standing by; the leader is a"]
 
 
-async def test_who_waits_to_lead_is_not_let_through_by_a_lease_that_ended_before_the_election_looked(
+async def test_a_waiting_replica_does_not_lead_by_a_lease_that_expired_unobserved(
     store: LeaseStore, clock: Clock
 ) -> None:
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
@@ -166,7 +166,7 @@ async def test_who_waits_to_lead_is_not_let_through_by_a_lease_that_ended_before
         assert elector.term == 2
 
 
-async def test_a_renewal_counts_from_the_moment_it_was_sent(store: LeaseStore, clock: Clock) -> None:
+async def test_a_renewal_counts_from_the_time_of_its_request(store: LeaseStore, clock: Clock) -> None:
     def answer_late(_: str) -> None:
         clock.now += 3.0
 
@@ -179,26 +179,26 @@ async def test_a_renewal_counts_from_the_moment_it_was_sent(store: LeaseStore, c
 
 
 @pytest.mark.parametrize("renew_time", ["1999-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"])
-async def test_a_foreign_lease_ends_by_what_was_seen_here_whatever_its_times_say(
+async def test_a_foreign_lease_expires_by_local_observation_and_not_by_its_times(
     store: LeaseStore, clock: Clock, renew_time: str
 ) -> None:
     store.edit(LEASE_NAME, holderIdentity="other", renewTime=renew_time, leaseDurationSeconds=15)
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
-        await looked(store)
+        await called(store)
         clock.now += LEASE - 0.1
-        await looked(store)
+        await called(store)
         assert not elector.is_leading()
-        store.edit(LEASE_NAME, renewTime="2500-01-01T00:00:00.000000Z")  # the holder lives
+        store.edit(LEASE_NAME, renewTime="2500-01-01T00:00:00.000000Z")  # the holder renews
         clock.now += 1.0
-        await looked(store)
+        await called(store)
         assert not elector.is_leading()
         clock.now += LEASE
         await asyncio.wait_for(elector.until(leading=True), 5)
     assert store.leases[LEASE_NAME]["spec"]["leaseTransitions"] == 1
 
 
-async def test_a_renewal_whose_answer_was_lost_is_recognised_as_our_own(store: LeaseStore, clock: Clock) -> None:
+async def test_a_renewal_with_a_lost_answer_is_recognized_as_own(store: LeaseStore, clock: Clock) -> None:
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
@@ -210,16 +210,16 @@ async def test_a_renewal_whose_answer_was_lost_is_recognised_as_our_own(store: L
                 raise Unavailable("the connection was dropped")
 
         store.after = lose_one
-        await looked(store, turns=3)
+        await called(store, turns=3)
         clock.now += RENEW - 1.0
-        await looked(store)
+        await called(store)
         clock.now += RENEW - 1.0
         assert elector.is_leading()
     assert lost == ["PUT"]
     assert store.leases[LEASE_NAME]["spec"]["leaseTransitions"] == 0
 
 
-async def test_leading_ends_at_once_when_another_holds_the_lease(store: LeaseStore, clock: Clock) -> None:
+async def test_leadership_ends_at_once_when_another_replica_holds_the_lease(store: LeaseStore, clock: Clock) -> None:
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
@@ -229,7 +229,7 @@ async def test_leading_ends_at_once_when_another_holds_the_lease(store: LeaseSto
         assert not allows(elector, 0.0)
 
 
-async def test_leading_ends_at_once_when_the_lease_is_deleted_and_may_begin_again(
+async def test_leadership_ends_at_once_with_a_deleted_lease_and_can_be_regained(
     store: LeaseStore, clock: Clock
 ) -> None:
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
@@ -240,7 +240,7 @@ async def test_leading_ends_at_once_when_the_lease_is_deleted_and_may_begin_agai
         await asyncio.wait_for(elector.until(leading=True), 5)
 
 
-async def test_an_unexpected_error_is_survived(
+async def test_the_election_continues_after_an_unexpected_error(
     store: LeaseStore, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
@@ -256,7 +256,7 @@ async def test_an_unexpected_error_is_survived(
     assert [record.exc_info is not None for record in caplog.records if record.levelname == "ERROR"] == [True] * 2
 
 
-async def test_a_leader_that_was_frozen_past_its_lease_does_not_believe_in_it(store: LeaseStore, clock: Clock) -> None:
+async def test_a_leader_suspended_beyond_its_lease_stops_leading(store: LeaseStore, clock: Clock) -> None:
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
     async with running(elector):
         await asyncio.wait_for(elector.until(leading=True), 5)
@@ -266,7 +266,7 @@ async def test_a_leader_that_was_frozen_past_its_lease_does_not_believe_in_it(st
         await asyncio.wait_for(elector.until(leading=False), 5)
 
 
-async def test_leading_ends_with_a_release_that_fails(
+async def test_leadership_ends_in_spite_of_a_failed_release(
     store: LeaseStore, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     elector = make_elector(store, "a", clock=clock, timing=SPANS)
@@ -284,7 +284,7 @@ async def test_leading_ends_with_a_release_that_fails(
     assert store.leases[LEASE_NAME]["spec"]["holderIdentity"] == "a"
 
 
-async def test_a_single_replica_always_leads() -> None:
+async def test_a_replica_without_election_always_leads() -> None:
     alone = AlwaysLeading()
     assert alone.is_leading()
     assert allows(alone, 3600.0)
@@ -304,7 +304,7 @@ async def test_one_of_many_candidates_leads(api: ApiServer, namespace: str) -> N
                 await asyncio.sleep(0.05)
 
 
-async def test_a_released_lease_is_acquired_long_before_its_end(api: ApiServer, namespace: str) -> None:
+async def test_a_released_lease_is_acquired_before_its_expiry(api: ApiServer, namespace: str) -> None:
     first, second = (make_elector(api, name, namespace=namespace, timing=Timing()) for name in ("first", "second"))
     async with running(first) as tasks:
         await asyncio.wait_for(first.until(leading=True), 5)
@@ -316,14 +316,14 @@ async def test_a_released_lease_is_acquired_long_before_its_end(api: ApiServer, 
             assert not first.is_leading()
             await asyncio.wait_for(second.until(leading=True), 5)
             assert time.monotonic() - started < LEASE / 3
-            await asyncio.wait_for(tasks[0], 10)  # it does not campaign again
+            await asyncio.wait_for(tasks[0], 10)  # the replica does not run for election again
             lease = await api.call(
                 "GET", f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE_NAME}", seconds=5
             )
     assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("second", 1)
 
 
-async def test_a_leader_that_is_cut_off_ends_before_another_begins(
+async def test_a_disconnected_leader_stops_before_another_starts(
     control_plane: Cluster, api: ApiServer, namespace: str, tmp_path: Path
 ) -> None:
     async with Relay(control_plane.url) as relay:
@@ -348,7 +348,7 @@ async def test_a_leader_that_is_cut_off_ends_before_another_begins(
     assert QUICK.lease - QUICK.retry - 0.5 < taken < QUICK.lease + 3 * QUICK.look + 5.0
 
 
-async def test_leading_ends_with_the_api_server_and_comes_back_with_it(
+async def test_leadership_ends_and_returns_with_the_api_server(
     own_control_plane: ControlPlane, api: ApiServer, namespace: str
 ) -> None:
     elector = make_elector(api, "one", namespace=namespace)

@@ -1,4 +1,4 @@
-"""The TrainingJobs API against the real API server."""
+"""The client of TrainingJobs against a real API server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def delete(api: ApiServer, namespace: str, name: str) -> None:
     await api.call("DELETE", f"/apis/{API_VERSION}/namespaces/{namespace}/trainingjobs/{name}", seconds=10)
 
 
-async def test_finalizer_and_annotation_go_in_one_write_and_leave_the_rest(
+async def test_finalizer_and_annotation_are_written_at_once_and_keep_the_rest(
     api: ApiServer, objects: TrainingJobObjects, namespace: str
 ) -> None:
     created = await create(api, namespace, "one", finalizers=["example.com/theirs"], annotations={"theirs": "1"})
@@ -118,7 +118,7 @@ async def test_a_write_based_on_an_older_state_is_a_conflict(
     assert (await objects.get(namespace, "one"))["status"]["failureReason"] == "1"
 
 
-async def test_nothing_is_written_on_the_next_object_of_the_same_name(
+async def test_a_later_object_of_the_same_name_is_not_written(
     api: ApiServer, objects: TrainingJobObjects, namespace: str
 ) -> None:
     old = (await create(api, namespace, "one"))["metadata"]
@@ -137,7 +137,7 @@ async def test_nothing_is_written_on_the_next_object_of_the_same_name(
     assert (await objects.get(namespace, "one"))["metadata"]["resourceVersion"] == new["resourceVersion"]
 
 
-async def test_what_is_gone_is_not_found_for_reads_and_writes(
+async def test_a_deleted_object_is_not_found_by_reads_and_writes(
     api: ApiServer, objects: TrainingJobObjects, namespace: str
 ) -> None:
     meta = (await create(api, namespace, "one"))["metadata"]
@@ -151,7 +151,7 @@ async def test_what_is_gone_is_not_found_for_reads_and_writes(
         )
 
 
-async def test_what_the_api_server_refuses_for_good_is_invalid(
+async def test_a_write_rejected_by_the_api_server_is_invalid(
     api: ApiServer, objects: TrainingJobObjects, namespace: str
 ) -> None:
     meta = (await create(api, namespace, "one"))["metadata"]
@@ -165,7 +165,7 @@ async def test_what_the_api_server_refuses_for_good_is_invalid(
         )
 
 
-async def test_pages_hold_every_object_once_and_a_selector_narrows_them(
+async def test_pages_contain_every_object_once_and_match_the_selector(
     api: ApiServer, namespace: str, kubectl: Kubectl
 ) -> None:
     names = [f"job-{number}" for number in range(7)]
@@ -185,7 +185,7 @@ async def test_pages_hold_every_object_once_and_a_selector_narrows_them(
     assert labelled == [names[3]]
 
 
-async def test_a_list_that_outlives_the_history_goes_on_with_the_next_object(
+async def test_a_list_continues_after_a_compaction_with_the_next_object(
     api: ApiServer, namespace: str, own_control_plane: ControlPlane
 ) -> None:
     names = [f"job-{number}" for number in range(5)]
@@ -194,7 +194,7 @@ async def test_a_list_that_outlives_the_history_goes_on_with_the_next_object(
     first = await anext(pages)
     await delete(api, namespace, names[4])
     await asyncio.to_thread(own_control_plane.compact)
-    await asyncio.to_thread(own_control_plane.restart_apiserver)  # or it goes on from its cache
+    await asyncio.to_thread(own_control_plane.restart_apiserver)  # or it continues from its cache
 
     rest = [item async for page in pages for item in page]
     assert [item["metadata"]["name"] for item in [*first, *rest]] == names[:4]
