@@ -1,4 +1,4 @@
-"""The CRD in a real API server, and a client that tells a refusal from everything else."""
+"""The CRD in a real API server, and a client with a distinct error for invalid objects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVERY_FIELD: dict[str, Any] = yaml.safe_load((REPOSITORY / "tests/data/every-fie
 
 
 class RefusedError(Exception):
-    """The API server finds the object invalid; the message holds every field and cause."""
+    """The API server rejects the object as invalid; the message contains every field and cause."""
 
 
 class TrainingJobs:
@@ -34,11 +34,11 @@ class TrainingJobs:
         self._kind = ("sagemaker.services.k8s.aws", "v1alpha1", namespace, "trainingjobs")
 
     def create(self, job: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Create the object, or tell whether it would be."""
+        """Create the object, or try it in a dry run."""
         return self._answer(self._api.create_namespaced_custom_object, job, dry_run=dry_run)
 
     def replace(self, job: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Replace the object but for its status, or tell whether it would be."""
+        """Replace the object without its status, or try it in a dry run."""
         return self._answer(self._api.replace_namespaced_custom_object, job["metadata"]["name"], job, dry_run=dry_run)
 
     def merge_status(self, name: str, status: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class TrainingJobs:
 
 @pytest.fixture(scope="module")
 def crd(control_plane: Cluster) -> None:
-    """Our CRD, whichever was there before."""
+    """The project's CRD, in place of any other."""
     install_crd(control_plane)
 
 
@@ -79,5 +79,5 @@ def dry_jobs(crd: None, control_plane: Cluster) -> TrainingJobs:
 
 @pytest.fixture
 def every_field() -> dict[str, Any]:
-    """An object with every field of spec, each with a value that the CRD takes; the test may change it."""
+    """Object with a valid value in every field of spec; the test may change it."""
     return copy.deepcopy(EVERY_FIELD)

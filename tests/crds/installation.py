@@ -1,4 +1,4 @@
-"""Puts a CRD of TrainingJob into a cluster and waits until the API server serves it."""
+"""Installation of a CRD of TrainingJob in a cluster."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ PROBE = {
         "trainingJobName": "",
     },
 }
-"""An object that ACK's CRD takes and ours refuses."""
+"""Object valid under ACK's CRD and invalid under this project's."""
 
 
 def install_crd(cluster: Cluster, file: Path = OURS) -> None:
-    """Apply the CRD, in place of any other of its name; on return it is the one that objects are held against."""
+    """Apply the CRD in place of any other of its name, and wait until the API server validates objects with it."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(file))
     root = yaml.safe_load(file.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     deadline = time.monotonic() + 30
@@ -47,14 +47,14 @@ def install_crd(cluster: Cluster, file: Path = OURS) -> None:
 
 
 def is_established(cluster: Cluster, name: str = NAME) -> bool:
-    """Whether the API server serves the CRD. `kubectl wait` and JSONPath fail while a new CRD has no conditions."""
+    """True if the API server serves the CRD. `kubectl wait` and JSONPath fail for a new CRD without conditions."""
     status = json.loads(cluster.kubectl("get", "crd", name, "--output", "json")).get("status", {})
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
     return conditions.get("Established") == "True"
 
 
 def takes_anything(cluster: Cluster) -> bool:
-    """Whether the API server takes the probe."""
+    """True if the API server accepts the probe."""
     try:
         cluster.kubectl("create", "--dry-run=server", "--filename", "-", input=json.dumps(PROBE))
     except KubectlError:

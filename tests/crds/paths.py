@@ -1,4 +1,4 @@
-"""Fields of an object by their path as the API server spells it: spec.inputDataConfig[0].channelName."""
+"""Fields of an object by path in the API server's notation: spec.inputDataConfig[0].channelName."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def value_at(job: Any, path: str) -> Any:
 
 
 def put(job: Any, path: str, value: Any) -> None:
-    """Set the value at a path whose parent exists."""
+    """Set the value at a path with an existing parent."""
     *parents, last = steps(path)
     for step in parents:
         job = job[step]
@@ -27,7 +27,7 @@ def put(job: Any, path: str, value: Any) -> None:
 
 
 def take_out(job: Any, path: str) -> None:
-    """Remove the field at a path, if it is there."""
+    """Remove the field at a path, if it exists."""
     *parents, last = steps(path)
     for step in parents:
         job = job[step]
@@ -35,7 +35,7 @@ def take_out(job: Any, path: str) -> None:
 
 
 def listed(schema: dict[str, Any], path: str = "") -> dict[str, str]:
-    """Every path below a schema with its type, spelled as in ack-crd-paths.txt ([] items, {} map values)."""
+    """Every path below a schema with its type, in the notation of ack-crd-paths.txt ([] items, {} map values)."""
     found: dict[str, str] = {}
     below = {f"{path}.{name}": part for name, part in schema.get("properties", {}).items()}
     if "items" in schema:

@@ -1,4 +1,4 @@
-"""The CRD against the fields of ACK's, the API model and its own rules of thumb; no API server needed."""
+"""The CRD compared with ACK's fields, the API model and its own conventions, without an API server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def required(schema: dict[str, Any], path: str = "") -> Iterator[str]:
 
 
 def keywords(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Every keyword of every schema below one, with its path."""
+    """Every keyword of every schema below this one, with its path."""
     yield from ((path, keyword) for keyword in schema if keyword not in {"properties", "items"})
     for name, part in schema.get("properties", {}).items():
         yield from keywords(part, f"{path}.{name}")
@@ -46,7 +46,7 @@ def keywords(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]
 
 
 def described(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str | None]]:
-    """The description of every field, and of every item that is a structure."""
+    """Description of every field and of every item of a structure type."""
     yield path, schema.get("description")
     for name, part in schema.get("properties", {}).items():
         yield from described(part, f"{path}.{name}".lstrip("."))
@@ -55,14 +55,14 @@ def described(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str
 
 
 @pytest.mark.parametrize("line", [line for line in ACK_LINES if not line.endswith(" required")])
-def test_every_field_of_acks_crd_is_here_with_its_type(line: str) -> None:
+def test_every_field_of_acks_crd_exists_with_its_type(line: str) -> None:
     path, kind = line.split()
 
     assert TYPES.get(path) == kind
 
 
 def required_members(fields: dict[str, Field], path: str = ".spec") -> Iterator[str]:
-    """The paths below spec of what the API model requires of each structure."""
+    """Paths below spec of the required members of each structure of the API model."""
     for name, field in fields.items():
         inner, below = (field.item, f"{path}.{name}[]") if field.item else (field, f"{path}.{name}")
         if inner.type == "object":
@@ -70,20 +70,20 @@ def required_members(fields: dict[str, Field], path: str = ".spec") -> Iterator[
             yield from required_members(inner.parts, below)
 
 
-def test_exactly_what_ack_and_the_api_model_require_is_required_except_the_name() -> None:
+def test_required_fields_are_those_of_ack_and_the_api_model_except_the_name() -> None:
     by_ack = {line.split()[0] for line in ACK_LINES if line.endswith(" required")}
     by_model = set(required_members(read_model().spec))
 
-    # ACK accepts a tag without a value; metadata.name serves without trainingJobName.
+    # ACK accepts a tag without a value; metadata.name is the default of trainingJobName.
     optional = {".spec.tags[].value", ".spec.trainingJobName"}
     assert set(required(SCHEMA)) == (by_ack | by_model) - optional
 
 
-def test_the_generated_files_are_what_the_api_model_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_generated_files_match_the_api_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert (main(["--check"]), capsys.readouterr().out) == (0, "")
 
 
-def test_the_check_names_files_that_differ_and_crds_writes_them(
+def test_the_check_names_different_files_and_crds_writes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--check"], tmp_path) == 1
@@ -93,7 +93,7 @@ def test_the_check_names_files_that_differ_and_crds_writes_them(
     assert (tmp_path / "crds" / OURS.name).read_text() == OURS.read_text()
 
 
-def test_crds_names_what_a_new_model_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_crds_names_changes_of_a_new_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     older = yaml.safe_load(OURS.read_text())
     fields = older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     del fields["infraCheckConfig"]
@@ -138,11 +138,11 @@ def test_every_member_of_create_training_job_has_a_field() -> None:
         ("Arn", "arn"),
     ],
 )
-def test_members_are_named_as_ack_names_them(member: str, name: str) -> None:
+def test_members_have_acks_field_names(member: str, name: str) -> None:
     assert object_name(member) == name
 
 
-def test_every_field_has_a_description_and_none_is_left_over() -> None:
+def test_every_field_has_a_description_and_every_description_a_field() -> None:
     sentences = yaml.safe_load((REPOSITORY / "operator/codegen/descriptions.yaml").read_text())
     standard = {"apiVersion", "kind", "metadata"}
 
@@ -152,11 +152,11 @@ def test_every_field_has_a_description_and_none_is_left_over() -> None:
     assert found == sentences
 
 
-def test_descriptions_are_single_sentences_that_fit_a_line() -> None:
+def test_descriptions_are_single_sentences_on_one_line() -> None:
     assert [path for path, text in described(SCHEMA) if text and (len(text) > 110 or "\n" in text)] == []
 
 
-def test_nothing_under_status_can_refuse_what_aws_says() -> None:
+def test_the_schema_of_the_status_rejects_no_value_of_aws() -> None:
     harmless = {"type", "format", "description", "required", "default"}
 
     assert {keyword for _, keyword in keywords(SCHEMA["properties"]["status"])} <= harmless
@@ -166,7 +166,7 @@ def test_no_field_of_spec_has_a_default() -> None:
     assert [path for path, keyword in keywords(SCHEMA["properties"]["spec"]) if keyword == "default"] == []
 
 
-def test_every_enum_is_one_that_the_generator_names_as_closed() -> None:
+def test_every_enum_is_a_closed_one_of_the_generator() -> None:
     enums = {path for path, keyword in keywords(SCHEMA["properties"]["spec"]) if keyword == "enum"}
 
     assert enums == {
@@ -189,4 +189,4 @@ def test_the_example_of_every_field_has_every_field(every_field: dict[str, Any])
 
 
 def test_the_crd_is_small_enough_for_client_side_apply() -> None:
-    assert len(OURS.read_bytes()) < 256 * 1024 * 3 / 4, "kubectl apply keeps a copy of it in an annotation"
+    assert len(OURS.read_bytes()) < 256 * 1024 * 3 / 4, "kubectl apply stores a copy in an annotation"

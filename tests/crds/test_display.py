@@ -1,4 +1,4 @@
-"""What people and tools see of the kind: names, columns, explanations, and an object nobody has looked at yet."""
+"""Display of the kind: names, columns, explanations, and an object before its first reconcile."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ FINISHED = {
 
 
 def cells(table: str) -> dict[str, str]:
-    """The one row of a table by its header; a cell may be empty."""
+    """Single row of a table by its header; cells may be empty."""
     header, row = table.splitlines()
     starts = [match.start() for match in re.finditer(r"\S+", header)]
     ends = [*starts[1:], None]
     return {header[a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
 
 
-def test_the_columns_show_where_a_job_stands(jobs: TrainingJobs, every_field: dict[str, Any], kubectl: Kubectl) -> None:
+def test_the_columns_show_the_state_of_a_job(jobs: TrainingJobs, every_field: dict[str, Any], kubectl: Kubectl) -> None:
     jobs.merge_status(jobs.create(every_field)["metadata"]["name"], FINISHED)
 
     shown = cells(kubectl("get", "trainingjobs"))
     assert list(shown) == ["NAME", "SECONDARY-STATUS", "STATUS", "STARTED", "DURATION", "AGE"]
     assert list(shown.values())[:3] == ["every-field", "Completed", "Completed"]
     assert shown["DURATION"] == "4m10s"
-    assert re.fullmatch(r"([0-9]+[ydhms])+", shown["STARTED"]), "an age"
+    assert re.fullmatch(r"([0-9]+[ydhms])+", shown["STARTED"]), "the age"
 
 
-def test_the_wide_columns_show_what_it_ran_on_and_cost(
+def test_the_wide_columns_show_instance_type_and_cost(
     jobs: TrainingJobs, every_field: dict[str, Any], kubectl: Kubectl
 ) -> None:
     every_field["metadata"]["name"] = "n" * 63
@@ -63,7 +63,7 @@ def test_the_wide_columns_show_what_it_ran_on_and_cost(
     assert max(map(len, table.splitlines())) < 200
 
 
-def test_the_columns_show_an_object_that_has_no_job(
+def test_the_columns_show_an_object_without_a_job(
     jobs: TrainingJobs, every_field: dict[str, Any], kubectl: Kubectl
 ) -> None:
     jobs.create(every_field)
@@ -84,7 +84,7 @@ def test_the_short_name_and_the_category_find_the_kind(
         assert kubectl("get", name, "--output=name") == "trainingjob.sagemaker.services.k8s.aws/every-field\n"
 
 
-def test_an_object_that_the_operator_has_not_seen_is_not_ready(
+def test_an_object_before_its_first_reconcile_is_not_ready(
     jobs: TrainingJobs, every_field: dict[str, Any], kubectl: Kubectl
 ) -> None:
     jobs.create(every_field)
@@ -112,7 +112,7 @@ def test_kubectl_explains_the_fields(crd: None, kubectl: Kubectl) -> None:
     def explain() -> bool:
         try:
             explained = " ".join(kubectl("explain", "trainingjob.spec.resourceConfig").split())
-        except KubectlError:  # descriptions are published a little later than the kind
+        except KubectlError:  # the API server publishes descriptions after the kind
             return False
         return all(words in explained for words in wanted)
 

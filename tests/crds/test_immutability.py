@@ -1,4 +1,4 @@
-"""Which edits the API server takes, before and after SageMaker has the job."""
+"""Edits accepted by the API server, before and after the creation of the job."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ FIXED = {
     "spec.trainingJobName": "another",
     "spec.vpcConfig": {"securityGroupIDs": ["sg-1"], "subnets": ["subnet-1"]},
 }
-"""What is fixed once the job exists, each with another value."""
+"""Fields fixed after the creation of the job, each with another value."""
 
 TOGETHER: dict[str, dict[str, Any]] = {
     "spec.algorithmSpecification.trainingImage": {
@@ -85,7 +85,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
         "spec.stoppingCondition.maxWaitTimeInSeconds": None,
     },
 }
-"""Fixed as well, with the edit (None takes out) that other rules demand at the same time."""
+"""Fixed fields with the further edits required by other rules (None removes a field)."""
 
 OPEN = {
     "spec.profilerConfig": {"disableProfiler": True},
@@ -96,7 +96,7 @@ OPEN = {
     "metadata.labels": {"team": "ml"},
     "metadata.annotations": {"services.k8s.aws/deletion-policy": "retain"},
 }
-"""What stays open, each with another value."""
+"""Mutable fields, each with another value."""
 
 REQUIRED = {
     "spec.algorithmSpecification.trainingInputMode",
@@ -115,18 +115,18 @@ DEFAULTS = {
     "spec.outputDataConfig.kmsKeyID": "",
     "spec.resourceConfig.instanceCount": 0,
 }
-"""What ACK's controller wrote into specs that left it out."""
+"""Defaults written by ACK's controller into specs."""
 
 
 @pytest.fixture
 def created(jobs: TrainingJobs, every_field: dict[str, Any]) -> dict[str, Any]:
-    """An object that SageMaker has no job for yet."""
+    """Object without a job."""
     return jobs.create(every_field)
 
 
 @pytest.fixture
 def recorded(jobs: TrainingJobs, created: dict[str, Any]) -> dict[str, Any]:
-    """An object whose job exists."""
+    """Object with a recorded job."""
     return jobs.merge_status(created["metadata"]["name"], RECORDED)
 
 
@@ -142,7 +142,7 @@ def edits(job: dict[str, Any], values: dict[str, Any]) -> Iterator[tuple[str, di
         yield path, edited
 
 
-def test_there_is_a_case_for_every_fixed_field() -> None:
+def test_every_fixed_field_has_a_case() -> None:
     root = yaml.safe_load(OURS.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
     fixed = next(rule for rule in root["x-kubernetes-validations"] if rule["fieldPath"] == ".spec")
@@ -150,7 +150,7 @@ def test_there_is_a_case_for_every_fixed_field() -> None:
     assert set(re.findall(r"'(spec\.\S+) '", fixed["messageExpression"])) == {*FIXED, *TOGETHER}
 
 
-def test_before_the_job_exists_everything_may_be_mended(jobs: TrainingJobs, created: dict[str, Any]) -> None:
+def test_without_a_job_every_field_is_mutable(jobs: TrainingJobs, created: dict[str, Any]) -> None:
     for path, edited in edits(created, FIXED | TOGETHER | OPEN):
         assert jobs.replace(edited, dry_run=True), path
 
@@ -165,7 +165,7 @@ FREE = [
 
 
 @pytest.mark.parametrize("status", FREE, ids=str)
-def test_once_the_job_can_not_run_any_more_the_spec_is_free(
+def test_after_the_end_of_the_job_the_spec_is_mutable(
     jobs: TrainingJobs, recorded: dict[str, Any], status: dict[str, str]
 ) -> None:
     over = jobs.merge_status("every-field", status)
@@ -176,7 +176,7 @@ def test_once_the_job_can_not_run_any_more_the_spec_is_free(
 
 
 @pytest.mark.parametrize("status", ["InProgress", "Stopping", "OfTomorrow"])
-def test_while_the_job_runs_the_spec_is_fixed_whoever_wrote_the_status(
+def test_during_the_job_the_spec_is_fixed_for_every_writer_of_the_status(
     jobs: TrainingJobs, recorded: dict[str, Any], status: str
 ) -> None:
     running = jobs.merge_status("every-field", {"trainingJobStatus": status, "phase": status})
@@ -185,7 +185,7 @@ def test_while_the_job_runs_the_spec_is_fixed_whoever_wrote_the_status(
         jobs.replace(running, dry_run=True)
 
 
-def test_once_the_job_exists_a_fixed_field_can_not_change(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+def test_a_fixed_field_of_an_existing_job_cannot_change(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
     for path, edited in edits(recorded, FIXED | TOGETHER):
         with pytest.raises(RefusedError) as refusal:
             jobs.replace(edited, dry_run=True)
@@ -195,7 +195,7 @@ def test_once_the_job_exists_a_fixed_field_can_not_change(jobs: TrainingJobs, re
         assert str(refusal.value).count("Forbidden") == 1
 
 
-def test_the_refusal_names_all_that_was_edited(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+def test_the_rejection_names_every_edited_field(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
     for path in ("spec.roleARN", "spec.resourceConfig.instanceType"):
         put(recorded, path, FIXED[path])
 
@@ -203,7 +203,7 @@ def test_the_refusal_names_all_that_was_edited(jobs: TrainingJobs, recorded: dic
         jobs.replace(recorded, dry_run=True)
 
 
-def test_once_the_job_exists_a_fixed_field_can_not_go(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+def test_a_fixed_field_of_an_existing_job_cannot_be_removed(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
     for path in FIXED.keys() - REQUIRED:
         edited = copy.deepcopy(recorded)
         take_out(edited, path)
@@ -212,13 +212,13 @@ def test_once_the_job_exists_a_fixed_field_can_not_go(jobs: TrainingJobs, record
         assert f"spec: Forbidden: {path} cannot change" in str(refusal.value)
 
 
-def test_once_the_job_exists_what_can_be_updated_stays_open(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
+def test_updatable_fields_of_an_existing_job_are_mutable(jobs: TrainingJobs, recorded: dict[str, Any]) -> None:
     for path, edited in edits(recorded, OPEN):
         assert jobs.replace(edited, dry_run=True), path
 
 
 @pytest.mark.parametrize("path", DEFAULTS)
-def test_what_ack_filled_in_may_be_removed_and_set_again_but_not_changed(
+def test_defaults_written_by_ack_can_be_removed_and_restored_but_not_changed(
     jobs: TrainingJobs, every_field: dict[str, Any], path: str
 ) -> None:
     put(every_field, path, DEFAULTS[path])
@@ -248,7 +248,7 @@ def test_the_name_of_a_job_cannot_be_removed(jobs: TrainingJobs, recorded: dict[
 
 
 @pytest.mark.parametrize("name", ["a.b", "a" * 64])
-def test_an_object_whose_name_no_job_can_have_needs_another_one(
+def test_an_object_with_an_invalid_job_name_requires_training_job_name(
     jobs: TrainingJobs, every_field: dict[str, Any], name: str
 ) -> None:
     body = {**every_field, "metadata": {"name": name}}
@@ -260,15 +260,15 @@ def test_an_object_whose_name_no_job_can_have_needs_another_one(
 
 
 @pytest.mark.parametrize("name", ["a", "a--1", "1" * 63])
-def test_the_name_of_an_object_is_enough(jobs: TrainingJobs, every_field: dict[str, Any], name: str) -> None:
+def test_a_valid_object_name_replaces_training_job_name(
+    jobs: TrainingJobs, every_field: dict[str, Any], name: str
+) -> None:
     body = {**every_field, "metadata": {"name": name}}
     del body["spec"]["trainingJobName"]
     assert jobs.create(body, dry_run=True)
 
 
-def test_the_name_of_the_job_may_be_written_into_a_spec_without_it(
-    jobs: TrainingJobs, every_field: dict[str, Any]
-) -> None:
+def test_the_job_name_can_be_added_to_a_spec_without_it(jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
     body = {**every_field, "metadata": {"name": "nameless"}}
     del body["spec"]["trainingJobName"]
     jobs.create(body)
@@ -287,14 +287,14 @@ def test_the_spec_of_a_job_cannot_be_removed(jobs: TrainingJobs, recorded: dict[
         jobs.replace(recorded, dry_run=True)
 
 
-def test_an_adopted_job_may_get_its_spec_later(jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
+def test_a_spec_can_be_added_to_an_adopted_job(jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
     spec = every_field.pop("spec")
     adopted = jobs.merge_status(jobs.create(every_field)["metadata"]["name"], RECORDED)
 
     assert jobs.replace({**adopted, "spec": spec})["spec"] == spec
 
 
-def test_status_is_written_and_the_object_goes_whatever_the_spec_says(
+def test_status_writes_and_deletion_succeed_for_any_spec(
     jobs: TrainingJobs, recorded: dict[str, Any], kubectl: Kubectl
 ) -> None:
     name = recorded["metadata"]["name"]

@@ -1,4 +1,4 @@
-"""A real API server accepts every YAML of the documentation and of deploy/samples, and refuses unknown fields."""
+"""A real API server accepts every YAML of the documentation and of deploy/samples and rejects unknown fields."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def read_blocks() -> dict[str, Body]:
 
 
 def complete(name: str, block: Body) -> Body:
-    """Return the TrainingJob of a block: a whole one, the one of a workflow, or a part of one with the rest added."""
+    """Return the TrainingJob of a block: a complete one, one in a workflow, or a completed part."""
     if block.get("kind") == "Workflow":
         [template] = block["spec"]["templates"]
         body: Body = yaml.safe_load(template["resource"]["manifest"].replace("{{workflow.uid}}", "0123abcd"))
         return body
     if "kind" in block:
-        assert block["kind"] == "TrainingJob", f"{name}: a block of another kind needs a test of its own"
+        assert block["kind"] == "TrainingJob", f"{name}: a block of another kind needs its own test"
         return block
     assert block.keys() <= {"metadata", "spec"}, name
     whole = training_job(name)
@@ -55,13 +55,13 @@ def test_every_yaml_of_pages_and_samples_is_accepted(crd: None, kubectl: Kubectl
     assert answer.count("created (server dry run)") == len(bodies)
 
 
-def test_every_status_of_the_pages_is_one_that_the_operator_could_write(crd: None, kubectl: Kubectl) -> None:
+def test_every_status_of_the_pages_is_one_of_the_operator(crd: None, kubectl: Kubectl) -> None:
     blocks = {name: block for name, block in read_blocks().items() if "status" in block}
     assert blocks
     kubectl("create", "-f", "-", input=json.dumps(training_job("shown")))
     for block in blocks.values():
         status = block["status"]
-        required = {"ownerAccountID": "123456789012", "region": "us-east-1"}  # which a shortened block may leave out
+        required = {"ownerAccountID": "123456789012", "region": "us-east-1"}  # optional in a shortened block
         if "ackResourceMetadata" in status:
             status["ackResourceMetadata"] = required | status["ackResourceMetadata"]
         shown = {**training_job("shown"), "status": status}

@@ -1,4 +1,4 @@
-"""Objects that were made under ACK's looser CRD, once ours has taken its place."""
+"""Objects created under ACK's CRD, with fewer rules, after the installation of this project's."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ STILL_OUTSIDE = {
 
 @pytest.fixture
 def under_acks_crd(control_plane: Cluster) -> Iterator[None]:
-    """ACK's CRD, and ours again afterwards."""
+    """ACK's CRD; afterwards this project's again."""
     install_crd(control_plane, ACKS)
     yield
     install_crd(control_plane, OURS)
@@ -55,7 +55,7 @@ def under_acks_crd(control_plane: Cluster) -> Iterator[None]:
 
 @pytest.fixture
 def old_job(under_acks_crd: None, control_plane: Cluster, jobs: TrainingJobs, every_field: dict[str, Any]) -> Any:
-    """An object that our CRD would not have taken, with ours in the cluster by now."""
+    """Object invalid under this project's CRD, which is installed now."""
     every_field["metadata"]["finalizers"] = ["finalizers.sagemaker.services.k8s.aws/TrainingJob"]
     for path, value in OUTSIDE_OUR_RULES.items():
         put(every_field, path, value)
@@ -64,7 +64,7 @@ def old_job(under_acks_crd: None, control_plane: Cluster, jobs: TrainingJobs, ev
     return old
 
 
-def test_an_object_that_breaks_our_rules_can_still_be_annotated_followed_and_deleted(
+def test_an_object_invalid_under_the_new_crd_can_be_annotated_followed_and_deleted(
     jobs: TrainingJobs, old_job: dict[str, Any], kubectl: Kubectl
 ) -> None:
     kubectl("annotate", "trainingjob", "every-field", "services.k8s.aws/deletion-policy=retain")
@@ -76,11 +76,11 @@ def test_an_object_that_breaks_our_rules_can_still_be_annotated_followed_and_del
 
 
 ACK_OBJECTS = [file for file in (REPOSITORY / "tests/data/ack-objects").glob("*.yaml") if file.stem != "refused"]
-"""The one that is left out has a role that the service refused, and the CRD refuses."""
+"""The omitted object has a role rejected by SageMaker and by the CRD."""
 
 
 @pytest.mark.parametrize("file", ACK_OBJECTS, ids=lambda file: file.stem)
-def test_the_objects_that_ack_left_are_accepted(jobs: TrainingJobs, file: Path) -> None:
+def test_objects_of_ack_are_accepted(jobs: TrainingJobs, file: Path) -> None:
     left = yaml.safe_load(file.read_text())
     kept = {name: left["metadata"].get(name) for name in ("annotations", "finalizers", "labels")}
     body = {**left, "metadata": {"name": "left-by-ack", **{name: value for name, value in kept.items() if value}}}
@@ -88,17 +88,13 @@ def test_the_objects_that_ack_left_are_accepted(jobs: TrainingJobs, file: Path) 
     assert jobs.create(body, dry_run=True)["spec"] == left["spec"]
 
 
-def test_what_breaks_our_rules_may_stay_while_something_else_changes(
-    jobs: TrainingJobs, old_job: dict[str, Any]
-) -> None:
+def test_unchanged_invalid_fields_permit_edits_of_other_fields(jobs: TrainingJobs, old_job: dict[str, Any]) -> None:
     put(old_job, "spec.resourceConfig.keepAlivePeriodInSeconds", 60)
 
     assert jobs.replace(old_job, dry_run=True)
 
 
-def test_what_breaks_our_rules_may_not_change_into_something_else_that_does(
-    jobs: TrainingJobs, old_job: dict[str, Any]
-) -> None:
+def test_invalid_fields_cannot_change_to_other_invalid_values(jobs: TrainingJobs, old_job: dict[str, Any]) -> None:
     for path, value in STILL_OUTSIDE.items():
         edited = copy.deepcopy(old_job)
         put(edited, path, value)
@@ -106,9 +102,7 @@ def test_what_breaks_our_rules_may_not_change_into_something_else_that_does(
             jobs.replace(edited, dry_run=True)
 
 
-def test_acks_crd_drops_what_it_does_not_know(
-    under_acks_crd: None, jobs: TrainingJobs, every_field: dict[str, Any]
-) -> None:
+def test_acks_crd_prunes_unknown_fields(under_acks_crd: None, jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
     taken = jobs.create(every_field)
     followed = jobs.merge_status("every-field", {"trainingJobStatus": "InProgress", "observedGeneration": 1})
 

@@ -1,4 +1,4 @@
-"""What the API server takes and refuses in a new spec: every bound, pattern, enum and type, and the rules on keys."""
+"""Validation of a new spec by the API server: every bound, pattern, enum and type, and the rules on keys."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ VIOLATIONS: dict[str, Violation] = {
     "minProperties": (lambda _, __: {}, "should have at least"),
     "maxProperties": (lambda value, high: {f"key{n}": next(iter(value.values())) for n in range(high + 1)}, "Too many"),
 }
-"""By keyword: what breaks it, from the example's value and the bound, and how the API server says so."""
+"""By keyword: an invalid value from the example's value and the bound, and the API server's message."""
 
 
 def constraints(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, Any]]:
-    """Every keyword that can refuse a value, as (path in the example, keyword, bound)."""
+    """Every keyword with a constraint, as (path in the example, keyword, bound)."""
     yield from ((path, keyword, schema[keyword]) for keyword in VIOLATIONS if keyword in schema)
     for name, part in schema.get("properties", {}).items():
         yield from constraints(part, f"{path}.{name}")
@@ -58,13 +58,13 @@ CONSTRAINTS = list(constraints(SPEC, "spec"))
 def test_an_object_with_every_field_is_accepted(dry_jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
     taken = dry_jobs.create(every_field, dry_run=True)
 
-    assert taken["spec"] == every_field["spec"], "nothing is pruned and nothing filled in"
+    assert taken["spec"] == every_field["spec"], "no field is pruned or defaulted"
 
 
 @pytest.mark.parametrize(
     ("path", "keyword", "bound"), CONSTRAINTS, ids=[f"{path} {keyword}" for path, keyword, _ in CONSTRAINTS]
 )
-def test_a_value_that_breaks_a_constraint_is_refused_by_its_path(
+def test_a_value_outside_a_constraint_is_rejected_with_its_path(
     dry_jobs: TrainingJobs, every_field: dict[str, Any], path: str, keyword: str, bound: Any
 ) -> None:
     break_it, complaint = VIOLATIONS[keyword]
@@ -75,11 +75,11 @@ def test_a_value_that_breaks_a_constraint_is_refused_by_its_path(
 
     assert path in str(refusal.value)
     assert complaint in str(refusal.value)
-    assert path.rpartition(".")[0] in str(find_problem(every_field["spec"])), "under ACK's CRD, too"
+    assert path.rpartition(".")[0] in str(find_problem(every_field["spec"])), "also under ACK's CRD"
 
 
 def numbered(item: Any, number: int) -> Any:
-    """A copy of a list's item that differs from the others where a list takes each value once."""
+    """Copy of a list item with unique values in the keys of the list."""
     names = ("key", "channelName", "ruleConfigurationName", "instanceType")
     return {**item, **{name: f"{number}" for name in names if name in item}} if isinstance(item, dict) else item
 
@@ -92,7 +92,7 @@ def test_values_at_their_bounds_are_accepted(
     for path, keyword, bound in CONSTRAINTS:
         if keyword == number:
             put(every_field, path, bound)
-    for path, keyword, bound in reversed(CONSTRAINTS):  # inner lists first, so that the outer ones hold them
+    for path, keyword, bound in reversed(CONSTRAINTS):  # inner lists first, as parts of the outer ones
         if keyword == length:
             put(every_field, path, [numbered(value_at(every_field, path)[0], n) for n in range(bound)])
 
@@ -110,7 +110,7 @@ def required(schema: dict[str, Any], path: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", list(required(SPEC, "spec")))
-def test_a_spec_without_a_required_field_is_refused(
+def test_a_spec_without_a_required_field_is_rejected(
     dry_jobs: TrainingJobs, every_field: dict[str, Any], path: str
 ) -> None:
     take_out(every_field, path)
@@ -125,7 +125,7 @@ LISTS += ["resourceConfig.instancePreferences"]
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_takes_each_name_once(dry_jobs: TrainingJobs, every_field: dict[str, Any], name: str) -> None:
+def test_a_list_rejects_duplicate_names(dry_jobs: TrainingJobs, every_field: dict[str, Any], name: str) -> None:
     path = f"spec.{name}"
     item = value_at(every_field, path)[0]
     put(every_field, path, [item, numbered(item, 2)])
@@ -167,11 +167,11 @@ CONFLICTS: list[tuple[dict[str, Any], str | None]] = [
     ({f"{RESOURCES}.instanceCount": 0}, None),
     ({RESOURCES: {}}, None),
 ]
-"""Changes of the example, and the complaint about them."""
+"""Changes of the example, and the message about them."""
 
 
 @pytest.mark.parametrize(("changes", "complaint"), CONFLICTS)
-def test_what_fields_demand_of_each_other(
+def test_rules_between_fields_reject_conflicting_values(
     dry_jobs: TrainingJobs, every_field: dict[str, Any], changes: dict[str, Any], complaint: str | None
 ) -> None:
     for path, value in changes.items():
@@ -190,7 +190,7 @@ def test_what_fields_demand_of_each_other(
         assert complaint in str(find_problem(every_field["spec"]))
 
 
-def test_every_conflict_of_a_spec_is_named_at_once(dry_jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
+def test_every_conflict_of_a_spec_is_reported_at_once(dry_jobs: TrainingJobs, every_field: dict[str, Any]) -> None:
     take_out(every_field, WAIT)
     put(every_field, f"{ALGORITHM}.trainingImage", "image")
 
@@ -198,7 +198,7 @@ def test_every_conflict_of_a_spec_is_named_at_once(dry_jobs: TrainingJobs, every
         dry_jobs.create(every_field, dry_run=True)
 
 
-def test_the_operators_tags_fit_beside_as_many_tags_as_spec_may_have() -> None:
+def test_the_operators_tags_and_the_maximum_of_user_tags_are_within_the_limit() -> None:
     user = [(f"key-{number}", "") for number in range(SPEC["properties"]["tags"]["maxItems"])]
 
     tags = compose_tags(user, {"default": "first to go"}, Owner("cluster", "namespace", "name", "uid"))
@@ -285,7 +285,7 @@ def test_real_values_are_accepted(
 
 
 @pytest.mark.parametrize(("path", "values", "complaint"), REFUSED, ids=[path for path, _, _ in REFUSED])
-def test_plausible_mistakes_are_refused_by_their_path(
+def test_plausible_mistakes_are_rejected_with_their_path(
     dry_jobs: TrainingJobs, every_field: dict[str, Any], path: str, values: list[Any], complaint: str
 ) -> None:
     for value in values:

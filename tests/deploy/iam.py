@@ -1,4 +1,4 @@
-"""IAM policies in deploy/, and whether they allow a request: the part of IAM's evaluation that they use."""
+"""IAM policies in deploy/, and their evaluation for a request, as far as they use IAM's features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Statement = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """One call as IAM sees it; `context` has condition keys."""
+    """One call in IAM's terms; `context` has condition keys."""
 
     action: str
     resource: str
@@ -29,7 +29,7 @@ class Request:
 
 
 def read_statements(name: str, **replaced: str) -> list[Statement]:
-    """The statements of a policy. `replaced` gives the Resource of statements by Sid, as an installation does."""
+    """Statements of a policy. `replaced` sets the Resource of statements by Sid, as in an installation."""
     policy = json.loads((DEPLOY / f"{name}.json").read_text())
     assert policy["Version"] == "2012-10-17"
     return [
@@ -47,7 +47,7 @@ def actions(statements: Iterable[Statement]) -> set[str]:
 
 
 def allows(statements: Iterable[Statement], request: Request) -> bool:
-    """Does a statement allow the request? All statements have the effect Allow."""
+    """True if a statement allows the request. All statements have the effect Allow."""
     return any(_applies(statement, request) for statement in statements)
 
 
@@ -74,6 +74,6 @@ def _holds(operator: str, given: str | list[str] | None, patterns: str | list[st
             return given in listed(patterns)
         case "StringLike":
             return isinstance(given, str) and _matches(given, patterns)
-        case "ForAllValues:StringNotLike":  # holds without the key
+        case "ForAllValues:StringNotLike":  # true without the key
             return not any(_matches(value, patterns) for value in given or ())
     raise NotImplementedError(operator)

@@ -1,4 +1,4 @@
-"""The CloudFormation text for the event queue sends what the operator reads, and lets nobody else send."""
+"""The CloudFormation template of the event queue sends the operator's events and permits no other sender."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def resources(template: dict[str, Any]) -> dict[str, Any]:
     return {name: resource["Properties"] for name, resource in template["Resources"].items()}
 
 
-def test_the_rule_sends_the_events_that_are_read_and_no_others(resources: dict[str, Any]) -> None:
+def test_the_rule_sends_exactly_the_events_of_the_operator(resources: dict[str, Any]) -> None:
     assert resources["Rule"]["EventPattern"] == {"source": [SOURCE], "detail-type": [DETAIL_TYPE]}
     [target] = resources["Rule"]["Targets"]
     assert target["Arn"] == ("GetAtt", "Queue.Arn")
-    assert not {"Input", "InputPath", "InputTransformer"} & target.keys(), "the operator reads whole events"
+    assert not {"Input", "InputPath", "InputTransformer"} & target.keys(), "the operator reads complete events"
 
 
-def test_only_the_rule_may_send(resources: dict[str, Any]) -> None:
+def test_only_the_rule_may_send_messages(resources: dict[str, Any]) -> None:
     [statement] = resources["Deliveries"]["PolicyDocument"]["Statement"]
     assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": ("GetAtt", "Rule.Arn")}}
 
 
-def test_queues_are_within_what_sqs_takes(resources: dict[str, Any]) -> None:
+def test_queue_settings_are_within_the_limits_of_sqs(resources: dict[str, Any]) -> None:
     queue, dead = resources["Queue"], resources["DeadLetters"]
     assert queue["RedrivePolicy"]["deadLetterTargetArn"] == ("GetAtt", "DeadLetters.Arn")
     assert queue["ReceiveMessageWaitTimeSeconds"] == WAIT_SECONDS <= 20

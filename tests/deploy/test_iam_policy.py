@@ -1,4 +1,4 @@
-"""The IAM policies allow the calls of the code and nothing else, in every partition."""
+"""The IAM policies allow exactly the calls of the code, in every partition."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 AWS = Path(str(files(aws)))
 ACTIONS = {
     "AssumeRole": {"sts:AssumeRole"},
-    "GetCallerIdentity": set(),  # needs no permission
+    "GetCallerIdentity": set(),  # requires no permission
     "ReceiveMessage": {"sqs:ReceiveMessage"},
-    "DeleteMessageBatch": {"sqs:DeleteMessage"},  # a batch needs the action of the single call
+    "DeleteMessageBatch": {"sqs:DeleteMessage"},  # a batch requires the action of the single call
 }
-"""Operations that are no action of the same name and service."""
+"""Operations with another action than their own name and service."""
 OF_SAGEMAKER = {"iam:PassRole", "kms:CreateGrant", "kms:DescribeKey"}
-"""Checked by SageMaker when CreateTrainingJob names a role or a key."""
+"""Checked by SageMaker for the role and key of CreateTrainingJob."""
 BY_FETCHER = {"AssumeRoleCredentialFetcher": "AssumeRole"}
-"""Operations that botocore's own classes call."""
+"""Operations called by botocore's own classes."""
 
 
 def names_of_the_code() -> Iterator[str]:
-    """Attributes and names that the modules of aws/ use."""
+    """Attributes and names used by the modules of aws/."""
     for module in AWS.glob("*.py"):
         for node in ast.walk(ast.parse(module.read_text())):
             match node:
@@ -43,14 +43,14 @@ def names_of_the_code() -> Iterator[str]:
 
 
 def operations_of_the_code(service: str) -> set[str]:
-    """Operations of a service's model whose botocore method or class the code uses."""
+    """Operations of a service's model used by the code as a botocore method or class."""
     methods = {xform_name(name): name for name in Session().get_service_model(service).operation_names}
     if service == "sts":
         methods |= BY_FETCHER
     return {methods[name] for name in names_of_the_code() if name in methods}
 
 
-def test_the_sagemaker_operations_are_those_that_the_gateway_calls() -> None:
+def test_the_sagemaker_operations_are_those_of_the_gateway() -> None:
     called = {
         getattr(operations, node.args[0].id)
         for node in ast.walk(ast.parse((AWS / "gateway.py").read_text()))
@@ -67,12 +67,12 @@ def test_a_policy_allows_the_actions_of_the_code_and_no_others(name: str) -> Non
     called = {f"sagemaker:{operation}" for operation in operations.OPERATIONS}
     for service in ("sts", "sqs"):
         found = operations_of_the_code(service)
-        assert found, f"{service} is called"
+        assert found, f"the code calls {service}"
         called |= {action for operation in found for action in ACTIONS[operation]}
     assert actions(read_statements(name)) == called | OF_SAGEMAKER
 
 
-def test_the_code_makes_clients_of_no_other_service() -> None:
+def test_the_code_has_clients_of_these_services_alone() -> None:
     services = set(Session().get_available_services())
     calls = [node for path in AWS.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
     made = {
@@ -88,11 +88,11 @@ def test_the_code_makes_clients_of_no_other_service() -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_only_the_list_of_jobs_has_no_resource(name: str) -> None:
+def test_only_listing_jobs_has_no_resource(name: str) -> None:
     for statement in read_statements(name):
         assert not [action for action in listed(statement["Action"]) if "*" in action]
         if "*" in listed(statement["Resource"]):
-            assert statement["Action"] == "sagemaker:ListTrainingJobs", "it has no resource type in IAM"
+            assert statement["Action"] == "sagemaker:ListTrainingJobs", "the action has no resource type in IAM"
 
 
 ENDPOINTS = json.loads((files("botocore") / "data/endpoints.json").read_text())["partitions"]
@@ -146,9 +146,9 @@ MOVES: dict[str, Request] = {
 
 
 @pytest.mark.parametrize("move", MOVES)
-def test_the_narrow_policy_denies_what_would_reach_jobs_of_others(move: str) -> None:
+def test_the_narrow_policy_denies_calls_on_jobs_of_others(move: str) -> None:
     assert not allows(read_statements("iam-policy-own-jobs"), MOVES[move])
-    assert allows(read_statements("iam-policy"), MOVES[move]), "the other policy does not restrict it"
+    assert allows(read_statements("iam-policy"), MOVES[move]), "the other policy allows it"
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -173,7 +173,7 @@ def test_the_policies_differ_in_jobs_alone() -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_create_is_allowed_on_the_plan_that_a_job_names(name: str) -> None:
+def test_create_is_allowed_on_the_training_plan_of_a_job(name: str) -> None:
     plans = next(each for each in read_statements(name) if each["Sid"] == "TrainingPlans")
     assert plans["Action"] == "sagemaker:CreateTrainingJob"
     assert [resource.split(":")[-1] for resource in plans["Resource"]] == ["training-plan/*", "reserved-capacity/*"]

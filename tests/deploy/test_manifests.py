@@ -1,4 +1,4 @@
-"""The manifests: what they ask for is what the code does, no more and no less, and a real API server takes them."""
+"""The manifests: their rights are exactly those used by the code, and a real API server accepts them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TRAINING = "training"
 
 
 def build(folder: str) -> list[Object]:
-    """What `kubectl apply -k` would apply."""
+    """Objects of `kubectl apply -k`."""
     built = subprocess.run(
         [KUBECTL, "kustomize", folder], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout
@@ -84,11 +84,11 @@ def namespaced() -> list[Object]:
 
 
 @pytest.mark.parametrize("name", rendering.RENDERINGS)
-def test_a_rendered_manifest_is_of_the_chart_as_it_is(name: str) -> None:
+def test_a_rendered_manifest_matches_the_chart(name: str) -> None:
     assert rendering.path(name).read_text().startswith(rendering.notice(name)), "run make manifests"
 
 
-def test_the_single_file_is_the_crd_and_the_manifests_of_the_cluster(everywhere: list[Object]) -> None:
+def test_the_single_file_has_the_crd_and_the_cluster_wide_manifests(everywhere: list[Object]) -> None:
     installed = list(yaml.safe_load_all(rendering.path("install.yaml").read_text()))
     crd = the("CustomResourceDefinition", installed)
     assert crd["spec"] == yaml.safe_load(OURS.read_text())["spec"]
@@ -99,12 +99,12 @@ def test_the_single_file_is_the_crd_and_the_manifests_of_the_cluster(everywhere:
     assert sorted(installed, key=by_name) == sorted([crd, *everywhere], key=by_name)
 
 
-# What each module of kube/ asks of the API server, as the code has it, and the right that it needs.
+# Calls of each module of kube/ to the API server, by its code, and the required right.
 CALLS = {
-    "discovery": {"GET", "POST"},  # the group's resources (every account may), selfsubjectaccessreviews
+    "discovery": {"GET", "POST"},  # the group's resources (open to every account), selfsubjectaccessreviews
     "events": {"POST"},
     "leader": {"GET", "POST", "PUT"},
-    "objects": {"GET", "PATCH", "DELETE"},  # DELETE with a time to live only, as the chart grants it
+    "objects": {"GET", "PATCH", "DELETE"},  # DELETE only with a time to live, as in the chart
     "cluster_state": {"GET", "watch"},
 }
 CLUSTER_RULES: set[Rule] = {
@@ -133,10 +133,10 @@ GRANTED_TO_ALL = {
 
 
 def calls_of_the_code() -> dict[str, set[str]]:
-    """The HTTP methods, and watches, of each module that calls the API server."""
+    """HTTP methods and watches of each module with calls to the API server."""
     found: dict[str, set[str]] = {}
     for module in (PACKAGE / "kube").glob("*.py"):
-        if module.stem == "client":  # the road of all calls, which is told where they go
+        if module.stem == "client":  # the transport of all calls; its callers name the paths
             continue
         for node in ast.walk(ast.parse(module.read_text())):
             match node:
@@ -152,7 +152,7 @@ _SUBRESOURCE = re.compile(r"\{\}/([a-z]+)")
 
 
 def text_of(node: ast.AST, names: dict[str, Any]) -> str:
-    """A string of the code, with `{}` for each value that only run time gives."""
+    """String of the code, with `{}` for each value of the run time."""
     match node:
         case ast.Constant(value=str(text)):
             return text
@@ -178,13 +178,13 @@ def resources_of_the_code() -> set[tuple[str, str]]:
     return found
 
 
-def test_the_rules_are_for_the_resources_of_the_code() -> None:
+def test_the_rules_name_the_resources_of_the_code() -> None:
     granted = {(group, resource) for group, resource, *_ in CLUSTER_RULES | OWN_RULES}
     assert resources_of_the_code() == granted | GRANTED_TO_ALL
     assert {(group, resource) for group, resource, *_ in NAMESPACE_RULES} <= resources_of_the_code()
 
 
-def test_the_calls_of_the_code_are_those_that_the_rules_are_for() -> None:
+def test_the_table_of_calls_matches_the_code() -> None:
     assert calls_of_the_code() == CALLS
 
 
@@ -201,7 +201,7 @@ def test_the_namespaced_installation_has_no_right_on_the_cluster(namespaced: lis
 
 
 @pytest.mark.parametrize("folder", ["deploy", "deploy/namespaced"])
-def test_every_binding_gives_a_role_of_the_installation_to_its_service_account(folder: str) -> None:
+def test_every_binding_grants_a_role_of_the_installation_to_its_service_account(folder: str) -> None:
     objects = build(folder)
     account = the("ServiceAccount", objects)["metadata"]
     roles = {(thing["kind"], thing["metadata"]["name"]) for thing in objects if thing["kind"].endswith("Role")}
@@ -215,7 +215,7 @@ def test_every_binding_gives_a_role_of_the_installation_to_its_service_account(f
 
 
 def start(objects: list[Object]) -> settings.Settings:
-    """The settings that the Deployment's container starts with."""
+    """Settings of the Deployment's container."""
     container = the("Deployment", objects)["spec"]["template"]["spec"]["containers"][0]
     environ = {variable["name"]: variable.get("value", NAMESPACE) for variable in container["env"]}
     return settings.read(vars(build_parser().parse_args(container["args"])), environ)
@@ -228,15 +228,15 @@ def test_the_deployments_arguments_are_flags_of_the_program(everywhere: list[Obj
     assert started.watch_namespace == ()
 
 
-def test_the_namespaced_deployment_names_its_namespaces_and_asks_the_cluster_for_its_id(
+def test_the_namespaced_deployment_names_its_namespaces_and_no_cluster_id(
     namespaced: list[Object],
 ) -> None:
     started = start(namespaced)
     assert started.watch_namespace == (TRAINING,)
-    assert started.cluster_id == "", "a file that is copied must not give two clusters one id"
+    assert started.cluster_id == "", "a copied file must not give two clusters one ID"
 
 
-def test_the_probes_ask_where_health_is_served(everywhere: list[Object]) -> None:
+def test_the_probes_use_the_health_endpoints(everywhere: list[Object]) -> None:
     container = the("Deployment", everywhere)["spec"]["template"]["spec"]["containers"][0]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     started = start(everywhere)
@@ -245,7 +245,7 @@ def test_the_probes_ask_where_health_is_served(everywhere: list[Object]) -> None
         assert container[probe]["httpGet"] == {"path": path, "port": "http-health"}
 
 
-def test_selectors_choose_the_deployments_pods(everywhere: list[Object]) -> None:
+def test_selectors_match_the_deployments_pods(everywhere: list[Object]) -> None:
     deployment = the("Deployment", everywhere)["spec"]
     labels = deployment["template"]["metadata"]["labels"].items()
     spread = deployment["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"]
@@ -256,27 +256,27 @@ def test_selectors_choose_the_deployments_pods(everywhere: list[Object]) -> None
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
-def test_a_sample_ends_at_the_stand_in_as_it_says(path: Path) -> None:
+def test_a_sample_has_its_stated_end_at_the_stand_in(path: Path) -> None:
     sample = yaml.safe_load(path.read_text())
-    says = sample["metadata"]["annotations"]
+    annotations = sample["metadata"]["annotations"]
     plan = plan_of(to_request(sample["spec"]), Plan())
-    if "samples/deleted-in" in says:
-        assert (plan.outcome, says["samples/ends-as"]) == ("Running", "Stopped")
+    if "samples/deleted-in" in annotations:
+        assert (plan.outcome, annotations["samples/ends-as"]) == ("Running", "Stopped")
     else:
-        assert plan.outcome == says["samples/ends-as"]
+        assert plan.outcome == annotations["samples/ends-as"]
     if plan.outcome == "Failed":
-        assert plan.failure_reason == says["samples/failure-reason"]
-    if "samples/savings-percent" in says:
-        assert plan.billable == pytest.approx(1 - int(says["samples/savings-percent"]) / 100)
+        assert plan.failure_reason == annotations["samples/failure-reason"]
+    if "samples/savings-percent" in annotations:
+        assert plan.billable == pytest.approx(1 - int(annotations["samples/savings-percent"]) / 100)
 
 
-def test_the_samples_show_each_end() -> None:
+def test_the_samples_show_each_end_state() -> None:
     ends = [yaml.safe_load(path.read_text())["metadata"]["annotations"]["samples/ends-as"] for path in SAMPLES]
     assert sorted(ends) == ["Completed", "Completed", "Failed", "Stopped"]
 
 
 def renamed(thing: Any, suffix: str) -> Any:
-    """The installation under other names, so that it meets no other in the cluster."""
+    """The installation under other names, without conflicts in the cluster."""
     if isinstance(thing, list):
         return [renamed(item, suffix) for item in thing]
     if not isinstance(thing, dict):
@@ -290,7 +290,7 @@ def renamed(thing: Any, suffix: str) -> Any:
 
 
 class Installation:
-    """The objects of one folder, under names of their own."""
+    """Objects of one folder under unique names."""
 
     def __init__(self, folder: str) -> None:
         self.suffix = f"-{secrets.token_hex(3)}"
@@ -301,14 +301,14 @@ class Installation:
 
 @pytest.fixture(scope="module", params=["deploy", "deploy/namespaced"])
 def installed(control_plane: Cluster, request: pytest.FixtureRequest) -> Iterator[Installation]:
-    """One of the installations, in the cluster for the time of its tests."""
+    """One of the installations, in the cluster during its tests."""
     installation = Installation(request.param)
     control_plane.kubectl("apply", "-f", "-", input=installation.yaml)
     yield installation
     control_plane.kubectl("delete", "--wait=false", "-f", "-", input=installation.yaml)
 
 
-def test_the_namespaces_own_policy_takes_the_pods(control_plane: Cluster, installed: Installation) -> None:
+def test_the_pod_security_of_the_namespace_accepts_the_pods(control_plane: Cluster, installed: Installation) -> None:
     deployment = the("Deployment", installed.objects)
     pod: Object = {"apiVersion": "v1", "kind": "Pod", **deployment["spec"]["template"]}
     pod["metadata"] |= {"name": "probe", "namespace": deployment["metadata"]["namespace"]}
@@ -332,24 +332,24 @@ RIGHTS = [
 ]
 
 
-def test_the_service_account_may_do_its_work_and_nothing_else(control_plane: Cluster, installed: Installation) -> None:
+def test_the_service_account_has_exactly_its_rights(control_plane: Cluster, installed: Installation) -> None:
     account = the("ServiceAccount", installed.objects)["metadata"]
     impersonated = f"--as=system:serviceaccount:{account['namespace']}:{account['name']}"
     namespace_itself = (TRAINING, "get", f"namespaces/{TRAINING}{installed.suffix}", True)
 
     def ask() -> list[tuple[str, str, str, str]]:
-        """What is answered otherwise than it should be."""
+        """Unexpected answers."""
         wrong = []
         for where, verb, resource, allowed in [*RIGHTS, namespace_itself]:
             review = ["--namespace", where + installed.suffix, "auth", "can-i", verb, *resource.split(), impersonated]
             try:
                 answer = control_plane.kubectl(*review).strip()
-            except KubectlError:  # its exit code is 1 for a no
+            except KubectlError:  # the exit code is 1 for "no"
                 answer = "no"
             if (answer == "yes") is not allowed:
                 wrong.append((where, verb, resource, answer))
         return wrong
 
-    # A right counts some moments after it was granted.
+    # A right takes effect some moments after its grant.
     await_true("every right is known", lambda: "no" not in [answer for *_, answer in ask()])
     assert not ask()

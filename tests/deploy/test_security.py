@@ -1,4 +1,4 @@
-"""Restrictions that docs/security.md names and that no other test holds."""
+"""Restrictions of docs/security.md without another test."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_metrics_are_open_to_labeled_namespaces_alone(objects: list[Object]) -> 
     assert not [thing for thing in objects if thing["kind"] == "Service"]
 
 
-def test_the_operator_reaches_dns_https_and_credentials_alone(objects: list[Object]) -> None:
+def test_the_operator_may_connect_to_dns_https_and_credentials_alone(objects: list[Object]) -> None:
     egress = the("NetworkPolicy", objects)["spec"]["egress"]
     everywhere = {port["port"] for rule in egress if "to" not in rule for port in rule["ports"]}
     restricted = {to["ipBlock"]["cidr"] for rule in egress for to in rule.get("to", ())}
@@ -79,7 +79,7 @@ def test_a_quota_limits_the_objects_of_a_namespace(control_plane: Cluster, names
     hard = {"count/trainingjobs.sagemaker.services.k8s.aws": "1"}
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs"}, "spec": {"hard": hard}}
     kubectl("create", "-f", "-", input=yaml.safe_dump(quota))
-    # In place of the quota controller, which does not run here.
+    # In place of the quota controller, not part of this control plane.
     counted = json.dumps({"status": {"hard": hard, "used": dict.fromkeys(hard, "0")}})
     kubectl("patch", "resourcequota", "jobs", "--subresource=status", "--type=merge", "--patch", counted)
     jobs.apply(training_job("one"))
