@@ -1,4 +1,4 @@
-"""`python -m tests.kubectl_plugin`: writes the pictures of docs/plugin.md from a run of the demo's parts."""
+"""`python -m tests.kubectl_plugin`: write the pictures of docs/plugin.md from a run of the demo's parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first mistakes: how each is made, and what kubectl and its plugin print, as docs/troubleshooting.md shows it."""
+"""First mistakes of users, with the output of kubectl and its plugin, for docs/troubleshooting.md."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ PASS_ROLE = (
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A faulty object; `spec` and `annotations` replace parts of a correct one."""
+    """An invalid object; `spec` and `annotations` replace parts of a valid one."""
 
     title: str
     name: str
     spec: Mapping[str, Any] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     fault: Callable[[Control], object] | None = None
-    """What AWS answers."""
+    """Answer of AWS."""
     is_refused_at_once: bool = False
-    """The API server refuses the object."""
+    """If true, the API server rejects the object."""
 
 
 def _refuse(name: str, reason: str) -> Callable[[Control], object]:
@@ -101,7 +101,7 @@ def make_body(mistake: Mistake) -> dict[str, Any]:
 
 
 def try_mistake(mistake: Mistake, kubectl: Kubectl, aws: Control, namespace: str) -> str:
-    """Make the mistake; return what a person sees, as a terminal shows it."""
+    """Apply the object; return the terminal output of the user's commands."""
     if mistake.fault:
         mistake.fault(aws)
     if mistake.is_refused_at_once:
@@ -112,7 +112,7 @@ def try_mistake(mistake: Mistake, kubectl: Kubectl, aws: Control, namespace: str
 
 
 def show_refusal(mistake: Mistake, kubectl: Kubectl) -> str:
-    """Return what kubectl prints of an object that it cannot apply, as a terminal shows it."""
+    """Return kubectl's terminal output for a rejected object."""
     try:
         kubectl("apply", "-f", "-", input=json.dumps(make_body(mistake)))
     except KubectlError as error:
@@ -122,7 +122,7 @@ def show_refusal(mistake: Mistake, kubectl: Kubectl) -> str:
 
 
 def show(name: str, kubectl: Kubectl, namespace: str) -> str:
-    """Return what a person sees of an object, as a terminal shows it."""
+    """Return the terminal output for an object."""
     table = kubectl("get", "trainingjob", name)
     shown = [f"$ kubectl get trainingjob {name}\n{table}"]
     page = kubectl("describe", "trainingjob", name)
@@ -147,14 +147,14 @@ def await_finding(name: str, kubectl: Kubectl) -> None:
 
 
 def read_warnings(log: str) -> str:
-    """Return what a person sees of the operator's log, as a terminal shows it."""
+    """Return the warnings of the operator's log in the form of a terminal."""
     lines = [line for line in log.splitlines() if '"level": "info"' not in line and '"level": "debug"' not in line]
     command = 'kubectl logs -n trainingjob-operator deployment/trainingjob-operator | grep -v \'"level": "info"\''
     return steady("\n".join([f"$ {command}", *lines]))
 
 
 def steady(text: str) -> str:
-    """Return the text without ages and blanks at the ends of lines, which differ from run to run."""
+    """Return the text without ages and trailing blanks; they differ between runs."""
     lines = [re.sub(r"(?<= )(\d+m)?\d+s$", "2s", line.rstrip()) for line in text.splitlines()]
     return "".join(f"{line}\n" for line in lines)
 
@@ -163,7 +163,7 @@ PAGE = Path(__file__).parents[2] / "docs/troubleshooting.md"
 
 
 def check_section(title: str, output: str, *, update: bool = False) -> None:
-    """Compare the output in the section of this title on the page, or write it there."""
+    """Compare the output with the section of this title on the page, or write it there."""
     text = PAGE.read_text()
     section = re.search(rf"(?<=\n### {re.escape(title)}\n)(.*?```console\n)(.*?)(?=```)", text, re.DOTALL)
     assert section is not None, title

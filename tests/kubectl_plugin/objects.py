@@ -1,4 +1,4 @@
-"""Objects as the plugin reads them."""
+"""Objects in the plugin's form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ARN = "arn:aws:sagemaker:us-east-1:123456789012:training-job/churn"
 
 
 def at(seconds: float) -> str:
-    """The time so many seconds after START."""
+    """Time after START, in seconds."""
     return (START + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -22,7 +22,7 @@ def condition(kind: str, status: str = "True", reason: str = "", message: str = 
 
 
 def steps(*entries: tuple[str, float], end: float | None = None) -> list[dict[str, Any]]:
-    """Transitions that begin after so many seconds each; the last ends at `end`."""
+    """Transitions with their start in seconds; the last ends at `end`."""
     ends = [*(begin for _, begin in entries[1:]), end]
     return [
         {

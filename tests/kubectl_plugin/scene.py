@@ -1,4 +1,4 @@
-"""The samples of deploy/ in different states, with log lines: what docs/plugin.md shows."""
+"""Samples of deploy/ in different states with log lines, for docs/plugin.md."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Log:
             self._client.create_log_group(logGroupName=GROUP)
 
     def write(self, instance: str, *lines: str, at: float, step: float = 1.0) -> None:
-        """Write lines of an instance, `step` seconds apart, the first at this time since the epoch."""
+        """Write lines of an instance, `step` seconds apart, from this time since the epoch."""
         stream = f"{self._job}/{instance}-1700000000"
         found = self._client.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=stream)["logStreams"]
         if not found:
@@ -50,7 +50,7 @@ class Log:
 
 
 def prepare(kubectl: Kubectl, sagemaker: Control, pace: float) -> None:
-    """Apply the samples with lives `pace` times as long as in LIVES, write their logs, and wait for their ends."""
+    """Apply the samples with the durations of LIVES times `pace`, write their logs, and wait for their ends."""
     for name, phases in LIVES.items():
         sagemaker.plan(name, phases=_stretch(phases, pace))
     bodies = [yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("*.yaml"))]
@@ -68,7 +68,7 @@ def prepare(kubectl: Kubectl, sagemaker: Control, pace: float) -> None:
 
 
 def write_logs(sagemaker: Control) -> None:
-    """Write what training containers write."""
+    """Write log lines of training containers."""
     start = time.time() - 1200
     curve = [0.96 - 0.33 * math.exp(-number / 14) + 0.008 * math.sin(number * 1.7) for number in range(60)]
     rounds = [f"[{number}]\tvalidation-auc:{value:.5f}" for number, value in enumerate(curve)]

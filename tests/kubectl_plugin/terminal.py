@@ -15,7 +15,7 @@ from kubectl_trainingjob.screen import PLAIN_WIDTH, Screen
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command wrote, and how it ended."""
+    """Output and exit code of a command."""
 
     code: int
     out: str
@@ -50,5 +50,7 @@ def picture(*arguments: str, width: int = 100) -> str:
     )
     run_command(arguments, Screen(console, console))
     title = f"kubectl trainingjob {' '.join(arguments)}"
-    form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # which loads fonts from a server
+    form = re.sub(
+        r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL
+    )  # the style sheet loads fonts from a server
     return re.sub(r"[ \t]+$", "", console.export_svg(title=title, code_format=form, unique_id="t"), flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The archive for krew runs with a bare Python, and the manifest is its own."""
+"""The archive for krew runs with Python alone, and its manifest matches it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env={"KUBECTL": "/nonexistent"})
 
 
-def test_the_plugin_of_the_archive_runs_alone(folder: Path) -> None:
+def test_the_plugin_of_the_archive_runs_without_other_packages(folder: Path) -> None:
     assert run(folder, "kubectl-trainingjob", "--version").stdout == f"{read_version()}\n"
     refused = run(folder, "kubectl-trainingjob", "list")
     assert (refused.returncode, refused.stderr.count("\n")) == (4, 1)
@@ -48,7 +48,7 @@ def test_the_plugin_of_the_archive_runs_alone(folder: Path) -> None:
     assert "describe\t" in run(folder, "kubectl_complete-trainingjob", "d").stdout
 
 
-def test_the_archive_has_the_models_of_the_calls_and_nothing_compiled(archive: bytes, folder: Path) -> None:
+def test_the_archive_has_the_models_of_its_calls_and_no_compiled_file(archive: bytes, folder: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import boto3, yaml\n"

@@ -1,4 +1,4 @@
-"""Errors of AWS as a person sees them, from the stand-in over HTTP."""
+"""Errors of AWS in the plugin's output, from the stand-in over HTTP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _credentials(sagemaker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
         ("ConflictException", "AWS answered ConflictException to stop_training_job (account 123456789012"),
     ],
 )
-def test_each_error_names_what_to_do(sagemaker: StandIn, code: str, sentence: str) -> None:
+def test_each_error_names_the_remedy(sagemaker: StandIn, code: str, sentence: str) -> None:
     sagemaker.fail("StopTrainingJob", code, "words.")
     with pytest.raises(CommandError) as caught:
         Account(IDENTITY).stop_job("churn")
@@ -57,7 +57,7 @@ def test_missing_credentials_and_an_unknown_profile_are_named(monkeypatch: pytes
 
 def test_all_instances_of_a_large_job_are_read(sagemaker: StandIn) -> None:
     account, start = Account(IDENTITY), time.time() - 3600
-    assert account.list_streams(GROUP, "churn/", []) == []  # there is no log group
+    assert account.list_streams(GROUP, "churn/", []) == []  # no log group exists
     log = Log(sagemaker, "churn")
     instances = [f"algo-{number}" for number in range(1, 53)]  # more than one page of DescribeLogStreams
     for number, instance in enumerate(instances):

@@ -1,4 +1,4 @@
-"""Timeline, curve and table to scale, and text of strangers without escape sequences."""
+"""Timeline, curve and table to scale, and untrusted text without escape sequences."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def test_bars_are_to_scale() -> None:
     assert total_seconds([lane]) == 100
 
 
-def test_a_status_that_lasts_reaches_to_now_and_is_marked() -> None:
+def test_a_current_status_extends_to_now_and_is_marked() -> None:
     running = job(phase="InProgress", secondaryStatusTransitions=steps(("Starting", 0), ("Training", 60)))
     lane = build_lane(running, NOW)
     assert (lane.bars[-1].seconds, lane.bars[-1].is_open) == (540, True)
     assert "9m …" in shown(*draw_lanes([lane], 80))
 
 
-def test_jobs_start_at_zero_or_are_placed_by_the_clock() -> None:
+def test_jobs_are_drawn_from_zero_or_by_the_clock() -> None:
     later = job(condition("Complete"), phase="Completed", secondaryStatusTransitions=steps(("Training", 300), end=400))
     empty = job(phase="Waiting", has_job=False)
     lanes = [build_lane(each, NOW) for each in (DONE, later, empty)]
@@ -77,7 +77,7 @@ def test_the_svg_is_valid_and_to_scale() -> None:
     assert widths == pytest.approx([66, 528, 66])
 
 
-def test_a_curve_reaches_from_corner_to_corner() -> None:
+def test_a_curve_extends_from_corner_to_corner() -> None:
     lines = draw([(0, 0), (1, 1)], 10, 3)
     assert [len(line) for line in lines] == [10, 10, 10]
     assert lines[0][-1] != "\u2800"
@@ -87,7 +87,7 @@ def test_a_curve_reaches_from_corner_to_corner() -> None:
 
 
 @pytest.mark.parametrize("color", [False, True])
-def test_text_of_strangers_cannot_control_the_terminal(color: bool) -> None:
+def test_untrusted_text_cannot_control_the_terminal(color: bool) -> None:
     subject = job(
         condition("Failed", reason="JobFailed", message=EVIL),
         condition("ACK.Advisory", reason=EVIL, message=EVIL),
@@ -120,7 +120,7 @@ def test_log_lines_keep_colors_and_the_last_state_of_a_progress_bar() -> None:
     assert escape("a\tb\nc\x00\x9b") == "a\tb\nc^@\\u009b"
 
 
-def test_json_for_a_terminal_means_the_same() -> None:
+def test_json_for_a_terminal_has_the_same_value() -> None:
     document = json.dumps({"é\x9b2J": "\u202e\n\x1b"}, ensure_ascii=False, indent=2)
     shown = escape_json(document)
     assert json.loads(shown) == json.loads(document)
@@ -136,13 +136,13 @@ def test_words_in_backticks_are_bold() -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("2d", 172800), ("1d2h3m4s", 93784)]
 )
-def test_durations_are_read(text: str, seconds: int) -> None:
+def test_durations_are_parsed(text: str, seconds: int) -> None:
     assert parse_duration(text) == seconds
     assert parse_duration(format_duration(seconds)) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "5", "h", "1.5h", "1 h", "-5m", "5mm"])
-def test_a_bad_duration_is_refused_with_the_valid_form(text: str) -> None:
+def test_an_invalid_duration_is_rejected_with_the_valid_form(text: str) -> None:
     with pytest.raises(ValueError, match="write it as 90s"):
         parse_duration(text)
 

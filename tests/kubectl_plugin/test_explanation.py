@@ -1,4 +1,4 @@
-"""What `why` says: every reason has an answer, that of the documentation."""
+"""Output of `why`: every reason has the advice of the documentation."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SECTIONS = (
 )
 
 
-def test_the_advice_is_that_of_the_documentation() -> None:
+def test_the_advice_equals_the_documentation() -> None:
     page = [row for section in SECTIONS for row in rows("docs/troubleshooting.md", section)]
     assert page == [
         [reason, advice.cause.replace("`", ""), advice.action.replace("`", "")] for reason, advice in ADVICE.items()
     ]
 
 
-def test_every_class_of_failure_and_every_stop_has_an_answer() -> None:
+def test_every_failure_class_and_every_stop_cause_has_an_explanation() -> None:
     assert FAILURES.keys() == FAILURE_CLASSES.keys()
     assert STOPS.keys() == STOP_CAUSES.keys()
 
@@ -117,7 +117,7 @@ def waiting(reason: str, message: str, status: str = "False") -> Job:
         (job(phase="InProgress", secondaryStatus="Dreaming"), "Runs: Dreaming", "runs the job", "", "None"),
     ],
 )
-def test_each_situation_has_cause_words_and_action(
+def test_each_situation_has_cause_message_and_action(
     subject: Job, headline: str, cause: str, words: str, action: str
 ) -> None:
     [found] = explain(subject, NOW)
@@ -127,12 +127,12 @@ def test_each_situation_has_cause_words_and_action(
     assert action in " ".join(found.actions)
 
 
-def test_a_new_object_without_status_is_not_called_lost() -> None:
+def test_a_new_object_without_status_is_not_reported_as_missing() -> None:
     fresh = Job({"metadata": {"name": "churn", "creationTimestamp": at(595)}})
     assert "is new" in explain(fresh, NOW)[0].cause
 
 
-def test_a_deletion_names_the_way_out() -> None:
+def test_a_pending_deletion_names_the_remedy() -> None:
     body = job(phase="InProgress").body
     deleting = Job({**body, "metadata": {**body["metadata"], "deletionTimestamp": at(0)}})
     assert "deletion-policy: retain" in " ".join(explain(deleting, NOW)[0].actions)
@@ -143,7 +143,7 @@ def test_an_advisory_is_a_second_finding() -> None:
     assert [each.headline for each in found] == ["Completed", "Needs attention: EarlierRun"]
 
 
-def test_words_of_the_service_are_shown_without_command_lines() -> None:
+def test_messages_of_sagemaker_are_shown_without_command_lines() -> None:
     reason = 'AlgorithmError: ExecuteUserScriptError:\nCommand "/usr/bin/python3 train.py --password hunter2"'
     [found] = explain(job(condition("Failed"), failureReason=reason), NOW)
     assert "hunter2" not in found.words

@@ -1,4 +1,4 @@
-"""Outcomes and fields of objects, whoever wrote them."""
+"""Outcomes and fields of objects, written by this operator or by ACK."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from tests.kubectl_plugin.objects import ARN, START, condition, job, steps
         (job(phase="InProgress", trainingJobStatus="InProgress"), Outcome.RUNNING),
         (job(phase="Waiting", has_job=False), Outcome.WAITING),
         (job(has_job=False), Outcome.WAITING),
-        # as the operator writes it; whatever the conditions are
+        # as written by the operator, with any conditions
         (job(outcome="Succeeded", trainingJobStatus="InProgress"), Outcome.SUCCEEDED),
         (job(condition("Failed", reason="JobFailed"), outcome="Stopped"), Outcome.STOPPED),
         (job(outcome="Failed"), Outcome.FAILED),
         (job(outcome="Refused", has_job=False), Outcome.REFUSED),
         (job(outcome="Lost"), Outcome.LOST),
         (job(condition("Complete"), outcome="OfTomorrow"), Outcome.SUCCEEDED),
-        # as ACK's controller writes them
+        # as written by ACK's controller
         (job(condition("ACK.ResourceSynced"), trainingJobStatus="Failed"), Outcome.FAILED),
         (job(condition("ACK.ResourceSynced"), trainingJobStatus="Stopped"), Outcome.STOPPED),
         # the end of a job without proof of ownership is no outcome of the object
         (job(phase="Pending", trainingJobStatus="Completed"), Outcome.RUNNING),
     ],
 )
-def test_the_outcome_follows_its_field_then_conditions_then_the_status(subject: Job, outcome: Outcome) -> None:
+def test_the_outcome_is_read_from_its_field_then_conditions_then_the_status(subject: Job, outcome: Outcome) -> None:
     assert subject.outcome is outcome
     assert outcome.is_final == (outcome not in (Outcome.RUNNING, Outcome.WAITING))
 
 
 @pytest.mark.parametrize("nonsense", [None, 7, "text", [], {"a": 1}])
-def test_an_object_of_any_shape_can_be_read(nonsense: Any) -> None:
+def test_parsing_accepts_any_object(nonsense: Any) -> None:
     for body in (
         {"metadata": nonsense, "spec": nonsense, "status": nonsense},
         {
@@ -80,7 +80,7 @@ def test_log_group_and_prefix_have_defaults_under_the_crd_of_ack() -> None:
     assert (given.log_group, given.log_prefix) == ("g", "Churn/")
 
 
-def test_the_name_of_the_job_is_never_another_than_that_of_the_arn() -> None:
+def test_the_name_of_the_job_equals_that_of_the_arn() -> None:
     assert job(spec={"trainingJobName": "Churn"}).job_name == "Churn"
     assert job(spec={"trainingJobName": "victim"}).job_name == "churn"
     assert job(spec={"trainingJobName": "wanted"}, has_job=False).job_name == "wanted"
@@ -88,7 +88,7 @@ def test_the_name_of_the_job_is_never_another_than_that_of_the_arn() -> None:
     assert job(trainingJobName="CHURN").job_name == "CHURN"
 
 
-def test_identity_and_message_come_from_the_status() -> None:
+def test_identity_and_message_are_read_from_the_status() -> None:
     subject = job(secondaryStatusTransitions=steps(("Starting", 0), ("Training", 5)))
     assert subject.identity is not None
     assert (subject.identity.account, subject.identity.region, subject.arn) == ("123456789012", "us-east-1", ARN)
@@ -107,11 +107,11 @@ def test_identity_and_message_come_from_the_status() -> None:
         ([Outcome.WAITING], 3),
     ],
 )
-def test_the_gravest_outcome_is_the_exit_code(outcomes: list[Outcome], code: int) -> None:
+def test_the_worst_outcome_selects_the_exit_code(outcomes: list[Outcome], code: int) -> None:
     assert exit_code(outcomes) == code
 
 
-def test_jobs_are_selected_by_outcome_and_age_the_oldest_first() -> None:
+def test_jobs_are_selected_by_outcome_and_age_in_order_of_age() -> None:
     running = job(phase="InProgress")
     failed = job(condition("Failed"))
     assert select([running, failed], ["failed"], None) == [failed]

@@ -49,7 +49,7 @@ def test_equal_lines_at_the_same_time_are_both_shown() -> None:
     assert len(ShownLines(None).take([line(1, "x", "one"), line(1, "x", "two")])) == 2
 
 
-def test_the_start_is_never_undercut_and_the_memory_is_bounded() -> None:
+def test_the_next_start_is_never_before_the_first_and_the_memory_is_bounded() -> None:
     shown = ShownLines(190_000)
     shown.take([line(200_000)])
     assert shown.next_start == 190_000

@@ -1,4 +1,4 @@
-"""Objects that are shown without secrets, and objects that run a spec again."""
+"""Objects in output without secrets, and objects for another run of a spec."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_an_object_is_shown_without_values_and_stays_unchanged() -> None:
 
 @pytest.mark.parametrize("part", ["metadata", "spec", "status"])
 @pytest.mark.parametrize("nonsense", [None, 7, "text", []])
-def test_an_unreadable_part_leaves_the_others_hidden(part: str, nonsense: object) -> None:
+def test_an_invalid_part_leaves_the_others_hidden(part: str, nonsense: object) -> None:
     shown = redact({**BODY, part: nonsense})
     assert shown[part] == nonsense
     assert SECRET not in json.dumps(shown)
 
 
-def test_a_successor_has_the_spec_and_no_trace_of_the_first_job() -> None:
+def test_a_successor_has_the_spec_without_fields_of_the_first_job() -> None:
     created = make_successor(BODY, "churn-r2")
     assert created["spec"] == {**BODY["spec"], "trainingJobName": "churn-r2"}
     assert created["metadata"] == {
@@ -81,7 +81,7 @@ def test_a_successor_without_labels_and_annotations() -> None:
     assert make_successor(bare, "b")["metadata"] == {"name": "b", "namespace": "team-a"}
 
 
-def test_a_spec_without_the_name_of_a_job_stays_without_one() -> None:
+def test_a_successor_of_a_spec_without_a_job_name_has_none() -> None:
     unnamed = {key: value for key, value in BODY["spec"].items() if key != "trainingJobName"}
     assert make_successor({**BODY, "spec": unnamed}, "b")["spec"] == unnamed
 
@@ -128,7 +128,7 @@ def test_the_next_free_name_is_proposed(name: str, taken: list[str], proposal: s
         ("error: \x1b[2Jevil", Exception, "^[[2Jevil"),
     ],
 )
-def test_errors_of_kubectl_become_one_sentence_and_what_to_do(
+def test_errors_of_kubectl_become_one_sentence_with_the_remedy(
     stderr: str, kind: type[Exception], sentence: str
 ) -> None:
     error = read_error(stderr, "team-a")

@@ -28,7 +28,7 @@ JOBS = [
 ]
 
 
-def test_totals_count_each_job_for_its_owner_the_largest_namespace_first() -> None:
+def test_totals_count_each_job_for_its_owner_in_order_of_size() -> None:
     large, small = sum_usage(JOBS)
     assert (large.namespace, large.jobs, large.billable_instance_seconds) == ("large", 3, 500)
     assert dict(large.outcomes) == {Outcome.SUCCEEDED: 1, Outcome.FAILED: 1, Outcome.RUNNING: 1}
@@ -44,7 +44,7 @@ def test_totals_count_each_job_for_its_owner_the_largest_namespace_first() -> No
     ]
 
 
-def test_an_object_of_an_earlier_version_counts_with_the_instances_of_its_spec() -> None:
+def test_an_object_of_an_earlier_version_is_counted_with_the_instances_of_its_spec() -> None:
     spec = {"resourceConfig": {"instanceType": "ml.m5.large", "instanceCount": 4}}
     assert job(spec=spec, billableTimeInSeconds=60).billable_instance_seconds == 240
     assert job(spec=spec).billable_instance_seconds is None

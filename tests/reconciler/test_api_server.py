@@ -1,4 +1,4 @@
-"""Conflicts, deletions, outages and leadership: the API server's side of a reconcile."""
+"""Reconciles during conflicts, deletions, outages of the API server and changes of the leader."""
 
 import asyncio
 from collections.abc import Mapping
@@ -54,15 +54,15 @@ async def test_an_object_is_read_again_after_a_conflict_before_any_call(simulati
 
 
 @simulated()
-async def test_an_outage_of_the_api_server_of_a_minute_loses_nothing(simulation: Simulation) -> None:
+async def test_an_outage_of_the_api_server_of_a_minute_loses_no_change(simulation: Simulation) -> None:
     loop = asyncio.get_running_loop()
     back = loop.time() + 60.0
 
-    def be_away(_what: str, before: bool) -> None:
+    def be_unavailable(_what: str, before: bool) -> None:
         if before and loop.time() < back:
             raise Unavailable("no connection")
 
-    simulation.api.hinder = be_away
+    simulation.api.hinder = be_unavailable
     simulation.api.apply(body())
     await asyncio.sleep(59.0)
     assert simulation.service.created == []
@@ -84,7 +84,7 @@ async def test_a_standby_makes_no_call_and_a_new_leader_creates_each_job_once(si
 
 
 @simulated()
-async def test_an_unexpected_error_is_logged_and_retried_and_delays_no_other_object(
+async def test_an_unexpected_error_is_logged_and_retried_without_delay_of_other_objects(
     simulation: Simulation, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Odd(FakeClusterState):
@@ -107,7 +107,7 @@ async def test_an_unexpected_error_is_logged_and_retried_and_delays_no_other_obj
 
 @pytest.mark.parametrize("ends", ["gone", "away"])
 @simulated()
-async def test_after_a_conflict_the_object_may_be_gone_or_out_of_reach(simulation: Simulation, ends: str) -> None:
+async def test_an_object_deleted_or_unreadable_after_a_conflict_is_handled(simulation: Simulation, ends: str) -> None:
     loop = asyncio.get_running_loop()
     back = loop.time() + 20.0
 
@@ -140,7 +140,7 @@ async def test_after_a_conflict_the_object_may_be_gone_or_out_of_reach(simulatio
 @pytest.mark.parametrize("what", ["status", "metadata"])
 @pytest.mark.parametrize("moment", ["first", "last"])
 @simulated()
-async def test_a_write_that_is_answered_with_not_found_is_sent_again(
+async def test_a_write_answered_with_not_found_is_sent_again(
     simulation: Simulation, moment: str, what: str, reads: str
 ) -> None:
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Objects that wait for capacity or a quota in the create queue."""
+"""Objects in the create queue for capacity or a quota."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ SCARCE = "ml.p4d.24xlarge"
 
 
 def apply_in_order(simulation: Simulation, count: int, **config: Any) -> None:
-    """Objects o0, o1, … of that resourceConfig, one second older each than the next."""
+    """Apply objects o0, o1, … with this resourceConfig, each one second older than the next."""
     for number in range(count):
         spec = {**SPEC, "trainingJobName": f"job-{number}", "resourceConfig": {**SPEC["resourceConfig"], **config}}
         one = body(name=f"o{number}", uid=str(number), spec=spec)
@@ -37,12 +37,12 @@ async def test_objects_wait_for_capacity_in_order_of_creation_without_a_warning(
     for _ in range(200):
         await simulation.wait(2.0)
         reasons |= {simulation.condition("ACK.Recoverable", key)[1] for key in simulation.api.objects}
-    assert reasons <= {"", "ResourceLimitExceeded"}, "waiting is no failure"
+    assert reasons <= {"", "ResourceLimitExceeded"}, "waiting is not a failure"
     assert simulation.created_jobs == [f"job-{number}" for number in range(4)]
 
 
 @simulated(capacity=1)
-async def test_an_object_that_waits_for_capacity_is_deleted_at_once_and_delays_no_other(simulation: Simulation) -> None:
+async def test_an_object_waiting_for_capacity_can_be_deleted_at_once(simulation: Simulation) -> None:
     apply_in_order(simulation, 3)
     await simulation.wait(20.0)
     simulation.api.delete((NAMESPACE, "o1"))
@@ -53,7 +53,7 @@ async def test_an_object_that_waits_for_capacity_is_deleted_at_once_and_delays_n
 
 
 @simulated(capacity=1)
-async def test_an_object_whose_annotations_become_invalid_leaves_the_create_queue(simulation: Simulation) -> None:
+async def test_an_object_with_invalid_annotations_leaves_the_create_queue(simulation: Simulation) -> None:
     apply_in_order(simulation, 3)
     await simulation.wait(20.0)
     simulation.api.annotate((NAMESPACE, "o1"), **{REGION_KEY: "nowhere"})
@@ -63,7 +63,7 @@ async def test_an_object_whose_annotations_become_invalid_leaves_the_create_queu
 
 
 @simulated(seconds=1000.0)
-async def test_an_object_that_moves_to_another_region_leaves_the_create_queue_of_the_old_one(
+async def test_an_object_with_an_edited_region_leaves_the_create_queue_of_the_former_region(
     simulation: Simulation,
 ) -> None:
     simulation.service.lacking = {(REGION, SCARCE)}
@@ -79,7 +79,7 @@ async def test_an_object_that_moves_to_another_region_leaves_the_create_queue_of
 
 
 @simulated(seconds=1000.0)
-async def test_an_object_that_waits_for_capacity_is_created_at_once_with_another_instance_type(
+async def test_an_edit_of_the_instance_type_creates_a_job_waiting_for_capacity_at_once(
     simulation: Simulation,
 ) -> None:
     simulation.service.lacking = {(REGION, SCARCE)}
@@ -94,7 +94,7 @@ async def test_an_object_that_waits_for_capacity_is_created_at_once_with_another
 
 
 @simulated(seconds=1000.0)
-async def test_an_object_that_cannot_be_written_does_not_delay_others_that_wait_for_the_same_capacity(
+async def test_an_unwritable_object_does_not_delay_others_waiting_for_the_same_capacity(
     simulation: Simulation,
 ) -> None:
     simulation.service.lacking = {(REGION, SCARCE)}
@@ -113,7 +113,7 @@ async def test_an_object_that_cannot_be_written_does_not_delay_others_that_wait_
     await asyncio.sleep(90.0)
     assert simulation.created_jobs == ["job-2"]
     simulation.api.patch_metadata = patch_metadata  # type: ignore[method-assign]
-    await asyncio.sleep(150.0)  # the pauses have grown
+    await asyncio.sleep(150.0)  # after growth of the back-off
     assert simulation.created_jobs == ["job-2", "job-1"]
 
 

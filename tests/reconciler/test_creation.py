@@ -1,4 +1,4 @@
-"""Creation of a job: one Create for each object, whatever is lost in between."""
+"""Creation of a job: one Create for each object in spite of lost answers and restarts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,7 +41,7 @@ async def test_a_job_is_created_once_followed_and_loses_its_finalizer_at_the_end
     assert simulation.count("DescribeTrainingJob") <= 6
     calls, writes = len(simulation.service.calls), len(simulation.api.writes)
     await simulation.wait(3600.0)
-    assert (len(simulation.service.calls), len(simulation.api.writes)) == (calls, writes), "silence after the end"
+    assert (len(simulation.service.calls), len(simulation.api.writes)) == (calls, writes), "no call after the end"
     simulation.api.delete(KEY)
     await simulation.wait(1.0)
     assert simulation.gone
@@ -49,7 +49,7 @@ async def test_a_job_is_created_once_followed_and_loses_its_finalizer_at_the_end
 
 
 @simulated()
-async def test_a_lost_answer_to_create_makes_no_second_job(simulation: Simulation) -> None:
+async def test_a_lost_answer_to_create_causes_no_second_job(simulation: Simulation) -> None:
     lost = [failed("CreateTrainingJob", "ReadTimeoutError", ErrorClass.RETRY, definite=False)]
 
     def lose(operation: str, before: bool) -> None:
@@ -65,7 +65,7 @@ async def test_a_lost_answer_to_create_makes_no_second_job(simulation: Simulatio
 
 
 @simulated()
-async def test_a_name_in_use_that_describe_does_not_find_is_shown_and_described_more_and_more_rarely(
+async def test_a_name_in_use_without_a_described_job_is_reported_and_described_with_back_off(
     simulation: Simulation,
 ) -> None:
     def hold(_request: Mapping[str, Any]) -> Any:
@@ -86,7 +86,7 @@ async def test_a_name_in_use_that_describe_does_not_find_is_shown_and_described_
     assert (simulation.count("CreateTrainingJob"), simulation.count("StopTrainingJob")) == (1, 0)
     simulation.service.put(WANTED, {"TrainingJobName": JOB}, {"team": "other"})
     await simulation.wait(310.0)
-    assert simulation.condition("ACK.Terminal")[1] == "NameClash", "Describe has found it at last"
+    assert simulation.condition("ACK.Terminal")[1] == "NameClash", "Describe found the job"
     assert simulation.condition("ACK.Recoverable")[0] == ""
     simulation.service.create_errors = lambda _request: None
     simulation.api.edit(KEY, trainingJobName="another-name")
@@ -95,7 +95,7 @@ async def test_a_name_in_use_that_describe_does_not_find_is_shown_and_described_
 
 
 @simulated()
-async def test_an_absence_seen_before_the_create_does_not_hasten_the_report_of_a_name_in_use(
+async def test_a_not_found_before_create_does_not_advance_the_report_of_a_name_in_use(
     simulation: Simulation,
 ) -> None:
     simulation.service.refusals["CreateTrainingJob"] = failed("CreateTrainingJob", "SlowDown", ErrorClass.THROTTLED)
@@ -112,7 +112,7 @@ async def test_an_absence_seen_before_the_create_does_not_hasten_the_report_of_a
 
 
 @simulated()
-async def test_a_cleared_intent_is_not_remembered_as_recorded_by_this_process(simulation: Simulation) -> None:
+async def test_a_cleared_intent_does_not_count_as_recorded_by_this_process(simulation: Simulation) -> None:
     """Otherwise a later intent with the same value by another writer would count as own."""
     simulation.service.refusals["CreateTrainingJob"] = failed("CreateTrainingJob", "Invalid", ErrorClass.REFUSED)
     simulation.api.apply(body())
@@ -177,7 +177,7 @@ async def test_an_intent_without_a_job_is_cleared_after_a_while(simulation: Simu
     elsewhere = Identity(ACCOUNT, "eu-central-1", JOB)
     simulation.api.apply(body(held=True, pending=elsewhere))
     await simulation.wait(20.0)
-    assert simulation.count("CreateTrainingJob") == 0, "it may still be on its way"
+    assert simulation.count("CreateTrainingJob") == 0, "the request may still be in flight"
     await simulation.wait(60.0)
     assert [job.identity for job in simulation.service.created] == [WANTED]
 
@@ -210,7 +210,7 @@ async def test_an_object_deleted_while_its_intent_is_open_waits_for_the_answer(s
     ],
 )
 @simulated()
-async def test_a_spec_that_makes_no_request_is_refused_without_a_call(
+async def test_a_spec_without_a_valid_request_is_refused_without_a_call(
     simulation: Simulation, spec: dict[str, Any], words: str
 ) -> None:
     simulation.api.apply(body(spec=spec))
@@ -241,7 +241,7 @@ async def test_a_call_close_to_the_end_of_leadership_is_delayed(simulation: Simu
     "edit", [{"remoteDebugConfig": {"enableRemoteDebug": True}}, {"tags": [{"key": "a", "value": "b"}]}]
 )
 @simulated(seconds=10_000.0)
-async def test_an_edit_while_an_attempt_is_being_settled_reaches_the_job_that_it_made(
+async def test_an_edit_during_an_unsettled_attempt_reaches_the_created_job(
     simulation: Simulation, edit: dict[str, Any]
 ) -> None:
     lost, hidden = [True], [True]
@@ -258,7 +258,7 @@ async def test_an_edit_while_an_attempt_is_being_settled_reaches_the_job_that_it
     await simulation.wait(15.0)
     simulation.api.edit(KEY, **edit)
     await simulation.wait(5.0)
-    assert simulation.object["status"]["observedGeneration"] == 1, "it is not dealt with yet"
+    assert simulation.object["status"]["observedGeneration"] == 1, "the edit is not reconciled yet"
     hidden.clear()
     await simulation.wait(40.0)
     assert simulation.count("UpdateTrainingJob") + simulation.count("AddTags") == 1

@@ -38,7 +38,7 @@ async def test_a_retained_job_keeps_running_after_the_deletion_of_its_object(
 
 
 @simulated(seconds=10_000.0, hidden_seconds=25.0)
-async def test_a_stale_not_found_orphans_no_job_on_deletion_after_a_restart(simulation: Simulation) -> None:
+async def test_a_stale_not_found_after_a_restart_orphans_no_job_on_deletion(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(2.0)
     assert simulation.object["status"]["ackResourceMetadata"]["arn"] == ARN

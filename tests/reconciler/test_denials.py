@@ -1,4 +1,4 @@
-"""Calls that AWS denies: reported, retried by one object for all, no obstacle to deletion."""
+"""Calls denied by AWS: reported, retried by one probe, no obstacle to deletion."""
 
 import pytest
 
@@ -53,7 +53,7 @@ async def test_a_right_restored_to_one_object_is_used_by_all_at_once(
 
 @pytest.mark.no_cover
 @simulated(seconds=100_000.0)
-async def test_objects_with_a_restored_right_wake_a_permanently_denied_one_once(
+async def test_objects_with_a_restored_right_wake_a_denied_object_once(
     simulation: Simulation,
 ) -> None:
     denied = failed("CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED)
@@ -92,7 +92,7 @@ async def test_a_denied_stop_is_reported_and_retain_removes_the_finalizer(simula
 
 @pytest.mark.parametrize("lasts", [20.0, 200.0])
 @in_virtual_time
-async def test_a_describe_that_is_denied_just_after_create_is_reported_only_once_it_lasts(
+async def test_a_describe_denied_just_after_create_is_reported_only_if_it_lasts(
     caplog: pytest.LogCaptureFixture, *, lasts: float
 ) -> None:
     caplog.set_level("INFO", logger="trainingjob_operator")

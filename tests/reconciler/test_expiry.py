@@ -1,4 +1,4 @@
-"""Finished objects with a time to live: deleted in time, and their jobs remain."""
+"""Finished objects with a time to live: deleted in time, without their jobs."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ async def test_an_object_overrides_its_namespace(simulation: Simulation) -> None
 
 
 @simulated()
-async def test_an_invalid_time_deletes_nothing(simulation: Simulation) -> None:
+async def test_an_invalid_time_to_live_deletes_no_object(simulation: Simulation) -> None:
     simulation.cluster_state.namespaces[NAMESPACE] = {TTL: "0"}
     simulation.api.apply(body())
     await simulation.wait(10.0)
@@ -56,7 +56,7 @@ async def test_an_invalid_time_deletes_nothing(simulation: Simulation) -> None:
 
 
 @simulated()
-async def test_a_time_that_is_set_later_counts_from_the_end_as_well(simulation: Simulation) -> None:
+async def test_a_time_to_live_set_later_counts_from_the_end_of_the_job(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(1000.0)
     simulation.api.annotate(KEY, **{TTL: "600"})
@@ -76,7 +76,7 @@ async def test_a_running_job_and_a_refused_object_have_no_time_to_live(simulatio
 
 
 @simulated()
-async def test_a_restart_does_not_prolong_the_time(simulation: Simulation) -> None:
+async def test_a_restart_does_not_prolong_the_time_to_live(simulation: Simulation) -> None:
     simulation.api.apply(body(annotations={TTL: "600"}))
     await simulation.wait(400.0)
     await simulation.start()
@@ -85,7 +85,7 @@ async def test_a_restart_does_not_prolong_the_time(simulation: Simulation) -> No
 
 
 @simulated()
-async def test_an_object_that_is_applied_again_lives_as_long_again_and_runs_nothing(simulation: Simulation) -> None:
+async def test_an_object_applied_again_runs_no_job_and_expires_again(simulation: Simulation) -> None:
     simulation.api.apply(body(annotations={TTL: "600"}))
     await simulation.wait(700.0)
     assert simulation.gone

@@ -61,11 +61,11 @@ async def test_a_minute_after_an_end_with_spot_the_job_is_described_once_more(
     await simulation.wait(120.0)
     assert not simulation.sample("trainingjob_billable_instance_seconds_total", spot=spot, **PAID)
     assert not simulation.sample("trainingjob_ended_total", namespace=NAMESPACE, outcome="Succeeded")
-    assert len(simulation.service.calls) == calls + (billable is not None), "nor after a restart"
+    assert len(simulation.service.calls) == calls + (billable is not None), "no further call after a restart"
 
 
 @simulated()
-async def test_a_restart_in_that_minute_loses_nothing(simulation: Simulation) -> None:
+async def test_a_restart_within_a_minute_after_the_end_keeps_the_second_describe(simulation: Simulation) -> None:
     simulation.api.apply(body(spec=SPOT))
     await simulation.wait(5.0)
     simulation.service.created[0].late = LATE
@@ -78,7 +78,7 @@ async def test_a_restart_in_that_minute_loses_nothing(simulation: Simulation) ->
 
 
 @simulated()
-async def test_an_end_that_another_writer_takes_back_is_counted_once(simulation: Simulation) -> None:
+async def test_an_end_reverted_by_another_writer_is_counted_once(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(5.0)
     simulation.service.created[0].late = LATE
@@ -96,7 +96,7 @@ async def test_an_end_that_another_writer_takes_back_is_counted_once(simulation:
 
 
 @simulated(seconds=100_000.0)
-async def test_a_stop_by_another_caller_that_takes_too_long_is_reported(simulation: Simulation) -> None:
+async def test_a_stuck_stop_by_another_client_is_reported(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(5.0)
     (job,) = simulation.service.created
@@ -177,7 +177,7 @@ async def test_a_known_arn_is_reported_while_describe_waits_for_its_budget(
     "obstacle", ["budget", ErrorClass.THROTTLED, ErrorClass.DENIED, ErrorClass.CREDENTIALS, ErrorClass.RETRY]
 )
 @in_virtual_time
-async def test_a_status_from_a_list_is_reported_at_once_while_describe_has_to_wait(
+async def test_a_status_from_a_list_is_reported_at_once_during_a_delayed_describe(
     obstacle: str | ErrorClass, outcome: str
 ) -> None:
     async with simulate(outcome=outcome) as simulation:
@@ -211,8 +211,8 @@ async def test_a_status_from_a_list_is_reported_at_once_while_describe_has_to_wa
             outcome,
         ], "completed by Describe"
         assert [call for call, _ in simulation.service.calls[calls:]] == ["DescribeTrainingJob"]
-        told = {"Completed": "Succeeded"}.get(outcome, outcome)
-        assert simulation.sample("trainingjob_ended_total", namespace=NAMESPACE, outcome=told) == 1.0
+        counted = {"Completed": "Succeeded"}.get(outcome, outcome)
+        assert simulation.sample("trainingjob_ended_total", namespace=NAMESPACE, outcome=counted) == 1.0
 
 
 @simulated()
@@ -267,7 +267,7 @@ async def test_objects_without_work_delay_no_other(simulation: Simulation) -> No
     while operator.queue.depth:
         turns += 1
         await asyncio.sleep(0)
-    assert turns >= len(names), "the loop goes round between one object and the next"
+    assert turns >= len(names), "the event loop runs between two objects"
 
 
 @pytest.mark.no_cover

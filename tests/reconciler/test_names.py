@@ -16,12 +16,12 @@ ANOTHER = {**SPEC, "hyperParameters": {"rate": "2"}}
 
 
 def names(simulation: Simulation) -> list[str]:
-    """The names of the created jobs, in order."""
+    """Names of the created jobs, in order."""
     return [job.request["TrainingJobName"] for job in simulation.service.created]
 
 
 async def apply_again(simulation: Simulation, uid: str, **members: object) -> None:
-    """Delete the object, and apply it again as another one."""
+    """Delete the object, and apply it again with another UID."""
     simulation.api.delete(KEY)
     await simulation.wait(5.0)
     assert simulation.gone
@@ -30,7 +30,7 @@ async def apply_again(simulation: Simulation, uid: str, **members: object) -> No
 
 
 @simulated()
-async def test_an_object_without_a_job_name_runs_under_its_own_name(simulation: Simulation) -> None:
+async def test_a_job_without_a_name_in_spec_has_the_name_of_the_object(simulation: Simulation) -> None:
     simulation.api.apply(body(spec=NAMELESS))
     await simulation.wait(100.0)
     assert names(simulation) == [NAME]
@@ -39,12 +39,12 @@ async def test_an_object_without_a_job_name_runs_under_its_own_name(simulation: 
 
 
 @simulated()
-async def test_a_suffix_of_the_spec_runs_each_spec_once(simulation: Simulation) -> None:
+async def test_with_a_suffix_of_the_spec_each_spec_runs_once(simulation: Simulation) -> None:
     simulation.api.apply(body(annotations=BY_SPEC))
     await simulation.wait(100.0)
     [name] = names(simulation)
     assert name.startswith(f"{SPEC['trainingJobName']}-")
-    assert simulation.condition("ACK.Advisory")[0] == "", "the name with its suffix is no difference"
+    assert simulation.condition("ACK.Advisory")[0] == "", "the suffix of the name is not drift"
     await apply_again(simulation, "second", annotations=BY_SPEC)
     assert names(simulation) == [name]
     assert simulation.condition("ACK.Advisory")[1] == "EarlierRun"
@@ -54,7 +54,7 @@ async def test_a_suffix_of_the_spec_runs_each_spec_once(simulation: Simulation) 
 
 
 @simulated()
-async def test_a_suffix_of_the_uid_runs_each_object(simulation: Simulation) -> None:
+async def test_with_a_suffix_of_the_uid_each_object_runs(simulation: Simulation) -> None:
     simulation.api.apply(body(annotations=BY_UID))
     await simulation.wait(100.0)
     await apply_again(simulation, "second", annotations=BY_UID)
@@ -62,7 +62,7 @@ async def test_a_suffix_of_the_uid_runs_each_object(simulation: Simulation) -> N
 
 
 @simulated(seconds=10_000.0)
-async def test_a_restored_object_with_a_suffix_of_its_uid_does_not_run_again(simulation: Simulation) -> None:
+async def test_a_restored_object_with_a_uid_suffix_does_not_run_again(simulation: Simulation) -> None:
     simulation.service.seconds = 5.0
     simulation.api.apply(body(annotations=BY_UID))
     await simulation.wait(100.0)
@@ -75,7 +75,7 @@ async def test_a_restored_object_with_a_suffix_of_its_uid_does_not_run_again(sim
 
 @pytest.mark.parametrize("by", [BY_SPEC, BY_UID])
 @simulated(seconds=10_000.0)
-async def test_an_attempt_under_the_former_name_is_settled_before_the_suffix_changes_it(
+async def test_an_attempt_under_the_former_name_is_settled_before_a_changed_suffix(
     simulation: Simulation, by: dict[str, str]
 ) -> None:
     def refuse_status(what: str, before: bool) -> None:

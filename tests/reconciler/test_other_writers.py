@@ -1,4 +1,4 @@
-"""Other writers of `.status`, and a CRD that prunes it."""
+"""Other writers of `.status`, and a CRD with pruned fields."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.logic.builders import SPEC, body
 
 
 @in_virtual_time
-async def test_a_crd_that_prunes_status_fields_causes_no_endless_writes() -> None:
+async def test_pruned_status_fields_cause_no_repeated_writes() -> None:
     acks = {"ackResourceMetadata", "conditions", "creationTime", "lastModifiedTime", "trainingJobStatus"}
     async with simulate(
         keeps=frozenset(acks | {"secondaryStatus", "failureReason", "debugRuleEvaluationStatuses"})
@@ -28,7 +28,7 @@ async def test_a_crd_that_prunes_status_fields_causes_no_endless_writes() -> Non
 
 
 @simulated(seconds=10_000.0)
-async def test_an_object_that_another_controller_writes_is_passive_until_that_stops(simulation: Simulation) -> None:
+async def test_an_object_is_passive_while_another_controller_writes_it(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(30.0)
     simulation.api.write_status_as("controller", KEY, trainingJobStatus="InProgress")
@@ -40,15 +40,13 @@ async def test_an_object_that_another_controller_writes_is_passive_until_that_st
     await simulation.wait(500.0)
     assert (len(simulation.service.calls), len(simulation.api.writes)) == (calls, writes)
     await simulation.wait(200.0)
-    assert simulation.object["status"]["trainingJobStatus"] == "InProgress", "it is followed again"
+    assert simulation.object["status"]["trainingJobStatus"] == "InProgress", "the operator follows the job again"
     assert simulation.operator.reconciler.passive() == 0
 
 
 @pytest.mark.parametrize("manager", ["controller", "dashboard"])
 @simulated(seconds=10_000.0)
-async def test_the_job_of_an_object_that_another_controller_writes_is_stopped_on_deletion(
-    simulation: Simulation, manager: str
-) -> None:
+async def test_the_job_of_a_passive_object_is_stopped_on_deletion(simulation: Simulation, manager: str) -> None:
     simulation.api.apply(body())
     await simulation.wait(30.0)
     for failure in ("one", "two", "three"):
@@ -115,7 +113,7 @@ async def test_an_edit_during_writes_of_another_controller_is_applied_after_them
 
 
 @simulated()
-async def test_repeated_writes_to_the_object_of_an_ended_job_are_not_answered(
+async def test_repeated_writes_to_the_object_of_an_ended_job_cause_no_write(
     simulation: Simulation,
 ) -> None:
     simulation.api.apply(body())

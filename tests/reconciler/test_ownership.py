@@ -1,4 +1,4 @@
-"""Jobs that existed before their object: adopted, only read, or refused."""
+"""Jobs older than their object: adopted, observed, or refused."""
 
 import asyncio
 
@@ -18,12 +18,12 @@ from trainingjob_operator.logic.objects.annotations import (
 )
 
 ACKS_STATUS = frozenset({"ackResourceMetadata", "conditions", "trainingJobStatus", "secondaryStatus", "creationTime"})
-"""Some of the fields that ACK's CRD keeps."""
+"""Some of the fields of ACK's CRD."""
 
 
 @pytest.mark.parametrize("keeps", [None, ACKS_STATUS], ids=["our CRD", "ACK's CRD"])
 @in_virtual_time
-async def test_a_name_of_a_foreign_job_is_refused_and_the_job_stays_unchanged(keeps: frozenset[str] | None) -> None:
+async def test_the_name_of_a_foreign_job_is_refused_and_the_job_stays_unchanged(keeps: frozenset[str] | None) -> None:
     async with simulate(seconds=10_000.0, keeps=keeps) as simulation:
         simulation.service.put(WANTED, {"TrainingJobName": JOB}, {"team": "other"})
         simulation.api.apply(body())
@@ -37,7 +37,7 @@ async def test_a_name_of_a_foreign_job_is_refused_and_the_job_stays_unchanged(ke
         await simulation.wait(600.0)
         again = [] if keeps is None else ["DescribeTrainingJob", "ListTags"]  # ACK's CRD prunes the other job's ARN
         assert [operation for operation, _ in simulation.service.calls[calls:]] == again, (
-            "a restart is no reason to try again"
+            "a restart triggers no new attempt"
         )
         assert simulation.condition("ACK.Terminal") == (status, reason, message)
         simulation.api.delete(KEY)
@@ -47,7 +47,7 @@ async def test_a_name_of_a_foreign_job_is_refused_and_the_job_stays_unchanged(ke
 
 
 @simulated(seconds=10_000.0)
-async def test_an_adopted_job_is_followed_and_nothing_is_created(simulation: Simulation) -> None:
+async def test_an_adopted_job_is_followed_without_a_create(simulation: Simulation) -> None:
     simulation.service.put(WANTED, {"TrainingJobName": JOB}, {})
     simulation.api.apply(body(annotations={ADOPTION_POLICY: "adopt"}, spec={"trainingJobName": JOB}))
     await simulation.wait(10.0)
@@ -112,7 +112,7 @@ async def test_a_job_created_by_adopt_or_create_before_a_crash_belongs_to_its_ob
 
 
 @simulated()
-async def test_a_read_only_object_shows_the_job_and_changes_nothing(simulation: Simulation) -> None:
+async def test_a_read_only_object_shows_the_job_without_mutating_calls(simulation: Simulation) -> None:
     simulation.service.put(WANTED, {"TrainingJobName": JOB}, {})
     simulation.api.apply(body(annotations={READ_ONLY: "true"}, spec={"trainingJobName": JOB}))
     await simulation.wait(70.0)
@@ -126,13 +126,13 @@ async def test_a_read_only_object_shows_the_job_and_changes_nothing(simulation: 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
 @simulated(seconds=1000.0)
-async def test_an_object_that_is_no_longer_read_only_needs_proof_of_ownership(
+async def test_an_object_changed_from_read_only_requires_proof_of_ownership(
     simulation: Simulation, *, is_restarted: bool
 ) -> None:
     simulation.service.put(WANTED, {"TrainingJobName": JOB}, {})
     simulation.api.apply(body(annotations={READ_ONLY: "true"}))
     await simulation.wait(17.0)
-    assert simulation.object["status"]["secondaryStatus"] == "Downloading", "it is followed"
+    assert simulation.object["status"]["secondaryStatus"] == "Downloading", "the operator follows the job"
     if is_restarted:
         await simulation.start()
         await simulation.wait(2.0)
@@ -153,9 +153,9 @@ async def test_an_object_without_proof_of_ownership_does_not_show_the_end_of_the
     simulation: Simulation, operation: str, shown: str
 ) -> None:
     simulation.service.put(WANTED, {"TrainingJobName": JOB}, {})
-    await asyncio.sleep(20.0)  # it has ended
+    await asyncio.sleep(20.0)  # the job has ended
     simulation.service.refusals[operation] = failed(operation, "AccessDenied", ErrorClass.DENIED, "role x may not")
-    simulation.api.apply(body(status=recorded(ARN, trainingJobStatus=shown)))  # as ACK leaves an object on a name clash
+    simulation.api.apply(body(status=recorded(ARN, trainingJobStatus=shown)))  # as written by ACK on a name clash
     await simulation.wait(60.0)
     assert simulation.condition("Ready")[:2] == ("False", "AccessDenied")
     assert {simulation.condition(kind)[0] for kind in ("Complete", "Finished", "Failed")} == {""}
@@ -166,7 +166,7 @@ async def test_an_object_without_proof_of_ownership_does_not_show_the_end_of_the
 
 
 @simulated(seconds=10.0)
-async def test_nothing_of_a_job_is_shown_before_its_tags_are_read(simulation: Simulation) -> None:
+async def test_no_field_of_a_job_is_shown_before_its_tags_are_read(simulation: Simulation) -> None:
     simulation.service.put(WANTED, {"TrainingJobName": JOB}, {})
     await asyncio.sleep(20.0)
     denied = failed("ListTags", "AccessDenied", ErrorClass.DENIED, "role x may not")
@@ -181,7 +181,7 @@ async def test_nothing_of_a_job_is_shown_before_its_tags_are_read(simulation: Si
 
 
 @simulated()
-async def test_an_object_of_a_restored_backup_gets_its_running_job_back(simulation: Simulation) -> None:
+async def test_a_restored_object_owns_its_running_job_again(simulation: Simulation) -> None:
     simulation.api.apply(body())
     restore = simulation.api.back_up()
     await simulation.wait(15.0)

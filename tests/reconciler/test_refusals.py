@@ -1,4 +1,4 @@
-"""Refusals of Create: reported, retried where they may pass, sent again after an edit."""
+"""Refusals of Create: reported, retried if transient, sent again after an edit."""
 
 from tests.fakes.service import failed
 from tests.fakes.simulation import KEY, Simulation, simulated
@@ -13,7 +13,7 @@ from trainingjob_operator.logic.objects.annotations import (
 
 
 @simulated()
-async def test_a_refused_spec_is_sent_once_and_again_when_it_changes(simulation: Simulation) -> None:
+async def test_a_refused_spec_is_sent_once_and_again_after_an_edit(simulation: Simulation) -> None:
     simulation.service.refusals["CreateTrainingJob"] = failed("CreateTrainingJob", "X", ErrorClass.REFUSED, "no good")
     simulation.api.apply(body())
     await simulation.wait(300.0)
@@ -31,7 +31,7 @@ async def test_a_refused_spec_is_sent_once_and_again_when_it_changes(simulation:
 
 
 @simulated()
-async def test_a_doubtful_refusal_is_retried_for_two_minutes_and_rarely_after(simulation: Simulation) -> None:
+async def test_a_doubtful_refusal_is_retried_for_two_minutes_and_rarely_afterwards(simulation: Simulation) -> None:
     doubt = failed("CreateTrainingJob", "ValidationException", ErrorClass.DOUBTFUL, "role not assumable")
     simulation.service.refusals["CreateTrainingJob"] = doubt
     simulation.api.apply(body())
@@ -50,7 +50,7 @@ async def test_a_doubtful_refusal_is_retried_for_two_minutes_and_rarely_after(si
 
 
 @simulated()
-async def test_an_edited_spec_is_sent_at_once_and_has_two_minutes_of_its_own(simulation: Simulation) -> None:
+async def test_an_edited_spec_is_sent_at_once_and_retried_for_another_two_minutes(simulation: Simulation) -> None:
     simulation.service.refusals["CreateTrainingJob"] = failed(
         "CreateTrainingJob", "ValidationException", ErrorClass.DOUBTFUL, "Could not assume role"
     )
@@ -59,16 +59,16 @@ async def test_an_edited_spec_is_sent_at_once_and_has_two_minutes_of_its_own(sim
     tried = simulation.count("CreateTrainingJob")
     simulation.api.edit(KEY, roleARN="arn:aws:iam::123456789012:role/other")
     await simulation.wait(1.0)
-    assert simulation.count("CreateTrainingJob") == tried + 1, "what another spec met is no reason to wait"
+    assert simulation.count("CreateTrainingJob") == tried + 1, "the error of another spec causes no back-off"
     await simulation.wait(90.0)
     assert simulation.condition("ACK.Recoverable")[0] == "True"
-    assert simulation.condition("Stalled")[0] == "", "the time of the spec before does not count"
+    assert simulation.condition("Stalled")[0] == "", "the time of the former spec does not count"
     await simulation.wait(90.0)
     assert simulation.condition("Stalled")[0] == "True"
 
 
 @simulated()
-async def test_a_spec_refused_before_a_restart_is_sent_again_once_an_annotation_changes_its_region(
+async def test_a_spec_refused_before_a_restart_is_sent_again_in_another_region(
     simulation: Simulation,
 ) -> None:
     simulation.service.refusals["CreateTrainingJob"] = failed(
@@ -80,7 +80,7 @@ async def test_a_spec_refused_before_a_restart_is_sent_again_once_an_annotation_
     simulation.service.refusals.clear()
     await simulation.start()
     await simulation.wait(60.0)
-    assert simulation.count("CreateTrainingJob") == 1, "a restart is no reason to send it again"
+    assert simulation.count("CreateTrainingJob") == 1, "a restart does not send it again"
     simulation.api.annotate(KEY, **{"example.com/note": "nothing that steers"})
     await simulation.wait(10.0)
     assert simulation.count("CreateTrainingJob") == 1

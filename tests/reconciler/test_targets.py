@@ -36,7 +36,7 @@ async def test_no_call_is_made_for_a_namespace_without_the_right_to_read_it(simu
     simulation.cluster_state.forbidden = True
     simulation.api.delete(KEY)
     await simulation.wait(60.0)
-    assert simulation.count("StopTrainingJob") == 0, "the namespace may ask to retain it"
+    assert simulation.count("StopTrainingJob") == 0, "the namespace may have the deletion policy retain"
     simulation.cluster_state.forbidden = False
     await simulation.wait(60.0)
     assert simulation.gone
@@ -44,7 +44,7 @@ async def test_no_call_is_made_for_a_namespace_without_the_right_to_read_it(simu
 
 
 @simulated(seconds=10_000.0)
-async def test_an_edited_region_leaves_the_job_where_it_is(simulation: Simulation) -> None:
+async def test_an_edited_region_does_not_move_the_job(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(30.0)
     simulation.api.annotate(KEY, **{REGION_KEY: "eu-central-1"})
@@ -86,7 +86,7 @@ async def test_an_unknown_region_is_an_advisory_and_calls_are_made(simulation: S
 
 
 @simulated()
-async def test_an_account_without_a_role_is_reported_until_it_has_one(simulation: Simulation) -> None:
+async def test_an_account_without_a_role_is_reported_until_the_map_has_one(simulation: Simulation) -> None:
     simulation.cluster_state.namespaces[NAMESPACE] = {OWNER_ACCOUNT: "999999999999"}
     simulation.api.apply(body())
     await simulation.wait(10.0)
@@ -118,7 +118,7 @@ async def test_a_recorded_job_of_another_account_is_not_called_without_carm(
 
 
 @simulated(seconds=5000.0)
-async def test_another_role_for_the_account_is_tried_at_once_after_a_denied_call(simulation: Simulation) -> None:
+async def test_another_role_for_the_account_is_used_at_once_after_a_denied_call(simulation: Simulation) -> None:
     elsewhere, role = "999999999999", "arn:aws:iam::999999999999:role/"
     simulation.cluster_state.namespaces[NAMESPACE] = {OWNER_ACCOUNT: elsewhere}
     simulation.cluster_state.roles = {elsewhere: f"{role}wrong"}
@@ -135,7 +135,7 @@ async def test_another_role_for_the_account_is_tried_at_once_after_a_denied_call
 
 
 @simulated()
-async def test_an_attempt_in_an_account_that_lost_its_role_is_reported_and_kept(simulation: Simulation) -> None:
+async def test_an_attempt_in_an_account_without_its_former_role_is_reported_and_kept(simulation: Simulation) -> None:
     elsewhere = Identity("999999999999", REGION, JOB)
     simulation.cluster_state.namespaces[NAMESPACE] = {OWNER_ACCOUNT: elsewhere.account}
     simulation.api.apply(body(held=True, pending=elsewhere))
@@ -146,7 +146,7 @@ async def test_an_attempt_in_an_account_that_lost_its_role_is_reported_and_kept(
 
 
 @simulated()
-async def test_a_forged_intent_makes_no_call_in_an_account_that_the_namespace_does_not_map(
+async def test_a_forged_intent_causes_no_call_in_an_account_unmapped_by_the_namespace(
     simulation: Simulation,
 ) -> None:
     elsewhere = Identity("999999999999", REGION, JOB)
