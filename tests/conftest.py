@@ -1,4 +1,4 @@
-"""What holds for every test: the shared fixtures, and an environment without the developer's clusters and accounts."""
+"""Shared fixtures, and an environment without the developer's clusters and accounts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import os
 import pytest
 from hypothesis import settings
 
-# A slow machine is no defect. What else hypothesis chooses for CI or at home stays.
+# No deadline: slow machines are valid. Other settings are hypothesis' defaults for CI and elsewhere.
 settings.register_profile("patient", settings(), deadline=None)
 settings.register_profile("brief", deadline=None, max_examples=15)  # for `make unit`
 settings.load_profile("patient")
 
-# Pytest shows both sides of a failed assertion only in modules that it knows.
+# Pytest shows both sides of a failed assertion only in registered modules.
 pytest.register_assert_rewrite("tests.logic.decide.situations")
 pytest_plugins = ["tests.controlplane.fixtures", "tests.image.fixtures", "tests.sagemaker.fixtures"]
 
 FOREIGN = ("AWS_", "KUBECONFIG", "KUBERNETES_SERVICE_")
-"""Prefixes of variables that could lead a test to a real account or cluster; a test sets what it needs."""
+"""Prefixes of variables for a real account or cluster; tests set the ones they need."""
 
 FAKE_AWS = {
     "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before anything is collected, so that what is read at import is scrubbed too."""
+    """Clean the environment before collection, for modules that read it at import."""
     count_once(config)
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         del os.environ[name]
@@ -44,14 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
-    """Keep the workers from counting coverage as any subprocess does: pytest-cov counts in them."""
+    """Prevent coverage of xdist workers as subprocesses; pytest-cov measures them."""
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
 def count_once(config: pytest.Config) -> None:
-    """End the coverage that pytest-cov starts in a worker as if it were no worker; it starts the right one later.
+    """Stop the first of two coverage measurements that pytest-cov starts in a worker.
 
-    Each one that counts doubles the time of the tests, and the mark `no_cover` ends one alone.
+    Each measurement doubles the time of the tests, and the mark `no_cover` stops only one.
     """
     plugin = config.pluginmanager.get_plugin("_cov")
     if hasattr(config, "workerinput") and plugin is not None and plugin.cov_controller is not None:

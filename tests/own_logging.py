@@ -1,4 +1,4 @@
-"""A place to configure logging in, for tests of what does so: the process's own state comes back afterwards."""
+"""Isolation of the logging configuration, for tests of code with its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def own_logging() -> Iterator[None]:
-    """Set the root logger's handlers and the levels aside while the context lasts."""
+    """Replace the root logger's handlers and the levels, and restore them at the end of the context."""
     root = logging.getLogger()
     names = ("trainingjob_operator", "kopf.objects", "kopf.activities", "kopf._core.reactor.running")
     loggers = [root, *map(logging.getLogger, names)]

@@ -1,4 +1,4 @@
-"""The order of the end: what is under way ends before another replica may lead."""
+"""Order of the shutdown: running work ends before another replica may lead."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ KEY = ("team-a", "churn")
 
 
 class Ending:
-    """An elector and a recorder that note when they are asked to end."""
+    """Elector and recorder with a record of their end."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []
@@ -30,7 +30,7 @@ class Ending:
 
 
 def ended_after(seconds: float) -> list[str]:
-    """The steps of an end while a pass takes that long."""
+    """Steps of a shutdown during a pass of this duration."""
 
     async def scene() -> list[str]:
         ending, queue = Ending(), WorkQueue[Key](jitter=random.Random(1))
@@ -50,9 +50,9 @@ def ended_after(seconds: float) -> list[str]:
     return steps
 
 
-def test_what_is_under_way_ends_before_the_lease_is_given_back() -> None:
+def test_running_work_ends_before_the_release_of_the_lease() -> None:
     assert ended_after(FINISH_SECONDS / 2) == ["the pass has ended", "the Lease is given back", "Events are sent"]
 
 
-def test_a_slow_step_does_not_delay_the_end() -> None:
+def test_a_slow_step_does_not_delay_the_shutdown() -> None:
     assert ended_after(FINISH_SECONDS * 2) == ["the Lease is given back", "Events are sent", "the pass has ended"]

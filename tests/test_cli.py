@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it runs with, and how it exits."""
+"""Command line: output, settings and exit codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENVIRON = {"AWS_REGION": "eu-west-1"}
 
 
 class Operation:
-    """Stands where the operator would run; keeps the settings that it was started with."""
+    """Takes the place of the operator; records its settings."""
 
     def __init__(self, exit_code: int = 0) -> None:
         self.exit_code = exit_code
@@ -41,7 +41,7 @@ def run(*flags: str, environ: dict[str, str] = ENVIRON) -> tuple[int, Settings |
     return exit_code, operation.settings
 
 
-def test_flags_reach_the_operator_as_settings() -> None:
+def test_flags_are_passed_to_the_operator_as_settings() -> None:
     exit_code, settings = run("--sweep-seconds", "2", "--watch-namespace=a,b", "--deletion-policy=retain")
     assert exit_code == 0
     assert settings is not None
@@ -59,13 +59,13 @@ def test_flags_reach_the_operator_as_settings() -> None:
         ([], False),
     ],
 )
-def test_a_switch_needs_no_value_and_takes_one(flags: list[str], chosen: bool) -> None:
+def test_the_value_of_a_boolean_flag_is_optional(flags: list[str], chosen: bool) -> None:
     _, settings = run(*flags)
     assert settings is not None
     assert settings.enable_leader_election is chosen
 
 
-def test_acks_name_for_the_concurrency_is_accepted() -> None:
+def test_acks_flag_for_the_concurrency_is_accepted() -> None:
     _, settings = run("--reconcile-default-max-concurrent-syncs", "3")
     assert settings is not None
     assert settings.max_concurrent_reconciles == 3
@@ -86,7 +86,7 @@ def test_the_exit_code_is_the_operators() -> None:
         ([], "required: COMMAND", True),
     ],
 )
-def test_an_invalid_flag_is_the_last_line_after_the_flags_and_exits_with_2(
+def test_an_invalid_flag_is_reported_on_the_last_line_with_exit_code_2(
     argv: list[str], sentence: str, shows_flags: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operation = Operation()
@@ -99,12 +99,12 @@ def test_an_invalid_flag_is_the_last_line_after_the_flags_and_exits_with_2(
     assert any("  --max-concurrent-reconciles" in line for line in flags) is shows_flags
 
 
-def test_without_a_region_it_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_region_the_exit_code_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(environ={})[0] == 2
     assert "set AWS_REGION" in capsys.readouterr().err
 
 
-def test_each_flag_that_means_nothing_here_is_accepted_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_flag_of_ack_without_effect_is_accepted_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     twice = [flag for name in IGNORED_FLAGS for flag in (f"{name}=TrainingJob=5", name)]
     exit_code, settings = run(*twice)
     assert exit_code == 0
@@ -124,7 +124,7 @@ def test_help_shows_every_flag_in_its_group_with_variable_and_default(capsys: py
         shown.index(f"\n{group.value}:\n") for group in Group
     )
     for flag in FLAGS:
-        assert re.search(rf"  {flag.name}[ ,]", shown), "Python 3.13 writes an alias before the metavariable"
+        assert re.search(rf"  {flag.name}[ ,]", shown), "Python 3.13 prints an alias before the metavariable"
         assert f"${flag.variable}" in shown
     assert "0.0.0.0:8080" in shown
     assert not any(name in shown for name in IGNORED_FLAGS)
@@ -135,7 +135,7 @@ def test_help_shows_every_flag_in_its_group_with_variable_and_default(capsys: py
 )
 def test_the_program_prints_its_version(program: list[str]) -> None:
     environ = os.environ | {"PYTHONPATH": "operator"}
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, *program, "--version"], env=environ, capture_output=True, text=True, check=True
     )
-    assert told.stdout == f"trainingjob-operator {metadata.version('trainingjob-operator')}\n"
+    assert printed.stdout == f"trainingjob-operator {metadata.version('trainingjob-operator')}\n"

@@ -1,4 +1,4 @@
-"""The environment that tests run in."""
+"""Environment of the tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_a_developers_clusters_accounts_and_proxies_are_out_of_reach(
+def test_tests_cannot_use_a_developers_clusters_accounts_and_proxies(
     monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "KUBECONFIG", "KUBERNETES_SERVICE_HOST"):

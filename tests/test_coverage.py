@@ -1,4 +1,4 @@
-"""What can be served, by namespace: what is missing is shown once, and never keeps the rest from being served."""
+"""Served namespaces: missing rights are reported once and do not affect other namespaces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def lacks(**wanted: str) -> Callable[[Right], bool]:
-    """Denies the rights that are so."""
+    """Deny these rights."""
     return lambda right: all(getattr(right, part) == value for part, value in wanted.items())
 
 
@@ -30,7 +30,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_without_a_list_of_namespaces_all_of_them_are_one() -> None:
+def test_without_a_list_of_namespaces_all_are_served_together() -> None:
     async def main() -> None:
         coverage = make_coverage(FakeDiscovery())
         assert coverage.served == frozenset()
@@ -41,7 +41,7 @@ def test_without_a_list_of_namespaces_all_of_them_are_one() -> None:
     run(main())
 
 
-def test_a_namespace_without_rights_keeps_no_other_waiting(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_namespace_without_rights_delays_no_other(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         readiness, registry = Readiness(), CollectorRegistry()
         discovery = FakeDiscovery(denied=lacks(namespace="b", verb="list"))
@@ -66,7 +66,7 @@ def test_a_namespace_without_rights_keeps_no_other_waiting(caplog: pytest.LogCap
     run(main())
 
 
-def test_a_namespace_that_does_not_exist_is_named_and_watched_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_namespace_is_reported_and_watched(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         readiness, registry = Readiness(), CollectorRegistry()
         discovery = FakeDiscovery()
@@ -75,7 +75,7 @@ def test_a_namespace_that_does_not_exist_is_named_and_watched_all_the_same(caplo
         discovery.not_found.add("b")
         state = coverage.state
         await coverage.survey()
-        assert coverage.state == state, "no reason to begin anew"
+        assert coverage.state == state, "no restart of the watch"
         assert warnings(caplog) == [
             "Namespace b of --watch-namespace does not exist: create it, or remove it from the flag."
         ]
@@ -89,7 +89,7 @@ def test_a_namespace_that_does_not_exist_is_named_and_watched_all_the_same(caplo
     run(main())
 
 
-def test_without_the_kind_nothing_is_served_and_readiness_shows_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_kind_no_object_is_served_and_readiness_reports_it(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         readiness = Readiness()
         discovery = FakeDiscovery()
@@ -109,7 +109,7 @@ def test_without_the_kind_nothing_is_served_and_readiness_shows_it(caplog: pytes
     run(main())
 
 
-def test_every_missing_right_is_in_one_sentence_with_the_right_beside_the_objects(
+def test_every_missing_right_is_reported_in_one_sentence(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
@@ -127,7 +127,7 @@ def test_every_missing_right_is_in_one_sentence_with_the_right_beside_the_object
     run(main())
 
 
-def test_what_is_needed_only_to_begin_ends_nothing_that_has_begun() -> None:
+def test_a_right_required_only_at_the_start_does_not_end_a_running_watch() -> None:
     async def main() -> None:
         discovery = FakeDiscovery()
         coverage = make_coverage(discovery, beside=[right_to_cluster_id()])
@@ -139,7 +139,7 @@ def test_what_is_needed_only_to_begin_ends_nothing_that_has_begun() -> None:
     run(main())
 
 
-def test_rights_are_asked_for_while_one_is_missing_and_anew() -> None:
+def test_rights_are_checked_again_while_one_is_missing() -> None:
     async def main() -> None:
         discovery = FakeDiscovery()
         coverage = make_coverage(discovery, "a")
@@ -156,7 +156,7 @@ def test_rights_are_asked_for_while_one_is_missing_and_anew() -> None:
     run(main())
 
 
-def test_a_namespace_whose_roles_went_with_it_is_no_longer_served() -> None:
+def test_a_deleted_namespace_with_its_roles_is_no_longer_served() -> None:
     async def main() -> None:
         discovery = FakeDiscovery()
         coverage = make_coverage(discovery, "a", "b")
@@ -169,7 +169,7 @@ def test_a_namespace_whose_roles_went_with_it_is_no_longer_served() -> None:
     run(main())
 
 
-def test_a_survey_that_fails_changes_nothing_and_the_next_one_counts() -> None:
+def test_a_failed_check_of_rights_has_no_effect_until_the_next_one() -> None:
     async def main() -> None:
         ticks = 0
 
@@ -194,7 +194,7 @@ def test_a_survey_that_fails_changes_nothing_and_the_next_one_counts() -> None:
     run(main())
 
 
-def test_a_replica_that_has_not_listed_or_can_no_longer_list_must_not_lead() -> None:
+def test_a_replica_without_a_list_or_the_right_to_list_must_not_lead() -> None:
     async def main() -> None:
         now = 0.0
         discovery = FakeDiscovery()

@@ -1,6 +1,6 @@
-"""Nobody's objects hold up another's Create: storms of refusals, quotas, namespaces, metadata that can't be written.
+"""No object delays the Create of another: many refusals, quotas, namespaces, unwritable metadata.
 
-With one Create a second, as in production, and in virtual time.
+The rate is one Create a second, as in production, in virtual time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.no_cover
 SECONDS = 8.0
-"""The bound for a good object, whatever the others do: some turns at one Create a second."""
+"""Limit for a valid object with any others: some turns at one Create a second."""
 
 CREATE = "CreateTrainingJob"
 STORMS = {
@@ -45,7 +45,7 @@ STORMS = {
 
 
 def job_object(name: str, number: int = 0, namespace: str = "ml", **spec: Any) -> dict[str, Any]:
-    """An object that was created in the given second."""
+    """Object with this second as its creation time."""
     made = body(name=name, uid=f"{namespace}-{name}", spec={**copy.deepcopy(SPEC), "trainingJobName": name, **spec})
     made["metadata"]["namespace"] = namespace
     made["metadata"]["creationTimestamp"] = f"2026-11-21T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
@@ -67,7 +67,7 @@ def count_marked(simulation: Simulation, namespace: str) -> int:
 
 
 async def await_created(simulation: Simulation, *names: str, within: float) -> float:
-    """Wait until jobs of those names were created; after how many seconds."""
+    """Wait for jobs with these names; return the seconds."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     while not set(names) <= set(simulation.created_jobs):
@@ -78,14 +78,14 @@ async def await_created(simulation: Simulation, *names: str, within: float) -> f
 
 @pytest.mark.parametrize(("kind", "count"), [("doubtful", 50), ("denied", 100), ("500", 50), ("quota", 50)])
 @simulated()
-async def test_a_good_object_is_created_within_seconds_behind_many_that_are_refused(
+async def test_a_valid_object_is_created_within_seconds_behind_many_refused_ones(
     simulation: Simulation, kind: str, count: int
 ) -> None:
     simulation.service.create_errors = lambda request: STORMS[kind] if is_bad(request) else None
     await simulation.start(create_tps=1.0, workers=20)
     for number in range(count):
         simulation.api.apply(job_object(f"bad-{number}", number))
-    await simulation.wait(1.4 * count)  # each was tried
+    await simulation.wait(1.4 * count)  # after one attempt of each
     for number in range(3):
         simulation.api.apply(job_object(f"good-{number}", 5000 + number))
         await await_created(simulation, f"good-{number}", within=SECONDS)
@@ -94,7 +94,7 @@ async def test_a_good_object_is_created_within_seconds_behind_many_that_are_refu
 
 @pytest.mark.parametrize("kind", ["doubtful", "denied", "500"])
 @simulated()
-async def test_an_object_of_another_namespace_is_created_within_seconds_while_the_others_are_tried_first(
+async def test_an_object_of_another_namespace_is_created_within_seconds_during_first_attempts(
     simulation: Simulation, kind: str
 ) -> None:
     simulation.service.create_errors = lambda request: STORMS[kind] if is_bad(request) else None
@@ -117,11 +117,11 @@ async def test_hundreds_of_objects_of_one_namespace_do_not_delay_ten_of_another(
         simulation.api.apply(job_object(name, 2000 + number, namespace="other"))
     await await_created(simulation, *few, within=25.0)
     order = [name for name in simulation.created_jobs if name in few]
-    assert order == few, "in the order of creation within a namespace"
+    assert order == few, "in order of creation within a namespace"
 
 
 @simulated(seconds=100_000.0)
-async def test_a_retry_comes_although_new_objects_never_end(simulation: Simulation) -> None:
+async def test_retries_continue_during_a_stream_of_new_objects(simulation: Simulation) -> None:
     refused = {"bad": STORMS["doubtful"]}
     simulation.service.create_errors = lambda request: refused.get(request["TrainingJobName"])
     await simulation.start(create_tps=1.0, workers=20)
@@ -131,11 +131,11 @@ async def test_a_retry_comes_although_new_objects_never_end(simulation: Simulati
     await simulation.wait(30.0)
     refused.clear()
     await await_created(simulation, "bad", within=60.0)
-    assert len(simulation.created_jobs) < 150, "and not only after all the others"
+    assert len(simulation.created_jobs) < 150, "before the end of the stream"
 
 
 @simulated()
-async def test_a_spec_that_alone_is_answered_with_500_ends_as_refused_after_hours(simulation: Simulation) -> None:
+async def test_a_spec_with_status_500_unlike_others_is_refused_after_hours(simulation: Simulation) -> None:
     simulation.service.create_errors = lambda request: STORMS["500"] if is_bad(request) else None
     await simulation.start(create_tps=1.0)
     simulation.api.apply(job_object("bad"))
@@ -151,7 +151,7 @@ async def test_a_spec_that_alone_is_answered_with_500_ends_as_refused_after_hour
 
 
 @simulated()
-async def test_an_outage_of_the_service_refuses_no_object_however_long_it_lasts(simulation: Simulation) -> None:
+async def test_a_long_outage_of_sagemaker_refuses_no_object(simulation: Simulation) -> None:
     simulation.service.refusals[CREATE] = STORMS["500"]
     await simulation.start(create_tps=1.0)
     for number in range(20):
@@ -188,7 +188,7 @@ async def test_objects_with_delayed_calls_use_no_token_and_delay_no_other(
     await simulation.wait(30.0)
     marked = count_marked(simulation, "slow")
     await simulation.wait(90.0)
-    assert count_marked(simulation, "slow") == marked < 20, "the others of that namespace have no turn meanwhile"
+    assert count_marked(simulation, "slow") == marked < 20, "the other objects of the namespace have no turn meanwhile"
     good = [f"good-{number}" for number in range(8)]
     for number, name in enumerate(good):
         simulation.api.apply(job_object(name, 3600 + number))
@@ -220,7 +220,7 @@ SPOT = {"enableManagedSpotTraining": True, "stoppingCondition": {"maxRuntimeInSe
     ids=["more than the limit", "spot", "warm pool", "all training jobs"],
 )
 @in_virtual_time
-async def test_a_quota_that_is_too_small_is_reported_and_delays_no_other_object(
+async def test_a_quota_too_small_for_the_job_is_reported_and_delays_no_other_object(
     quotas: dict[str, float], first: dict[str, Any], words: str
 ) -> None:
     async with simulate(quotas=quotas, seconds=60.0) as simulation:
@@ -238,13 +238,13 @@ async def test_a_quota_that_is_too_small_is_reported_and_delays_no_other_object(
         assert "Raise the quota in Service Quotas, or request less" in message
         assert simulation.condition("Stalled", key)[0] == ""
         await simulation.wait(4 * 3600.0)
-        assert 5 <= simulation.service.calls.count((CREATE, "first")) <= 12, "at long intervals"
+        assert 5 <= simulation.service.calls.count((CREATE, "first")) <= 12, "with a long back-off"
         simulation.service.quotas.clear()
         await await_created(simulation, "first", within=3700.0)
 
 
 @simulated()
-async def test_an_instance_type_that_the_region_does_not_have_is_refused_at_once(simulation: Simulation) -> None:
+async def test_an_unsupported_instance_type_is_refused_at_once(simulation: Simulation) -> None:
     words = "The requested resource training-job/ml.p2.xlarge is not available in this region"
     error = failed(CREATE, "ResourceLimitExceeded", ErrorClass.WAITING, words)
     simulation.service.create_errors = lambda request: error if is_bad(request) else None
@@ -257,7 +257,7 @@ async def test_an_instance_type_that_the_region_does_not_have_is_refused_at_once
 
 
 @simulated(quotas={f"{P3} for training job usage": 2}, seconds=1000.0)
-async def test_each_quota_has_a_queue_of_its_own(simulation: Simulation) -> None:
+async def test_each_quota_has_its_own_queue(simulation: Simulation) -> None:
     await simulation.start(create_tps=1.0)
     simulation.api.apply(job_object("holder", 0, **resources(2, P3)))
     await simulation.wait(2.0)
@@ -272,11 +272,11 @@ async def test_each_quota_has_a_queue_of_its_own(simulation: Simulation) -> None
     await await_created(simulation, "spot", "other", within=SECONDS)
     message = simulation.condition("Ready", ("ml", "waits-3"))[2]
     assert message == f"Waiting for the quota '{P3} for training job usage': 2 objects ahead of it in the queue."
-    assert simulation.count(CREATE) <= tries + 4, "those that wait are not sent"
+    assert simulation.count(CREATE) <= tries + 4, "waiting objects send no request"
 
 
 @simulated(quotas={QUOTA: 1}, seconds=30.0)
-async def test_a_priority_orders_those_of_a_namespace_that_wait_for_a_quota(simulation: Simulation) -> None:
+async def test_a_priority_orders_objects_of_a_namespace_waiting_for_a_quota(simulation: Simulation) -> None:
     key = "sagemaker.services.k8s.aws/priority"
     simulation.api.apply(job_object("running"))
     await await_created(simulation, "running", within=SECONDS)
@@ -296,10 +296,10 @@ async def test_a_priority_orders_those_of_a_namespace_that_wait_for_a_quota(simu
 
 
 @simulated(quotas={f"{P3} for training job usage": 10}, seconds=60.0)
-async def test_a_large_job_waits_for_its_quota_while_small_ones_pass_and_comes_in_the_end(
+async def test_a_large_job_is_created_in_spite_of_a_stream_of_small_ones(
     simulation: Simulation,
 ) -> None:
-    """Of 10 instances 4 are always wanted by small jobs of a minute; the large one needs 8."""
+    """Small jobs of a minute use 4 of 10 instances at any time; the large job needs 8."""
     await simulation.start(create_tps=1.0)
     for number in range(4):
         simulation.api.apply(job_object(f"early-{number}", number, **resources(1, P3)))
@@ -310,16 +310,16 @@ async def test_a_large_job_waits_for_its_quota_while_small_ones_pass_and_comes_i
     for number, name in enumerate(small):
         simulation.api.apply(job_object(name, 100 + number, **resources(1, P3)))
     await simulation.wait(15.0)
-    assert len(simulation.created_jobs) == 10, "small ones use what is free"
+    assert len(simulation.created_jobs) == 10, "small jobs use the free quota"
     assert "large" not in simulation.created_jobs
     await await_created(simulation, "large", within=600.0)
-    assert len(simulation.created_jobs) < 30, "not behind all of the small ones"
+    assert len(simulation.created_jobs) < 30, "before some of the small jobs"
     await await_created(simulation, *small, within=1200.0)
 
 
 @simulated(quotas={f"{P3} for training job usage": 4}, seconds=60.0)
-async def test_a_large_job_that_never_fits_does_not_keep_small_ones_out(simulation: Simulation) -> None:
-    """Somebody else holds one instance of four for good."""
+async def test_a_large_job_that_never_fits_does_not_block_small_ones(simulation: Simulation) -> None:
+    """Another user holds one of four instances permanently."""
     await simulation.start(create_tps=1.0)
     simulation.api.apply(job_object("holder", 0, **resources(1, P3)))
     await simulation.wait(5.0)
@@ -339,7 +339,7 @@ async def test_a_large_job_that_never_fits_does_not_keep_small_ones_out(simulati
 
 
 @simulated(quotas={QUOTA: 2}, seconds=100.0)
-async def test_where_writes_are_slow_one_at_a_time_is_tried_and_in_the_same_order(simulation: Simulation) -> None:
+async def test_slow_writes_preserve_single_probes_and_their_order(simulation: Simulation) -> None:
     slow_down(simulation, 2.5)
     await simulation.start(create_tps=1.0, workers=20)
     for number in range(2):
@@ -363,7 +363,7 @@ async def test_where_writes_are_slow_one_at_a_time_is_tried_and_in_the_same_orde
 
 @simulated(seconds=1e9)
 async def test_a_busy_api_server_does_not_leave_workers_idle(simulation: Simulation) -> None:
-    """One namespace, a large budget, and writes of half a second: each worker creates a job in about a second."""
+    """One namespace, a large budget, and writes of half a second: each worker creates one job a second."""
     slow_down(simulation, 0.5)
     await simulation.start(create_tps=1000.0, workers=20)
     names = [f"job-{number}" for number in range(200)]
@@ -373,7 +373,7 @@ async def test_a_busy_api_server_does_not_leave_workers_idle(simulation: Simulat
 
 
 def slow_down(simulation: Simulation, seconds: float) -> None:
-    """Let each write of metadata take so long."""
+    """Delay each write of metadata."""
     taken = simulation.api.patch_metadata
 
     async def patch(namespace: str, name: str, **change: Any) -> dict[str, Any]:
@@ -383,7 +383,7 @@ def slow_down(simulation: Simulation, seconds: float) -> None:
     simulation.api.patch_metadata = patch  # type: ignore[method-assign]
 
 
-# -- metadata that can't be written -----------------------------------------------------------------------------------
+# -- unwritable metadata ----------------------------------------------------------------------------------------------
 
 ANNOTATIONS = "metadata.annotations: Too long: may not be more than 262144 bytes"
 REFUSALS: dict[str, Callable[[], KubeError]] = {
@@ -395,7 +395,7 @@ REFUSALS: dict[str, Callable[[], KubeError]] = {
 
 
 def hinder(simulation: Simulation, refusal: Callable[[], KubeError], *, slow: float = 0.0) -> Callable[[], None]:
-    """Let the API server refuse writes of the metadata of namespace `frozen`; what ends it."""
+    """Reject writes of metadata in namespace `frozen`; return a function to end this."""
     taken = simulation.api.patch_metadata
 
     async def refuse(namespace: str, name: str, **change: Any) -> dict[str, Any]:
@@ -413,7 +413,7 @@ def hinder(simulation: Simulation, refusal: Callable[[], KubeError], *, slow: fl
 
 @pytest.mark.parametrize("cause", REFUSALS)
 @simulated(seconds=100_000.0)
-async def test_objects_whose_metadata_cannot_be_written_use_no_turn_and_say_why(
+async def test_objects_with_unwritable_metadata_use_no_turn_and_report_the_cause(
     simulation: Simulation, cause: str
 ) -> None:
     await simulation.start(create_tps=1.0, workers=20)
@@ -433,13 +433,13 @@ async def test_objects_whose_metadata_cannot_be_written_use_no_turn_and_say_why(
     assert message.endswith(str(REFUSALS[cause]()))
     assert simulation.condition("Ready", key)[:2] == ("False", "MetadataNotWritten")
     assert ("Warning", "MetadataNotWritten", message) in simulation.operator.recorder.events
-    assert len(simulation.operator.create_queue) == 0, "nobody waits for a turn that it can't use"
+    assert len(simulation.operator.create_queue) == 0, "no object waits for a turn without use for it"
     end()
     await await_created(simulation, *(f"stuck-{number}" for number in range(40)), within=450.0)
 
 
 @simulated()
-async def test_a_refused_write_of_metadata_is_tried_again_at_growing_intervals(simulation: Simulation) -> None:
+async def test_a_rejected_write_of_metadata_is_retried_with_back_off(simulation: Simulation) -> None:
     tries: list[float] = []
 
     def refuse() -> KubeError:
@@ -456,7 +456,7 @@ async def test_a_refused_write_of_metadata_is_tried_again_at_growing_intervals(s
 
 
 @simulated()
-async def test_an_object_whose_annotations_have_room_again_is_tried_at_once(simulation: Simulation) -> None:
+async def test_an_object_with_space_for_annotations_again_is_retried_at_once(simulation: Simulation) -> None:
     end = hinder(simulation, REFUSALS["annotations without room"])
     simulation.api.apply(job_object("stuck", namespace="frozen"))
     await simulation.wait(3600.0)
@@ -479,7 +479,7 @@ async def test_a_webhook_that_times_out_delays_other_namespaces_by_seconds(simul
 
 
 @simulated()
-async def test_an_object_that_was_refused_comes_behind_new_ones_after_a_restart_too(simulation: Simulation) -> None:
+async def test_a_refused_object_stays_behind_new_ones_after_a_restart(simulation: Simulation) -> None:
     error: dict[str, AwsError] = {"bad": STORMS["denied"]}
     simulation.service.create_errors = lambda request: error["bad"] if is_bad(request) else None
     await simulation.start(create_tps=1.0, workers=20)

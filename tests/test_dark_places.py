@@ -1,4 +1,4 @@
-"""Regions that answer nothing: what they hold of the workers, and what comes of jobs elsewhere meanwhile.
+"""Regions without answers: their use of workers, and the delay of jobs in other regions.
 
 In virtual time, with the lanes of the real gateway.
 """
@@ -20,7 +20,7 @@ PROMPT_SECONDS = 6.0
 
 
 class Scene:
-    """Objects in several regions, some of which go dark."""
+    """Objects in several regions, some without answers after a while."""
 
     def __init__(self, **service: float) -> None:
         self.api = FakeApiServer()
@@ -40,7 +40,7 @@ class Scene:
         return str(status.get("secondaryStatus", ""))
 
     async def until_all(self, status: str, names: list[str], seconds: float) -> float:
-        """Wait until every object shows the status; "" until it is gone. The seconds that it took."""
+        """Wait until every object shows the status ("" for a deleted one); return the seconds."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with asyncio.timeout(seconds):
@@ -54,7 +54,9 @@ class Scene:
     ("dark", "elsewhere"), [(1, "eu-north-1"), (5, "us-east-1"), (5, "eu-north-1")], ids="{}".format
 )
 @in_virtual_time
-async def test_a_job_elsewhere_is_created_followed_and_stopped_while_regions_go_dark(dark: int, elsewhere: str) -> None:
+async def test_jobs_elsewhere_are_created_followed_and_stopped_during_an_outage_of_regions(
+    dark: int, elsewhere: str
+) -> None:
     it = Scene()
     regions = [f"eu-dark-{number + 1}" for number in range(dark)]
     names = [f"job-{number}" for number in range(60)]

@@ -1,4 +1,4 @@
-"""The tables of docs/ agree with the code, and links, `make` targets and the README's length are right."""
+"""The tables of docs/ match the code; links and `make` targets exist, and the README is short."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REASON = r"([A-Z][a-z]+)+"
 
 
 def rows(page: str, section: str = "") -> list[list[str]]:
-    """The cells of each table row of a page, or of one of its sections, without back-ticks and header rows."""
+    """Cells of each table row of a page or of one of its sections, without back-ticks and header rows."""
     text = (ROOT / page).read_text()
     if section:
         text = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
@@ -40,18 +40,18 @@ def names(page: str, section: str = "") -> list[str]:
 
 
 def constants(module: object, pattern: str) -> set[str]:
-    """The texts of a module's public constants that match."""
+    """Values of a module's public constants that match."""
     texts = {text for key, text in vars(module).items() if key.isupper() and key[0] != "_" and isinstance(text, str)}
     return {text for text in texts if re.fullmatch(pattern, text)}
 
 
 OF_EVENTS = {reasons.COMPLETED_EVENT, reasons.STOPPED_EVENT}
 STATUSES = {"Completed", "Deleting", "MaxRuntimeExceeded", "MaxWaitTimeExceeded", "Pending", "Stopped", "Unknown"}
-"""Reasons that are statuses of SageMaker or of a condition, too."""
+"""Reasons equal to statuses of SageMaker or of a condition."""
 
 
 def reasons_of_code() -> set[str]:
-    """Every reason of a condition, save for codes of AWS and secondary statuses."""
+    """Every reason of a condition, except for codes of AWS and secondary statuses."""
     return (constants(reasons, REASON) | set(conditions.FAILURES.values())) - OF_EVENTS
 
 
@@ -60,29 +60,29 @@ def test_status_fields_are_those_of_the_crd() -> None:
     assert names("docs/reference.md", "Status") == list(root["properties"]["status"]["properties"])
 
 
-def test_condition_types_are_those_that_are_written_in_their_order() -> None:
+def test_condition_types_are_listed_in_order() -> None:
     assert names("docs/reference.md", "Conditions") == list(conditions.TYPES)
 
 
-def test_every_reason_has_one_row_and_every_row_is_a_reason() -> None:
-    told = names("docs/reference.md", "Reasons")
+def test_reasons_and_rows_match() -> None:
+    documented = names("docs/reference.md", "Reasons")
     for section in ("The operator stopped trying", "The operator retries"):
-        told += names("docs/troubleshooting.md", section)
-    told += names("docs/troubleshooting.md", "The job continues, and something needs attention")
-    assert len(told) == len(set(told))
-    codes = {reason for reason in told if reason in errors._CODES and reason not in reasons_of_code()}
-    assert set(told) - codes == reasons_of_code()
+        documented += names("docs/troubleshooting.md", section)
+    documented += names("docs/troubleshooting.md", "The job continues, and something needs attention")
+    assert len(documented) == len(set(documented))
+    codes = {reason for reason in documented if reason in errors._CODES and reason not in reasons_of_code()}
+    assert set(documented) - codes == reasons_of_code()
 
 
 def test_reasons_of_events_have_a_row() -> None:
-    told = set(names("docs/reference.md", "Events")) | set(names("docs/reference.md", "Reasons"))
-    assert OF_EVENTS | {reasons.CREATED, reasons.ADOPTED} <= told
+    documented = set(names("docs/reference.md", "Events")) | set(names("docs/reference.md", "Reasons"))
+    assert OF_EVENTS | {reasons.CREATED, reasons.ADOPTED} <= documented
 
 
 def test_no_other_module_spells_a_reason() -> None:
     texts = "|".join(sorted(reasons_of_code() - {*STATUSES, *conditions.FAILURES}))
     for path in Path(reasons.__file__).parent.parent.rglob("*.py"):
-        if path.name not in {"reasons.py", "ownership.py"}:  # the latter names claims
+        if path.name not in {"reasons.py", "ownership.py"}:  # state/ownership.py has claims of the same names
             assert not re.findall(f'"(?:{texts})"', path.read_text()), path
 
 
@@ -96,7 +96,7 @@ GROUPS_WITH_JOB = (
 
 
 def reasons_without_job() -> set[str]:
-    """Reasons under which ACK would create a job, by the groups of reasons.py; a new group has to be listed here."""
+    """Reasons of objects for which ACK would create a job, by the groups of reasons.py; add new groups here."""
     groups: dict[str, set[str]] = {}
     for line in Path(reasons.__file__).read_text().splitlines():
         if line.startswith("# "):
@@ -106,15 +106,17 @@ def reasons_without_job() -> set[str]:
     progress = groups.pop("Progress of an object.")
     assert set(groups) == {*GROUPS_WITHOUT_JOB, *GROUPS_WITH_JOB}
     found = set().union(*(groups[group] for group in GROUPS_WITHOUT_JOB))
-    found -= {reasons.FINALIZER_NOT_REMOVED}  # its job has ended or is being stopped
+    found -= {reasons.FINALIZER_NOT_REMOVED}  # the job has ended or is stopping
     return found | (progress & {reasons.PENDING, reasons.WAITING}) | {reasons.JOB_NOT_FOUND}
 
 
-def test_the_way_back_names_every_reason_of_an_object_without_a_job() -> None:
+def test_the_page_about_moving_back_names_every_reason_of_an_object_without_a_job() -> None:
     table = (ROOT / MOVING).read_text().partition("| reason of an object without a job |")[2].partition("\n\n")[0]
-    told = [name for line in table.splitlines() for name in re.findall(f"`({REASON})`", line.rpartition(" | ")[0])]
-    names_told = [name for name, _ in told]
-    assert (len(names_told), set(names_told)) == (len(reasons_without_job()), reasons_without_job())
+    documented = [
+        name for line in table.splitlines() for name in re.findall(f"`({REASON})`", line.rpartition(" | ")[0])
+    ]
+    documented_names = [name for name, _ in documented]
+    assert (len(documented_names), set(documented_names)) == (len(reasons_without_job()), reasons_without_job())
 
 
 VALUES_OF_ACK = (
@@ -134,38 +136,38 @@ VALUES_OF_ACK = (
 """Values of ACK's chart 1.9.1."""
 
 
-def test_every_value_of_acks_chart_has_one_row_and_exists_here() -> None:
+def test_every_value_of_acks_chart_has_one_row_and_exists_in_this_chart() -> None:
     table = (ROOT / MOVING).read_text().partition("| value of ACK's chart |")[2].partition("\n\n")[0]
-    told = [name for line in table.splitlines() for name in re.findall("`([^`]+)`", line.split(" | ")[0])]
+    documented = [name for line in table.splitlines() for name in re.findall("`([^`]+)`", line.split(" | ")[0])]
     for value in VALUES_OF_ACK:
-        rows_of_value = [name for name in told if name == value or fnmatch.fnmatch(value, name)]
+        rows_of_value = [name for name in documented if name == value or fnmatch.fnmatch(value, name)]
         assert rows_of_value, value
         found = yaml.safe_load((ROOT / "deploy/chart/values.yaml").read_text())
         for key in value.split("."):
             assert key in found, value
             found = found[key]
-    unused = [name for name in told if not any(fnmatch.fnmatch(value, name) for value in VALUES_OF_ACK)]
+    unused = [name for name in documented if not any(fnmatch.fnmatch(value, name) for value in VALUES_OF_ACK)]
     assert unused == []
 
 
-def test_annotations_are_those_that_are_read_and_written() -> None:
+def test_annotations_match_the_code() -> None:
     known = constants(keys, r".*services\.k8s\.aws/.+")
     known |= {*keys.RECONCILE_REQUESTS, naming.CREATE_PENDING, naming.JOB_ARN}
-    told = names("docs/reference.md", "Annotations")
-    assert (len(told), set(told)) == (len(known), known)
+    documented = names("docs/reference.md", "Annotations")
+    assert (len(documented), set(documented)) == (len(known), known)
 
 
-def test_flags_have_their_variables_and_defaults() -> None:
-    told = [tuple(row[:3]) for row in rows("docs/reference.md", "Flags")]
+def test_flags_have_variables_and_defaults() -> None:
+    documented = [tuple(row[:3]) for row in rows("docs/reference.md", "Flags")]
     known = []
     for flag in settings.FLAGS:
         is_required = flag.field == "aws_region"
         default = "required" if is_required else settings.show(flag.default)
         known.append((", ".join((flag.name, *flag.aliases)), ", ".join(flag.variables), default))
-    assert told == known
+    assert documented == known
 
 
-def test_metrics_have_their_types_and_labels() -> None:
+def test_metrics_have_types_and_labels() -> None:
     registry = CollectorRegistry()
     Metrics(registry, "0", lambda: 0.0)
     kinds = {metric.name: metric.type for metric in registry.collect()}
@@ -175,12 +177,12 @@ def test_metrics_have_their_types_and_labels() -> None:
             shown = f"{name}_total" if kinds[name] == "counter" else name
             labels = ",".join(getattr(collector, "_labelnames", ()))
             known.add((f"{shown}{{{labels}}}" if labels else shown, kinds[name]))
-    told = [(row[0], row[1]) for row in rows("docs/reference.md", "Metrics")]
-    assert (len(told), set(told)) == (len(known), known)
+    documented = [(row[0], row[1]) for row in rows("docs/reference.md", "Metrics")]
+    assert (len(documented), set(documented)) == (len(known), known)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_relative_links_lead_to_a_page_and_a_heading(page: Path) -> None:
+def test_relative_links_have_an_existing_target(page: Path) -> None:
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         path, _, heading = link.partition("#")
@@ -193,20 +195,20 @@ def test_relative_links_lead_to_a_page_and_a_heading(page: Path) -> None:
 
 
 def headings(page: Path) -> set[str]:
-    """The anchors of a page, as GitHub makes them."""
+    """Anchors of a page by GitHub's rules."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_every_page_of_docs_is_in_the_navigation_of_the_site() -> None:
-    """`make site` builds a page that is missing in the list of mkdocs.yml, but nothing leads to it."""
+    """`make site` also builds pages outside the navigation of mkdocs.yml, but without a link."""
     navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
     pages = re.findall(r"^ *- (?:[^:]*: )?([\w/-]+\.md)$", navigation, re.MULTILINE)
     files = [*PAGES_OF_ROOT, *(file.relative_to(ROOT).as_posix() for file in ROOT.glob("docs/**/*.md"))]
     assert sorted(pages) == sorted(site_path(file) for file in files)
 
 
-def test_links_lead_to_the_places_of_their_targets_in_the_site() -> None:
+def test_links_are_moved_to_the_paths_of_the_site() -> None:
     text = "[a](docs/install.md#metrics) [b](CHANGELOG.md) [c](https://example.com/docs/x.md) [d](#here)"
     moved = "[a](install.md#metrics) [b](changelog.md) [c](https://example.com/docs/x.md) [d](#here)"
     assert move_links(text, "README.md") == moved
@@ -222,7 +224,7 @@ def test_make_targets_exist(page: Path) -> None:
     assert set(named) <= targets
 
 
-def test_each_threat_names_a_test_that_exists() -> None:
+def test_each_threat_names_an_existing_test() -> None:
     text = (ROOT / "docs/security.md").read_text()
     threats = text.partition("\n## Threats\n")[2].partition("\n## ")[0]
     lines = [line for line in threats.splitlines() if line.startswith("| ") and not line.startswith("| threat |")]
@@ -239,7 +241,7 @@ def test_each_threat_names_a_test_that_exists() -> None:
 
 
 def is_part(part: object, whole: object) -> bool:
-    """Compare mappings by the keys of the part, everything else as it is."""
+    """Compare mappings by the keys of the part, other values by equality."""
     if isinstance(part, dict) and isinstance(whole, dict):
         return all(key in whole and is_part(value, whole[key]) for key, value in part.items())
     return part == whole
@@ -269,7 +271,7 @@ def test_the_readme_has_at_most_900_words() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= 900
 
 
-def test_outcomes_are_those_that_are_written_and_the_conditions_of_a_workflow_cover_them() -> None:
+def test_outcomes_match_the_code_and_the_conditions_of_a_workflow_cover_them() -> None:
     outcomes = {*conditions.OUTCOMES.values(), conditions.LOST, reasons.REFUSED}
     assert set(names("docs/pipelines.md")) == outcomes
     workflow = yaml.safe_load((ROOT / "docs/pipelines.md").read_text().split("```yaml\n")[1].split("```")[0])

@@ -1,4 +1,4 @@
-"""Who is woken by which message, what is tried again, and what happens without the queue."""
+"""Event listener: requeued objects by message, retries, and a missing queue."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def now() -> float:
 
 
 class ScriptedQueue:
-    """An event queue of batches, in the order in which they are received; an error among them is raised."""
+    """Event queue with prepared batches, in order; an error among them is raised."""
 
     def __init__(self) -> None:
         self.coming: deque[list[str] | AwsError] = deque()
@@ -107,7 +107,7 @@ class Follower(AlwaysLeading):
 
 @dataclass
 class Listening:
-    """A listener with all that it works on."""
+    """Listener with its dependencies."""
 
     jobs: ObjectStore = field(default_factory=lambda: ObjectStore("us"))
     queue: WorkQueue[Key] = field(default_factory=lambda: WorkQueue(jitter=random.Random(1)))
@@ -116,7 +116,7 @@ class Listening:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def track(self, name: str, secondary: str | None) -> StoredObject:
-        """An object whose job is followed and was last seen so, or is not followed."""
+        """Object with a followed job in this last observed state, or without one."""
         body = {"metadata": {"namespace": "n", "name": name, "uid": name, "resourceVersion": "1"}}
         tracked = self.jobs.see(body, 0)
         assert tracked is not None
@@ -148,7 +148,7 @@ class Listening:
                 await task
 
     async def woken(self) -> str | None:
-        """The object that is due now, taken from the work queue."""
+        """Due object, taken from the work queue."""
         if not self.queue.depth:
             return None
         key = await self.queue.take()
@@ -195,14 +195,14 @@ async def test_an_event_wakes_its_job_and_is_deleted(world: Listening) -> None:
 @pytest.mark.parametrize(
     ("message", "outcome"),
     [
-        pytest.param(event("job", "Training"), "known", id="seen already"),
-        pytest.param(event("job", "Starting"), "known", id="older than what was seen"),
-        pytest.param(event("stranger", "Training"), "foreign", id="of a job that no object claims"),
-        pytest.param('{"poison": ', "unreadable", id="no event"),
+        pytest.param(event("job", "Training"), "known", id="known state"),
+        pytest.param(event("job", "Starting"), "known", id="older than the observation"),
+        pytest.param(event("stranger", "Training"), "foreign", id="unclaimed job"),
+        pytest.param('{"poison": ', "unreadable", id="invalid event"),
     ],
 )
 @in_virtual_time
-async def test_a_message_without_news_requeues_nothing_and_is_deleted(
+async def test_a_message_without_news_requeues_no_object_and_is_deleted(
     world: Listening, message: str, outcome: str
 ) -> None:
     job = world.track("job", "Training")
@@ -217,7 +217,7 @@ async def test_a_message_without_news_requeues_nothing_and_is_deleted(
 
 
 @in_virtual_time
-async def test_single_messages_are_gathered_and_full_batches_are_not_waited_for(world: Listening) -> None:
+async def test_single_messages_are_collected_and_full_batches_are_handled_at_once(world: Listening) -> None:
     full = [event("stranger", "Training")] * BATCH
     async with world.listening():
         world.events.bring(full, full, full[:1], full[:1], full[:1])
@@ -228,7 +228,7 @@ async def test_single_messages_are_gathered_and_full_batches_are_not_waited_for(
 
 
 @in_virtual_time
-async def test_an_event_before_its_job_is_followed_waits_for_it(world: Listening) -> None:
+async def test_an_event_waits_for_the_object_of_its_job(world: Listening) -> None:
     job = world.track("job", None)
     async with world.listening():
         world.events.bring([event("job", "Downloading")])
@@ -255,7 +255,7 @@ async def test_a_hint_is_retried_until_a_describe_confirms_it(world: Listening) 
 
 
 @in_virtual_time
-async def test_a_hint_that_no_describe_confirms_is_dropped(world: Listening) -> None:
+async def test_a_hint_without_confirmation_by_describe_is_dropped(world: Listening) -> None:
     world.track("job", "Starting")
     woken = []
     async with world.listening():
@@ -269,7 +269,7 @@ async def test_a_hint_that_no_describe_confirms_is_dropped(world: Listening) -> 
 
 
 @in_virtual_time
-async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
+async def test_a_missing_queue_is_logged_once_and_suspends_the_trust_in_events(
     world: Listening, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -280,7 +280,7 @@ async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
         await settle()
         assert not world.flow.is_flowing(PLACE, now())
         world.events.bring(GONE, [event("job", "Training")])
-        await asyncio.sleep(3.2)  # the first pause is a second at most, the next two
+        await asyncio.sleep(3.2)  # the first pause is at most a second, the next at most two
     assert world.count("news") == 1
     assert world.flow.is_flowing(PLACE, now())
     errors = {"kind": GONE.kind.value}
@@ -292,7 +292,7 @@ async def test_without_the_queue_one_line_is_logged_and_no_event_flows(
 
 
 @in_virtual_time
-async def test_messages_that_can_t_be_deleted_are_an_error_too_which_no_idle_poll_heals(
+async def test_failed_deletions_of_messages_are_an_error_until_one_succeeds(
     world: Listening, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -1,4 +1,4 @@
-"""The pace of a sweep beside events: slow while they tell of all changes, its own again when one is missing."""
+"""Rate of the sweep with an event queue: reduced while events report all changes, normal after a missing one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def summary(secondary: str) -> dict[str, Any]:
 
 @dataclass
 class ListedJob:
-    """One job, and when it was listed."""
+    """One job with the times of its lists."""
 
     secondary: str = "Starting"
     listed: list[float] = field(default_factory=list)
@@ -64,7 +64,7 @@ class ListedJob:
         return [summary(self.secondary)], None
 
     def longest_pause(self, since: float) -> float:
-        """Between two lists since then, up to now."""
+        """Longest time between two lists since then, up to now."""
         times = [since, *(at for at in self.listed if at >= since), now()]
         return max(after - before for before, after in pairwise(times))
 
@@ -80,19 +80,19 @@ class SweepBeside:
     job: StoredObject
     sweeping: asyncio.Task[None]
 
-    def tell(self, secondary: str) -> None:
-        """The listener has heard of it first."""
-        told = Observation.from_summary(summary(secondary))
-        self.job.note(Hinted(told))
-        self.flow.note_event(SLOT, told, now(), is_news=True)
+    def report_event(self, secondary: str) -> None:
+        """Report the change as the listener does, before the sweep."""
+        seen = Observation.from_summary(summary(secondary))
+        self.job.note(Hinted(seen))
+        self.flow.note_event(SLOT, seen, now(), is_news=True)
 
-    def look(self) -> None:
-        """The reconciler has looked."""
+    def report_describe(self) -> None:
+        """Report the answer of Describe as the reconciler does."""
         self.job.note(Described(Observation.from_describe(summary(self.service.secondary)), now(), Observation()))
 
 
 async def sweep_beside_events() -> SweepBeside:
-    """A sweep of one followed job, under way."""
+    """Running sweep of one followed job."""
     jobs, service, flow = ObjectStore("us"), ListedJob(), EventFlow()
     job = jobs.see({"metadata": {"namespace": "n", "name": "job", "uid": "1", "resourceVersion": "1"}}, now())
     assert job is not None
@@ -114,7 +114,7 @@ async def sweep_beside_events() -> SweepBeside:
         flow=flow,
     )
     sweeping = asyncio.create_task(sweeper.run())
-    queue.release(await queue.take())  # the first look
+    queue.release(await queue.take())  # the first reconcile
     await asyncio.sleep(20)
     assert service.longest_pause(now() - 15) <= SECONDS + IDLE_SECONDS
     return SweepBeside(service, flow, job, sweeping)
@@ -125,9 +125,9 @@ def test_the_sweep_is_slower_while_events_report_each_change_first() -> None:
         world = await sweep_beside_events()
         for secondary in PATH[1:]:
             world.service.secondary = secondary
-            world.tell(secondary)
+            world.report_event(secondary)
             await asyncio.sleep(1)
-            world.look()
+            world.report_describe()
             began, listed = now(), len(world.service.listed)
             await asyncio.sleep(600)
             assert len(world.service.listed) - listed <= 2 * (600 / EVENTFUL_SECONDS + 2)
@@ -136,36 +136,36 @@ def test_the_sweep_is_slower_while_events_report_each_change_first() -> None:
     run(main())
 
 
-def test_a_change_reported_and_listed_before_its_describe_is_no_missing_event() -> None:
+def test_a_change_reported_and_listed_before_its_describe_does_not_count_as_a_missing_event() -> None:
     async def main() -> None:
         world = await sweep_beside_events()
         world.service.secondary = "Downloading"
-        world.tell("Downloading")
+        world.report_event("Downloading")
         await asyncio.sleep(EVENTFUL_SECONDS * 3)
         assert world.flow.is_flowing(PLACE, now())
 
     run(main())
 
 
-def test_one_missing_event_brings_the_sweep_back_to_its_pace_for_a_while() -> None:
+def test_one_missing_event_restores_the_rate_of_the_sweep_for_a_while() -> None:
     async def main() -> None:
         world = await sweep_beside_events()
         world.service.secondary = "Downloading"
-        world.tell("Downloading")
-        world.look()
+        world.report_event("Downloading")
+        world.report_describe()
         await asyncio.sleep(100)
-        world.service.secondary = "Training"  # and no event says so
+        world.service.secondary = "Training"  # without an event
         missed = now()
         await asyncio.sleep(EVENTFUL_SECONDS + SECONDS + 1)
-        assert world.job.memory.job.needs_describe, "the sweep has found it"
-        world.look()
+        assert world.job.memory.job.needs_describe, "the sweep found the change"
+        world.report_describe()
         await asyncio.sleep(GRACE_SECONDS + SECONDS)
         began = now()
         await asyncio.sleep(DISTRUST_SECONDS - (began - missed))
         assert world.service.longest_pause(began) <= SECONDS + 1
         await asyncio.sleep(2 * EVENTFUL_SECONDS)
         world.service.secondary = "Uploading"
-        world.tell("Uploading")
+        world.report_event("Uploading")
         assert world.flow.is_flowing(PLACE, now())
 
     run(main())

@@ -1,4 +1,4 @@
-"""Gauges and counters of an operator at work, in virtual time."""
+"""Gauges and counters of a running operator, in virtual time."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ BILLABLE = "trainingjob_billable_instance_seconds_total"
 
 
 def one(name: str, namespace: str = NAMESPACE, **members: Any) -> dict[str, Any]:
-    """An object whose job has its name."""
+    """Object with a job of the same name."""
     subject = body(name=name, uid=f"{namespace}-{name}", spec={**SPEC, "trainingJobName": name}, **members)
     subject["metadata"]["namespace"] = namespace
     return subject
@@ -52,7 +52,9 @@ async def test_objects_are_counted_by_namespace_and_phase(simulation: Simulation
 
 
 @simulated()
-async def test_series_of_single_objects_go_round_namespaces_and_prefer_open_ones(simulation: Simulation) -> None:
+async def test_series_of_single_objects_are_shared_among_namespaces_and_prefer_unfinished_jobs(
+    simulation: Simulation,
+) -> None:
     simulation.api.apply(one("ended"))
     await simulation.wait(90.0)
     operator = await simulation.start(max_jobs=4)
@@ -101,7 +103,7 @@ async def test_budgets_show_a_throttled_operation(simulation: Simulation) -> Non
 
 
 @simulated()
-async def test_an_object_that_only_reads_a_job_adds_nothing_to_the_cost(simulation: Simulation) -> None:
+async def test_a_read_only_object_adds_no_cost(simulation: Simulation) -> None:
     simulation.api.apply(one("a"))
     simulation.api.apply(one("a", "team-b", annotations={READ_ONLY: "true"}))
     await simulation.wait(5.0)
@@ -157,22 +159,22 @@ async def test_a_region_keeps_its_age_while_another_role_is_swept_there(simulati
 
 
 @simulated(seconds=5000.0)
-async def test_a_sweep_that_fails_ages_and_one_that_is_denied_does_not(simulation: Simulation) -> None:
+async def test_a_failed_sweep_ages_and_a_denied_one_does_not(simulation: Simulation) -> None:
     simulation.service.refusals["ListTrainingJobs"] = failed("ListTrainingJobs", "InternalFailure", ErrorClass.RETRY)
     simulation.api.apply(one("a"))
     await simulation.wait(100.0)
     age = simulation.sample(AGE, **PLACE)
     assert age is not None
-    assert age > 60, "although no sweep has ever succeeded"
+    assert age > 60, "without any successful sweep"
     simulation.service.refusals["ListTrainingJobs"] = failed("ListTrainingJobs", "AccessDenied", ErrorClass.DENIED)
     await simulation.wait(30.0)
     age = simulation.sample(AGE, **PLACE)
     assert age is not None
-    assert age < 15, "each job is described instead"
+    assert age < 15, "Describe calls replace the sweep"
 
 
 @simulated()
-async def test_the_watch_is_as_old_as_its_last_change_or_list(simulation: Simulation) -> None:
+async def test_the_age_of_the_watch_counts_from_its_last_change_or_list(simulation: Simulation) -> None:
     await simulation.wait(200.0)
     simulation.operator.gauges.update()
     assert simulation.sample("trainingjob_watch_age_seconds") == pytest.approx(200.0)

@@ -30,7 +30,7 @@ async def get(address: Address, path: str) -> tuple[int, str]:
 
 
 class Process:
-    """A process with a clock of its own, served on a port of its own."""
+    """Process with its own clock and port."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -52,7 +52,7 @@ async def process() -> AsyncIterator[Process]:
         yield process
 
 
-async def test_a_process_whose_loops_go_round_is_alive(process: Process) -> None:
+async def test_a_process_with_running_loops_is_alive(process: Process) -> None:
     beat = process.heartbeats.expect("the sweep", max_age=30)
     process.clock.now += 29
     beat.tick()
@@ -60,17 +60,17 @@ async def test_a_process_whose_loops_go_round_is_alive(process: Process) -> None
     assert await process.healthz() == (200, "ok\n")
 
 
-async def test_a_loop_that_stands_still_is_named(process: Process) -> None:
+async def test_a_stopped_loop_is_reported(process: Process) -> None:
     process.heartbeats.expect("the watch", max_age=100)
     process.heartbeats.expect("the sweep", max_age=30)
     process.clock.now += 31
     assert await process.healthz() == (503, "Loop the sweep has not iterated for 31 s (limit 30 s)\n")
     process.clock.now += 70
-    _, told = await process.healthz()
-    assert [line.split(" has")[0] for line in told.splitlines()] == ["Loop the watch", "Loop the sweep"]
+    _, reported = await process.healthz()
+    assert [line.split(" has")[0] for line in reported.splitlines()] == ["Loop the watch", "Loop the sweep"]
 
 
-async def test_a_loop_that_goes_round_again_heals_it(process: Process) -> None:
+async def test_a_resumed_loop_restores_liveness(process: Process) -> None:
     beat = process.heartbeats.expect("the sweep", max_age=30)
     process.clock.now += 31
     assert (await process.healthz())[0] == 503
@@ -78,7 +78,7 @@ async def test_a_loop_that_goes_round_again_heals_it(process: Process) -> None:
     assert (await process.healthz())[0] == 200
 
 
-async def test_a_loop_may_keep_its_own_time(process: Process) -> None:
+async def test_a_loop_may_have_its_own_time_limit(process: Process) -> None:
     last = process.clock.now
     process.heartbeats.follow("the elector", 10, lambda: last)
     process.clock.now += 11
@@ -87,7 +87,7 @@ async def test_a_loop_may_keep_its_own_time(process: Process) -> None:
     assert (await process.healthz())[0] == 200
 
 
-async def test_a_process_is_ready_once_every_step_was_done_and_stays_so(process: Process) -> None:
+async def test_a_process_is_ready_after_every_step_and_stays_ready(process: Process) -> None:
     assert await process.readyz() == (503, "waiting for the API server\nwaiting for the first list\n")
     process.readiness.reached("the API server")
     assert await process.readyz() == (503, "waiting for the first list\n")
@@ -96,7 +96,7 @@ async def test_a_process_is_ready_once_every_step_was_done_and_stays_so(process:
     assert await process.readyz() == (200, "ok\n")
 
 
-async def test_readiness_says_nothing_about_life(process: Process) -> None:
+async def test_readiness_is_independent_of_liveness(process: Process) -> None:
     process.heartbeats.expect("the sweep", max_age=1)
     process.clock.now += 2
     for step in process.readiness.awaited:
@@ -114,7 +114,7 @@ async def test_the_metrics_of_the_registry_are_served() -> None:
     assert "\njobs_total 3.0\n" in text
 
 
-async def test_nothing_else_is_served(process: Process) -> None:
+async def test_other_paths_are_not_found(process: Process) -> None:
     assert (await get(process.address, "/"))[0] == 404
     assert (await get(process.address, "/metrics"))[0] == 404
 

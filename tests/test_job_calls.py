@@ -1,4 +1,4 @@
-"""Calls about one job and what their outcomes lead to: edits, tags, stops, and waiting for the budget."""
+"""Calls about one job and their effects: edits, tags, stops, and waiting for the budget."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ RUNNING: dict[str, Any] = {"seconds": 10_000.0}
 
 
 def drain(budget: Budget) -> None:
-    """Others take all there is of a budget, and some of what comes."""
+    """Let other callers use a budget completely, and part of its refill."""
     others = 0
     while budget.claim(f"other-{others}") <= 0:
         others += 1
 
 
 async def run_for(simulation: Simulation, seconds: float, **spec: Any) -> None:
-    """Apply the object and let its job run that long."""
+    """Apply the object and run its job for this time."""
     simulation.api.apply(body(spec={**SPEC, **spec}))
     await simulation.wait(seconds)
     assert simulation.object["status"]["trainingJobStatus"] == "InProgress"
 
 
 @simulated(**RUNNING)
-async def test_an_edit_that_the_service_takes_is_sent_once_when_its_phase_has_come(simulation: Simulation) -> None:
+async def test_an_accepted_edit_is_sent_once_in_its_phase(simulation: Simulation) -> None:
     await run_for(simulation, 5.0, **PROFILED)
     simulation.api.edit(KEY, profilerConfig={"s3OutputPath": "s3://bucket/two"})
     await simulation.wait(2.0)
@@ -52,7 +52,7 @@ async def test_an_edit_that_the_service_takes_is_sent_once_when_its_phase_has_co
     assert simulation.object["status"]["observedGeneration"] == 2
     calls = len(simulation.service.calls)
     await simulation.wait(1.0)
-    assert len(simulation.service.calls) <= calls + 1, "only the sweep goes on"
+    assert len(simulation.service.calls) <= calls + 1, "only the sweep continues"
 
 
 POOLED = {"resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSeconds": 600}}
@@ -60,7 +60,7 @@ UNPOOLED = {"resourceConfig": {**SPEC["resourceConfig"], "keepAlivePeriodInSecon
 
 
 @simulated()
-async def test_a_keep_alive_of_zero_waits_for_the_warm_pool_and_is_sent_when_it_shows(simulation: Simulation) -> None:
+async def test_a_keep_alive_period_of_zero_is_sent_when_the_warm_pool_appears(simulation: Simulation) -> None:
     await run_for(simulation, 25.0, **POOLED)
     simulation.service.created[0].late = {"WarmPoolStatus": {"Status": "Available"}}
     simulation.api.edit(KEY, **UNPOOLED)
@@ -73,7 +73,7 @@ async def test_a_keep_alive_of_zero_waits_for_the_warm_pool_and_is_sent_when_it_
 
 @pytest.mark.parametrize("restarted", [False, True])
 @simulated()
-async def test_a_keep_alive_of_zero_does_not_stay_pending_where_no_warm_pool_shows(
+async def test_a_keep_alive_period_of_zero_does_not_stay_pending_without_a_warm_pool(
     simulation: Simulation, *, restarted: bool
 ) -> None:
     await run_for(simulation, 25.0, **POOLED)
@@ -90,12 +90,12 @@ async def test_a_keep_alive_of_zero_does_not_stay_pending_where_no_warm_pool_sho
     calls = len(simulation.service.calls)
     await simulation.start()
     await simulation.wait(600.0)
-    assert len(simulation.service.calls) == calls, "silence after that"
+    assert len(simulation.service.calls) == calls, "no call afterwards"
     assert simulation.condition("ACK.Advisory")[1] == "EditNotPossible"
 
 
 @simulated(**RUNNING)
-async def test_an_edit_that_the_service_refuses_is_reported_and_not_sent_again(simulation: Simulation) -> None:
+async def test_an_edit_refused_by_sagemaker_is_reported_and_not_sent_again(simulation: Simulation) -> None:
     await run_for(simulation, 30.0, **PROFILED)
     simulation.service.refusals["UpdateTrainingJob"] = failed(
         "UpdateTrainingJob", "InvalidParameterValue", ErrorClass.REFUSED, "no such bucket"
@@ -109,15 +109,15 @@ async def test_an_edit_that_the_service_refuses_is_reported_and_not_sent_again(s
 
 
 @simulated(**RUNNING)
-async def test_an_edit_that_meets_another_phase_is_weighed_anew(simulation: Simulation) -> None:
+async def test_an_edit_sent_in_another_phase_is_compared_again(simulation: Simulation) -> None:
     await run_for(simulation, 30.0, **PROFILED)
     simulation.service.refusals["UpdateTrainingJob"] = failed(
         "UpdateTrainingJob", "ValidationException", ErrorClass.CONFLICT, "not in this status"
     )
     simulation.api.edit(KEY, profilerConfig={"s3OutputPath": "s3://bucket/two"})
-    looked = simulation.count("DescribeTrainingJob")
+    describes = simulation.count("DescribeTrainingJob")
     await simulation.wait(1.0)
-    assert simulation.count("DescribeTrainingJob") >= looked + 2, "for the edit, and for what the refusal means"
+    assert simulation.count("DescribeTrainingJob") >= describes + 2, "one for the edit and one after the conflict"
     del simulation.service.refusals["UpdateTrainingJob"]
     await simulation.wait(30.0)
     (job,) = simulation.service.created
@@ -146,7 +146,7 @@ async def test_an_edit_is_kept_while_the_job_cannot_be_read(simulation: Simulati
 
 
 @simulated(**RUNNING)
-async def test_tags_follow_the_spec_and_no_others_are_touched(simulation: Simulation) -> None:
+async def test_tags_follow_the_spec_and_other_tags_are_kept(simulation: Simulation) -> None:
     await run_for(simulation, 30.0, **TAGGED)
     (job,) = simulation.service.created
     job.tags["theirs"] = "1"
@@ -171,7 +171,7 @@ async def test_tags_of_a_foreign_job_are_kept_and_the_condition_survives_a_resta
     job = simulation.service.put(WANTED, to_request(SPEC), {**ACKS_TAGS, "team": "old"})
     simulation.api.apply(body(held=True, status=recorded(trainingJobStatus="InProgress"), annotations=annotations))
     await simulation.wait(30.0)
-    assert simulation.count("ListTags") == 1, "the proof of a job that this process did not create"
+    assert simulation.count("ListTags") == 1, "proof of ownership for a job of an earlier process"
     simulation.api.edit(KEY, tags=[{"key": "team", "value": "new"}])
     await simulation.wait(5.0)
     for _ in range(2):
@@ -192,14 +192,12 @@ async def test_tags_of_a_foreign_job_are_kept_and_the_condition_survives_a_resta
     [([*TAGGED["tags"], {"key": "new", "value": "y"}], "AddTags"), ([], "DeleteTags"), ([], "ListTags")],
 )
 @simulated(**RUNNING)
-async def test_tags_that_can_t_be_set_now_are_set_later(
-    simulation: Simulation, tags: list[dict[str, str]], operation: str
-) -> None:
+async def test_failed_tag_calls_are_retried(simulation: Simulation, tags: list[dict[str, str]], operation: str) -> None:
     await run_for(simulation, 30.0, **TAGGED)
     simulation.service.refusals[operation] = failed(operation, "InternalFailure", ErrorClass.RETRY)
     simulation.api.edit(KEY, tags=tags)
     await simulation.wait(5.0)
-    assert simulation.object["status"]["observedGeneration"] == 1, "the edit is not dealt with"
+    assert simulation.object["status"]["observedGeneration"] == 1, "the edit is unfinished"
     del simulation.service.refusals[operation]
     await simulation.wait(30.0)
     (job,) = simulation.service.created
@@ -225,7 +223,7 @@ async def test_a_job_that_vanishes_before_its_tags_are_read_is_reported_as_missi
 
 
 @simulated(**RUNNING)
-async def test_every_call_waits_for_its_budget_and_comes(simulation: Simulation) -> None:
+async def test_every_call_waits_for_its_budget_and_is_sent(simulation: Simulation) -> None:
     await run_for(simulation, 30.0, **TAGGED, profilerConfig={"s3OutputPath": "s3://bucket/one"})
     budgets = simulation.operator.budgets.of(ACCOUNT, REGION)
 
@@ -251,9 +249,7 @@ async def test_every_call_waits_for_its_budget_and_comes(simulation: Simulation)
 
 
 @simulated()
-async def test_an_error_is_one_line_in_the_log_however_often_it_is_met(
-    simulation: Simulation, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_repeated_error_is_logged_once(simulation: Simulation, caplog: pytest.LogCaptureFixture) -> None:
     for words in ("role x may not", "role y may not", "role x may not"):
         simulation.service.refusals["CreateTrainingJob"] = failed(
             "CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED, words
@@ -262,9 +258,9 @@ async def test_an_error_is_one_line_in_the_log_however_often_it_is_met(
             simulation.api.apply(body())
         await simulation.wait(1000.0)
     assert simulation.count("CreateTrainingJob") > 6
-    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     words = "CreateTrainingJob failed with AccessDeniedException: role {} may not"
-    assert told == [words.format(role) for role in "xyx"]
+    assert logged == [words.format(role) for role in "xyx"]
 
 
 @simulated(**RUNNING)
@@ -291,7 +287,7 @@ async def test_a_job_that_vanishes_before_its_stop_is_described_twice(simulation
     assert KEY in simulation.api.objects
     await simulation.wait(20.0)
     assert simulation.gone
-    assert simulation.count("StopTrainingJob") == 0, "the name may be another run's by now"
+    assert simulation.count("StopTrainingJob") == 0, "the name may belong to another run"
 
 
 @simulated(**RUNNING)
@@ -312,7 +308,7 @@ async def test_a_job_that_vanishes_between_describe_and_stop_is_described_twice(
 
 
 @simulated()
-async def test_a_create_that_leadership_forbids_at_the_last_moment_is_no_attempt(simulation: Simulation) -> None:
+async def test_a_create_stopped_by_lost_leadership_is_not_an_attempt(simulation: Simulation) -> None:
     leadership = FakeLeadership()
 
     def lose(operation: str, before: bool) -> None:
@@ -332,7 +328,7 @@ async def test_a_create_that_leadership_forbids_at_the_last_moment_is_no_attempt
 
 
 @simulated(**RUNNING)
-async def test_an_adopting_object_whose_spec_makes_no_request_says_so_and_follows_the_job(
+async def test_an_adopting_object_without_a_valid_request_reports_it_and_follows_the_job(
     simulation: Simulation,
 ) -> None:
     simulation.service.put(WANTED, {"TrainingJobName": JOB}, {})

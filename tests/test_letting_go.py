@@ -1,4 +1,4 @@
-"""Nothing about an account, a region, a namespace or a job is kept longer than an object needs it."""
+"""State of accounts, regions, namespaces and jobs is removed with the last object that uses it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def job_object(name: str, region: str | None = None, namespace: str = "ml") -> d
 
 
 def sizes(operator: SimulatedOperator) -> dict[str, int]:
-    """The length of every collection that the parts of the operator hold, by its path; those that are empty left out.
+    """Length of every non-empty collection in the operator, by path.
 
-    Collections of strings and numbers count, and what an instance of this package or a collection holds is followed.
+    Included are collections of strings and numbers, in instances of this package and in collections.
     """
     found: dict[str, int] = {}
     seen: set[int] = set()
@@ -67,7 +67,7 @@ def sizes(operator: SimulatedOperator) -> dict[str, int]:
 
 
 def without_budgets(found: Mapping[str, int]) -> dict[str, int]:
-    """Budgets are let go with time."""
+    """Budgets expire with time."""
     return {path: size for path, size in found.items() if not path.startswith("budgets")}
 
 
@@ -77,9 +77,9 @@ def regions_in_metrics(operator: SimulatedOperator) -> set[str]:
 
 
 async def come_and_go(simulation: Simulation, regions: list[str | None], *, at_once: int) -> None:
-    """An object for each region, in a namespace of its own; some end, some run when they are deleted, some are denied.
+    """Create and delete one object a region, each in its own namespace: some end, some are running, some are denied.
 
-    So many exist at the same time.
+    The number of concurrent objects is limited.
     """
     for first in range(0, len(regions), at_once):
         keys = []
@@ -99,7 +99,7 @@ async def come_and_go(simulation: Simulation, regions: list[str | None], *, at_o
 
 @pytest.mark.no_cover
 @simulated(seconds=6.0)
-async def test_a_hundred_objects_that_name_a_hundred_regions_come_and_go_and_nothing_of_them_is_left(
+async def test_a_hundred_deleted_objects_of_a_hundred_regions_leave_no_state(
     simulation: Simulation,
 ) -> None:
     simulation.service.create_errors = lambda request: DENIED if request["TrainingJobName"].startswith("bad") else None
@@ -108,7 +108,7 @@ async def test_a_hundred_objects_that_name_a_hundred_regions_come_and_go_and_not
     await come_and_go(simulation, [None] * 6, at_once=6)
     before = sizes(operator)
     await come_and_go(simulation, list(REGIONS), at_once=50)
-    assert len({job.identity.region for job in simulation.service.created}) > 60, "it has happened"
+    assert len({job.identity.region for job in simulation.service.created}) > 60, "most regions had a job"
     await simulation.wait(IDLE_SECONDS)
     await come_and_go(simulation, [None] * 6, at_once=6)
     assert sizes(operator) == before
@@ -117,7 +117,7 @@ async def test_a_hundred_objects_that_name_a_hundred_regions_come_and_go_and_not
 
 @pytest.mark.no_cover
 @simulated()
-async def test_an_object_that_names_one_region_after_the_other_leaves_nothing_behind(simulation: Simulation) -> None:
+async def test_an_object_with_changing_regions_leaves_no_state(simulation: Simulation) -> None:
     simulation.service.refusals[CREATE] = DENIED
     operator = await simulation.start()
     assert operator is not None
@@ -128,12 +128,12 @@ async def test_an_object_that_names_one_region_after_the_other_leaves_nothing_be
     for region in REGIONS[1:40]:
         simulation.api.annotate(key, **{REGION: region})
         await simulation.wait(5.0)
-    assert simulation.count(CREATE) >= 40, "it was tried everywhere"
+    assert simulation.count(CREATE) >= 40, "each region had an attempt"
     assert without_budgets(sizes(operator)) == without_budgets(before)
 
 
 @simulated()
-async def test_an_object_that_was_denied_first_and_goes_elsewhere_leaves_the_others_one_that_tries_soon(
+async def test_a_denied_object_that_changes_its_region_leaves_a_probe_to_the_others(
     simulation: Simulation,
 ) -> None:
     simulation.service.refusals[CREATE] = DENIED
@@ -150,7 +150,7 @@ async def test_an_object_that_was_denied_first_and_goes_elsewhere_leaves_the_oth
 
 
 @simulated()
-async def test_an_object_that_is_deleted_during_its_call_leaves_nothing_behind(simulation: Simulation) -> None:
+async def test_an_object_deleted_during_its_call_leaves_no_state(simulation: Simulation) -> None:
     simulation.service.refusals[CREATE] = DENIED
     operator = await simulation.start()
     assert operator is not None
@@ -159,7 +159,7 @@ async def test_an_object_that_is_deleted_during_its_call_leaves_nothing_behind(s
 
     def fault(operation: str, _before: bool) -> None:
         if operation == CREATE:
-            simulation.api.objects[key]["metadata"]["finalizers"] = []  # as by hand
+            simulation.api.objects[key]["metadata"]["finalizers"] = []  # as kubectl would
             simulation.api.delete(key)
 
     simulation.service.fault = fault
@@ -178,10 +178,10 @@ async def test_events_of_a_region_are_forgotten_with_its_last_object(simulation:
     simulation.api.apply(job_object("job", REGIONS[0]))
     simulation.api.apply(job_object("other", REGIONS[1]))
     await simulation.wait(5.0)
-    now, told = asyncio.get_running_loop().time(), Observation({"trainingJobStatus": "InProgress"})
+    now, seen = asyncio.get_running_loop().time(), Observation({"trainingJobStatus": "InProgress"})
     for region, name in ((REGIONS[0], "job"), (REGIONS[1], "other")):
-        flow.note_event(Identity(ACCOUNT, region, name).slot, told, now, is_news=True)
-    flow.note_found(Identity(ACCOUNT, REGIONS[0], "job").slot, told, now)
+        flow.note_event(Identity(ACCOUNT, region, name).slot, seen, now, is_news=True)
+    flow.note_found(Identity(ACCOUNT, REGIONS[0], "job").slot, seen, now)
     simulation.api.delete(("ml", "job"))
     await simulation.wait(30.0)
     assert list(simulation.api.objects) == [("ml", "other")]

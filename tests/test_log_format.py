@@ -1,4 +1,4 @@
-"""What a log line looks like, and what never becomes one."""
+"""Format of log lines, and content excluded from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECRET = "hunter2-do-not-log"
 
 
 class Log:
-    """A configured process log, and its lines."""
+    """Configured log of a process, and its lines."""
 
     def __init__(self) -> None:
         self._stream = io.StringIO()
@@ -50,7 +50,7 @@ def log() -> Iterator[Log]:
         yield Log()
 
 
-def test_a_line_is_json_with_acks_keys_first_and_the_fields_after(log: Log) -> None:
+def test_a_line_is_json_with_acks_keys_before_the_fields(log: Log) -> None:
     log.configure()
     logging.getLogger(OURS).info("job %s ended", "x", extra={"namespace": "vision", "job": "x", "pages": 3})
     [line] = log.lines
@@ -87,20 +87,20 @@ def test_an_exception_is_one_line_with_its_stack(log: Log) -> None:
     assert line["stacktrace"].splitlines()[-1].startswith("ValueError: invalid literal")
 
 
-def test_what_json_does_not_know_is_shown_as_text(log: Log) -> None:
+def test_values_unknown_to_json_are_logged_as_text(log: Log) -> None:
     log.configure()
     logging.getLogger(OURS).info("x", extra={"error": ValueError("no")})
     assert "no" in log.lines[0]["error"]
 
 
-def test_lines_for_people_hold_the_same(log: Log) -> None:
+def test_console_lines_have_the_same_content(log: Log) -> None:
     log.configure(for_people=True)
     logging.getLogger(OURS).warning("slow", extra={"seconds": 3})
     assert re.fullmatch(r"\S+Z warn  trainingjob_operator\.sweeper: slow seconds=3\n", log.text)
 
 
 @pytest.mark.parametrize("for_people", [False, True])
-def test_kopfs_lines_name_the_object_and_carry_nothing_of_kopfs_own(log: Log, *, for_people: bool) -> None:
+def test_kopfs_lines_name_the_object_without_kopfs_fields(log: Log, *, for_people: bool) -> None:
     log.configure(for_people=for_people)
     body: Any = {
         "kind": "TrainingJob",
@@ -141,7 +141,7 @@ def test_kopfs_lines_name_the_object_and_carry_nothing_of_kopfs_own(log: Log, *,
         ("fatal", "kopf.objects", logging.ERROR, False),
     ],
 )
-def test_only_this_package_speaks_below_info(log: Log, level: str, logger: str, severity: int, appears: bool) -> None:
+def test_only_this_package_logs_below_info(log: Log, level: str, logger: str, severity: int, appears: bool) -> None:
     log.configure(level)
     logging.getLogger(logger).log(severity, "x")
     assert bool(log.text) is appears

@@ -1,4 +1,4 @@
-"""Each fact that is reported moves its metric, under the name and labels that dashboards know."""
+"""Each reported fact changes its metric, with the name and labels of the dashboards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DENIED = AwsError("ReceiveMessage", "AccessDenied", "no", ErrorClass.DENIED, def
 
 
 class Scrape:
-    """One `Metrics`, and what Prometheus reads of it."""
+    """One `Metrics`, and its samples for Prometheus."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -36,7 +36,7 @@ class Scrape:
         self.metrics = Metrics(self.registry, "1.2.3", self.clock)
 
     def series(self, family: str) -> dict[tuple[str, ...], float]:
-        """The values of a gauge or counter by the values of its labels."""
+        """Values of a gauge or counter by the values of its labels."""
         return {
             tuple(sample.labels.values()): sample.value
             for metric in self.registry.collect()
@@ -90,7 +90,7 @@ def scrape() -> Scrape:
         (lambda m: m.event_queue_failed(DENIED), "trainingjob_event_queue_errors_total", {"kind": "denied"}, 1),
     ],
 )  # fmt: skip
-def test_a_fact_moves_its_metric(
+def test_a_reported_fact_changes_its_metric(
     scrape: Scrape, report: Callable[[Metrics], None], name: str, labels: dict[str, str], value: float
 ) -> None:
     report(scrape.metrics)
@@ -137,20 +137,20 @@ def test_failed_calls_are_counted_with_acks_status_code_and_by_class(
     assert scrape.value("trainingjob_aws_errors_total", operation="CreateTrainingJob", kind=kind.value) == 1
 
 
-def test_a_status_that_no_job_has_any_more_is_gone(scrape: Scrape) -> None:
+def test_a_status_without_a_job_has_no_series(scrape: Scrape) -> None:
     scrape.metrics.jobs_are({("a", "InProgress"): 2, ("a", "Failed"): 1, ("b", "Failed"): 1})
     scrape.metrics.jobs_are({("a", "Completed"): 3})
     assert scrape.series("trainingjob_jobs") == {("a", "Completed"): 3}
 
 
-def test_the_end_of_a_job_is_an_increase_from_zero(scrape: Scrape) -> None:
+def test_the_end_of_a_job_increases_a_counter_from_zero(scrape: Scrape) -> None:
     scrape.metrics.job_expected("a", NODES, True)
     outcomes = {"Succeeded", "Failed", "Stopped", "Refused", "Lost"}
     assert scrape.series("trainingjob_ended") == {("a", outcome): 0 for outcome in outcomes}
     assert scrape.value("trainingjob_billable_instance_seconds_total", **PAID) == 0
 
 
-def test_instance_groups_count_by_type(scrape: Scrape) -> None:
+def test_instance_groups_are_counted_by_type(scrape: Scrape) -> None:
     scrape.metrics.job_took("a", {"ml.c5.xlarge": 3, "ml.p4d.24xlarge": 1}, False, 60, 20)
     assert scrape.series("trainingjob_billable_instance_seconds") == {
         ("a", "ml.c5.xlarge", "false"): 60,
@@ -186,7 +186,7 @@ def test_ten_thousand_namespaces_share_a_series_and_totals_stay_right(scrape: Sc
         assert (len(series), sum(series.values())) == (NAMESPACES + 1, total), name
     assert scrape.value("trainingjob_jobs", namespace="early", status="Failed") == 2
     scrape.metrics.jobs_are({("late", "Failed"): 1})
-    assert scrape.series("trainingjob_jobs") == {("late", "Failed"): 1}, "vanished namespaces make room"
+    assert scrape.series("trainingjob_jobs") == {("late", "Failed"): 1}, "deleted namespaces free their series"
 
 
 def test_a_namespace_with_many_instance_types_has_few_series(scrape: Scrape) -> None:
@@ -201,7 +201,7 @@ def test_a_namespace_with_many_instance_types_has_few_series(scrape: Scrape) -> 
     )
 
 
-def test_words_of_strangers_share_a_series(scrape: Scrape) -> None:
+def test_untrusted_label_values_share_a_series(scrape: Scrape) -> None:
     scrape.metrics.jobs_are({("a", f"Word{number}"): 1 for number in range(1000)})
     assert scrape.series("trainingjob_jobs") == {("a", OTHER): 1000}
     for number in range(1000):
@@ -215,7 +215,7 @@ def test_words_of_strangers_share_a_series(scrape: Scrape) -> None:
     assert quotas["quota 1000",] == 1000, "the largest queues keep their names"
 
 
-def test_regions_that_objects_invent_share_a_series(scrape: Scrape) -> None:
+def test_unknown_regions_of_objects_share_a_series(scrape: Scrape) -> None:
     scrape.metrics.sweep_begins("real", ("1", "us-east-1"))
     places = {("1", f"xx-fake-{number}") for number in range(1000)}
     for place in places:
@@ -235,10 +235,10 @@ def test_leadership_can_be_lost(scrape: Scrape) -> None:
     assert scrape.value("trainingjob_leading") == 0
 
 
-def test_a_sweep_ages_from_its_start_until_the_next_and_has_no_age_while_it_rests(scrape: Scrape) -> None:
+def test_a_sweep_ages_from_its_start_and_has_no_age_while_idle(scrape: Scrape) -> None:
     scrape.metrics.sweep_begins("sweep", ("1", "r"))
     scrape.clock.now += 12
-    assert scrape.value("trainingjob_sweep_age_seconds", **ACCOUNT) == 12, "a sweep that never succeeds ages, too"
+    assert scrape.value("trainingjob_sweep_age_seconds", **ACCOUNT) == 12, "a sweep without success ages, too"
     scrape.metrics.sweep_ended("sweep", 0.5, 1)
     assert scrape.value("trainingjob_sweep_age_seconds", **ACCOUNT) == 0
     scrape.metrics.sweep_interval_is("sweep", 5)
@@ -247,7 +247,7 @@ def test_a_sweep_ages_from_its_start_until_the_next_and_has_no_age_while_it_rest
     assert scrape.value("trainingjob_sweep_interval_seconds", **ACCOUNT) is None
 
 
-def test_a_region_is_as_old_as_its_oldest_sweep_and_lasts_until_the_last_one_rests(scrape: Scrape) -> None:
+def test_a_region_has_the_age_of_its_oldest_sweep_until_the_last_one_is_idle(scrape: Scrape) -> None:
     for role in ("one", "two"):
         scrape.metrics.sweep_begins(role, ("1", "r"))
         scrape.metrics.sweep_interval_is(role, 5)
@@ -266,7 +266,7 @@ def test_the_version_and_the_process_are_shown(scrape: Scrape) -> None:
     assert (scrape.value("process_resident_memory_bytes") or 0) > 0
 
 
-def test_every_metric_of_ours_says_what_it_is_and_bears_the_prefix(scrape: Scrape) -> None:
+def test_every_own_metric_has_a_help_text_and_the_prefix(scrape: Scrape) -> None:
     foreign = ("process_", "python_")
     families = [
         family
@@ -282,7 +282,7 @@ def test_every_metric_of_ours_says_what_it_is_and_bears_the_prefix(scrape: Scrap
 FIXED = {"service", "op_type", "op_id", "status_code", "operation", "kind", "outcome", "version", "condition", "spot"}
 """Labels with values of the operator or of SageMaker's API."""
 BOUNDED = {"account", "region", "namespace", "status", "reason", "instance_type", "quota"}
-"""Labels with values that tenants or SageMaker choose: each has a bound and a test."""
+"""Labels with values of tenants or of SageMaker: each has a bound and a test."""
 
 
 def test_only_the_optional_metric_has_names_of_objects(scrape: Scrape) -> None:
@@ -294,10 +294,10 @@ def test_only_the_optional_metric_has_names_of_objects(scrape: Scrape) -> None:
     sweep(scrape.metrics, 1.0, 1)
     scrape.metrics.sweep_rests("sweep")
     scrape.metrics.keep_sweeps(set())
-    assert b'region="r"' not in generate_latest(scrape.registry), "a region that no object names has no series"
+    assert b'region="r"' not in generate_latest(scrape.registry), "a region without an object has no series"
 
 
-def test_two_operators_in_one_process_do_not_meet(scrape: Scrape) -> None:
+def test_two_operators_in_one_process_have_separate_metrics(scrape: Scrape) -> None:
     other = Scrape()
     scrape.metrics.queue_is(5)
     assert other.value("trainingjob_queue_depth") == 0

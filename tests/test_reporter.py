@@ -1,4 +1,4 @@
-"""The road to `.status`: written when something differs, told once, and never against a lost leadership."""
+"""Reporter: writes changes of `.status`, emits each Event once, and never writes without leadership."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from trainingjob_operator.reporter import PRUNED_SECONDS
 
 
 @simulated()
-async def test_each_piece_of_news_is_one_event(simulation: Simulation) -> None:
+async def test_each_change_has_one_event(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(100.0)
     reasons = [reason for _, reason, _ in simulation.operator.recorder.events]
@@ -27,7 +27,7 @@ async def test_each_piece_of_news_is_one_event(simulation: Simulation) -> None:
     ("error", "outcome"), [(Conflict("somebody wrote first"), "conflict"), (Unavailable("no connection"), "failed")]
 )
 @simulated()
-async def test_each_write_is_counted_by_how_it_went(simulation: Simulation, error: KubeError, outcome: str) -> None:
+async def test_each_write_is_counted_by_result(simulation: Simulation, error: KubeError, outcome: str) -> None:
     errors = [error]
 
     def hinder(what: str, before: bool) -> None:
@@ -38,16 +38,14 @@ async def test_each_write_is_counted_by_how_it_went(simulation: Simulation, erro
     simulation.api.apply(body())
     await asyncio.sleep(100.0)
     counts = {
-        told: simulation.operator.registry.get_sample_value("trainingjob_status_writes_total", {"outcome": told})
-        for told in ("conflict", "failed", "written")
+        result: simulation.operator.registry.get_sample_value("trainingjob_status_writes_total", {"outcome": result})
+        for result in ("conflict", "failed", "written")
     }
     assert counts == {"conflict": None, "failed": None, outcome: 1.0, "written": simulation.api.writes.count("status")}
 
 
 @simulated()
-async def test_what_was_refused_for_good_is_one_line_in_the_log(
-    simulation: Simulation, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_refused_spec_is_logged_once(simulation: Simulation, caplog: pytest.LogCaptureFixture) -> None:
     simulation.service.refusals["CreateTrainingJob"] = failed("CreateTrainingJob", "X", ErrorClass.REFUSED, "no good")
     simulation.api.apply(body())
     await simulation.wait(30.0)
@@ -62,7 +60,7 @@ async def test_what_was_refused_for_good_is_one_line_in_the_log(
 
 
 @simulated(outcome="Failed")
-async def test_the_end_is_counted_once_with_its_outcome(simulation: Simulation) -> None:
+async def test_the_end_of_a_job_is_counted_once_with_its_outcome(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(100.0)
     assert simulation.sample("trainingjob_ended_total", namespace="team-a", outcome="Failed") == 1.0
@@ -80,7 +78,7 @@ async def test_a_describe_without_news_writes_only_the_handled_request(simulatio
 
 
 @simulated(seconds=5000.0)
-async def test_a_status_is_not_written_after_the_leadership_is_lost(simulation: Simulation) -> None:
+async def test_a_status_is_not_written_without_leadership(simulation: Simulation) -> None:
     leadership = FakeLeadership()
     await simulation.start(leadership=leadership)
     lost: list[int] = []
@@ -101,7 +99,7 @@ async def test_a_status_is_not_written_after_the_leadership_is_lost(simulation: 
 
 
 @in_virtual_time
-async def test_fields_that_a_new_crd_keeps_are_written_even_if_the_old_one_pruned_them_a_moment_ago() -> None:
+async def test_fields_pruned_by_the_former_crd_are_written_under_the_new_one() -> None:
     known = {"ackResourceMetadata", "conditions", "trainingJobStatus", "secondaryStatus", "creationTime"}
     async with simulate(seconds=5000.0, keeps=frozenset(known)) as simulation:
         simulation.api.apply(body())

@@ -1,4 +1,4 @@
-"""Flags and environment become settings, or one sentence that says what to change."""
+"""Settings from flags and environment, or one sentence with the remedy."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def read_flag(field: str, text: str) -> object:
 
 
 @pytest.mark.parametrize(("field", "text", "value"), GOOD)
-def test_a_good_value_is_accepted(field: str, text: str, value: object) -> None:
+def test_a_valid_value_is_accepted(field: str, text: str, value: object) -> None:
     assert read_flag(field, text) == value
 
 
@@ -118,7 +118,7 @@ def test_a_good_value_is_accepted(field: str, text: str, value: object) -> None:
         ("metrics_addr", "0.0.0.0:66000", "host:port"),
     ],
 )  # fmt: skip
-def test_a_bad_value_is_refused_in_one_sentence_that_names_the_flag_and_says_what_to_give(
+def test_an_invalid_value_is_rejected_in_one_sentence_with_flag_and_valid_form(
     field: str, text: str, advice: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
@@ -152,7 +152,7 @@ def test_role_selectors_are_followed_unless_the_gate_is_off(gates: str, follows:
     assert read({"feature_gates": gates}, REGION).follows_role_selectors is follows
 
 
-def test_the_table_of_good_values_has_every_flag() -> None:
+def test_the_table_of_valid_values_has_every_flag() -> None:
     assert {field for field, _, _ in GOOD} == {flag.field for flag in FLAGS}
 
 
@@ -163,17 +163,17 @@ def test_each_flag_is_also_read_from_its_variable(field: str, text: str, value: 
     assert getattr(read({}, environ), field) == value
 
 
-def test_a_flag_wins_over_its_variable() -> None:
+def test_a_flag_overrides_its_variable() -> None:
     assert read({"aws_region": "us-east-1"}, REGION).aws_region == "us-east-1"
 
 
-def test_an_empty_flag_or_variable_counts_as_not_given() -> None:
+def test_an_empty_flag_or_variable_counts_as_unset() -> None:
     settings = read({"watch_namespace": "", "log_level": " "}, REGION | {"ACK_LOG_LEVEL": "error"})
     assert settings.watch_namespace == ()
     assert settings.log_level == "error"
 
 
-def test_a_bad_variable_is_named() -> None:
+def test_an_invalid_variable_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^ACK_LOG_LEVEL: invalid value 'loud': must be debug"):
         read({}, REGION | {"ACK_LOG_LEVEL": "loud"})
 
@@ -188,7 +188,7 @@ def test_a_bad_variable_is_named() -> None:
         ({"K8S_NAMESPACE": "pod", "ACK_LEADER_ELECTION_NAMESPACE": "lease"}, "pod", "lease"),
     ],
 )
-def test_the_namespaces_of_the_system_and_of_the_lease_come_from_acks_variables(
+def test_the_namespaces_of_system_and_lease_are_read_from_acks_variables(
     environ: dict[str, str], system: str, lease: str
 ) -> None:
     settings = read({}, REGION | environ)
@@ -196,7 +196,7 @@ def test_the_namespaces_of_the_system_and_of_the_lease_come_from_acks_variables(
 
 
 @pytest.mark.parametrize("field", ["aws_endpoint_url", "aws_identity_endpoint_url", "event_queue_url"])
-def test_an_endpoint_without_https_needs_the_unsafe_flag(field: str) -> None:
+def test_an_endpoint_without_https_requires_the_unsafe_flag(field: str) -> None:
     with pytest.raises(SettingsError, match="https"):
         read({field: "http://127.0.0.1:1"}, REGION)
     with pytest.raises(SettingsError, match="https"):
@@ -214,17 +214,17 @@ def test_acks_default_tags_given_as_a_flag_are_accepted() -> None:
     assert read({"resource_tags": text}, REGION).resource_tags == DEFAULT_RESOURCE_TAGS
 
 
-def test_no_name_is_given_twice() -> None:
+def test_flags_and_variables_have_unique_names() -> None:
     names = [name for flag in FLAGS for name in (flag.name, *flag.aliases)] + list(IGNORED_FLAGS)
     assert len(names) == len(set(names))
 
 
-def test_settings_can_not_be_changed() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         read({}, REGION).aws_region = "us-east-1"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("text", ["my-cluster", "<cluster>", "MY-CLUSTER", "changeme", "your-cluster", "TODO"])
-def test_a_placeholder_is_no_cluster_id(text: str) -> None:
+def test_a_placeholder_is_not_a_cluster_id(text: str) -> None:
     with pytest.raises(SettingsError, match=r"--cluster-id: invalid value .*: must be unique to this cluster"):
         read({"cluster_id": text}, {"AWS_REGION": "eu-west-1"})

@@ -1,4 +1,4 @@
-"""The start waits for what is missing: one sentence each, a growing pause, and nothing that ends the process."""
+"""Start: it waits for missing dependencies with a back-off, logs each once, and never ends the process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def clocks() -> Clocks:
     return Clocks(asyncio.get_running_loop().time, wall, random.Random(7))
 
 
-def test_each_new_obstacle_is_logged_and_the_pause_grows_to_a_bound(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_new_obstacle_is_logged_and_the_back_off_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         readiness, tries = Readiness(), list[float]()
 
@@ -65,7 +65,7 @@ def test_each_new_obstacle_is_logged_and_the_pause_grows_to_a_bound(caplog: pyte
         (Unavailable("refused"), "Cannot reach the API server https://host (refused): check the kubeconfig"),
     ],
 )
-def test_the_api_server_is_waited_for(error: Unavailable, sentence: str) -> None:
+def test_the_start_waits_for_the_api_server(error: Unavailable, sentence: str) -> None:
     async def main() -> None:
         readiness, discovery = Readiness(), FakeDiscovery(error=error)
         coverage = make_coverage(discovery, readiness=readiness)
@@ -103,7 +103,7 @@ class Sts:
         (ErrorClass.DENIED, "The AWS credentials are invalid"),
     ],
 )
-def test_what_sts_does_not_answer_is_no_fault_of_the_credentials(kind: ErrorClass, words: str) -> None:
+def test_a_failed_call_of_sts_is_not_reported_as_invalid_credentials(kind: ErrorClass, words: str) -> None:
     async def main() -> None:
         error = AwsError("GetCallerIdentity", "Code", "message", kind, definite=True)
         with pytest.raises(Obstacle) as met:
@@ -127,11 +127,11 @@ def test_what_sts_does_not_answer_is_no_fault_of_the_credentials(kind: ErrorClas
         ("https://c", {"AWS_ENDPOINT_URL_STS": "http://b"}, "STS at https://c (--aws-identity-endpoint-url)"),
     ],
 )
-def test_the_sts_that_is_asked_is_named_with_what_chose_it(flag: str, environ: dict[str, str], name: str) -> None:
+def test_the_endpoint_of_sts_is_reported_with_its_source(flag: str, environ: dict[str, str], name: str) -> None:
     assert name_sts(Settings(aws_region="eu-west-1", aws_identity_endpoint_url=flag), environ) == name
 
 
-def test_the_cluster_is_known_by_its_flag_or_by_itself() -> None:
+def test_the_cluster_id_is_read_from_the_flag_or_the_cluster() -> None:
     async def main() -> None:
         async def denied() -> str | None:
             return None
@@ -148,7 +148,7 @@ def test_the_cluster_is_known_by_its_flag_or_by_itself() -> None:
     run(main())
 
 
-def test_a_selector_that_the_api_server_refuses_is_named() -> None:
+def test_a_selector_rejected_by_the_api_server_is_named() -> None:
     async def main() -> None:
         async def refuse() -> int:
             raise Invalid("unable to parse requirement")

@@ -1,6 +1,6 @@
-"""Killed at any call and any write, with lost answers, stale answers and edits meanwhile: nothing is lost or doubled.
+"""Crashes at any call and write, with lost or stale answers and edits: no job is lost or duplicated.
 
-Lives are played in virtual time on fakes; the same on real parts is in e2e.
+The tests run in virtual time on fakes; tests/e2e has crashes on real parts.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from trainingjob_operator.logic.objects.annotations import ADOPTION_POLICY, DELE
 pytestmark = pytest.mark.no_cover
 KEY = (NAMESPACE, NAME)
 LONG = 400.0
-"""Seconds in which everything is settled, whatever happened."""
+"""Seconds until every object is settled."""
 
 
 class KilledError(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 class Trials:
-    """Plays with an operator that is killed at a certain call or write, and started again."""
+    """Runs of an operator with a crash at a certain call or write and a restart."""
 
     def __init__(self, *, kill_at: int | None = None, **service: Any) -> None:
         self.api = FakeApiServer()
@@ -75,7 +75,7 @@ class Trials:
         self.api.delete(KEY)
         self.deletions.append(asyncio.get_running_loop().time())
         await operator.settle(LONG)
-        assert KEY not in self.api.objects, "an object can always be deleted in the end"
+        assert KEY not in self.api.objects, "every object can be deleted"
         self.check()
         await operator.end()
 
@@ -92,20 +92,20 @@ class Trials:
         assert len({job.identity.slot for job in self.service.created}) == len(self.service.created)
         assert len(self.service.created) <= 1, "at most one job for an object"
         for _, at in self.service.stopped:
-            assert any(deleted <= at for deleted in self.deletions), "no stop without a deletion"
+            assert any(deleted <= at for deleted in self.deletions), "no Stop without a deletion"
         body_now = self.api.objects.get(KEY)
         for job in self.service.created:
             if job.status(now) not in ("InProgress", "Stopping"):
                 continue
-            assert body_now is not None or self.may_outlive, "an orphan"
+            assert body_now is not None or self.may_outlive, "no orphaned job"
             if body_now is not None:
                 arn = body_now["status"]["ackResourceMetadata"]["arn"]
-                assert arn.endswith("/" + job.identity.job_name.lower()), "it runs, and its object does not know it"
+                assert arn.endswith("/" + job.identity.job_name.lower()), "the object shows its running job"
                 assert job.identity.region in arn
                 assert body_now["status"]["trainingJobStatus"] == job.status(now)
 
     may_outlive = False
-    """Somebody said that the job is not to be stopped with its object."""
+    """True if the deletion of the object must not stop the job."""
 
 
 def _apply(trials: Trials) -> Callable[[int], None]:
@@ -149,7 +149,7 @@ SCRIPTS = {
 
 
 def _points(name: str) -> list[str]:
-    """All calls and writes of an undisturbed play, found by counting."""
+    """All calls and writes of a run without faults, by number."""
 
     async def main() -> list[str]:
         trials = Trials(seconds=40.0)
@@ -163,7 +163,7 @@ def _points(name: str) -> list[str]:
     ("name", "hidden"),
     [(name, hidden) for name in SCRIPTS for hidden in (0.0, 20.0) if "selector" not in name or not hidden],
 )
-def test_a_death_at_any_call_or_write_loses_and_doubles_nothing(name: str, hidden: float) -> None:
+def test_a_crash_at_any_call_or_write_neither_loses_nor_duplicates_a_job(name: str, hidden: float) -> None:
     points = _points(name)
     assert len(points) > 10
     for kill_at, point in enumerate(points):
@@ -213,7 +213,7 @@ ACTIONS: dict[str, Callable[[Trials], None]] = {
     errors=st.integers(0, 60),
     seconds=st.sampled_from([15.0, 60.0, 5000.0]),
 )
-def test_whatever_happens_there_is_one_job_at_most_and_every_object_goes_in_the_end(
+def test_random_faults_leave_at_most_one_job_and_every_object_can_be_deleted(
     seed: int,
     actions: list[str],
     pauses: list[float],
@@ -253,7 +253,7 @@ def test_whatever_happens_there_is_one_job_at_most_and_every_object_goes_in_the_
     run(main())
 
 
-def test_a_retained_job_outlives_its_object_through_any_death() -> None:
+def test_a_retained_job_survives_its_object_and_any_crash() -> None:
     for kill_at in range(12):
 
         async def main(kill_at: int = kill_at) -> None:
@@ -268,7 +268,7 @@ def test_a_retained_job_outlives_its_object_through_any_death() -> None:
         run(main())
 
 
-def test_a_foreign_job_is_never_touched_whatever_dies() -> None:
+def test_a_foreign_job_is_never_changed_at_any_crash() -> None:
     for kill_at in range(12):
 
         async def main(kill_at: int = kill_at) -> None:

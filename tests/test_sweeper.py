@@ -1,4 +1,4 @@
-"""All jobs at a time: one loop for each account and region with live jobs, through errors and losses of rights."""
+"""Sweeper: one loop for each account and region with live jobs, during errors and missing rights."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from trainingjob_operator.sweeper import INTAKE_SECONDS, STUCK_SECONDS
 
 
 @simulated()
-async def test_without_live_jobs_nothing_is_listed(simulation: Simulation) -> None:
+async def test_without_live_jobs_no_list_is_sent(simulation: Simulation) -> None:
     await simulation.wait(600.0)
     assert simulation.service.calls == []
     simulation.api.apply(body())
@@ -28,7 +28,7 @@ async def test_without_live_jobs_nothing_is_listed(simulation: Simulation) -> No
 
 
 @simulated()
-async def test_each_region_is_swept_for_itself(simulation: Simulation) -> None:
+async def test_each_region_has_its_own_sweep(simulation: Simulation) -> None:
     simulation.api.apply(body())
     spec = {**SPEC, "trainingJobName": "there"}
     simulation.api.apply(body(name="b", uid="b", spec=spec, annotations={REGION: "eu-central-1"}))
@@ -44,7 +44,7 @@ async def test_each_region_is_swept_for_itself(simulation: Simulation) -> None:
 
 
 @simulated()
-async def test_where_lists_are_denied_every_job_is_described_within_the_budget(simulation: Simulation) -> None:
+async def test_with_denied_lists_every_job_is_described_within_the_budget(simulation: Simulation) -> None:
     simulation.service.refusals["ListTrainingJobs"] = failed("ListTrainingJobs", "AccessDenied", ErrorClass.DENIED)
     simulation.api.apply(body())
     await simulation.wait(200.0)
@@ -54,7 +54,7 @@ async def test_where_lists_are_denied_every_job_is_described_within_the_budget(s
 
 @pytest.mark.no_cover
 @simulated(seconds=100_000.0)
-async def test_where_lists_are_denied_many_jobs_leave_half_of_the_budget_to_others(simulation: Simulation) -> None:
+async def test_with_denied_lists_many_jobs_leave_half_of_the_budget_to_others(simulation: Simulation) -> None:
     await simulation.start(describe_tps=2.0, learns=False)
     for number in range(100):
         simulation.api.apply(
@@ -69,11 +69,11 @@ async def test_where_lists_are_denied_many_jobs_leave_half_of_the_budget_to_othe
 
 
 @simulated()
-async def test_where_describe_is_denied_the_status_of_a_list_is_reported(simulation: Simulation) -> None:
+async def test_with_a_denied_describe_the_status_of_a_list_is_reported(simulation: Simulation) -> None:
     denied = failed("DescribeTrainingJob", "AccessDenied", ErrorClass.DENIED, "role x may not")
     simulation.service.refusals["DescribeTrainingJob"] = denied
     simulation.api.apply(body())
-    await simulation.wait(45.0)  # for 30 s after a Create a denied reading is no news
+    await simulation.wait(45.0)  # a denied read within 30 s after a Create is not reported
     assert simulation.condition("ACK.Recoverable")[:2] == ("True", "AccessDenied")
     await simulation.wait(600.0)
     assert simulation.object["status"]["trainingJobStatus"] == "Completed"
@@ -82,7 +82,7 @@ async def test_where_describe_is_denied_the_status_of_a_list_is_reported(simulat
 
 @pytest.mark.parametrize("lacking", ["", "SecondaryStatus", "LastModifiedTime", "CreationTime"])
 @in_virtual_time
-async def test_a_quiet_job_is_described_once_per_status_whatever_summaries_leave_out(lacking: str) -> None:
+async def test_missing_members_of_summaries_cause_no_repeated_describe(lacking: str) -> None:
     async with simulate(seconds=600.0, summaries_lack=frozenset({lacking})) as simulation:
         simulation.api.apply(body())
         await simulation.wait(590.0)
@@ -93,7 +93,7 @@ async def test_a_quiet_job_is_described_once_per_status_whatever_summaries_leave
 
 
 @simulated()
-async def test_after_a_storm_of_throttles_the_sweep_goes_on(simulation: Simulation) -> None:
+async def test_the_sweep_continues_after_throttles(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(5.0)
     before = simulation.count("ListTrainingJobs")
@@ -108,7 +108,7 @@ async def test_after_a_storm_of_throttles_the_sweep_goes_on(simulation: Simulati
 
 
 @simulated()
-async def test_only_the_leader_sweeps_and_a_standby_ticks_all_the_same(simulation: Simulation) -> None:
+async def test_only_the_leader_sweeps_and_a_standby_stays_alive(simulation: Simulation) -> None:
     leadership = FakeLeadership()
     operator = await simulation.start(leadership=leadership)
     simulation.api.apply(body())
@@ -148,7 +148,7 @@ async def test_a_change_without_a_leader_is_in_the_first_page_of_the_next_leader
 
 @pytest.mark.parametrize(("intake", "begin"), [(15.0, 15.0), (100.0, INTAKE_SECONDS)])
 @simulated()
-async def test_no_sweep_begins_before_every_object_was_reconciled_or_a_limit_has_passed(
+async def test_the_first_sweep_waits_for_the_first_reconciles_up_to_a_limit(
     simulation: Simulation, intake: float, begin: float
 ) -> None:
     simulation.service.seconds = 1000.0
@@ -169,7 +169,7 @@ async def test_no_sweep_begins_before_every_object_was_reconciled_or_a_limit_has
 
 
 @simulated()
-async def test_a_loop_that_hangs_ends_the_ticks(simulation: Simulation) -> None:
+async def test_a_blocked_loop_ends_the_ticks(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(20.0)
     [loop] = [task for task in asyncio.all_tasks() if task.get_name().startswith("sweep of")]
@@ -183,7 +183,7 @@ async def test_a_loop_that_hangs_ends_the_ticks(simulation: Simulation) -> None:
     assert simulation.operator.sweeper.heartbeat.last() == beat
 
 
-def test_a_stopped_sweeper_leaves_no_loop_behind() -> None:
+def test_a_stopped_sweeper_has_no_running_loop() -> None:
     async def main() -> None:
         simulation = Simulation(seconds=5000.0)
         operator = await simulation.start()
@@ -210,13 +210,13 @@ async def test_two_hundred_jobs_are_followed_with_shared_pages(simulation: Simul
 
 @pytest.mark.no_cover
 @simulated()
-async def test_a_change_is_reported_while_hundreds_of_new_objects_wait_for_their_first_reconcile(
+async def test_a_change_is_reported_while_hundreds_of_new_objects_are_queued(
     simulation: Simulation,
 ) -> None:
     operator = await simulation.start(workers=1, create_tps=1000.0)
     simulation.api.apply(body())
     await simulation.wait(9.0)
-    for number in range(400):  # at two calls of 0.04 s each they keep the one worker busy for half a minute
+    for number in range(400):  # at two calls of 0.04 s each, they occupy the one worker for half a minute
         simulation.api.apply(
             body(name=f"o{number}", uid=str(number), spec={**SPEC, "trainingJobName": f"job-{number}"})
         )
@@ -226,7 +226,7 @@ async def test_a_change_is_reported_while_hundreds_of_new_objects_wait_for_their
 
 
 @simulated()
-async def test_an_end_known_from_a_list_alone_is_described_once_that_is_allowed(simulation: Simulation) -> None:
+async def test_an_end_known_from_a_list_alone_is_described_after_the_denial(simulation: Simulation) -> None:
     denied = failed("DescribeTrainingJob", "AccessDenied", ErrorClass.DENIED, "role x may not")
     simulation.api.apply(body())
     await simulation.wait(10.0)
@@ -240,7 +240,7 @@ async def test_an_end_known_from_a_list_alone_is_described_once_that_is_allowed(
 
 
 @simulated()
-async def test_when_the_service_answers_again_what_its_errors_put_off_is_done_at_once(simulation: Simulation) -> None:
+async def test_a_recovered_service_ends_the_back_off_of_its_errors_at_once(simulation: Simulation) -> None:
     simulation.service.seconds = 1000.0
     simulation.api.apply(body())
     await simulation.wait(5.0)

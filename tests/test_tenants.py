@@ -1,6 +1,6 @@
-"""What tenants do to each other's jobs, in virtual time: forged metadata, freed names, lying endpoints, bad timing.
+"""Attacks of tenants on jobs of others, in virtual time: forged metadata, freed names, false endpoints, bad timing.
 
-Nobody but an object's owner may have its job stopped, updated or tagged.
+Only the owner of a job may cause its Stop, Update or tag calls.
 """
 
 import random
@@ -58,7 +58,7 @@ MADE_BY: dict[str, dict[str, str]] = {
 
 
 def neighbours(name: str = THIEF[1], *, uid: str = "thief", **members: Any) -> dict[str, Any]:
-    """An object of another namespace that names the same job."""
+    """Object of another namespace with the same job name."""
     made = body(name=name, uid=uid, **members)
     made["metadata"]["namespace"] = THIEF[0]
     return made
@@ -69,13 +69,13 @@ def changes(simulation: Simulation) -> list[str]:
 
 
 def forge(simulation: Simulation, **annotations: str | None) -> None:
-    """One patch of the thief's metadata: the finalizer added, annotations set or dropped."""
+    """Patch of the attacker's metadata: adds the finalizer, sets or removes annotations."""
     simulation.api.objects[THIEF]["metadata"]["finalizers"] = [FINALIZER]
     simulation.api.annotate(THIEF, **annotations)
 
 
 async def make_victim(simulation: Simulation, made_by: str) -> None:
-    """A running job of that origin."""
+    """Running job of this origin."""
     if made_by == "a live object":
         simulation.api.apply(body())
         await simulation.wait(30.0)
@@ -87,7 +87,7 @@ async def make_victim(simulation: Simulation, made_by: str) -> None:
 @pytest.mark.parametrize("keeps", [None, frozenset({"ackResourceMetadata", "conditions", "trainingJobStatus"})])
 @pytest.mark.parametrize("made_by", MADE_BY)
 @in_virtual_time
-async def test_a_finalizer_added_by_hand_to_an_object_that_read_the_job_stops_nothing(
+async def test_a_finalizer_added_to_an_object_that_read_the_job_stops_no_job(
     made_by: str, keeps: frozenset[str] | None, *, restarts: bool
 ) -> None:
     async with simulate(keeps=keeps, **LONG) as simulation:
@@ -106,9 +106,7 @@ async def test_a_finalizer_added_by_hand_to_an_object_that_read_the_job_stops_no
 
 @pytest.mark.parametrize("made_by", MADE_BY)
 @simulated(**LONG)
-async def test_a_clash_that_ack_recorded_and_a_finalizer_added_by_hand_stop_nothing(
-    simulation: Simulation, made_by: str
-) -> None:
+async def test_a_clash_recorded_by_ack_and_an_added_finalizer_stop_no_job(simulation: Simulation, made_by: str) -> None:
     await make_victim(simulation, made_by)
     clash = {"type": "ACK.Terminal", "status": "True", "message": "Resource already exists"}
     simulation.api.apply(neighbours(held=True, status=recorded(trainingJobStatus="InProgress", conditions=[clash])))
@@ -123,7 +121,7 @@ async def test_a_clash_that_ack_recorded_and_a_finalizer_added_by_hand_stop_noth
 @pytest.mark.parametrize("pending", [None, WANTED])
 @pytest.mark.parametrize("made_by", MADE_BY)
 @simulated(**LONG)
-async def test_create_and_delete_back_to_back_stop_nothing(
+async def test_creation_and_immediate_deletion_of_an_object_stop_no_job(
     simulation: Simulation, made_by: str, pending: Identity | None
 ) -> None:
     await make_victim(simulation, made_by)
@@ -137,7 +135,7 @@ async def test_create_and_delete_back_to_back_stop_nothing(
 @pytest.mark.parametrize("by_failover", [False, True])
 @pytest.mark.parametrize("owners", ["Created", "Adopted"])
 @simulated(**LONG)
-async def test_an_adoption_that_is_listed_before_the_owner_takes_nothing(
+async def test_an_adopting_object_listed_before_the_owner_does_not_own_the_job(
     simulation: Simulation, owners: str, *, by_failover: bool
 ) -> None:
     simulation.service.put(WANTED, to_request(SPEC), {})
@@ -166,11 +164,11 @@ async def test_an_adoption_that_is_listed_before_the_owner_takes_nothing(
 
 @pytest.mark.parametrize("annotations", [ADOPT, {ADOPTION_POLICY: "adopt-or-create"}, {ADOPTED: "true"}])
 @simulated(**LONG)
-async def test_a_job_of_an_object_that_this_replica_does_not_serve_is_not_adopted(
+async def test_a_job_of_an_object_outside_the_watch_is_not_adopted(
     simulation: Simulation, annotations: dict[str, str]
 ) -> None:
     simulation.service.put(WANTED, to_request(SPEC), OWNER.tags())
-    simulation.api.objects[KEY] = body()  # in no watch
+    simulation.api.objects[KEY] = body()  # outside the watch
     simulation.api.apply(neighbours(annotations=annotations))
     await simulation.wait(30.0)
     reason, message = simulation.condition("ACK.Terminal", THIEF)[1:]
@@ -200,7 +198,7 @@ async def test_a_status_with_the_arn_of_another_job_does_not_delay_an_adoption(
 
 
 @simulated(**LONG)
-async def test_a_job_of_another_cluster_is_adopted_only_where_an_annotation_names_that_cluster(
+async def test_a_job_of_another_cluster_is_adopted_only_by_an_annotation_with_that_cluster(
     simulation: Simulation,
 ) -> None:
     simulation.service.put(WANTED, to_request(SPEC), MADE_BY["another cluster"])
@@ -222,7 +220,7 @@ async def test_a_job_of_another_cluster_is_adopted_only_where_an_annotation_name
 
 
 def replace_job(simulation: Simulation) -> None:
-    """The job is deleted in the console, and somebody takes its name."""
+    """Delete the job in the console, and create another with its name."""
     del simulation.service.jobs[WANTED.slot]
     simulation.service.put(WANTED, to_request({**SPEC, "roleARN": "arn:aws:iam::123456789012:role/theirs"}), {})
 
@@ -230,7 +228,7 @@ def replace_job(simulation: Simulation) -> None:
 @pytest.mark.parametrize("is_deleted", [False, True])
 @pytest.mark.parametrize("away", ["down", "passive", "serving"])
 @simulated(**LONG)
-async def test_a_freed_name_that_somebody_else_took_is_another_run(
+async def test_a_job_of_another_user_under_a_freed_name_is_another_run(
     simulation: Simulation, away: str, *, is_deleted: bool
 ) -> None:
     simulation.api.apply(body())
@@ -271,15 +269,13 @@ async def test_a_freed_name_that_somebody_else_took_is_another_run(
     ],
 )
 @simulated(**LONG)
-async def test_an_arn_in_the_answer_of_create_that_is_not_of_the_job_is_not_believed(
-    simulation: Simulation, arn: str
-) -> None:
+async def test_a_foreign_arn_in_the_answer_of_create_is_rejected(simulation: Simulation, arn: str) -> None:
     simulation.service.put(Identity(ACCOUNT, REGION, "victim"), to_request(SPEC), {})
     simulation.service.answer_create = lambda _: arn
     simulation.api.apply(body())
     await simulation.wait(300.0)
     assert simulation.object["status"]["ackResourceMetadata"]["arn"] == build_arn("aws", WANTED)
-    assert simulation.count("CreateTrainingJob") == 2, "the second is answered with ResourceInUse"
+    assert simulation.count("CreateTrainingJob") == 2, "the answer to the second is ResourceInUse"
     simulation.api.delete(KEY)
     await simulation.wait(60.0)
     assert simulation.service.stopped[0][0] == JOB
@@ -288,10 +284,10 @@ async def test_an_arn_in_the_answer_of_create_that_is_not_of_the_job_is_not_beli
 
 @pytest.mark.parametrize("made_by", ["a live object", "nobody known"])
 @simulated(**LONG)
-async def test_what_an_endpoint_of_a_namespace_answered_proves_nothing_elsewhere(
+async def test_answers_of_a_namespaces_endpoint_prove_no_ownership_elsewhere(
     simulation: Simulation, made_by: str
 ) -> None:
-    """The endpoint plays a world of its own, where the thief's job was created."""
+    """The endpoint simulates its own account, with a job created by the attacker."""
     await make_victim(simulation, made_by)
     fake = "https://fake.example"
     real, owned = dict(simulation.service.jobs), Owner(CLUSTER, *THIEF, "thief")
@@ -316,7 +312,7 @@ async def test_what_an_endpoint_of_a_namespace_answered_proves_nothing_elsewhere
 
 
 @simulated()
-async def test_an_endpoint_that_is_not_allowed_any_more_stops_every_call_instead_of_moving_it(
+async def test_a_no_longer_allowed_endpoint_ends_all_calls_instead_of_redirecting_them(
     simulation: Simulation,
 ) -> None:
     simulation.api.apply(body(held=True, status=recorded(trainingJobStatus="InProgress", ownership=claimed())))
@@ -328,7 +324,7 @@ async def test_an_endpoint_that_is_not_allowed_any_more_stops_every_call_instead
 
 
 @simulated(**LONG)
-async def test_a_job_that_was_found_again_goes_on_when_somebody_asks(simulation: Simulation) -> None:
+async def test_a_job_found_again_is_followed_after_a_reconcile_request(simulation: Simulation) -> None:
     simulation.api.apply(body())
     await simulation.wait(30.0)
     job = simulation.service.jobs.pop(WANTED.slot)
@@ -339,7 +335,7 @@ async def test_a_job_that_was_found_again_goes_on_when_somebody_asks(simulation:
     simulation.api.annotate(KEY, **{RECONCILE_REQUESTS[1]: "2"})
     await simulation.wait(10.0)
     assert simulation.object["status"]["lastHandledReconcileAt"] == "2"
-    assert len(simulation.service.calls) > calls, "the request is answered by a call"
+    assert len(simulation.service.calls) > calls, "the request triggers a call"
     assert simulation.condition("Failed")[:2] == ("True", "JobNotFound")
     simulation.service.jobs[WANTED.slot] = job
     simulation.api.annotate(KEY, **{RECONCILE_REQUESTS[1]: "3"})
@@ -353,8 +349,8 @@ async def test_a_job_that_was_found_again_goes_on_when_somebody_asks(simulation:
 
 
 @simulated(**LONG)
-async def test_what_another_leader_has_done_outweighs_what_this_process_remembers(simulation: Simulation) -> None:
-    """A refusal of this process would let the object go, although the other leader's attempt made a job."""
+async def test_results_of_another_leader_override_the_memory_of_this_process(simulation: Simulation) -> None:
+    """A remembered refusal would release the object in spite of the other leader's job."""
     simulation.service.refusals["CreateTrainingJob"] = failed(
         "CreateTrainingJob", "AccessDeniedException", ErrorClass.DENIED
     )
@@ -373,7 +369,7 @@ async def test_what_another_leader_has_done_outweighs_what_this_process_remember
 
 
 @simulated(**LONG)
-async def test_a_former_leader_releases_no_object(simulation: Simulation) -> None:
+async def test_a_former_leader_removes_no_finalizer(simulation: Simulation) -> None:
     simulation.cluster_state.pauses[NAMESPACE] = 2.0
     ended = recorded(trainingJobStatus="Completed", ownership=claimed())
     simulation.api.apply(body(held=True, deleting=True, status=ended))
@@ -384,7 +380,7 @@ async def test_a_former_leader_releases_no_object(simulation: Simulation) -> Non
 
 
 def restore(simulation: Simulation, *, region: str | None = None) -> None:
-    """A backup without status brings the object back under another UID, perhaps beside an operator elsewhere."""
+    """Restore the object from a backup without status, under another UID."""
     saved = simulation.object
     simulation.api.objects.pop(KEY)
     back = body(uid="restored", annotations=saved["metadata"]["annotations"])
@@ -397,7 +393,7 @@ def restore(simulation: Simulation, *, region: str | None = None) -> None:
 @pytest.mark.parametrize("region", [None, "eu-central-1"])
 @pytest.mark.parametrize("moment", [5.0, 40.0, 120.0])
 @simulated(seconds=60.0)
-async def test_a_backup_without_status_runs_no_job_again(
+async def test_an_object_restored_without_status_does_not_run_again(
     simulation: Simulation, moment: float, region: str | None
 ) -> None:
     simulation.api.apply(body())
@@ -413,7 +409,7 @@ async def test_a_backup_without_status_runs_no_job_again(
 
 
 @simulated(seconds=60.0)
-async def test_a_job_that_ran_and_was_deleted_runs_again_only_once_the_annotation_is_gone(
+async def test_a_deleted_job_runs_again_only_after_the_removal_of_the_annotation(
     simulation: Simulation,
 ) -> None:
     simulation.api.apply(body())
@@ -434,7 +430,7 @@ async def test_a_job_that_ran_and_was_deleted_runs_again_only_once_the_annotatio
 
 
 @simulated()
-async def test_a_record_of_a_run_in_another_account_makes_no_call_there(simulation: Simulation) -> None:
+async def test_a_recorded_run_in_another_account_causes_no_call_there(simulation: Simulation) -> None:
     elsewhere = Identity("999999999999", REGION, JOB)
     simulation.cluster_state.roles = {elsewhere.account: "arn:aws:iam::999999999999:role/sagemaker"}
     simulation.api.apply(body(annotations={JOB_ARN: build_arn("aws", elsewhere)}))
@@ -444,7 +440,7 @@ async def test_a_record_of_a_run_in_another_account_makes_no_call_there(simulati
 
 
 @simulated()
-async def test_an_object_of_another_name_is_not_the_one_that_ran(simulation: Simulation) -> None:
+async def test_a_recorded_run_of_another_name_does_not_count(simulation: Simulation) -> None:
     arn = build_arn("aws", Identity(ACCOUNT, REGION, "before"))
     simulation.api.apply(body(annotations={JOB_ARN: arn}))
     await simulation.wait(30.0)
@@ -497,7 +493,7 @@ MOVES: list[Move] = [_annotate, _annotate, _hold, _make, _make, _delete, _edit]
 
 @pytest.mark.parametrize("seed", range(12))
 @simulated(**LONG)
-async def test_nothing_that_a_tenant_does_to_its_own_objects_reaches_a_job_of_another_object(
+async def test_no_sequence_of_changes_to_own_objects_affects_a_job_of_another_object(
     simulation: Simulation, seed: int
 ) -> None:
     luck = random.Random(seed)

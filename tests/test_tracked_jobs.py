@@ -1,4 +1,4 @@
-"""Who exists, who claims which job, and which jobs are live."""
+"""Object store: known objects, their claims, and live jobs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def seen(tracked: ObjectStore, **members: Any) -> StoredObject:
     return found
 
 
-def test_an_object_comes_back_as_it_was_but_for_its_field_managers() -> None:
+def test_an_object_is_stored_unchanged_except_for_managed_fields() -> None:
     raw = body(held=True)
     raw["metadata"]["managedFields"] = [{"manager": "kubectl"}]
     tracked = jobs().see(raw, 1.0)
@@ -39,7 +39,7 @@ def test_an_object_comes_back_as_it_was_but_for_its_field_managers() -> None:
     assert b"kubectl" not in tracked.packed
 
 
-def test_only_newer_states_are_news() -> None:
+def test_only_newer_versions_are_stored() -> None:
     known = jobs()
     first = seen(known, version=10)
     assert known.see(body(version=10), 2.0) is None
@@ -50,7 +50,7 @@ def test_only_newer_states_are_news() -> None:
     assert (len(known), known.get(KEY), list(known)) == (1, first, [first])
 
 
-def test_an_object_made_anew_under_the_name_is_another_one_with_nothing_remembered() -> None:
+def test_a_recreated_object_of_the_name_has_new_memory() -> None:
     known = jobs()
     old = seen(known, version=10)
     old.memory = remembered(arn="x")
@@ -63,7 +63,7 @@ def test_an_object_made_anew_under_the_name_is_another_one_with_nothing_remember
     assert known.live_targets() == []
 
 
-def test_a_late_word_about_an_object_that_was_made_anew_is_no_news() -> None:
+def test_a_late_event_about_a_recreated_object_is_ignored() -> None:
     known = jobs()
     new = seen(known, version=12, uid="another")
     assert known.see(body(version=11), 2.0) is None
@@ -82,10 +82,10 @@ def test_an_older_state_is_accepted_only_from_an_answer_to_a_later_request(
     tracked = known.get(KEY)
     assert tracked is not None
     assert tracked.resource().holds_finalizer is not is_taken
-    assert (tracked.memory.job.arn is None) is is_taken, "what was learned since the backup may not be so any more"
+    assert (tracked.memory.job.arn is None) is is_taken, "memory since the backup may be obsolete"
 
 
-def test_an_object_is_forgotten_by_its_own_uid_only() -> None:
+def test_an_object_is_forgotten_only_by_its_uid() -> None:
     known = jobs()
     seen(known)
     assert not known.forget(KEY, "another")
@@ -94,7 +94,7 @@ def test_an_object_is_forgotten_by_its_own_uid_only() -> None:
     assert known.get(KEY) is None
 
 
-def test_the_answer_to_a_write_does_not_bring_a_deleted_object_back() -> None:
+def test_the_answer_to_a_write_does_not_restore_a_deleted_object() -> None:
     known = jobs()
     known.see_answer(body(version=10), 1.0)
     assert known.get(KEY) is None
@@ -103,7 +103,7 @@ def test_the_answer_to_a_write_does_not_bring_a_deleted_object_back() -> None:
     assert tracked.resource().holds_finalizer
 
 
-def test_the_one_with_proof_is_the_rival_of_all_others() -> None:
+def test_the_object_with_proof_is_the_rival_of_all_others() -> None:
     known = jobs()
     first, second = seen(known, name="a"), seen(known, name="b")
     for tracked, owner in ((first, False), (second, False)):
@@ -115,7 +115,7 @@ def test_the_one_with_proof_is_the_rival_of_all_others() -> None:
     assert {tracked.key for tracked in known.claimants(WANTED.slot)} == {first.key, second.key}
 
 
-def test_a_claim_moves_with_what_the_object_names() -> None:
+def test_a_claim_moves_with_the_job_of_the_object() -> None:
     known = jobs()
     tracked = seen(known)
     other = Identity(ACCOUNT, REGION, "other")
@@ -127,7 +127,7 @@ def test_a_claim_moves_with_what_the_object_names() -> None:
     assert known.claimants(other.slot) == []
 
 
-def test_two_objects_may_watch_one_job_and_each_leaves_for_itself() -> None:
+def test_two_objects_may_watch_one_job_and_leave_independently() -> None:
     known = jobs()
     first, second = seen(known, name="a"), seen(known, name="b")
     for tracked in (first, second):
@@ -144,7 +144,7 @@ def test_two_objects_may_watch_one_job_and_each_leaves_for_itself() -> None:
     assert len(last_seen) == 0
 
 
-def test_a_job_whose_way_changes_is_watched_in_the_new_place_only() -> None:
+def test_a_job_with_a_changed_target_is_watched_only_there() -> None:
     known = jobs()
     first, second = seen(known, name="a"), seen(known, name="b")
     other = Identity(ACCOUNT, REGION, "other")
@@ -155,7 +155,7 @@ def test_a_job_whose_way_changes_is_watched_in_the_new_place_only() -> None:
     assert known.live_jobs(THERE) == {"churn-2026": {first.key}}
 
 
-def test_what_was_seen_of_a_live_job_is_the_newest_known() -> None:
+def test_the_observation_of_a_live_job_is_the_newest_one() -> None:
     known = jobs()
     tracked = seen(known)
     assert not tracked.seen
@@ -167,14 +167,14 @@ def test_what_was_seen_of_a_live_job_is_the_newest_known() -> None:
 
 
 @pytest.mark.parametrize("version", ["", "x1", None, 7])
-def test_a_version_that_is_no_number_never_hides_the_first_sight(version: object) -> None:
+def test_a_non_numeric_resource_version_does_not_hide_a_new_object(version: object) -> None:
     raw = body()
     raw["metadata"]["resourceVersion"] = version
     assert jobs().see(raw, 1.0) is not None
 
 
 def written(version: int, **by: str) -> dict[str, Any]:
-    """:param by: the time of the last write of the status, by field manager"""
+    """Object in this version; `by` has the time of the last status write by field manager."""
     raw = body(version=version)
     raw["metadata"]["managedFields"] = [
         {"manager": OWN, "subresource": "status", "time": "2026-11-21T12:00:00Z"},
@@ -183,25 +183,25 @@ def written(version: int, **by: str) -> dict[str, Any]:
     return raw
 
 
-def test_another_writer_of_the_status_is_noticed_each_time_it_writes() -> None:
+def test_each_status_write_of_another_writer_is_detected() -> None:
     known = jobs()
     tracked = known.see(written(1, backup="2026-11-21T11:00:00Z", controller="2026-11-21T10:00:00Z"), 1.0)
     assert tracked is not None
 
-    def noticed() -> list[object]:
+    def detected() -> list[object]:
         return [*tracked.memory.rival.foreign_writes, tracked.memory.rival.foreign_writer]
 
-    assert noticed() == [""], "they may have come before this process"
+    assert detected() == [""], "the writes may be older than this process"
     known.see(written(2, controller="2026-11-21T10:00:00Z"), 2.0)
-    assert noticed() == [""], "the operator has overwritten what the one wrote, and the other is older"
+    assert detected() == [""], "the operator has overwritten one write, and the other is older"
     known.see(written(3, controller="2026-11-21T10:00:00Z", backup="2026-11-21T12:05:00Z"), 3.0)
-    assert noticed() == [3.0, "backup"]
+    assert detected() == [3.0, "backup"]
     known.see(written(4, controller="2026-11-21T12:04:00Z"), 4.0)
-    assert noticed() == [3.0, 4.0, "controller"], "by a clock that is late"
+    assert detected() == [3.0, 4.0, "controller"], "with a slow clock"
 
 
 @pytest.mark.parametrize(("by", "subresource"), [("kubectl", ""), (OWN, "status")])
-def test_edits_of_users_and_writes_of_ours_are_no_other_writer(by: str, subresource: str) -> None:
+def test_edits_of_users_and_own_writes_are_not_another_writer(by: str, subresource: str) -> None:
     known = jobs()
     tracked = seen(known)
     raw = body(version=2)
@@ -210,7 +210,7 @@ def test_edits_of_users_and_writes_of_ours_are_no_other_writer(by: str, subresou
     assert tracked.memory.rival.foreign_writes == ()
 
 
-def test_the_newest_modification_in_each_region_is_known_from_the_objects() -> None:
+def test_the_newest_modification_of_a_region_is_read_from_the_objects() -> None:
     known = jobs()
     for number, (arn, modified) in enumerate(
         [(ARN, "2026-11-21T10:00:02.5Z"), (ARN, "2026-11-21T10:00:01Z"), (ARN, "soon"), (ARN, None), (None, None)], 1

@@ -1,4 +1,4 @@
-"""Kopf itself against a small API server on loopback: what it tells reaches the queue, and its end is survived."""
+"""Kopf against a small API server on loopback: its events reach the work queue, and its end causes a restart."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def served(name: str, kind: str, *, namespaced: bool) -> dict[str, Any]:
 
 DISCOVERY: dict[str, Any] = {
     "/api": {"versions": ["v1"]},
-    "/api/v1": served("namespaces", "Namespace", namespaced=False),  # Kopf asks for no more of them than their name
+    "/api/v1": served("namespaces", "Namespace", namespaced=False),  # Kopf reads only their names
     "/apis": {
         "groups": [{"name": GROUP, "preferredVersion": {"version": VERSION}, "versions": [{"version": VERSION}]}]
     },
@@ -51,11 +51,11 @@ DISCOVERY: dict[str, Any] = {
 
 
 class Server:
-    """Discovery, a list of one object, and a watch that tells what it is given."""
+    """Discovery, a list of one object, and a watch with given events."""
 
     def __init__(self) -> None:
         self.refusals = 0
-        """So many lists are answered as if the kind were gone."""
+        """Number of lists answered as for a missing kind."""
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.selectors: set[str | None] = set()
         self.writes = 0
@@ -101,7 +101,7 @@ async def server() -> AsyncIterator[Server]:
 
 
 class Watch:
-    """A watcher that has nobody but Kopf to tell it anything."""
+    """Watcher with Kopf as its only source."""
 
     def __init__(self, server: Server, folder: Path, operator: SimulatedOperator, coverage: Coverage) -> None:
         config = {
@@ -156,7 +156,7 @@ async def watch(server: Server, tmp_path: Path) -> AsyncIterator[Watch]:
     await watch.end()
 
 
-async def test_objects_of_the_watch_are_known_and_nothing_is_written(server: Server, watch: Watch) -> None:
+async def test_objects_of_the_watch_are_known_without_any_write(server: Server, watch: Watch) -> None:
     await watch.until(lambda: watch.knows(KEY))
     other = {**KIND, **body(name="other", uid="other", version=2)}
     server.events.put_nowait({"type": "ADDED", "object": other})
@@ -168,9 +168,7 @@ async def test_objects_of_the_watch_are_known_and_nothing_is_written(server: Ser
     assert watch.watcher.heartbeat.last() > watch.began
 
 
-async def test_a_watch_that_ends_is_started_again(
-    server: Server, watch: Watch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_ended_watch_is_started_again(server: Server, watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
     server.refusals = 1
     await watch.until(lambda: watch.knows(KEY))
     assert watch.metrics.get_sample_value("trainingjob_watch_restarts_total") == 1

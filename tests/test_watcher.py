@@ -1,4 +1,4 @@
-"""What exists: read by pages, told by the watch, repaired by lists."""
+"""Known objects: read by pages, updated by the watch, repaired by lists."""
 
 import asyncio
 import random
@@ -39,7 +39,7 @@ async def watcher(
     )
     return Watcher(
         runtime,
-        login=Login.__new__(Login),  # only Kopf's thread asks it, which these tests do not start
+        login=Login.__new__(Login),  # used only by Kopf's thread, not part of these tests
         lists=api,
         coverage=coverage,
         label_selector=label_selector,
@@ -48,13 +48,13 @@ async def watcher(
 
 
 async def quiet(api: FakeApiServer) -> SimulatedOperator:
-    """An operator whose watch tells nothing and whose workers do nothing."""
+    """Operator with a silent watch and idle workers."""
     operator = SimulatedOperator(api, FakeService())
     await operator.end()
     return operator
 
 
-def test_a_list_queues_objects_that_the_watch_missed() -> None:
+def test_a_list_queues_objects_missed_by_the_watch() -> None:
     async def main() -> None:
         api = FakeApiServer()
         operator = await quiet(api)
@@ -63,7 +63,7 @@ def test_a_list_queues_objects_that_the_watch_missed() -> None:
         watch = await watcher(api, operator)
         assert await watch.list_all() == 2
         assert operator.queue.depth == 2
-        assert await watch.list_all() == 0, "nothing is news twice"
+        assert await watch.list_all() == 0, "an unchanged object is not queued again"
 
     run(main())
 
@@ -94,7 +94,7 @@ def test_a_vanished_object_is_forgotten_only_after_an_answer_of_the_api_server()
         await watch.list_all()
         hidden, api.list_pages = api.list_pages, nothing  # type: ignore[method-assign]
         assert await watch.list_all() == 0
-        assert operator.jobs.get(KEY) is not None, "a list leaves out what was made while it was read"
+        assert operator.jobs.get(KEY) is not None, "a list may omit objects created during it"
         api.delete(KEY)
         assert await watch.list_all() == 1
         assert operator.jobs.get(KEY) is None
@@ -122,13 +122,13 @@ def test_an_object_relabelled_without_an_event_is_no_longer_followed() -> None:
         api.apply(body(name="young", uid="y"))
         api.list_pages = another  # type: ignore[method-assign]
         assert await watch.list_all() == 1
-        assert [tracked.key for tracked in operator.jobs] == [(NAMESPACE, "young")], "made while the list was read"
+        assert [tracked.key for tracked in operator.jobs] == [(NAMESPACE, "young")], "created during the list"
         assert KEY in api.objects
 
     run(main())
 
 
-def test_a_list_after_a_backup_was_restored_is_believed() -> None:
+def test_a_list_after_the_restore_of_a_backup_is_accepted() -> None:
     async def main() -> None:
         api = FakeApiServer()
         operator = await quiet(api)
@@ -139,7 +139,7 @@ def test_a_list_after_a_backup_was_restored_is_believed() -> None:
         watch = await watcher(api, operator)
         await watch.list_all()
         restore()
-        assert await watch.list_all() == 2, "one is as it was, one is gone"
+        assert await watch.list_all() == 2, "one object is unchanged, one deleted"
         known = operator.jobs.get(KEY)
         assert known is not None
         assert known.resource().spec == body()["spec"]
@@ -171,7 +171,7 @@ def test_an_object_recreated_without_an_event_counts_as_a_new_one() -> None:
     run(main())
 
 
-def test_an_object_is_forgotten_by_its_own_end_only_and_old_news_are_none() -> None:
+def test_an_object_is_forgotten_only_by_its_own_deletion_and_old_events_are_ignored() -> None:
     async def main() -> None:
         api = FakeApiServer()
         operator = await quiet(api)
@@ -187,13 +187,13 @@ def test_an_object_is_forgotten_by_its_own_end_only_and_old_news_are_none() -> N
         watch.take("DELETED", body(name="unheard-of"))
         operator.queue.release(await operator.queue.take())
         watch.take("MODIFIED", body(name="b", uid="b", version=2))
-        assert operator.queue.depth == 0, "old news"
+        assert operator.queue.depth == 0, "an old event"
 
     run(main())
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_lists_repair_every_few_minutes_whatever_a_single_one_comes_to(fails: bool) -> None:
+def test_lists_repeat_every_few_minutes_also_after_a_failure(fails: bool) -> None:
     async def main() -> None:
         api = FakeApiServer()
         operator = await quiet(api)

@@ -1,4 +1,4 @@
-"""The work queue: due keys are handed out once, in order, to one worker each; nothing that was added is lost."""
+"""Work queue: each due key is taken once, in order, by one worker; no key is lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def taken_within(work: WorkQueue[str], seconds: float) -> str | None:
         return None
 
 
-def test_keys_are_handed_out_in_the_order_in_which_they_became_due() -> None:
+def test_keys_are_taken_in_order_of_their_due_times() -> None:
     async def main() -> list[str]:
         work = queue()
         work.add("late", 5.0)
@@ -37,7 +37,7 @@ def test_keys_are_handed_out_in_the_order_in_which_they_became_due() -> None:
     assert run(main()) == ["a", "b", "soon", "late"]
 
 
-def test_a_key_that_is_added_again_is_handed_out_once_at_the_earlier_time() -> None:
+def test_a_key_added_twice_is_taken_once_at_the_earlier_time() -> None:
     async def main() -> None:
         work, loop = queue(), asyncio.get_running_loop()
         began = loop.time()
@@ -57,7 +57,7 @@ def test_a_key_that_is_added_again_is_handed_out_once_at_the_earlier_time() -> N
     run(main())
 
 
-def test_an_urgent_key_overtakes_those_that_wait_also_when_it_waits_itself() -> None:
+def test_an_urgent_key_overtakes_waiting_ones_even_if_it_is_queued() -> None:
     async def main() -> list[str]:
         work = queue()
         for key in ("a", "b", "c"):
@@ -73,7 +73,7 @@ def test_an_urgent_key_overtakes_those_that_wait_also_when_it_waits_itself() -> 
     assert run(main()) == ["urgent", "c", "a", "b"]
 
 
-def test_a_key_that_becomes_urgent_while_it_is_worked_on_is_urgent_after_that() -> None:
+def test_a_key_that_becomes_urgent_during_its_work_is_urgent_afterwards() -> None:
     async def main() -> None:
         work = queue()
         work.add("a")
@@ -87,7 +87,7 @@ def test_a_key_that_becomes_urgent_while_it_is_worked_on_is_urgent_after_that() 
     run(main())
 
 
-def test_urgent_keys_leave_the_others_one_turn_in_a_few() -> None:
+def test_urgent_keys_leave_a_share_of_the_turns_to_others() -> None:
     async def main() -> list[str]:
         work = queue()
         for number in range(9):
@@ -117,7 +117,7 @@ def test_a_discarded_key_delays_no_other() -> None:
     assert run(main()) == ["b", "c"]
 
 
-def test_a_key_that_is_worked_on_is_never_handed_to_another_worker_but_comes_again_after() -> None:
+def test_a_key_in_work_is_never_taken_by_another_worker_but_requeued_afterwards() -> None:
     async def main() -> None:
         work = queue()
         work.add("a")
@@ -131,7 +131,7 @@ def test_a_key_that_is_worked_on_is_never_handed_to_another_worker_but_comes_aga
     run(main())
 
 
-def test_a_delay_asked_for_while_working_counts_from_then() -> None:
+def test_a_delay_requested_during_work_counts_from_the_request() -> None:
     async def main() -> None:
         work, loop = queue(), asyncio.get_running_loop()
         work.add("a")
@@ -146,7 +146,7 @@ def test_a_delay_asked_for_while_working_counts_from_then() -> None:
     run(main())
 
 
-def test_a_forgotten_key_is_not_handed_out_whether_it_is_due_later_or_worked_on() -> None:
+def test_a_forgotten_key_is_not_taken_again() -> None:
     async def main() -> None:
         work = queue()
         work.add("due")
@@ -167,7 +167,7 @@ def test_a_forgotten_key_is_not_handed_out_whether_it_is_due_later_or_worked_on(
     run(main())
 
 
-def test_failures_of_a_key_are_repeated_further_apart_up_to_the_limit_until_it_succeeds() -> None:
+def test_a_failing_key_is_requeued_with_a_bounded_back_off_until_it_succeeds() -> None:
     async def main() -> None:
         work = queue()
         delays = []
@@ -184,7 +184,7 @@ def test_failures_of_a_key_are_repeated_further_apart_up_to_the_limit_until_it_s
     run(main())
 
 
-def test_objects_that_fail_together_are_not_repeated_together() -> None:
+def test_the_back_off_of_keys_has_jitter() -> None:
     async def main() -> None:
         work = queue()
         delays = {work.retry(f"o{number}", 30.0) for number in range(20)}
@@ -193,11 +193,11 @@ def test_objects_that_fail_together_are_not_repeated_together() -> None:
     run(main())
 
 
-def test_draining_waits_for_what_is_worked_on_and_hands_out_nothing_more() -> None:
+def test_draining_waits_for_work_in_progress_and_stops_taking_keys() -> None:
     async def main() -> None:
         work = queue()
         work.add("a")
-        assert await work.drain(1.0), "nobody works yet"
+        assert await work.drain(1.0), "no worker is active yet"
         work = queue()
         work.add("a")
         await work.take()
@@ -210,7 +210,7 @@ def test_draining_waits_for_what_is_worked_on_and_hands_out_nothing_more() -> No
     run(main())
 
 
-def test_the_turnover_shows_if_any_worker_is_active() -> None:
+def test_the_turnover_shows_active_workers() -> None:
     async def main() -> None:
         work = queue()
         work.add("a")
@@ -230,7 +230,7 @@ def test_the_turnover_shows_if_any_worker_is_active() -> None:
         max_size=40,
     )
 )
-def test_whatever_is_added_is_worked_on_after_it_became_due_by_one_worker_at_a_time(
+def test_every_added_key_is_taken_after_its_due_time_by_one_worker_at_a_time(
     plan: list[tuple[str, float, float, str]],
 ) -> None:
     async def main() -> None:
