@@ -478,7 +478,8 @@ class Settings:
     )
     list_tps: float = _flag(
         Group.PACE,
-        "Sustained ListTrainingJobs rate per account and region, in calls per second; bursts of ten at 2 per second.",
+        "Sustained ListTrainingJobs rate per account and region, in calls per second; at most 2 per second for ten "
+        "calls, and for 120 more while pages are full of changes and nothing is throttled.",
         _number(0.01, 1000, "calls per second"),
         metavar="RATE",
         default=1.0,

@@ -140,7 +140,7 @@ class Sweeper:
                 await asyncio.sleep(min(self._seconds, max(0.05, sweep.pause(now))))
                 began, pages = self._clocks.monotonic(), 0
                 continue
-            await self._await_budget(target)
+            await self._await_budget(target, on_credit=request.is_recent and sweep.is_crowded)
             try:
                 summaries, token = await self._accounts.get(target).list_page(**request.filters)
             except Busy:
@@ -164,12 +164,12 @@ class Sweeper:
         sweep.set_pace(seconds, now)
         self._metrics.sweep_interval_is(target, seconds)
 
-    async def _await_budget(self, target: Target) -> None:
+    async def _await_budget(self, target: Target, *, on_credit: bool) -> None:
         budget = self._budgets.of(target.account, target.region).list_page
-        wait = budget.claim(target)
+        wait = budget.claim(target, on_credit=on_credit)
         while wait > 0:
             await asyncio.sleep(wait)
-            wait = budget.claim(target)
+            wait = budget.claim(target, on_credit=on_credit)
 
     def _queue_changed(self, target: Target, changed: Mapping[str, Observation]) -> None:
         live = self._jobs.live_jobs(target)

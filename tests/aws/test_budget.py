@@ -11,6 +11,7 @@ from trainingjob_operator.aws.budget import (
     DOUBLE_SECONDS,
     FLOOR,
     GRACE,
+    LIST_CREDIT,
     LONGEST_WAIT,
     RAISE_SECONDS,
     RECOVERY_SECONDS,
@@ -23,13 +24,15 @@ from trainingjob_operator.aws.budget import (
 LIMITS = Limits(rate=1, burst=10, ceiling=100)
 
 
-def drain(budget: Budget, clock: Clock, seconds: float, *, quota: float | None = None) -> list[float]:
+def drain(
+    budget: Budget, clock: Clock, seconds: float, *, quota: float | None = None, on_credit: bool = False
+) -> list[float]:
     """Times of the calls of one caller without pauses; a `quota` of calls a second throttles it."""
     calls: list[float] = []
     served: list[float] = []
     end = clock.now + seconds
     while clock.now < end:
-        wait = budget.claim("caller")
+        wait = budget.claim("caller", on_credit=on_credit)
         if wait > 0:
             clock.now += wait
             continue
@@ -227,6 +230,38 @@ def test_listing_stays_at_two_a_second_and_one_a_second_over_time() -> None:
     assert all(later - earlier >= 0.5 - 1e-6 for earlier, later in itertools.pairwise(calls))
     assert len(calls) <= 610
     assert len([at for at in calls if at > clock.now - 60]) <= 60
+
+
+def test_list_calls_on_credit_run_at_two_a_second_for_two_minutes_and_pay_it_back() -> None:
+    clock = Clock()
+    budget = Budgets(clock).of("111122223333", "eu-west-1").list_page
+    calls = drain(budget, clock, 100, on_credit=True)
+    assert len(calls) == pytest.approx(200, abs=2)
+    calls = drain(budget, clock, 600, on_credit=True)
+    assert len(calls) == pytest.approx(600 + LIST_CREDIT + 10 - 100, abs=2), "the credit ends"
+    clock.now += 60
+    assert len(drain(budget, clock, 100, on_credit=True)) == pytest.approx(100 + 60, abs=2), "what a pause refilled"
+
+
+def test_a_throttle_ends_the_credit_and_ordinary_calls_leave_it_alone() -> None:
+    clock = Clock()
+    budget = Budgets(clock).of("111122223333", "eu-west-1").list_page
+    assert len(drain(budget, clock, 100)) == pytest.approx(110, abs=2)
+    assert len(drain(budget, clock, 20, on_credit=True)) == pytest.approx(40, abs=2)
+    budget.throttled()
+    clock.now += SETTLING
+    assert len(drain(budget, clock, 20, on_credit=True)) <= 21
+
+
+def test_a_waiting_caller_is_served_before_a_call_on_credit() -> None:
+    clock = Clock()
+    budget = Budget(Limits(rate=1, burst=1, ceiling=1, credit=5), clock)
+    assert budget.claim("first") == 0.0
+    assert budget.claim("second") == 1.0
+    assert budget.claim("third", on_credit=True) == 2.0
+    clock.now += 1
+    assert budget.claim("second") == 0.0
+    assert budget.claim("third", on_credit=True) == 0.0
 
 
 def test_budgets_start_at_the_given_rates() -> None:

@@ -40,14 +40,16 @@ _ROUNDING: Final = 1e-9
 class Limits:
     """Bounds of one budget, in calls and calls a second.
 
-    In any t seconds at most `burst` + rate·t calls are granted, where the rate begins at `rate` and never exceeds
-    `ceiling`; and at most 1 + `peak`·t, if given.
+    In any t seconds at most `burst` + `credit` + rate·t calls are granted, where the rate begins at `rate` and never
+    exceeds `ceiling`; and at most 1 + `peak`·t, if given. The credit fills while the bucket is full, and serves only
+    callers that ask for it.
     """
 
     rate: float
     burst: float
     ceiling: float
     peak: float | None = None
+    credit: float = 0.0
 
 
 @dataclass(slots=True)
@@ -64,6 +66,7 @@ class Budget:
         self._clock = clock
         self._rate = limits.rate
         self._tokens = limits.burst
+        self._credit = limits.credit
         self._refilled = clock()
         self._open_from = self._refilled  # the next grant, by the peak
         self._settled_from = self._refilled
@@ -83,10 +86,12 @@ class Budget:
         """The present rate, in calls a second."""
         return self._rate
 
-    def claim(self, key: Hashable) -> float:
+    def claim(self, key: Hashable, *, on_credit: bool = False) -> float:
         """Claim one call: 0.0 grants it, once; otherwise the seconds until the next claim with the same key.
 
         Until then the place in line is kept, and for GRACE seconds more; who does not come back loses it.
+
+        :param on_credit: the first in line may take a call from the credit
         """
         now = self._clock()
         self._refill(now)
@@ -96,11 +101,17 @@ class Budget:
         wait = (place + 1 - self._tokens) / self._rate
         if wait > _ROUNDING:
             self._held_back_until = now + wait + GRACE
+        is_credited = wait > _ROUNDING and on_credit and place == 0 and self._credit >= 1
+        if is_credited:
+            wait = 0.0
         if self._limits.peak is not None:
             wait = max(wait, self._open_from - now + place / self._limits.peak)
         if wait <= _ROUNDING:
             self._drop(key)
-            self._tokens = max(0.0, self._tokens - 1)
+            if is_credited:
+                self._credit -= 1
+            else:
+                self._tokens = max(0.0, self._tokens - 1)
             if self._limits.peak is not None:
                 self._open_from = now + 1 / self._limits.peak
             return 0.0
@@ -128,10 +139,10 @@ class Budget:
         self._tokens = min(self._limits.burst, self._tokens + 1)
 
     def throttled(self) -> None:
-        """Halve the rate after a throttled call, and empty the bucket."""
+        """Halve the rate after a throttled call, and empty the bucket and the credit."""
         now = self._clock()
         self._refill(now)
-        self._tokens = 0.0
+        self._tokens = self._credit = 0.0
         if now >= self._settled_from:
             self._rate = max(min(FLOOR, self._limits.rate), self._rate / 2)
             self._settled_from = now + SETTLING
@@ -148,7 +159,9 @@ class Budget:
         self._rate = min(self._limits.ceiling, self._rate + step)
 
     def _refill(self, now: float) -> None:
-        self._tokens = min(self._limits.burst, self._tokens + self._rate * (now - self._refilled))
+        tokens = self._tokens + self._rate * (now - self._refilled)
+        self._tokens = min(self._limits.burst, tokens)
+        self._credit = min(self._limits.credit, self._credit + tokens - self._tokens)
         self._refilled = now
 
     def _shorten(self, wait: float, place: int) -> float:
@@ -213,6 +226,9 @@ REGIONS: Final = 512
 IDLE_SECONDS: Final = 600.0
 """Bounds of the cache of budgets; a new budget starts full, too."""
 
+LIST_CREDIT: Final = 120.0
+"""ListTrainingJobs calls beyond the rate while pages are full of changes: two minutes at 2 a second."""
+
 _GENEROUS: Final = Limits(rate=10, burst=100, ceiling=100)
 
 
@@ -232,7 +248,7 @@ class Budgets:
             "create": Limits(create_tps, max(10, create_tps), max(100, create_tps)),
             "describe": Limits(describe_tps, max(10, describe_tps), max(100, describe_tps)),
             # the account's quota is 2 a second and shared with other tools: recovers, but never grows
-            "list_page": Limits(list_tps, max(10, list_tps), list_tps, peak=max(2, list_tps)),
+            "list_page": Limits(list_tps, max(10, list_tps), list_tps, peak=max(2, list_tps), credit=LIST_CREDIT),
         }
         self._budgets: Recent[tuple[str, str], OperationBudgets] = Recent(
             limit=REGIONS, seconds=IDLE_SECONDS, clock=clock

@@ -356,6 +356,23 @@ def test_many_changes_at_once_do_not_suspend_the_filter() -> None:
     assert max(run.late) <= 1000 / PAGE_SIZE * PAGE_SECONDS + SWEEP_SECONDS + PAGE_SECONDS
 
 
+def test_full_pages_of_changes_make_a_crowd_until_a_pass_has_none() -> None:
+    sweep = Sweep(SWEEP_SECONDS, moment(0.0))
+
+    def take(count: int, token: str | None, now: float) -> bool:
+        request = sweep.next_request({}, now)
+        assert request is not None
+        assert request.is_recent
+        summaries = [Job(f"job-{number}", now).summary(now) for number in range(count)]
+        sweep.take_page(request, summaries, token, {}, now)
+        return sweep.is_crowded
+
+    assert not take(3, None, 0.0)
+    assert take(PAGE_SIZE, "more", 5.0)
+    assert take(3, None, 6.0), "the next pass may find as many"
+    assert not take(3, None, 11.0)
+
+
 def test_the_next_pass_repeats_the_time_of_the_previous_one() -> None:
     sweep = Sweep(SWEEP_SECONDS)
     page = [Job("other", -50.0).summary(0.0)]

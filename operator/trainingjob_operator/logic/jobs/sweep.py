@@ -65,6 +65,8 @@ class _Pass:
     """Pages not full, with a next token."""
     is_unfiltered: bool = False
     """Pages contained jobs modified before the requested time."""
+    is_full: bool = False
+    """A page had as many jobs as a page may have."""
     seen_until: datetime | None = None
     """The newest time shown by the service before the first page."""
     is_open: bool = False
@@ -83,6 +85,8 @@ class Sweep:
     newest: datetime | None = None
     """The newest time shown by the service: the best known value of its clock."""
     stragglers: frozenset[str] = frozenset()
+    is_crowded: bool = False
+    """Recent passes find full pages: the next page shows changes that wait for it."""
     missing: frozenset[str] = frozenset()
     """Live jobs missing from complete scans for a while; never an end state, but a cause for a Describe."""
     _recent: _Pass = field(default_factory=_Pass)
@@ -160,6 +164,7 @@ class Sweep:
         state.empty = 0 if shown else state.empty + 1
         state.is_open = token is not None
         if request.is_recent:
+            state.is_full |= len(shown) >= PAGE_SIZE
             is_long = token is not None or state.pages > 1
             state.is_unfiltered |= is_long and _are_older(modified, request.filters.get("LastModifiedTimeAfter"))
             self._end_recent(state, now)
@@ -204,6 +209,7 @@ class Sweep:
             self._distrusted_until = now + DISTRUST_SECONDS
             state.is_open = False
             self._next_scan = min(self._next_scan, now + self.seconds)
+        self.is_crowded = state.is_full and self.trusts_recent(now)
         if not state.is_open:
             self.watermark = state.seen_until  # the next pass covers changes behind this one
             if now > self._next_scan + SCAN_SECONDS:  # an overdue scan gets half of the time
