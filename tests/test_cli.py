@@ -139,3 +139,15 @@ def test_the_program_prints_its_version(program: list[str]) -> None:
         [sys.executable, *program, "--version"], env=environ, capture_output=True, text=True, check=True
     )
     assert printed.stdout == f"trainingjob-operator {metadata.version('trainingjob-operator')}\n"
+
+
+def test_the_operator_runs_without_the_synchronous_kubernetes_client() -> None:
+    code = (
+        "import sys\n"
+        "from trainingjob_operator.cli import load_bare\n"
+        "load_bare('kubernetes')\n"
+        "import trainingjob_operator.process\n"
+        "print('kubernetes.aio.config.kube_config' in sys.modules, 'kubernetes.config' in sys.modules)\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["True", "False"]
