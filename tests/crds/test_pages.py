@@ -10,11 +10,18 @@ import yaml
 
 from tests.crds.installation import REPOSITORY
 from tests.e2e.objects import training_job
+from trainingjob_operator.logic.decide.accounts import ACCOUNT_MAP, find_role
 
 if TYPE_CHECKING:
     from tests.controlplane.fixtures import Kubectl
 
 Body = dict[str, Any]
+OWN_TESTS = {
+    "accounts-0": "tests/e2e/test_accounts.py",
+    "accounts-1": "test_the_account_map_of_the_page_names_the_role_of_this_service",
+    "policies-0": "tests/deploy/test_policies.py",
+}
+"""Blocks of other kinds, or that need a policy, with the place of their test."""
 FENCE = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -47,12 +54,19 @@ def complete(name: str, block: Body) -> Body:
 
 def test_every_yaml_of_pages_and_samples_is_accepted(crd: None, kubectl: Kubectl) -> None:
     samples = {file.stem: yaml.safe_load(file.read_text()) for file in REPOSITORY.glob("deploy/samples/**/*.yaml")}
-    blocks = {name: block for name, block in read_blocks().items() if "status" not in block}
+    assert OWN_TESTS.keys() <= read_blocks().keys()
+    blocks = {name: each for name, each in read_blocks().items() if "status" not in each and name not in OWN_TESTS}
     bodies = [complete(name, block) for name, block in (samples | blocks).items()]
     assert len(bodies) > 25
     request = json.dumps({"apiVersion": "v1", "kind": "List", "items": bodies})
     answer = kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=request)
     assert answer.count("created (server dry run)") == len(bodies)
+
+
+def test_the_account_map_of_the_page_names_the_role_of_this_service() -> None:
+    page = read_blocks()["accounts-1"]
+    assert page["metadata"]["name"] == ACCOUNT_MAP
+    assert find_role("444455556666", page["data"]) == "arn:aws:iam::444455556666:role/sagemaker"
 
 
 def test_every_status_of_the_pages_is_one_of_the_operator(crd: None, kubectl: Kubectl) -> None:
