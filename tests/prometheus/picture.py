@@ -102,7 +102,7 @@ def draw_panel(
 
 
 def ask(prometheus: Prometheus, query: Query, start: float, end: float) -> Iterator[Series]:
-    for series in prometheus.query_range(query.fill(), start, end, STEP):
+    for series in prometheus.query_range(query.fill(__rate_interval="30s"), start, end, STEP):
         points = [(float(at), float(value)) for at, value in series["values"] if value != "NaN"]
         if points:
             yield fill_legend(query.legend, series["metric"]), points

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RULES = CHART / "files/prometheus-rules.yaml"
 DASHBOARD = CHART / "files/grafana-dashboard.json"
 
-VARIABLES = {"$namespace": ".*", "$__rate_interval": "30s", "$__range": "1h"}
+VARIABLES = {"$namespace": ".*", "$__rate_interval": "5m", "$__range": "1h"}
 """Grafana's variables in queries, as a test sets them."""
 
 
