@@ -75,7 +75,7 @@ def waiting(reason: str, message: str, status: str = "False") -> Job:
         (
             job(condition("Stalled"), condition("ACK.Terminal", reason="InvalidSpec", message="bad"), has_job=False),
             "The operator stopped trying: InvalidSpec",
-            "cannot make a valid request",
+            "not make a valid request",
             "bad",
             "Correct the field",
         ),

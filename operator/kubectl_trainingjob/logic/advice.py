@@ -23,7 +23,7 @@ class Advice(NamedTuple):
 ADVICE: Mapping[str, Advice] = {
     # The operator stopped trying.
     reasons.REFUSED: Advice(
-        "SageMaker refused the request for good; the message has its words",
+        "SageMaker rejected the request; a retry cannot succeed. The message quotes its answer",
         "Correct the spec",
     ),
     reasons.CREATE_FAILED: Advice(
@@ -37,7 +37,7 @@ ADVICE: Mapping[str, Advice] = {
         ),
     ),
     reasons.INVALID_SPEC: Advice(
-        "The operator cannot make a valid request of the spec",
+        "The spec does not make a valid request",
         "Correct the field that the message names",
     ),
     reasons.INVALID_ANNOTATION: Advice(
@@ -73,7 +73,10 @@ ADVICE: Mapping[str, Advice] = {
     ),
     reasons.CREATE_FAILING: Advice(
         "SageMaker does not find a role, data, an image or a subnet",
-        "Create the missing part, or correct the spec. Retried for 2 minutes, then as `CreateFailed`",
+        (
+            "Create the missing part, or correct the spec. The operator retries for 2 minutes, then after 5, 15 and "
+            "60 minutes"
+        ),
     ),
     reasons.NAME_IN_USE: Advice(
         "CreateTrainingJob reports the name as in use, Describe finds no such job for 30 s",
@@ -137,7 +140,7 @@ ADVICE: Mapping[str, Advice] = {
     ),
     reasons.FINALIZER_NOT_REMOVED: Advice(
         "The API server refuses to remove the finalizer",
-        "The same",
+        "Correct the webhook, policy or role that the message names",
     ),
     # The job continues, and something needs attention.
     reasons.EDIT_NOT_POSSIBLE: Advice(
