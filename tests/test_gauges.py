@@ -7,11 +7,13 @@ import pytest
 from tests.fakes.operator import SimulatedOperator
 from tests.fakes.service import failed
 from tests.fakes.simulation import Simulation, simulated
-from tests.logic.builders import ACCOUNT, NAME, NAMESPACE, REGION, SPEC, body
+from tests.logic.builders import ACCOUNT, JOB, NAME, NAMESPACE, REGION, SPEC, body, recorded
 from trainingjob_operator.logic.jobs.errors import ErrorClass
+from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.objects.annotations import OWNER_ACCOUNT, READ_ONLY
 
 PLACE = {"account": ACCOUNT, "region": REGION}
+REQUEST = {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1}}
 ENDED, AGE = "trainingjob_ended_total", "trainingjob_sweep_age_seconds"
 BILLABLE = "trainingjob_billable_instance_seconds_total"
 
@@ -113,6 +115,17 @@ async def test_a_read_only_object_adds_no_cost(simulation: Simulation) -> None:
     assert phases == ["Completed", "Completed"]
     assert simulation.sample(ENDED, namespace=NAMESPACE, outcome="Succeeded") == 1
     assert not simulation.sample(ENDED, namespace="team-b", outcome="Succeeded")
+
+
+@simulated()
+async def test_a_forged_record_of_a_job_is_no_outcome_of_the_object(simulation: Simulation) -> None:
+    job = simulation.service.put(Identity(ACCOUNT, REGION, JOB), {**REQUEST, "TrainingJobName": JOB}, {})
+    job.late = {"TrainingTimeInSeconds": 40, "BillableTimeInSeconds": 10}
+    simulation.api.apply(body(status=recorded(trainingJobStatus="InProgress", secondaryStatus="Training")))
+    await simulation.wait(200.0)
+    outcomes = series(simulation.operator, "trainingjob_ended")
+    assert sum(outcomes.values()) == outcomes.get((NAMESPACE, "Refused"), 0)
+    assert sum(series(simulation.operator, "trainingjob_billable_instance_seconds").values()) == 0
 
 
 @simulated()
