@@ -62,7 +62,8 @@ site: build/website/.locked build/website/mermaid.min.js ## build the documentat
 	$(PYTHON) -m website.pages build/website/pages
 	build/website/bin/zensical build --strict --clean
 
-pictures: $(READY) ## draw the pictures of docs/plugin.md from a run of the demo's parts
+pictures: $(READY) ## draw the pictures of README.md and docs/plugin.md from runs of the demo
+	$(RUN) -m tests.demo --picture docs/demo.svg
 	$(RUN) -m tests.kubectl_plugin
 
 lint: $(READY) ## check style, types, layers, Dockerfile, generated files and locks

@@ -9,86 +9,50 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import shutil
 import signal
+import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tests.controlplane.plane import Cluster, ClusterError, KubectlError, choose_cluster
-from tests.controlplane.programs import WITHOUT_CONTROLLERS, ProgramsMissingError, find_programs
-from tests.crds.installation import install_crd
-from tests.demo.samples import FOLDER, Sample, is_finished, read_samples
+from tests.controlplane.plane import KUBECTL, ClusterError, KubectlError
+from tests.controlplane.programs import ProgramsMissingError
+from tests.demo.logs import write_logs
+from tests.demo.samples import FOLDER, read_samples
 from tests.demo.screen import Screen, tabulate
-from tests.e2e.operator_process import OperatorProcess
-from tests.sagemaker.stand_in import Control, stand_in_process
+from tests.demo.stage import Stage, stage
+from tests.demo.table import build_table
+from tests.demo.trial import Trial, advance, read_bodies
+from tests.kubectl_plugin.terminal import export, open_recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Sequence
 
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 240.0
 """Within which every sample must have ended."""
 SILENCE_SECONDS = 10.0
 """After so long without news, a line says that it goes on."""
-PACE = ("--sweep-seconds=1",)
-"""The jobs are so short that a look every 5 s would skip what there is to see."""
+KEPT_LOG = Path(__file__).parents[2] / "build" / "demo-operator.log"
+"""The operator's log of a demo that failed."""
 
-Body = dict[str, Any]
+COMMANDS = (
+    ("kubectl get trainingjobs", "the objects"),
+    ("kubectl trainingjob list", "the jobs, with age and billable time"),
+    ("kubectl trainingjob timeline churn-completed vision-spot", "their secondary statuses side by side"),
+    ("kubectl trainingjob why reviews-failed", "the cause of the failure, and the action"),
+    ("kubectl trainingjob metrics churn-completed", "the curve of its metric, from its log"),
+    ("kubectl trainingjob describe vision-spot", "all about one job"),
+    ("kubectl trainingjob retry reviews-failed", "the same spec under a new name"),
+)
+"""To be tried on a demo that is kept, with their purposes."""
 
 
 class DemoError(Exception):
     """It can't go on; the message says why."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What runs."""
-
-    cluster: Cluster
-    sagemaker: Control
-    operator: OperatorProcess
-
-
-@dataclass
-class Trial:
-    """One sample on its way."""
-
-    sample: Sample
-    began: float
-    seconds: float | None = None
-    """Until its end; None before it."""
-    ended_as: str = ""
-    difference: str | None = None
-    is_deleted: bool = False
-    shown: str = field(default="", init=False)
-
-    @property
-    def has_succeeded(self) -> bool:
-        return self.seconds is not None and self.difference is None
-
-
-@contextmanager
-def stage(screen: Screen, scale: float) -> Iterator[Stage]:
-    """Everything up; everything down at the end, whatever it is."""
-    environment = {name: value for name, value in os.environ.items() if name != "TEST_KUBECONFIG"}
-    find = partial(find_programs, needed=WITHOUT_CONTROLLERS)
-    cluster = choose_cluster(environment, find)()  # never one that is used for something else
-    with ExitStack() as parts:
-        folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
-        screen.say("Starting the control plane …")
-        parts.enter_context(cluster)
-        screen.say(f"  the API server is at {cluster.url}", "Starting the SageMaker stand-in …")
-        sagemaker = parts.enter_context(stand_in_process(f"--scale={scale}"))
-        screen.say(f"  it is at {sagemaker.url}", "Installing the CRD and starting the operator …")
-        install_crd(cluster)
-        operator = parts.enter_context(OperatorProcess(cluster, sagemaker, folder, pace=PACE))
-        screen.say(f"  it is ready; its log is {operator.log}")
-        yield Stage(cluster, sagemaker, operator)
 
 
 def run_samples(stage: Stage, screen: Screen) -> list[Trial]:
@@ -103,83 +67,20 @@ def run_samples(stage: Stage, screen: Screen) -> list[Trial]:
             raise DemoError(f"the operator ended with exit code {code}")
         bodies = read_bodies(stage.cluster)
         news = [line for trial in trials if (line := advance(trial, bodies.get(trial.sample.name), stage))]
-        ended = sum(trial.seconds is not None for trial in trials)
-        if screen.is_live:
-            screen.draw(compose_block(stage.cluster, bodies, f"{now - began:3.0f} s, {ended} of {len(trials)} ended"))
-        elif news or now > told + SILENCE_SECONDS:
+        screen.draw(build_table(trials, now - began))
+        if not screen.is_live and (news or now > told + SILENCE_SECONDS):
             told = now
             screen.say(*(f"{now - began:3.0f} s  {line}" for line in news or ["nothing new"]))
-        if ended == len(trials):
+        if all(trial.seconds is not None for trial in trials):
             break
         time.sleep(LOOK_SECONDS)
-    screen.say("kubectl get trainingjobs -o wide", *get_wide(stage.cluster), "")
+    if not screen.is_live:
+        wide = stage.cluster.kubectl("get", "trainingjobs", "-o", "wide").splitlines()
+        screen.say("kubectl get trainingjobs -o wide", *wide, "", *summarize(trials))
     return trials
 
 
-def advance(trial: Trial, body: Body | None, stage: Stage) -> str | None:
-    """Note where the sample is, and delete it where it is to be deleted; the news in one line, if there is any."""
-    sample, status = trial.sample, (body or {}).get("status", {})
-    if trial.seconds is not None:
-        return None
-    if body is None and trial.is_deleted:
-        job = stage.sagemaker.job(sample.job_name) or {}
-        end(trial, job.get("description", {}).get("TrainingJobStatus", "gone"))
-    elif is_finished(status) and not sample.deleted_in:
-        end(trial, status.get("trainingJobStatus", ""), sample.find_difference(status))
-    elif sample.deleted_in is not None and status.get("secondaryStatus") == sample.deleted_in and not trial.is_deleted:
-        stage.cluster.kubectl("delete", "trainingjob", sample.name, "--wait=false")
-        trial.is_deleted = True
-        return f"{sample.name}  {sample.deleted_in}: kubectl delete trainingjob {sample.name}"
-    shown = describe(body)
-    if shown == trial.shown:
-        return None
-    trial.shown = shown
-    return f"{sample.name}  {shown}"
-
-
-def end(trial: Trial, ended_as: str, difference: str | None = None) -> None:
-    """Note how it ended."""
-    trial.seconds = time.monotonic() - trial.began
-    trial.ended_as = ended_as
-    trial.difference = difference
-    if difference is None and ended_as != trial.sample.ends_as:
-        trial.difference = f"the job is {ended_as} and not {trial.sample.ends_as}"
-
-
-def describe(body: Body | None) -> str:
-    """Status and conditions in one line."""
-    if body is None:
-        return "the object is gone"
-    status = body.get("status", {})
-    conditions = status.get("conditions", [])
-    states = [status.get("trainingJobStatus"), status.get("secondaryStatus")]
-    ready: Mapping[str, str] = next((each for each in conditions if each["type"] == "Ready"), {})
-    return "  ".join(
-        [
-            "/".join(filter(None, states)) or "-",
-            " ".join(f"{each['type']}={each['status']}" for each in conditions),
-            f"({ready.get('reason', 'no status yet')}: {ready.get('message', '')})",
-        ]
-    )
-
-
-def compose_block(cluster: Cluster, bodies: Mapping[str, Body], progress: str) -> list[str]:
-    """What a terminal shows: kubectl's own table, then the conditions."""
-    conditions = tabulate(*((name, describe(body)) for name, body in bodies.items())) if bodies else []
-    return [progress, "", *get_wide(cluster), "", *conditions]
-
-
-def get_wide(cluster: Cluster) -> list[str]:
-    return cluster.kubectl("get", "trainingjobs", "-o", "wide").splitlines()
-
-
-def read_bodies(cluster: Cluster) -> dict[str, Body]:
-    """The objects by name."""
-    items = json.loads(cluster.kubectl("get", "trainingjobs", "-o", "json"))["items"]
-    return {item["metadata"]["name"]: item for item in items}
-
-
-def summarize(trials: list[Trial]) -> list[str]:
+def summarize(trials: Sequence[Trial]) -> list[str]:
     """A row for each sample."""
     rows = [("SAMPLE", "EXPECTED", "ENDED AS", "AFTER", "VERDICT")]
     for trial in trials:
@@ -188,58 +89,130 @@ def summarize(trials: list[Trial]) -> list[str]:
         if sample.savings_percent is not None:
             expected.append(f"{sample.savings_percent} % saved")
         after = "" if trial.seconds is None else f"{trial.seconds:.0f} s"
-        verdict = trial.difference or ("as expected" if trial.has_succeeded else "not within the time")
-        rows.append((sample.file.name, ", ".join(expected), trial.ended_as or "-", after, verdict))
+        rows.append((sample.file.name, ", ".join(expected), trial.ended_as or "-", after, trial.verdict))
     return tabulate(*rows)
 
 
-def play(screen: Screen, *, keep: bool, scale: float) -> int:
-    """The whole; returns the exit code."""
+def play(screen: Screen, *, keep: bool, scale: float, picture: Path | None) -> int:
+    """The whole; returns the exit code. `picture` becomes an SVG of the screen."""
     began = time.monotonic()
     with stage(screen, scale) as parts:
         try:
             trials = run_samples(parts, screen)
-        except DemoError:
-            screen.say("The end of its log:", *parts.operator.log.read_text().splitlines()[-20:])
+        except (DemoError, KubectlError):
+            screen.say("The end of the operator's log:", *parts.operator.log.read_text().splitlines()[-20:])
+            keep_log(parts)
             raise
-        screen.say(*summarize(trials), "", f"All in {time.monotonic() - began:.0f} s.")
-        code = 0 if all(trial.has_succeeded for trial in trials) else 1
-        if code:
-            troubles = [line for line in parts.operator.lines() if line.get("level") in ("warn", "error")]
-            screen.say("What the operator warned of:", *(json.dumps(line) for line in troubles[-20:]))
+        if picture:
+            picture.write_text(draw_picture(trials))
+        failed = [trial for trial in trials if not trial.has_succeeded]
+        screen.say("", f"All in {time.monotonic() - began:.0f} s.")
+        if failed:
+            keep_log(parts)
+            screen.say(*explain_failure(failed, parts, keep=keep))
         if keep:
             wait_for_interrupt(parts, screen)
-    return code
+        elif not failed:
+            screen.say("", "Try next: `make demo KEEP=1` keeps it all running. In another terminal:")
+            screen.say(*list_commands())
+    return 1 if failed else 0
 
 
-def wait_for_interrupt(parts: Stage, screen: Screen) -> None:
-    """Leave it running; says how to reach it."""
-    screen.say("It all goes on until Ctrl-C. In another terminal:", "")
-    screen.say(f"export KUBECONFIG={parts.cluster.kubeconfig}")
-    screen.say("", "kubectl is in .venv/bin. The stand-in speaks SageMaker's API to any AWS client with")
-    screen.say(*(f"  {name}={value}" for name, value in parts.sagemaker.environment().items()))
+def draw_picture(trials: Sequence[Trial]) -> str:
+    """The last view of a terminal as SVG."""
+    console = open_recorder(width=118)
+    console.print(build_table(trials, max(trial.seconds or 0.0 for trial in trials)))
+    return export(console, "make demo")
+
+
+def list_commands() -> list[str]:
+    """COMMANDS with their purposes."""
+    return [f"  {line}" for line in tabulate(*((command, f"# {purpose}") for command, purpose in COMMANDS))]
+
+
+def keep_log(stage: Stage) -> None:
+    """Copy the operator's log out of the folder that goes with the demo."""
+    KEPT_LOG.parent.mkdir(exist_ok=True)
+    shutil.copyfile(stage.operator.log, KEPT_LOG)
+
+
+def explain_failure(failed: Sequence[Trial], stage: Stage, *, keep: bool) -> list[str]:
+    """The operator's warnings, and the next steps."""
+    troubles = [line for line in stage.operator.lines() if line.get("level") in ("warn", "error")]
+    names = " ".join(trial.sample.name for trial in failed)
+    start = "" if keep else "`make demo KEEP=1` keeps it running; "
+    return [
+        "Warnings of the operator:",
+        *(json.dumps(line) for line in troubles[-20:]),
+        f"Next: {start}`kubectl trainingjob why {names}` names the cause. The operator's log is in {KEPT_LOG}.",
+    ]
+
+
+def wait_for_interrupt(stage: Stage, screen: Screen) -> None:
+    """Leave it running until Ctrl-C, with the ways to reach it."""
+    file = stage.folder / "environment"
+    file.write_text(compose_environment(stage))
+    write_logs(stage.sagemaker)
+    screen.say("", "It goes on until Ctrl-C. Try next, in another terminal:", f"  . {file}", *list_commands(), "")
+    screen.say(
+        "The stand-in speaks SageMaker's API to any AWS client with this environment:", *file.read_text().split("\n")
+    )
     try:
-        while parts.operator.process.poll() is None:
+        while stage.operator.process.poll() is None:
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
         return
-    raise DemoError(f"the operator ended with exit code {parts.operator.process.returncode}")
+    raise DemoError(f"the operator ended with exit code {stage.operator.process.returncode}")
+
+
+def compose_environment(stage: Stage) -> str:
+    """Commands of a shell after which kubectl, its plugin and AWS clients reach the demo."""
+    variables = {"KUBECONFIG": str(stage.cluster.kubeconfig), **stage.sagemaker.environment()}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return "\n".join([f'export PATH={shlex.quote(str(Path(KUBECTL).parent))}:"$PATH"', *lines])
+
+
+def advise(error: Exception) -> str:
+    """The next step after an error."""
+    kind = "With docker and kind, `make demo CLUSTER=kind` needs no control plane of its own."
+    match error:
+        case ProgramsMissingError():
+            return f"Next: follow the message, then `make demo`. {kind}"
+        case ClusterError():
+            return f"Next: `make demo` again; `make controlplane` starts the control plane alone. {kind}"
+        case _ if KEPT_LOG.exists():
+            return f"Next: read the operator's log, {KEPT_LOG}, then `make demo` again."
+        case _:
+            return "Next: `make demo` again. If it fails again, report it with the lines above."
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="multiplies how long the jobs take (default 1)")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the duration of the jobs (default 1)")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write the last view to FILE as SVG")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     screen = Screen(sys.stdout)
+    KEPT_LOG.unlink(missing_ok=True)
     try:
-        return play(screen, keep=bool(os.environ.get("KEEP")), scale=options.scale)
-    except (ClusterError, ProgramsMissingError, DemoError, KubectlError) as error:
-        screen.say(f"The demo has failed: {error}")
+        keep = bool(os.environ.get("KEEP"))
+        return play(screen, keep=keep, scale=options.scale, picture=options.picture)
+    except (
+        ClusterError,
+        DemoError,
+        KubectlError,
+        OSError,
+        ProgramsMissingError,
+        RuntimeError,
+        subprocess.SubprocessError,
+    ) as error:
+        screen.say(f"The demo has failed: {error}", advise(error))
         return 1
     except KeyboardInterrupt:
         screen.say("Interrupted; everything is stopped.")
         return 130
+    finally:
+        screen.close()
 
 
 if __name__ == "__main__":

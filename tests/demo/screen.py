@@ -1,37 +1,56 @@
-"""Output for people: a block that is redrawn at a terminal, lines elsewhere."""
+"""Output for people: a view that changes in place on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import RenderableType
+
 
 class Screen:
-    """Lines that stay and, at a terminal, one block below them that changes."""
+    """Lines that stay and, on a terminal, one view below them that changes."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.is_live = stream.isatty()
-        self._drawn = 0
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        self._live: Live | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """The view is shown."""
+        return self._console.is_terminal
 
     def say(self, *lines: str) -> None:
-        """Lines that stay; what was drawn below goes."""
-        self._write([], lines)
-
-    def draw(self, block: Sequence[str]) -> None:
-        """Show the block in place of the one before, cut to the terminal. Without a terminal: nothing."""
-        if self.is_live:
-            size = shutil.get_terminal_size()
-            self._write([line[: size.columns - 1] for line in block[: size.lines - 1]], [])
-
-    def _write(self, block: Sequence[str], lines: Sequence[str]) -> None:
-        erase = f"\x1b[{self._drawn}A\x1b[J" if self._drawn else ""
-        self._stream.write(erase + "".join(f"{line}\n" for line in [*lines, *block]))
+        """Write lines that stay. The view so far stays above them."""
+        self.close()
+        for line in lines:
+            if self.is_live:
+                self._console.print(Text(line), soft_wrap=True)
+            else:
+                self._stream.write(f"{line}\n")
         self._stream.flush()
-        self._drawn = len(block)
+
+    def draw(self, view: RenderableType) -> None:
+        """Show the view in place of the last one. Without a terminal: nothing."""
+        if not self.is_live:
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(view, refresh=True)
+
+    def close(self) -> None:
+        """Leave the last view as it is, and give the terminal its cursor back."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 def tabulate(*rows: Sequence[str]) -> list[str]:

@@ -18,9 +18,10 @@ import yaml
 
 from kubectl_trainingjob.cli import plugin as plugin_commands
 from tests.controlplane.plane import KUBECTL
+from tests.demo.logs import GROUP, Log
 from tests.e2e.objects import training_job
 from tests.kubectl_plugin.mistakes import MISTAKES, Mistake, check_section, try_mistake
-from tests.kubectl_plugin.scene import GROUP, Log, prepare
+from tests.kubectl_plugin.scene import prepare
 from tests.kubectl_plugin.terminal import Result, run_plugin
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.controlplane.plane import KUBECTL
-from tests.demo.__main__ import stage
 from tests.demo.screen import Screen
+from tests.demo.stage import stage
 from tests.kubectl_plugin.scene import prepare
 from tests.kubectl_plugin.terminal import picture, run_plugin
 

@@ -38,7 +38,14 @@ def run_plugin(*arguments: str) -> Result:
 
 def picture(*arguments: str, width: int = 100) -> str:
     """Run a command as on a terminal of `width` columns, and return its picture as SVG."""
-    console = Console(
+    console = open_recorder(width)
+    run_command(arguments, Screen(console, console))
+    return export(console, f"kubectl trainingjob {' '.join(arguments)}")
+
+
+def open_recorder(width: int) -> Console:
+    """A terminal whose contents become a picture."""
+    return Console(
         file=io.StringIO(),
         width=width,
         force_terminal=True,
@@ -48,8 +55,10 @@ def picture(*arguments: str, width: int = 100) -> str:
         markup=False,
         emoji=False,
     )
-    run_command(arguments, Screen(console, console))
-    title = f"kubectl trainingjob {' '.join(arguments)}"
+
+
+def export(console: Console, title: str) -> str:
+    """The recorded contents as SVG."""
     form = re.sub(
         r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL
     )  # the style sheet loads fonts from a server

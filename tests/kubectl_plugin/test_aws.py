@@ -10,7 +10,7 @@ import pytest
 
 from kubectl_trainingjob.aws import Account
 from kubectl_trainingjob.errors import CommandError, NoCredentials
-from tests.kubectl_plugin.scene import GROUP, Log
+from tests.demo.logs import GROUP, Log
 from trainingjob_operator.logic.naming import Identity
 
 if TYPE_CHECKING:
