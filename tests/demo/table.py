@@ -44,7 +44,7 @@ def build_table(trials: Sequence[Trial], seconds: float) -> RenderableType:
     table.add_column("SAMPLE", no_wrap=True)
     table.add_column("STATUS", no_wrap=True, min_width=11)
     table.add_column(f"SECONDARY STATUSES, {format_duration(total)}", width=BARS_WIDTH, no_wrap=True)
-    table.add_column("CONDITIONS", min_width=16, ratio=3)
+    table.add_column("CONDITIONS", min_width=26, ratio=3)
     table.add_column("OUTCOME", min_width=16, ratio=2)
     for trial, lane in zip(trials, lanes, strict=True):
         cells = (build_status(trial, lane.job), build_bars(lane, total), build_conditions(lane.job))
