@@ -91,7 +91,7 @@ def build_outcome(trial: Trial, job: Job) -> Text:
         ready = job.ready
         return Text(escape(ready.reason) if ready else "no status yet", style="dim")
     style = "green" if trial.has_succeeded else "bold red"
-    return Text(f"{trial.verdict} after {trial.seconds:.0f} s", style=style)
+    return Text(f"{trial.verdict}, {trial.seconds:.0f} s", style=style)
 
 
 def build_legend(lanes: Sequence[Lane]) -> Text:

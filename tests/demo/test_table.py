@@ -93,7 +93,7 @@ def test_a_deleted_object_keeps_its_row() -> None:
     seen.is_deleted, seen.seconds, seen.ended_as = True, 14.0, "Stopped"
     row = row_of("forecast-deleted", draw([seen]))
     assert row[1] == "Stopped"
-    assert row[4] == "as expected after 14 s"
+    assert row[4] == "as expected, 14 s"
 
 
 @pytest.mark.parametrize("width", [80, 200])
