@@ -130,7 +130,7 @@ def _apply_and_replace_selector(trials: Trials) -> Callable[[int], None]:
     """Another selector selects another account for half a minute, right after the object was applied."""
     roles = {account: f"arn:aws:iam::{account}:role/train" for account in ("111122223333", "444455556666")}
     (_, gold), (account, lead) = roles.items()
-    trials.cluster_state.roles = {account: lead}  # reaches a job that the second selector led to
+    trials.cluster_state.roles = {account: lead}  # for a job created under the second selector
 
     def script(step: int) -> None:
         trials.cluster_state.selectors = {"lead": {"arn": lead}} if 0 < step < 30 else {"gold": {"arn": gold}}

@@ -31,7 +31,7 @@ Sample = tuple[dict[str, str], float]
 
 
 def find_type(path: Sequence[str]) -> str:
-    """The type of a field by the schema; KeyError for a field that does not exist."""
+    """Type of a field in the schema; KeyError for a missing field."""
     if path[0] == "metadata":
         return METADATA[path[1]] if len(path) > 1 else "object"
     schema = VERSION["schema"]["openAPIV3Schema"]
@@ -79,7 +79,7 @@ def test_the_file_names_the_kind_of_the_crd() -> None:
 
 
 @pytest.mark.parametrize("metric", RESOURCE["metrics"], ids=lambda metric: metric["name"])
-def test_each_metric_is_of_a_field_that_exists(metric: dict[str, Any]) -> None:
+def test_each_metric_reads_an_existing_field(metric: dict[str, Any]) -> None:
     each = dict(metric["each"])
     form = each.pop("type")
     [(name, options)] = each.items()

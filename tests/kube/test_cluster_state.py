@@ -362,16 +362,14 @@ NARROWED = '{"spec": {"namespaceSelector": {"names": ["ml"]}}}'
 
 
 @pytest.mark.usefixtures("selectors")
-async def test_role_selectors_that_may_not_be_listed_are_unknown(
-    limited: ApiServer, namespace: str, changes: Changes
-) -> None:
+async def test_unreadable_role_selectors_are_unknown(limited: ApiServer, namespace: str, changes: Changes) -> None:
     async with following(limited, namespace, changes) as cluster_state:
         for _ in range(2):
             with pytest.raises(Forbidden, match=r"iamroleselectors\.services\.k8s\.aws is forbidden"):
                 await cluster_state.role_selectors()
 
 
-async def test_role_selectors_that_may_not_be_listed_are_absent_without_their_kind(
+async def test_unreadable_role_selectors_are_absent_without_their_kind(
     limited: ApiServer, namespace: str, changes: Changes
 ) -> None:
     async with following(limited, namespace, changes) as cluster_state:
@@ -379,7 +377,7 @@ async def test_role_selectors_that_may_not_be_listed_are_absent_without_their_ki
 
 
 @pytest.mark.usefixtures("selectors")
-async def test_role_selectors_that_may_not_be_watched_are_polled(
+async def test_role_selectors_without_the_right_to_watch_are_polled(
     limited: ApiServer, namespace: str, changes: Changes, kubectl: Kubectl
 ) -> None:
     account = f"{namespace}:limited"
@@ -400,9 +398,7 @@ async def test_role_selectors_that_may_not_be_watched_are_polled(
         await asyncio.to_thread(kubectl, "delete", "clusterrolebinding,clusterrole", namespace)
 
 
-async def test_role_selectors_are_not_asked_for_when_they_are_not_followed(
-    api: ApiServer, namespace: str, changes: Changes
-) -> None:
+async def test_unfollowed_role_selectors_cause_no_call(api: ApiServer, namespace: str, changes: Changes) -> None:
     async with following(api, namespace, changes, follows_selectors=False) as cluster_state:
         assert await cluster_state.role_selectors() == {}
         assert len(cluster_state._mirrors()) == 2

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from tests.controlplane.plane import Cluster, ControlPlane
 
 LEASE, RENEW = Timing().lease, Timing().renew
-QUICK = Timing(lease=4.0, renew=2.5, retry=0.5, look=0.25, call=1.0)
+QUICK = Timing(lease=4.0, renew=2.5, retry=0.5, poll=0.25, call=1.0)
 """About a quarter of the default spans, for electors on the real clock."""
-SPANS = Timing(retry=0.2, look=0.1)
+SPANS = Timing(retry=0.2, poll=0.1)
 """Default spans, with short pauses between the rounds."""
 
 
@@ -345,7 +345,7 @@ async def test_a_disconnected_leader_stops_before_another_starts(
                 assert time.monotonic() - leader.heartbeat < 4 * QUICK.call
         await far_api.close()
     assert ended < QUICK.lease - QUICK.retry
-    assert QUICK.lease - QUICK.retry - 0.5 < taken < QUICK.lease + 3 * QUICK.look + 5.0
+    assert QUICK.lease - QUICK.retry - 0.5 < taken < QUICK.lease + 3 * QUICK.poll + 5.0
 
 
 async def test_leadership_ends_and_returns_with_the_api_server(

@@ -1,4 +1,4 @@
-"""Status as the TrainingJob component of Kubeflow Pipelines reads it, rebuilt from its behavior.
+"""Status as read by the TrainingJob component of Kubeflow Pipelines, rebuilt from its behavior.
 
 The component creates the object, waits three minutes for a status, and then polls every 30 s.
 """
@@ -15,7 +15,7 @@ from tests.logic.builders import body
 from trainingjob_operator.logic.jobs.errors import ErrorClass
 
 ACKS_STATUS = frozenset({"ackResourceMetadata", "conditions", "failureReason", "secondaryStatus", "trainingJobStatus"})
-"""Some fields of ACK's CRD, which has no default status."""
+"""Some fields of ACK's CRD, without a default status."""
 RULE = {"RuleConfigurationName": "loss", "RuleEvaluationJobArn": "arn:rule"}
 
 
@@ -140,7 +140,7 @@ def test_the_arn_comes_with_a_status_when_describe_fails(kind: ErrorClass, code:
         simulation.api.watchers.append(note)
         assert await run_component(simulation, polls=2) == "polls"
         assert phases[0] == ("InProgress", "Starting")
-        assert phases[-1] == ("InProgress", "Training"), "the list shows it"
+        assert phases[-1] == ("InProgress", "Training"), "the list shows the job"
         simulation.service.refusals.clear()
         await simulation.wait(600.0)
         assert read(simulation.object["status"]) == "Completed"

@@ -20,12 +20,12 @@ SELECTED = "ACK.IAMRoleSelected"
 
 
 def select(simulation: Simulation, **roles: str) -> None:
-    """The selectors from now on: role by name, each for the namespace of the object."""
+    """Replace the selectors: role by name, each for the namespace of the object."""
     simulation.cluster_state.selectors = {name: {"arn": role, **HERE} for name, role in roles.items()}
 
 
 async def see(simulation: Simulation, seconds: float = 5.0) -> None:
-    """A change of the selectors requeues every object, as assembly.py has it."""
+    """Requeue every object as assembly.py does after a change of the selectors."""
     simulation.operator.queue.add(KEY)
     await simulation.wait(seconds)
 
@@ -35,7 +35,7 @@ def accounts(simulation: Simulation) -> list[str]:
 
 
 @simulated()
-async def test_the_job_is_made_in_the_account_and_by_the_role_of_the_one_selector(simulation: Simulation) -> None:
+async def test_the_job_is_created_in_the_account_and_with_the_role_of_the_selector(simulation: Simulation) -> None:
     await simulation.start(context=replace(CONTEXT, external_id="x-1"))
     select(simulation, gold=GOLD_ROLE)
     simulation.cluster_state.namespaces[NAMESPACE] = {OWNER_ACCOUNT: LEAD}
@@ -55,7 +55,7 @@ async def test_the_job_is_made_in_the_account_and_by_the_role_of_the_one_selecto
 
 
 @simulated()
-async def test_a_role_in_the_account_of_the_operator_is_assumed_too(simulation: Simulation) -> None:
+async def test_a_role_in_the_account_of_the_operator_is_assumed(simulation: Simulation) -> None:
     select(simulation, own=OWN_ROLE)
     simulation.api.apply(body())
     await simulation.wait(90.0)
@@ -64,7 +64,7 @@ async def test_a_role_in_the_account_of_the_operator_is_assumed_too(simulation: 
 
 
 @simulated()
-async def test_an_object_that_no_selector_matches_is_served_as_ever(simulation: Simulation) -> None:
+async def test_an_object_without_a_matching_selector_is_served_without_a_role(simulation: Simulation) -> None:
     simulation.cluster_state.selectors = {"gold": {"arn": GOLD_ROLE, "namespaceSelector": {"names": ["other"]}}}
     simulation.api.apply(body())
     await simulation.wait(30.0)
@@ -74,7 +74,7 @@ async def test_an_object_that_no_selector_matches_is_served_as_ever(simulation: 
 
 
 @simulated()
-async def test_labels_of_the_namespace_and_of_the_object_select(simulation: Simulation) -> None:
+async def test_selectors_match_labels_of_namespace_and_object(simulation: Simulation) -> None:
     simulation.cluster_state.selectors = {
         "team": {"arn": GOLD_ROLE, "namespaceSelector": {"names": [], "labelSelector": {"matchLabels": {"team": "a"}}}},
         "tier": {"arn": LEAD_ROLE, **HERE, "resourceLabelSelector": {"matchLabels": {"tier": "lead"}}},
@@ -86,7 +86,7 @@ async def test_labels_of_the_namespace_and_of_the_object_select(simulation: Simu
 
 
 @simulated()
-async def test_several_matches_are_named_and_nothing_is_called_until_one_is_left(simulation: Simulation) -> None:
+async def test_several_matches_are_named_and_cause_no_call(simulation: Simulation) -> None:
     select(simulation, gold=GOLD_ROLE, lead=LEAD_ROLE)
     simulation.api.apply(body())
     await simulation.wait(10.0)
@@ -97,7 +97,7 @@ async def test_several_matches_are_named_and_nothing_is_called_until_one_is_left
     assert simulation.service.calls == []
     simulation.api.delete(KEY)
     await simulation.wait(1.0)
-    assert simulation.gone, "an object without a job is not held up"
+    assert simulation.gone, "an object without a job can be deleted"
     simulation.api.apply(body(uid="another"))
     select(simulation, lead=LEAD_ROLE)
     await simulation.wait(30.0)
@@ -107,7 +107,7 @@ async def test_several_matches_are_named_and_nothing_is_called_until_one_is_left
 
 @simulated()
 async def test_an_object_in_conflict_claims_no_name_in_another_account(simulation: Simulation) -> None:
-    """The account of the namespace is not that of the object."""
+    """The account of the namespace differs from that of the object."""
     tiers = {"resourceLabelSelector": {"matchLabels": {"tier": "both"}}}
     simulation.cluster_state.selectors = {name: {"arn": GOLD_ROLE, **tiers} for name in ("a", "b")}
     conflicting = body(name="conflicting", uid="1")
@@ -121,7 +121,7 @@ async def test_an_object_in_conflict_claims_no_name_in_another_account(simulatio
 
 
 @simulated(seconds=10_000.0)
-async def test_a_running_job_stays_where_it_is_when_another_selector_matches(simulation: Simulation) -> None:
+async def test_a_running_job_stays_in_its_account_under_another_selector(simulation: Simulation) -> None:
     select(simulation, gold=GOLD_ROLE)
     simulation.api.apply(body())
     await simulation.wait(30.0)
@@ -137,7 +137,7 @@ async def test_a_running_job_stays_where_it_is_when_another_selector_matches(sim
     assert simulation.object["status"]["ackResourceMetadata"]["arn"] == arn
     simulation.api.delete(KEY)
     await simulation.wait(60.0)
-    assert KEY in simulation.api.objects, "its job could not be stopped"
+    assert KEY in simulation.api.objects, "the job cannot be stopped"
     assert simulation.service.stopped == []
     simulation.cluster_state.roles = {GOLD: GOLD_ROLE}
     await simulation.wait(60.0)
@@ -189,7 +189,7 @@ async def test_a_running_job_is_followed_by_the_role_of_its_new_selector_in_the_
 
 
 @simulated(capacity=0)
-async def test_a_waiting_object_does_not_move_to_the_account_of_the_operator_when_its_selector_goes(
+async def test_a_waiting_object_stays_out_of_the_operators_account_without_its_selector(
     simulation: Simulation,
 ) -> None:
     select(simulation, gold=GOLD_ROLE)
@@ -227,7 +227,7 @@ async def test_a_finished_object_is_not_written_when_selectors_change(simulation
 
 @pytest.mark.parametrize("error", [Forbidden("iamroleselectors is forbidden"), Unavailable("503 by a webhook")])
 @simulated(seconds=10_000.0)
-async def test_unreadable_selectors_hold_up_new_objects_and_no_running_job_of_the_operators_account(
+async def test_unreadable_selectors_delay_new_objects_but_no_running_job_of_the_operators_account(
     simulation: Simulation, error: KubeError
 ) -> None:
     simulation.api.apply(body())
@@ -267,7 +267,7 @@ async def test_a_selected_object_with_a_job_waits_for_readable_selectors(simulat
 
 
 @simulated()
-async def test_a_job_of_eks_managed_ack_is_taken_over_by_its_tags(simulation: Simulation) -> None:
+async def test_a_job_of_eks_managed_ack_is_owned_by_its_tags(simulation: Simulation) -> None:
     select(simulation, gold=GOLD_ROLE)
     identity = replace(WANTED, account=GOLD)
     tags = {
@@ -287,7 +287,7 @@ async def test_a_job_of_eks_managed_ack_is_taken_over_by_its_tags(simulation: Si
 
 
 @simulated()
-async def test_a_forged_attempt_reaches_no_account_but_the_selected_one(simulation: Simulation) -> None:
+async def test_a_forged_attempt_causes_calls_in_the_selected_account_only(simulation: Simulation) -> None:
     select(simulation, gold=GOLD_ROLE)
     simulation.cluster_state.roles = {LEAD: LEAD_ROLE}
     simulation.api.apply(body(held=True, pending=replace(WANTED, account=LEAD)))

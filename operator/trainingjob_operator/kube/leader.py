@@ -37,7 +37,7 @@ class Timing:
     """Renew deadline: the leader steps down without a successful renewal for this long."""
     retry: float = 2.0
     """Interval between renewals."""
-    look: float = 1.0
+    poll: float = 1.0
     """Interval between reads of a candidate."""
     call: float = 4.0
     """Timeout of one call; a hanging renewal leaves time for another one."""
@@ -246,7 +246,7 @@ class Elector:
 
     def _pause(self) -> float:
         """Return the seconds until the next iteration; jitter only shortens them: `Timing` is an upper bound."""
-        span = self._timing.look if self._renewed_at is None else self._timing.retry
+        span = self._timing.poll if self._renewed_at is None else self._timing.retry
         return span * self._jitter.uniform(0.75, 1.0)
 
     def _settle(self, renewed_at: float | None) -> None:

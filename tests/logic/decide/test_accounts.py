@@ -1,4 +1,4 @@
-"""The role of an account, and objects that wait for a role selector."""
+"""Role of an account, and objects in wait for a role selector."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ SELECTOR = RoleSelector({"arn": ROLE}, "7")
         ({**SELECTED, **recorded()}, {}, None),
     ],
 )
-def test_an_object_without_a_job_keeps_waiting_for_a_selector_once_it_had_one(
+def test_a_formerly_selected_object_without_a_job_waits_for_a_selector(
     status: dict[str, Any], selectors: dict[str, RoleSelector], expected: str | None
 ) -> None:
     found = choose_role(selectors, resource(status=status), {})
@@ -115,7 +115,7 @@ def test_an_object_without_a_job_keeps_waiting_for_a_selector_once_it_had_one(
         ({**SELECTED, **recorded()}, True),
     ],
 )
-def test_unreadable_selectors_hold_up_what_they_may_concern(status: dict[str, Any], waits: bool) -> None:
+def test_unreadable_selectors_delay_objects_that_they_may_match(status: dict[str, Any], waits: bool) -> None:
     found = await_selectors(resource(status=status), "iamroleselectors is forbidden")
     assert (found is not None) is waits
     if found is not None:
@@ -164,7 +164,7 @@ def test_a_pending_attempt_in_another_account_than_the_selected_one_names_the_se
     assert f"names account {WANTED.account}, and the IAMRoleSelector gold selects account {ACCOUNT}" in found.message
 
 
-def test_the_account_of_a_selector_replaces_that_of_the_namespace_with_its_problems() -> None:
+def test_the_account_of_a_selector_replaces_the_namespaces_account_and_its_problems() -> None:
     namespace = {OWNER_ACCOUNT: "my-account", ENDPOINT_URL: "not a URL"}
     policy = resolve(resource(), namespace, Defaults(WANTED.account, REGION)).served_in(ACCOUNT)
     assert policy.account == ACCOUNT

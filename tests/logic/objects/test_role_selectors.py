@@ -61,7 +61,7 @@ def test_a_selector_matches_by_all_of_its_parts_and_an_empty_part_matches_everyt
     assert select(spec) == (expected if matches else None)
 
 
-def test_the_sentence_is_that_of_ack() -> None:
+def test_the_message_equals_acks() -> None:
     selected = select({})
     assert isinstance(selected, RoleSelection)
     assert selected.sentence == f"roleARN: {ROLE}, selectorName: a, selectorResourceVersion: 10"
@@ -91,7 +91,7 @@ def test_several_matches_are_named() -> None:
         ("", None),
     ],
 )
-def test_the_account_is_that_of_the_role(arn: str, account: str | None) -> None:
+def test_the_account_is_read_from_the_role(arn: str, account: str | None) -> None:
     found = select({}, arn=arn)
     if account is None:
         assert isinstance(found, Hindrance)
@@ -110,7 +110,7 @@ def test_the_account_is_that_of_the_role(arn: str, account: str | None) -> None:
         ({"resourceTypeSelector": [{"group": "", "version": "", "kind": ""}]}, "neither group, version nor kind"),
     ],
 )
-def test_a_selector_that_ack_ignores_is_named_with_its_flaw(spec: dict[str, Any], flaw: str) -> None:
+def test_a_selector_ignored_by_ack_is_reported_with_its_defect(spec: dict[str, Any], flaw: str) -> None:
     found = select(spec)
     assert isinstance(found, Hindrance)
     assert found.reason == "RoleUnavailable"

@@ -434,7 +434,7 @@ def test_a_selected_role_is_shown_and_the_condition_stays(changes: dict[str, Any
     assert reason_and_message(ended)["ACK.IAMRoleSelected"] == SELECTED
 
 
-def test_an_object_that_was_never_selected_has_no_condition_about_it() -> None:
+def test_an_object_without_a_selection_has_no_condition_about_it() -> None:
     for changes in ({}, {"hindrance": DENIED}):
         assert "ACK.IAMRoleSelected" not in reason_and_message(build(report(observed(), **changes)))
     assert "ACK.IAMRoleSelected" not in reason_and_message(build(report(observed("Completed"), selection=SELECTION)))
