@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.controlplane.plane import KUBECTL, KubectlError
-from tests.crds.installation import OURS
+from tests.crds.installation import OURS, install_crd
 from tests.e2e.operator_process import await_true
 from tests.helm import rendering
 from tests.sagemaker.timeline import Plan, plan_of
@@ -303,6 +303,7 @@ class Installation:
 def installed(control_plane: Cluster, request: pytest.FixtureRequest) -> Iterator[Installation]:
     """One of the installations, in the cluster during its tests."""
     installation = Installation(request.param)
+    install_crd(control_plane)
     control_plane.kubectl("apply", "-f", "-", input=installation.yaml)
     yield installation
     control_plane.kubectl("delete", "--wait=false", "-f", "-", input=installation.yaml)
