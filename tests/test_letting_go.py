@@ -13,12 +13,12 @@ import pytest
 from tests.fakes.service import failed
 from tests.fakes.simulation import Simulation, simulated
 from tests.logic.builders import ACCOUNT, SPEC, body
-from trainingjob_operator.aws.budget import IDLE_SECONDS
 from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.objects.annotations import REGION
 from trainingjob_operator.logic.state.outcomes import PROBE_RETRY_FIRST
+from trainingjob_operator.metrics import ABSENT_SECONDS
 
 if TYPE_CHECKING:
     from tests.fakes.operator import SimulatedOperator
@@ -76,17 +76,17 @@ def regions_in_metrics(operator: SimulatedOperator) -> set[str]:
     return {sample.labels["region"] for sample in samples if "region" in sample.labels}
 
 
-async def come_and_go(simulation: Simulation, regions: list[str | None], *, at_once: int) -> None:
+async def come_and_go(simulation: Simulation, regions: list[str | None], *, at_once: int, number: int = 0) -> None:
     """Create and delete one object a region, each in its own namespace: some end, some are running, some are denied.
 
-    The number of concurrent objects is limited.
+    The number of concurrent objects is limited; `number` is the first in their names.
     """
     for first in range(0, len(regions), at_once):
         keys = []
-        for number, region in enumerate(regions[first : first + at_once], first):
-            name = f"{'bad' if number % 3 == 0 else 'good'}-{number}"
-            simulation.api.apply(job_object(name, region, f"ns-{number}"))
-            keys.append((f"ns-{number}", name))
+        for index, region in enumerate(regions[first : first + at_once], number + first):
+            name = f"{'bad' if index % 3 == 0 else 'good'}-{index}"
+            simulation.api.apply(job_object(name, region, f"ns-{index}"))
+            keys.append((f"ns-{index}", name))
         await simulation.wait(4.0)
         for key in keys[: at_once // 2]:
             simulation.api.delete(key)
@@ -109,8 +109,9 @@ async def test_a_hundred_deleted_objects_of_a_hundred_regions_leave_no_state(
     before = sizes(operator)
     await come_and_go(simulation, list(REGIONS), at_once=50)
     assert len({job.identity.region for job in simulation.service.created}) > 60, "most regions had a job"
-    await simulation.wait(IDLE_SECONDS)
-    await come_and_go(simulation, [None] * 6, at_once=6)
+    await simulation.wait(ABSENT_SECONDS)
+    operator.gauges.update()
+    await come_and_go(simulation, [None] * 6, at_once=6, number=300)
     assert sizes(operator) == before
     assert regions_in_metrics(operator) == set()
 
