@@ -90,6 +90,16 @@ OWN_STATUS: dict[str, Schema] = {
         "required": ["ownerAccountID", "region"],
     },
     "appliedFields": {"type": "array", "items": TEXT},
+    "attempts": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                **dict.fromkeys(("arn", "endTime", "failureReason", "reason", "trainingJobName"), TEXT),
+                **dict.fromkeys(("billableTimeInSeconds", "number", "trainingTimeInSeconds"), NUMBER),
+            },
+        },
+    },
     "appliedTagKeys": {"type": "array", "items": TEXT},
     "billableInstanceSeconds": NUMBER,
     "clashingJobARN": TEXT,

@@ -29,6 +29,7 @@ from trainingjob_operator.logic.objects.resource import Key, Resource
 from trainingjob_operator.logic.state.memory import RETRY_SECONDS, JobState, Outcome, Refusal, Undeleted
 from trainingjob_operator.logic.state.outcomes import (
     Attempted,
+    AttemptListed,
     AttemptSettled,
     Dismissed,
     Failed,
@@ -335,7 +336,8 @@ class Reconciler:
             raise
         if result.succeeded:
             queue.succeed(work.key, identity)
-            self._metrics.job_waited(resource.age_at(self._clocks.wall()))
+            if not resource.attempts:  # a later attempt waits for the earlier ones, too
+                self._metrics.job_waited(resource.age_at(self._clocks.wall()))
         elif result.shortage is not None:
             queue.lack_capacity(resource, identity, result.shortage)
         else:
@@ -506,6 +508,12 @@ class Reconciler:
         if step.passive:
             self._jobs.watch(work.tracked, None)
             return
+        if step.closes_attempt:
+            self._jobs.watch(tracked, None)
+            tracked.memory = tracked.memory.after_attempt()
+            return
+        if step.lists_attempt:
+            work.note(AttemptListed())
         self._follow(work, wanted)
         if work.view.policy.read_only:
             work.note(OnlyObserved())

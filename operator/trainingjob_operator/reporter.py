@@ -77,6 +77,8 @@ class Reporter:
             self._jobs.see_answer(body, view.now)
             self._learn(status.pruned_paths(sent, mapping(body.get("status"))), view.now)
             self._announce(tracked, view, wanted, report)
+            if step.closes_attempt:
+                self._count_attempt(view)
         tracked.memory = tracked.memory.after_report(report.generation, is_passive=step.passive)
         return wanted
 
@@ -126,6 +128,12 @@ class Reporter:
             if not report.observed:
                 self._metrics.job_settled(resource.namespace, OUTCOMES[after.status])
             log.info("Training job ended: %s", after.status, extra=named)
+
+    def _count_attempt(self, view: View) -> None:
+        """Count the cost of an ended job that another attempt follows."""
+        seen = view.observation
+        training, billable = (float(seen.fields.get(name, 0)) for name in _SECONDS)
+        self._metrics.job_took(view.resource.namespace, seen.instances, seen.is_spot, training, billable)
 
     def _measure(self, view: View, wanted: Mapping[str, Any], before: Observation, after: Observation) -> None:
         """Count new reasons of errors, outcomes without an end of a job, and the lag of a changed status."""

@@ -36,6 +36,8 @@ class Job:
     seconds: float
     outcome: str
     tags: dict[str, str] = field(default_factory=dict)
+    failure_reason: str | None = None
+    """Of a job that fails; no list shows it."""
     stopped: float | None = None
     stopping_seconds: float = STOPPING_SECONDS
     late: dict[str, Any] = field(default_factory=dict)
@@ -64,9 +66,11 @@ class Job:
         since, status, _ = past[-1]
         is_late = status not in ("InProgress", "Stopping") and now >= since + LATE_SECONDS
         added = {"LastModifiedTime": EPOCH + timedelta(seconds=since + LATE_SECONDS), **self.late} if self.late else {}
+        cause = {"FailureReason": self.failure_reason} if status == "Failed" and self.failure_reason else {}
         return {
             **shown,
             **self.summary(now),
+            **cause,
             **(added if is_late else {}),
             "SecondaryStatusTransitions": [
                 {"Status": secondary, "StartTime": EPOCH + timedelta(seconds=at), "StatusMessage": secondary}

@@ -38,6 +38,7 @@ MAX_USER_TAGS = MAX_TAGS - len((TAG_CLUSTER, TAG_NAMESPACE, TAG_NAME, TAG_UID))
 
 MAX_JOB_NAME, SUFFIX_LENGTH = 63, 8
 _NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
+_ATTEMPT = re.compile(r"-r\d{1,2}\Z", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _ARN = re.compile(
     r"arn:[a-z0-9-]+:sagemaker:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):"
@@ -92,14 +93,32 @@ def is_region(name: str) -> bool:
     return _REGION.fullmatch(name) is not None
 
 
-def add_suffix(name: str, source: str) -> str:
-    """Return a job name of at most 63 characters: the name, shortened if necessary, and a short hash of `source`."""
+def add_suffix(name: str, source: str, end: str = "") -> str:
+    """Return a job name of at most 63 characters: the name, shortened if necessary, a short hash of `source`, `end`."""
     digest = hashlib.sha256(source.encode()).hexdigest()[:SUFFIX_LENGTH]
-    return f"{name[: MAX_JOB_NAME - SUFFIX_LENGTH - 1].rstrip('-')}-{digest}"
+    return f"{name[: MAX_JOB_NAME - SUFFIX_LENGTH - 1 - len(end)].rstrip('-')}-{digest}{end}"
 
 
-def drop_suffix(name: str) -> str:
-    """Return a name of add_suffix() without its hash."""
+def name_attempt(name: str, number: int) -> str:
+    """Return the job name of an attempt: that of the first one with -r2, -r3, …
+
+    A long name is shortened and has a hash, so that two long names do not meet.
+    """
+    if number == 1:
+        return name
+    end = f"-r{number}"
+    return name + end if len(name + end) <= MAX_JOB_NAME else add_suffix(name, name, end)
+
+
+def shares_base(name: str, other: str) -> bool:
+    """Return True if two names of add_suffix() differ in their hashes only; `other` may be that of a later attempt."""
+    base, first = _drop_suffix(name), _ATTEMPT.sub("", other)
+    if first == other or len(other) <= MAX_JOB_NAME - len("-r10"):
+        return base == _drop_suffix(first)
+    return base.startswith(_drop_suffix(first))  # shortened for the number
+
+
+def _drop_suffix(name: str) -> str:
     return name[: -SUFFIX_LENGTH - 1]
 
 

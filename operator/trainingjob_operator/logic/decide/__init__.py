@@ -8,6 +8,7 @@ The reconciler executes the step, records the outcome in `Memory` and calls deci
        ├─ following.py ── an ARN of ours: something changed ──► Describe ──► WriteStatus; ended ──► RemoveFinalizer
        │     ├─ edits.py ── ReadTags, SetTags, Update
        │     ├─ aftermath.py ── changes of a job after its end
+       │     ├─ succession.py ── a failure of the service ──► WriteStatus (next attempt)
        │     └─ absence.py ── NotFound twice ──► WriteStatus (vanished)
        └─ creation.py ── no ARN of ours yet: JoinQueue ──► RecordIntent ──► Create
              ├─ attempts.py ── an unsettled attempt ──► Describe ──► TakeOwnership or ClearIntent

@@ -3,6 +3,7 @@
 from trainingjob_operator.logic import reasons
 from trainingjob_operator.logic.decide.edits import is_refused, name_impossible, name_kept_tags, recorded_difference
 from trainingjob_operator.logic.decide.expiry import describe_undeleted
+from trainingjob_operator.logic.decide.succession import describe_pruned
 from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.objects.annotations import (
@@ -30,6 +31,7 @@ def advise(view: View, identity: Identity) -> tuple[Finding, ...]:
         _describe_inherited(view) if view.claim is Verdict.INHERITED else None,
         name_kept_tags(view),
         describe_undeleted(view),
+        describe_pruned(view),
         _keep_recorded(view),
     )
     return (*invalid, *(finding for finding in found if finding is not None))

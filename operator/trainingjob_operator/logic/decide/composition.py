@@ -3,6 +3,9 @@
 Not here: the status and the conditions of a report (logic/status/).
 """
 
+from dataclasses import replace
+
+from trainingjob_operator.logic.decide import succession
 from trainingjob_operator.logic.decide.advisories import doubt_region
 from trainingjob_operator.logic.state.steps import WriteStatus
 from trainingjob_operator.logic.state.view import View
@@ -14,8 +17,9 @@ def compose(view: View, step: WriteStatus) -> Report:
     memory, policy, identity = view.memory, view.policy, view.attached()
     doubt = doubt_region(view)
     is_unseen = view.job.observation is None and view.job.hint is None
-    observation = None if step.disowned or view.arn is None or is_unseen else view.observation
-    return Report(
+    is_hidden = step.disowned or view.arn is None or is_unseen or succession.holds_end(view)
+    observation = None if is_hidden else view.observation
+    report = Report(
         generation=_decided_generation(view, step),
         account=None if identity is None else identity.account,
         region=None if identity is None else identity.region,
@@ -30,6 +34,8 @@ def compose(view: View, step: WriteStatus) -> Report:
         vanished=step.vanished,
         hindrance=step.hindrance,
         waiting=step.waiting,
+        retrying=step.retrying or succession.explain_next(view),
+        attempts=succession.list_attempts(view, is_vanished=step.vanished is not None),
         advisories=step.advisories if doubt is None else (*step.advisories, doubt),
         pending_edit=step.pending_edit,
         is_past=memory.decided_generation is None and view.is_past,
@@ -43,6 +49,24 @@ def compose(view: View, step: WriteStatus) -> Report:
         deleting=view.resource.deleting,
         disowned=step.disowned,
         unproved=view.arn is None and view.resource.arn is not None,
+    )
+    return _drop_job(report) if step.closes_attempt else report
+
+
+def _drop_job(report: Report) -> Report:
+    """Return the report of an object that leaves its ended job for the next attempt."""
+    return replace(
+        report,
+        account=None,
+        region=None,
+        partition=None,
+        arn=None,
+        job_name=None,
+        is_found=False,
+        ownership=None,
+        applied_tag_keys=None,
+        applied_fields=None,
+        disowned=True,
     )
 
 

@@ -8,6 +8,7 @@ from trainingjob_operator.logic.decide.claims import claim, refuse_rival, resolv
 from trainingjob_operator.logic.decide.refusals import refuse, uphold_refusal
 from trainingjob_operator.logic.decide.retries import await_access
 from trainingjob_operator.logic.decide.rules import JobRule, Rule, first
+from trainingjob_operator.logic.decide.succession import await_pause, find_last
 from trainingjob_operator.logic.decide.turns import (
     await_intent,
     await_retry,
@@ -19,7 +20,7 @@ from trainingjob_operator.logic.findings import Finding
 from trainingjob_operator.logic.jobs.errors import ErrorClass
 from trainingjob_operator.logic.naming import JOB_ARN, Identity
 from trainingjob_operator.logic.state.ownership import Verdict
-from trainingjob_operator.logic.state.steps import Create, RecordIntent, Step, WriteStatus
+from trainingjob_operator.logic.state.steps import ClearIntent, Create, RecordIntent, Step, WriteStatus
 from trainingjob_operator.logic.state.view import View
 
 _TEMPORARY = frozenset({ErrorClass.DENIED, ErrorClass.WAITING, ErrorClass.REGION})
@@ -39,6 +40,11 @@ def create(view: View) -> Step:
         )
         return refuse(view, Finding(reasons.INVALID_SPEC, message))
     return first(rule(view, wanted) for rule in JOB_RULES) or _send(view, wanted)
+
+
+def _clear_closed_intent(view: View) -> Step | None:
+    """Remove the finalizer of an attempt that has ended and been left: there is nothing to stop."""
+    return ClearIntent() if view.resource.holds_closed_intent else None
 
 
 def _settle_former_attempt(view: View) -> Step | None:
@@ -64,12 +70,14 @@ def _prove_recorded(view: View, wanted: Identity) -> Step | None:
     resource = view.resource
     if view.policy.names_existing_job:
         return None
-    recorded = resource.recorded or view.ran or (wanted if _is_known_foreign(view) else None)
+    last = find_last(view, wanted)
+    recorded = resource.recorded or view.ran or last or (wanted if _is_known_foreign(view) else None)
     if recorded is None:
         return None
     step = claim(view, recorded) or decide_absence(view, recorded)
     is_gone = isinstance(step, WriteStatus) and step.vanished is not None
-    return refuse(view, _report_run(recorded)) if is_gone and resource.arn is None else step
+    source = JOB_ARN if last is None else None
+    return refuse(view, _report_run(recorded, source)) if is_gone and resource.arn is None else step
 
 
 def _is_known_foreign(view: View) -> bool:
@@ -78,10 +86,13 @@ def _is_known_foreign(view: View) -> bool:
     return view.verdict is Verdict.FOREIGN and not (job.attempt.name_taken or job.not_found or view.memory.asked)
 
 
-def _report_run(identity: Identity) -> Finding:
+def _report_run(identity: Identity, annotation: str | None) -> Finding:
+    """:param annotation: that records the run; None for an ended attempt in the status"""
+    record = f"Annotation {annotation}" if annotation else "Field status.attempts"
+    advice = "remove the annotation" if annotation else "apply a new object"
     message = (
-        f"Annotation {JOB_ARN} records the run {identity} of this object, but SageMaker no longer has that job. The "
-        "operator does not create it again: to run it once more, remove the annotation."
+        f"{record} records the run {identity} of this object, but SageMaker no longer has that job. The operator does "
+        f"not create it again: to run it once more, {advice}."
     )
     return Finding(reasons.JOB_NOT_FOUND, message)
 
@@ -110,7 +121,7 @@ def _send(view: View, wanted: Identity) -> Step:
     return Create(wanted) if is_intent_recorded(view) else RecordIntent(wanted)
 
 
-RULES: tuple[Rule, ...] = (_settle_former_attempt, _refuse_annotations)
+RULES: tuple[Rule, ...] = (_clear_closed_intent, _settle_former_attempt, _refuse_annotations)
 """Rules that need no valid job name."""
 
 JOB_RULES: tuple[JobRule, ...] = (
@@ -124,6 +135,7 @@ JOB_RULES: tuple[JobRule, ...] = (
     refuse_rival,
     resolve_taken_name,
     _clear_refused_intent,
+    await_pause,
     await_retry,
     await_intent,
     await_turn,

@@ -70,6 +70,8 @@ RULES: tuple[Rule, ...] = (_ignore_released, _retain_unclear, _retain, _report_e
 
 def _delete_attempt(view: View) -> Step:
     """Settle a deletion with a finalizer but no ARN: an earlier attempt may have created a job."""
+    if view.resource.holds_closed_intent:
+        return RemoveFinalizer()
     identity = view.resource.pending or (None if view.policy.problems else view.wanted())
     if identity is None or is_known_unborn(view.job.attempt):
         return RemoveFinalizer()

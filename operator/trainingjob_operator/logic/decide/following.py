@@ -11,6 +11,7 @@ from trainingjob_operator.logic.decide.evidence import collect_evidence
 from trainingjob_operator.logic.decide.expiry import expires_in
 from trainingjob_operator.logic.decide.retries import await_access, wait_out
 from trainingjob_operator.logic.decide.rules import first
+from trainingjob_operator.logic.decide.succession import close_attempt, holds_end
 from trainingjob_operator.logic.jobs.observation import Observation
 from trainingjob_operator.logic.naming import Identity
 from trainingjob_operator.logic.operations import DESCRIBE, LIST_TAGS
@@ -135,6 +136,13 @@ def _hold_finalizer(job: Situation) -> Step | None:
     return TakeOwnership(view.arn or "", finalizer=True)
 
 
+def _close_attempt(job: Situation) -> Step | None:
+    step = close_attempt(job.view, job.identity)
+    if step is None and job.waited is not None and holds_end(job.view):
+        return _report_wait(job, job.waited)
+    return step
+
+
 def _apply_edit(job: Situation) -> Step | None:
     edit = apply_edit(job.view, job.identity)
     return _report(job, edit) if isinstance(edit, WriteStatus) else edit
@@ -150,7 +158,7 @@ def _report(job: Situation, written: WriteStatus) -> WriteStatus:
         written,
         advisories=advise(view, job.identity),
         pending_edit=name_pending(view),
-        release=job.is_ended and view.resource.holds_finalizer,
+        release=job.is_ended and view.resource.holds_finalizer and not holds_end(view),
         unfinished=job.is_unseen or written.unfinished,
         again=min(due, default=None),
     )
@@ -164,6 +172,7 @@ RULES: tuple[Callable[[Situation], Step | None], ...] = (
     _describe,
     _collect_evidence,
     _hold_finalizer,
+    _close_attempt,
     _apply_edit,
 )
 
@@ -173,6 +182,6 @@ def report_meanwhile(view: View, identity: Identity) -> WriteStatus:
     return WriteStatus(
         advisories=note_stuck(view) if view.resource.deleting else advise(view, identity),
         pending_edit=name_pending(view),
-        release=view.observation.is_ended() and view.resource.holds_finalizer,
+        release=view.observation.is_ended() and view.resource.holds_finalizer and not holds_end(view),
         unfinished=view.is_edited or view.is_inherited,
     )

@@ -93,7 +93,8 @@ def _compare(view: View, answer: Mapping[str, Any]) -> Outcome:
     """Compare the spec with the job, and plan the edits."""
     resource, applied = view.resource, view.job.edit.applied_fields
     spec = resource.spec
-    if view.policy.suffix is not None:  # the job has another name than spec
+    is_later_attempt = (view.policy.number_of(str(answer.get("TrainingJobName"))) or 1) > 1
+    if view.policy.suffix is not None or is_later_attempt:  # the job has another name than spec
         spec = {name: value for name, value in spec.items() if name != "trainingJobName"}
     try:
         request = fields.to_request(spec)

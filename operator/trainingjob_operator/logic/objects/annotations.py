@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from trainingjob_operator.logic.naming import add_suffix, is_job_name, is_region
+from trainingjob_operator.logic.naming import add_suffix, is_job_name, is_region, name_attempt
+from trainingjob_operator.logic.objects.attempts import MAX_ATTEMPTS
 from trainingjob_operator.logic.objects.resource import Resource, string
 
 PREFIX = "services.k8s.aws/"
@@ -33,6 +34,8 @@ TEAM = f"{PREFIX}team-id"
 ALLOWED_ROLES = f"sagemaker.{PREFIX}allowed-role-arns"
 TTL = f"sagemaker.{PREFIX}ttl-seconds-after-finished"
 JOB_NAME_SUFFIX = f"sagemaker.{PREFIX}job-name-suffix"
+MAX_ATTEMPTS_KEY = f"sagemaker.{PREFIX}max-attempts"
+"""Number of jobs that the object may create, one after the other, after failures of the service."""
 PRIORITY = f"sagemaker.{PREFIX}priority"
 """Head start in minutes, in the create queues, before the other objects of the namespace."""
 ADOPT_FROM_CLUSTER = f"sagemaker.{PREFIX}adopt-from-cluster"
@@ -118,6 +121,11 @@ class Policy:
     namespace_endpoint: str | None = None
     """The endpoint set by the namespace: its answers are no evidence about jobs elsewhere."""
     adopt_from_cluster: str | None = None
+    first_name: str = ""
+    """The job name of the first attempt."""
+    attempt: int = 1
+    """Number of the present attempt, or of the next one."""
+    max_attempts: int = field(default=1, compare=False)
     priority: int = field(default=0, compare=False)
     """Not compared: a changed position in the queue makes no other attempt of the object."""
     problems: tuple[Problem, ...] = ()
@@ -155,6 +163,11 @@ class Policy:
         """Annotations request an existing job: to adopt it or to read it."""
         return self.observes_only or self.adoption is not None
 
+    def number_of(self, job_name: str) -> int | None:
+        """Return the number of the attempt with that job name, in any case; None for another job."""
+        names = ((number, name_attempt(self.first_name, number)) for number in range(1, MAX_ATTEMPTS + 1))
+        return next((number for number, name in names if name.lower() == job_name.lower()), None)
+
     def allows_role(self, role_arn: object) -> bool:
         """Return True if the namespace permits this role for its jobs."""
         if not self.allowed_roles:
@@ -191,6 +204,11 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
     job_name = written or fields or resource.name
     if suffix is not None and not names_existing_job:
         job_name = add_suffix(job_name, _read_source(suffix, resource))
+    first_name, attempt = job_name, 1
+    max_attempts = _read_attempts(reader, is_permitted=not names_existing_job)
+    if not names_existing_job:
+        attempt = _find_attempt(resource, max_attempts)
+        job_name = name_attempt(first_name, attempt)
     refusal = _refuse_adoption(resource.namespace, job_name, namespace, defaults)
     for key, asks in ((ADOPTION_POLICY, adoption is not None), (ADOPTED, adopted), (READ_ONLY, read_only)):
         if asks and refusal is not None:
@@ -213,6 +231,9 @@ def resolve(resource: Resource, namespace: Mapping[str, str], defaults: Defaults
         allowed_roles=allowed_roles,
         namespace_endpoint=endpoint,
         adopt_from_cluster=string(resource.annotations.get(ADOPT_FROM_CLUSTER)),
+        first_name=first_name,
+        attempt=attempt,
+        max_attempts=max_attempts or 1,
         priority=priority,
         problems=tuple(reader.problems),
     )
@@ -235,6 +256,31 @@ def _read_ttl(reader: "_Reader", suffix: Suffix | None, defaults: Defaults) -> i
     if any(problem.annotation == TTL for problem in reader.problems):
         return None
     return defaults.ttl_seconds if ttl is None else ttl
+
+
+def _read_attempts(reader: "_Reader", *, is_permitted: bool) -> int | None:
+    """Return the permitted number of attempts; None for an invalid one."""
+    if not is_permitted:
+        if MAX_ATTEMPTS_KEY in reader.own:
+            reader.refuse(MAX_ATTEMPTS_KEY, "is not permitted for an object that adopts or reads a job. Remove it.")
+        return 1
+    attempts = reader.read(MAX_ATTEMPTS_KEY, MAX_ATTEMPTS_KEY, _parse_attempts)
+    is_invalid = any(problem.annotation == MAX_ATTEMPTS_KEY for problem in reader.problems)
+    return None if is_invalid else attempts or 1
+
+
+def _find_attempt(resource: Resource, max_attempts: int | None) -> int:
+    """Return the number of the object's attempt: the recorded job's, otherwise that of the next one.
+
+    With fewer permitted attempts than have ended, the last one stays; with an invalid limit, nothing changes.
+    """
+    attempts = resource.attempts
+    if not attempts:
+        return 1
+    last = next((attempt for attempt in attempts if attempt.arn == resource.arn), attempts[-1])
+    if last.arn == resource.arn or not last.is_ended or (max_attempts is not None and last.number >= max_attempts):
+        return last.number
+    return last.number + 1
 
 
 def _read_source(suffix: Suffix, resource: Resource) -> str:
@@ -364,6 +410,12 @@ def _parse_flag(value: str) -> bool:
 def _parse_ttl(value: str) -> int:
     if not _SECONDS.fullmatch(value):
         raise ValueError(f"is {_shorten(value)}. Use a number of seconds, such as 86400.")
+    return int(value)
+
+
+def _parse_attempts(value: str) -> int:
+    if not _INTEGER.fullmatch(value) or not 1 <= int(value) <= MAX_ATTEMPTS:
+        raise ValueError(f"is {_shorten(value)}. Use an integer from 1 to {MAX_ATTEMPTS}.")
     return int(value)
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from trainingjob_operator.logic.naming import CREATE_PENDING, FINALIZER, JOB_ARN, Identity, parse_arn, parse_pending
+from trainingjob_operator.logic.objects.attempts import FIELD, Attempt, read_attempts
 
 Key = tuple[str, str]
 """(namespace, name)"""
@@ -84,7 +85,19 @@ class Resource:
     @cached_property
     def pending(self) -> Identity | None:
         """The identity of a Create possibly in flight."""
-        return parse_pending(self.annotations.get(CREATE_PENDING))
+        return None if self.holds_closed_intent else parse_pending(self.annotations.get(CREATE_PENDING))
+
+    @cached_property
+    def holds_closed_intent(self) -> bool:
+        """The recorded intent is that of an attempt that has ended and been left."""
+        intent = parse_pending(self.annotations.get(CREATE_PENDING)) if self.attempts else None
+        closed = (attempt for attempt in self.attempts if attempt.is_ended and attempt.arn != self.arn)
+        return intent is not None and any(attempt.is_job(intent) for attempt in closed)
+
+    @cached_property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts listed in the status, in order."""
+        return read_attempts(self.status.get(FIELD))
 
     @cached_property
     def arn(self) -> str | None:

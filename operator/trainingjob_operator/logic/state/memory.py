@@ -177,6 +177,8 @@ class JobState:
     needs_describe: bool = False
     """A sign of a change of the job: a Describe is due."""
     described_at: float | None = None
+    is_listed: bool = False
+    """This process wrote the end of the job into `.status.attempts`."""
     ended_at: float | None = None
     """Time when this process first knew the end of the job and its rules."""
     counted: Mapping[str, Any] | None = None
@@ -336,6 +338,10 @@ class Memory:
         rival = self.rival if disputed == self.rival.disputed else replace(self.rival, disputed=disputed)
         return replace(self, decided_generation=generation, rival=rival)
 
+    def after_attempt(self) -> "Memory":
+        """Return the memory of an object that has left its ended job: another attempt follows."""
+        return replace(self, job=JobState())
+
     def after_end(self) -> "Memory":
         """Return the memory of a finished object. The status holds the rest; most objects are finished."""
         job = self.job
@@ -344,7 +350,9 @@ class Memory:
             term=self.term,
             slot=self.slot,
             endpoint_url=self.endpoint_url,
-            job=JobState(described_at=job.described_at, ended_at=job.ended_at, counted=job.counted),
+            job=JobState(
+                described_at=job.described_at, ended_at=job.ended_at, counted=job.counted, is_listed=job.is_listed
+            ),
             rival=RivalState(foreign_writes=self.rival.foreign_writes),
             undeleted=self.undeleted,
         )

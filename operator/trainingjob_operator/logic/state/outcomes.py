@@ -116,6 +116,14 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptListed:
+    """The end of the job was written into `.status.attempts`."""
+
+    def after(self, job: JobState) -> JobState:
+        return replace(job, is_listed=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """The metrics count the end of the job."""
 

@@ -124,6 +124,8 @@ class WriteStatus:
     vanished: Finding | None = None
     hindrance: Hindrance | None = None
     waiting: Finding | None = None
+    retrying: Finding | None = None
+    """Between two attempts: the end of the last one."""
     pending_edit: Finding | None = None
     advisories: tuple[Finding, ...] = ()
     again: float | None = None
@@ -137,6 +139,10 @@ class WriteStatus:
     """An edit is unfinished: its generation is not observed yet."""
     disowned: bool = False
     """Show no job: the one with this name is not this object's."""
+    lists_attempt: bool = False
+    """List the ended job in `.status.attempts`, before the status drops it."""
+    closes_attempt: bool = False
+    """Drop the ended job: another attempt follows."""
 
 
 Step = (

@@ -9,7 +9,7 @@ from typing import Any
 from trainingjob_operator.logic.findings import Finding, Hindrance
 from trainingjob_operator.logic.jobs.create_order import Place
 from trainingjob_operator.logic.jobs.observation import Observation
-from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, drop_suffix, is_job_name, parse_arn
+from trainingjob_operator.logic.naming import TAG_CLUSTER, Identity, is_job_name, name_attempt, parse_arn, shares_base
 from trainingjob_operator.logic.objects.annotations import Policy, Suffix
 from trainingjob_operator.logic.objects.resource import Resource, mapping
 from trainingjob_operator.logic.objects.role_selectors import RoleSelection
@@ -194,7 +194,9 @@ class View:
             return None
         if name.lower() == ran.job_name:
             return Identity(ran.account, ran.region, name)
-        is_restored = self.policy.suffix is Suffix.UID and drop_suffix(name.lower()) == drop_suffix(ran.job_name)
+        if (number := self.policy.number_of(ran.job_name)) is not None:
+            return Identity(ran.account, ran.region, name_attempt(self.policy.first_name, number))
+        is_restored = self.policy.suffix is Suffix.UID and shares_base(name.lower(), ran.job_name)
         return ran if is_restored else None
 
     def attached(self) -> Identity | None:

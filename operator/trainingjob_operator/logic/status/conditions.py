@@ -181,6 +181,8 @@ def _progress(report: Report, observation: Observation) -> Finding:
         return Finding(reasons.WAITING, report.waiting.message)
     if report.hindrance and report.hindrance.waiting:
         return Finding(reasons.WAITING, report.hindrance.message)
+    if report.retrying:
+        return report.retrying
     return Finding(reasons.PENDING, "The training job has not been created yet.")
 
 

@@ -48,8 +48,10 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
     metadata = _metadata(previous, report)
     report = replace(report, arn=metadata.get("arn"), vanished=vanished)
     conditions = build_conditions(previous.get("conditions"), report, proved, now)
+    is_open = bool(metadata) or (report.retrying is not None and report.terminal is None)
     status = {
         "ackResourceMetadata": metadata,
+        "attempts": [attempt.to_status() for attempt in report.attempts] or None,
         "clashingJobARN": report.terminal.job_arn if report.terminal else None,
         "conditions": conditions,
         "instanceType": _instance_type(previous, report, metadata),
@@ -58,7 +60,7 @@ def build_status(previous: Mapping[str, Any], report: Report, now: datetime) -> 
         "ownership": report.ownership,
         "phase": _phase(conditions, report, proved),
         **known.fields,
-        **(UNSEEN if metadata and not (any(known.phase) or known.creation_time) else {}),
+        **(UNSEEN if is_open and not (any(known.phase) or known.creation_time) else {}),
         **_whereabouts(previous, report, metadata),
         "lastHandledReconcileAt": report.handled_request or _text(previous.get("lastHandledReconcileAt")),
         "appliedFields": _names(previous, "appliedFields", report.applied_fields),

@@ -68,6 +68,7 @@ def drafts(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Repor
     before, after = Observation.from_status(previous), Observation(wanted)
     return [
         *_turn(previous, wanted, report),
+        *_retry(previous, wanted, report),
         *_creation(previous, wanted, report),
         *(() if report.is_past else _transitions(before, after)),
         *_rules(before, after),
@@ -82,6 +83,14 @@ def _turn(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report
     if report.waiting and waits in _kinds(wanted) and waits not in _kinds(previous):
         order = _order(_Rank.WAITING)
         yield _draft("Normal", reasons.WAITING, report.waiting.message, key=reasons.WAITING, order=order)
+
+
+def _retry(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:
+    """Report the end of an attempt that another one follows."""
+    ended = _arn(previous)
+    if report.retrying and ended and not _arn(wanted):
+        order = _behind(Observation.from_status(previous), _Rank.END)
+        yield _draft("Warning", report.retrying.reason, report.retrying.message, f"{reasons.RETRYING}/{ended}", order)
 
 
 def _creation(previous: Mapping[str, Any], wanted: Mapping[str, Any], report: Report) -> Iterator[EventDraft]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from trainingjob_operator.logic.findings import Finding, Hindrance
     from trainingjob_operator.logic.jobs.observation import Observation
+    from trainingjob_operator.logic.objects.attempts import Attempt
     from trainingjob_operator.logic.objects.role_selectors import RoleSelection
 
 
@@ -40,6 +41,9 @@ class Report:
     hindrance: Hindrance | None = None
     waiting: Finding | None = None
     """Waiting for its turn, with the position in the queue."""
+    retrying: Finding | None = None
+    """Between two attempts: the end of the last one, and its successor."""
+    attempts: tuple[Attempt, ...] = ()
     advisories: tuple[Finding, ...] = ()
     pending_edit: Finding | None = None
     """A valid edit pending until SageMaker accepts it."""
