@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trainingjob_operator.aws.gateway import Target
 from trainingjob_operator.create_queue import CreateQueue
-from trainingjob_operator.kube.errors import Forbidden, NotFound, Unavailable
+from trainingjob_operator.kube.errors import Forbidden, KubeError, NotFound
 from trainingjob_operator.logic.decide.accounts import (
     await_namespace,
     await_selectors,
@@ -151,7 +151,7 @@ class Observer:
         try:
             selectors = await self._cluster_state.role_selectors()
             labels = await self._cluster_state.labels(resource.namespace) if selectors else {}
-        except (Forbidden, Unavailable) as error:
+        except KubeError as error:
             return await_selectors(resource, str(error))
         return choose_role(selectors, resource, labels)
 

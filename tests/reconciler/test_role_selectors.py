@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.operator import CONTEXT
 from tests.fakes.simulation import KEY, Simulation, simulated
 from tests.logic.builders import ACCOUNT, JOB, NAME, NAMESPACE, WANTED, body, recorded
-from trainingjob_operator.kube.errors import Forbidden, KubeError, Unavailable
+from trainingjob_operator.kube.errors import Forbidden, Invalid, KubeError, Unavailable
 from trainingjob_operator.logic.naming import CREATE_PENDING, build_arn
 from trainingjob_operator.logic.objects.annotations import DELETION_POLICY, OWNER_ACCOUNT
 
@@ -225,7 +225,11 @@ async def test_a_finished_object_is_not_written_when_selectors_change(simulation
     assert len(simulation.service.calls) == calls
 
 
-@pytest.mark.parametrize("error", [Forbidden("iamroleselectors is forbidden"), Unavailable("503 by a webhook")])
+@pytest.mark.parametrize(
+    "error",
+    [Forbidden("iamroleselectors is forbidden"), Unavailable("503 by a webhook"), Invalid("conversion failed")],
+    ids=["forbidden", "unavailable", "invalid"],
+)
 @simulated(seconds=10_000.0)
 async def test_unreadable_selectors_delay_new_objects_but_no_running_job_of_the_operators_account(
     simulation: Simulation, error: KubeError
