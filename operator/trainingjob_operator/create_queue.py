@@ -74,6 +74,11 @@ class CreateQueue:
         )
         self._serve(location, order, caller=resource.key)
 
+    def begin(self, key: Key, identity: Identity) -> None:
+        """Record that the object's intent is being written, before it claims its turn."""
+        if (order := self._orders.get(_locate(identity))) is not None:
+            order.begin(key, self._clocks.monotonic())
+
     def claim(self, key: Key, identity: Identity) -> float:
         """Use the turn: 0.0 allows one call; otherwise the seconds until the next claim."""
         wait = self._budgets.of(*_locate(identity)).create.claim(key)

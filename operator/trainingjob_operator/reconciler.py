@@ -406,6 +406,7 @@ class Reconciler:
         """Add the finalizer and record the pending Create; on failure, release the object's turn."""
         tracked, resource = work.tracked, work.view.resource
         tracked.memory = replace(tracked.memory, marked=identity)
+        self._create_queue.begin(work.key, identity)
         try:
             await self._patch_finalizer(resource, hold=True, pending=str(identity))
         except (Conflict, NotFound):

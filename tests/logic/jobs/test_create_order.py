@@ -17,6 +17,7 @@ from trainingjob_operator.logic.jobs.create_order import (
     POINT_SECONDS,
     PROBE_SECONDS,
     RESERVED_SECONDS,
+    SLOW_SECONDS,
     SLOW_TURNS,
     CreateOrder,
     Lack,
@@ -231,6 +232,8 @@ def test_a_namespace_with_slow_objects_has_a_few_turns_at_a_time() -> None:
     turns = line(*(f"a{number}" for number in range(9)), "b1", limit=4)
     assert turns.grant(0.0, at_once).keys == ["a0", "b1", "a1", "a2", "a3"]
     turns.claimed("b1")
+    for number in range(4):
+        turns.begin(f"a{number}", 0.0)
     join(turns, "a9", kind=LARGE)
     join(turns, "b2")
     assert turns.grant(60.0, at_once).keys == ["b2"]
@@ -242,6 +245,23 @@ def test_a_namespace_with_slow_objects_has_a_few_turns_at_a_time() -> None:
     assert len(turns.grant(60.0, at_once).keys) == SLOW_TURNS, "claimed late"
     turns.claimed("a4")
     assert turns.grant(60.0, at_once).keys == ["a7", "a8"], "claimed in time: no longer slow"
+
+
+def test_the_wait_for_a_worker_makes_no_namespace_slow() -> None:
+    turns = line(*(f"a{number}" for number in range(9)), limit=4)
+    assert turns.grant(0.0, at_once).keys == ["a0", "a1", "a2", "a3"]
+    assert turns.grant(CLAIM_SECONDS, at_once).keys == []
+    late = CLAIM_SECONDS + 2 * SLOW_SECONDS
+    assert turns.grant(late, at_once).keys == []
+    turns.begin("a0", late)
+    turns.claimed("a0")
+    assert turns.grant(late, at_once).keys == ["a4"], "four turns, as before"
+    turns.begin("a1", late)
+    turns.begin("a1", late + SLOW_SECONDS - 1.0)
+    assert turns.grant(late + SLOW_SECONDS, at_once).keys == [], "the first write counts: slow now"
+    turns.claimed("a2")
+    assert turns.grant(late + SLOW_SECONDS, at_once).keys == [], "three unclaimed turns"
+    turns.begin("none", late)
 
 
 def test_a_slow_object_does_not_block_the_queue_of_its_quota() -> None:

@@ -10,10 +10,10 @@ PASSES such jobs the quota is reserved for the longest-waiting object, for RESER
 time: a large job is served eventually, and smaller jobs pass in between.
 
 A turn consumes no token until it is claimed: the object first records its intent to create in its metadata. A turn not
-claimed within CLAIM_SECONDS blocks no other object. A turn not claimed within SLOW_SECONDS, or whose call is not sent,
-makes its namespace slow until another one is claimed in time. A slow namespace has at most SLOW_TURNS unclaimed turns,
-any other one a share of the workers: the writes of one namespace do not occupy all of them. Time is an argument
-(monotonic seconds).
+claimed within CLAIM_SECONDS blocks no other object. A turn whose write takes SLOW_SECONDS, or whose call is not sent,
+makes its namespace slow until another one is claimed in time; the wait for a worker does not count. A slow namespace
+has at most SLOW_TURNS unclaimed turns, any other one a share of the workers: the writes of one namespace do not occupy
+all of them. Time is an argument (monotonic seconds).
 """
 
 import heapq
@@ -50,8 +50,8 @@ CLAIM_SECONDS = 1.0
 """Time to claim a turn; after it the next object no longer waits for the write."""
 
 SLOW_SECONDS = 5.0
-"""Time to claim a turn before its namespace counts as slow: a busy API server answers within it, a hung webhook does
-not."""
+"""Duration of the write before a turn is claimed, until its namespace counts as slow: a busy API server answers within
+it, a hung webhook does not."""
 
 SLOW_TURNS = 3
 """Maximum number of unclaimed turns of a slow namespace."""
@@ -127,6 +127,8 @@ class _Turn:
     is_oldest: bool = False
     """Granted as the longest-waiting object of its quota, not as a passing one."""
     is_unclaimed: bool = True
+    has_begun: bool = False
+    """A worker writes the object's intent."""
     is_kept: bool = False
     """Its call was not sent: the turn counts as unclaimed until it ends."""
 
@@ -319,6 +321,15 @@ class CreateOrder(Generic[K]):
             self._give(key, line)
             granted.append(key)
         return Granted(granted, self._next_due())
+
+    def begin(self, key: K, now: float) -> None:
+        """Record that a worker begins to write the object's intent; the first time of a turn counts."""
+        turn = self._turns.get(key)
+        if turn is not None and turn.is_unclaimed and not turn.has_begun:
+            turn.has_begun = True
+            if key not in self._unclaimed:
+                self._lapsed.pop(key, None)
+                self._lapsed[key] = now
 
     def claimed(self, key: K) -> None:
         """Record that the object has its intent recorded and calls the service."""
@@ -558,7 +569,8 @@ class CreateOrder(Generic[K]):
                 self._queues[name].lapse(self._now)
             self._end_probe(key, name)
         for key, _ in self._pop_older(self._lapsed, SLOW_SECONDS):
-            self._slow_down(self._turns[key].member.namespace)
+            if self._turns[key].has_begun:
+                self._slow_down(self._turns[key].member.namespace)
 
     def _pop_older(self, grants: dict[K, float], seconds: float) -> list[tuple[K, float]]:
         """Remove the grants from so long ago; returns them."""
