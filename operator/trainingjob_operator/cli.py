@@ -107,7 +107,7 @@ def load_bare(package: str) -> None:
 
 async def _operate(chosen: Settings) -> int:
     _ensure_home()
-    load_bare("kubernetes")  # its own module imports the synchronous client: 8 MB, and a quarter of all import time
+    load_bare("kubernetes")  # its own module imports the synchronous client: 8 MB
     from trainingjob_operator import process  # noqa: PLC0415 - usage errors appear without the import time of boto3 and Kopf
 
     gc.freeze()  # excludes imported modules from collections

@@ -41,7 +41,7 @@ def earlier_chart(folder: Path) -> Path:
     shutil.copytree(CHART, chart)
     about = yaml.safe_load((chart / "Chart.yaml").read_text())
     (chart / "Chart.yaml").write_text(yaml.safe_dump({**about, "version": "0.0.1", "appVersion": "0.0.1"}))
-    [file] = (chart / "files").glob("*.yaml")
+    file = chart / "files" / OURS.name
     crd = yaml.safe_load(file.read_text())
     crd["spec"]["versions"][0]["additionalPrinterColumns"].pop()
     file.write_text(yaml.safe_dump(crd))
@@ -89,7 +89,7 @@ def test_a_job_survives_upgrade_rollback_uninstallation_and_another_installation
 def test_the_crd_is_deleted_only_after_a_confirmation(releases: Releases, team: Jobs) -> None:
     releases.apply()
     team.apply(training_job("one"))
-    with pytest.raises(HelmError, match="keep=false lets the end of the release delete the CRD"):
+    with pytest.raises(HelmError, match="keep=false makes the end of the release delete the CRD"):
         releases.apply(values={"crds": {"keep": False}})
     releases.apply(values={"crds": {"install": False}})
     assert team.get("one") is not None, "an upgrade without the CRD keeps it in the cluster"
