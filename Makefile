@@ -11,6 +11,9 @@ READY := .venv/.locked .venv/.installed
 RUN := $(BIN)/python
 # The demo needs no test tools. Where .venv is there, the demo takes that.
 DEMO := $(if $(wildcard .venv/.installed),.venv,build/demo)
+# uv installs the locked packages side by side; pip does it where uv cannot reach the index as pip does.
+INSTALL := build/uv/bin/uv pip install --quiet --no-deps --require-hashes
+COMPILE := build/uv/bin/uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11
 # Each worker has its own control plane, shared by the tests of a file. Files run in directory order, so that slow ones
 # do not run last.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
@@ -99,27 +102,28 @@ gitops: $(READY) ## test Flux's kustomize-controller with the operator; builds i
 controlplane: $(READY) ## run a control plane on loopback until Ctrl-C
 	$(RUN) -m tests.controlplane
 
-lock: ## update the lock files; needs uv (https://docs.astral.sh/uv)
-	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 \
-		--output-file requirements.lock pyproject.toml
-	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group dev --extra plugin \
-		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
-	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group demo --extra plugin \
-		--constraints requirements-dev.lock --output-file requirements-demo.lock pyproject.toml
-	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group release \
-		--output-file requirements-release.lock
-	uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11 --group docs \
-		--output-file requirements-docs.lock
+lock: build/uv/.locked ## update the lock files
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group dev --extra plugin --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --group demo --extra plugin --constraints requirements-dev.lock --output-file requirements-demo.lock \
+		pyproject.toml
+	$(COMPILE) --group release --output-file requirements-release.lock
+	$(COMPILE) --group docs --output-file requirements-docs.lock
+	$(COMPILE) --group uv --output-file requirements-uv.lock
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than 3.11: name a newer one, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $*
 
-.venv/.locked: requirements-dev.lock | $(BIN)/python
-	@echo "Installing $$(grep -c '==' $<) packages into .venv; this takes about a minute the first time"
-	@$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes -r $< | \
-		{ grep -v '^Requirement already satisfied' || true; }
+build/uv/.locked: requirements-uv.lock | build/uv/bin/python
+	@build/uv/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
+.venv/.locked: requirements-dev.lock build/uv/.locked | $(BIN)/python
+	@echo "Installing $$(grep -c '==' $<) packages into .venv; this takes about half a minute the first time"
+	@$(INSTALL) --compile-bytecode --python $(BIN)/python -r $< || \
+		$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 .venv/.installed: pyproject.toml .venv/.locked
@@ -127,9 +131,10 @@ lock: ## update the lock files; needs uv (https://docs.astral.sh/uv)
 	@touch $@
 
 # Without compiling: the demo imports a small part of the packages, and starts sooner.
-build/demo/.locked: requirements-demo.lock | build/demo/bin/python
-	@echo "Installing $$(grep -c '==' $<) packages into build/demo; this takes about half a minute the first time"
-	@build/demo/bin/pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $<
+build/demo/.locked: requirements-demo.lock build/uv/.locked | build/demo/bin/python
+	@echo "Installing $$(grep -c '==' $<) packages into build/demo; this takes about ten seconds the first time"
+	@$(INSTALL) --python build/demo/bin/python -r $< || \
+		build/demo/bin/pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $<
 	@touch $@
 
 build/demo/.installed: pyproject.toml build/demo/.locked

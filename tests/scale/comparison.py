@@ -32,24 +32,26 @@ TARGETS = {
 
 
 @contextlib.contextmanager
-def checked_out(ref: str, folder: Path) -> Iterator[Path]:
+def checked_out(ref: str, folder: Path, repository: Path = ROOT) -> Iterator[Path]:
     """A checkout of a git ref with its locked environment, removed at the end.
 
     Raises SystemExit for an unknown ref.
     """
     question = ["git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"]
-    found = subprocess.run(question, cwd=ROOT, capture_output=True, text=True, check=False)
+    found = subprocess.run(question, cwd=repository, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         raise SystemExit(f"--against={ref}: there is no such commit; use a branch, a tag or a hash of `git log`.")
     tree = folder / found.stdout.strip()
-    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", "--force", str(tree), ref], cwd=ROOT, check=True)
+    subprocess.run(
+        ["git", "worktree", "add", "--quiet", "--detach", "--force", str(tree), ref], cwd=repository, check=True
+    )
     try:
         base = str(Path(sys.base_prefix) / "bin" / Path(sys.executable).name)
         variables = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
         subprocess.run(["make", "setup", f"PYTHON={base}"], cwd=tree, env=variables, check=True)
         yield tree
     finally:
-        subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=True)
+        subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=repository, check=True)
 
 
 @dataclass(frozen=True, slots=True)

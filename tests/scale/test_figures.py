@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import subprocess
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,9 +15,6 @@ from tests.scale.figures import Figure, compose_table, percentile
 from tests.scale.follower import Sight, count_missing
 from tests.scale.scenarios import measure_power
 from tests.scale.soak import fit_slope
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LIFE = [("Starting", 10_000), ("Training", 20_000), ("Completed", 30_000)]
 
@@ -102,12 +100,19 @@ def test_a_figure_of_zero_or_without_a_target_has_no_verdict() -> None:
     assert [ratio.is_met for ratio in compare(figures, figures)] == [None, None]
 
 
-def test_a_ref_is_checked_out_outside_the_tree_and_removed(tmp_path: Path) -> None:
-    with checked_out("HEAD", tmp_path) as tree:
-        assert (tree / "operator" / "trainingjob_operator" / "cli.py").is_file()
+def test_a_ref_is_checked_out_with_its_environment_and_removed(tmp_path: Path) -> None:
+    repository, trees = tmp_path / "repository", tmp_path / "trees"
+    repository.mkdir()
+    (repository / "Makefile").write_text("setup:\n\techo $(PYTHON) >environment\n")
+    commit = ("-c", "user.name=x", "-c", "user.email=x@y.example", "commit", "--quiet", "--message", "One")
+    for arguments in (("init", "--quiet"), ("add", "Makefile"), commit):
+        subprocess.run(["git", *arguments], cwd=repository, check=True)
+    with checked_out("HEAD", trees, repository) as tree:
+        assert Path((tree / "environment").read_text().strip()).is_file(), "the Python that runs the bench"
+        assert repository not in tree.parents
     assert not tree.exists()
     with (
         pytest.raises(SystemExit, match="--against=nowhere: there is no such commit"),
-        checked_out("nowhere", tmp_path),
+        checked_out("nowhere", trees, repository),
     ):
         pass
