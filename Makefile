@@ -34,8 +34,9 @@ test: $(READY) ## every test but those of chart, gitops, pod and prometheus, wit
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --include='*/trainingjob_operator/logic/*' --fail-under=100
 
-unit: $(READY) ## the tests without a control plane and without crowds in virtual time, for the inner loop
-	$(RUN) -m pytest -q -n 2 --hypothesis-profile=brief -m 'not controlplane and not e2e and not no_cover' tests/logic tests/aws tests/kube tests/kubectl_plugin tests/reconciler tests/test_*.py
+unit: $(READY) ## the rules and the reconciler, without a control plane and without long tests: the inner loop
+	$(RUN) -m pytest -q -n 2 --hypothesis-profile=brief -m 'not controlplane and not no_cover and not long' \
+		tests/logic tests/reconciler
 
 e2e: $(READY) ## run the end-to-end tests with the operator as a process; CLUSTER=kind uses kind
 	CLUSTER=$(CLUSTER) $(RUN) -m pytest $(if $(CLUSTER),,$(SIDE_BY_SIDE)) -m e2e

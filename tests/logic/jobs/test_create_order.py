@@ -698,4 +698,4 @@ class Crowd(RuleBasedStateMachine):
 
 
 Crowd.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
-TestCrowd = Crowd.TestCase
+TestCrowd = pytest.mark.long(Crowd.TestCase)

@@ -315,6 +315,7 @@ def test_a_message_stays_within_its_limit(message: str) -> None:
     assert "\n" not in shown
 
 
+@pytest.mark.long
 def test_a_huge_message_is_truncated_with_an_ellipsis() -> None:
     shown = readable("word " * 1_000_000)
     assert len(shown) == MESSAGE_LIMIT

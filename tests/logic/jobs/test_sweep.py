@@ -260,6 +260,7 @@ def test_a_rejected_first_watermark_is_abandoned() -> None:
     assert not second.is_recent
 
 
+@pytest.mark.long
 def test_without_quirks_the_next_recent_pass_detects_a_change_with_one_or_two_pages() -> None:
     ours = crowd(1000, every=60.0)
     run = SweepRun(ListingService(ours), ours).go(350.0)
@@ -269,6 +270,7 @@ def test_without_quirks_the_next_recent_pass_detects_a_change_with_one_or_two_pa
     assert run.describes <= 1000 * 6, "no Describe without a cause"
 
 
+@pytest.mark.long
 def test_endless_pages_suspend_the_filter() -> None:
     ours = crowd(150, every=3 * DISTRUST_SECONDS)
     run = SweepRun(ListingService(ours, endless_under_modified=True), ours).go(2 * DISTRUST_SECONDS)
@@ -349,6 +351,7 @@ def test_constant_changes_of_many_jobs_do_not_keep_the_scan_from_its_end() -> No
     assert max(run.undetected(), default=0.0) <= 2 * 1900 / PAGE_SIZE
 
 
+@pytest.mark.long
 def test_many_changes_at_once_do_not_suspend_the_filter() -> None:
     jobs = [Job(f"herd-{number}", -600.0 + number * 0.01, [100.0]) for number in range(1000)]
     run = SweepRun(ListingService(jobs), jobs).go(200)
