@@ -194,7 +194,7 @@ STEP_SECONDS = 0.5
 """Interval of the checks of a build step."""
 
 NO_BUILD = (
-    "It needs the network once (proxy.golang.org, or the mirrors in GOPROXY and the settings of pip), "
+    "It needs the network once (the Go module proxy, or the mirrors in GOPROXY and the settings of pip), "
     "4 GB of disk and Go 1.26 or newer, or none on PATH."
 )
 
