@@ -11,8 +11,10 @@ READY := .venv/.locked .venv/.installed
 RUN := $(BIN)/python
 # The demo needs no test tools. Where .venv is there, the demo takes that.
 DEMO := $(if $(wildcard .venv/.installed),.venv,build/demo)
-# uv installs the locked packages side by side; pip does it where uv cannot reach the index as pip does.
-INSTALL := build/uv/bin/uv pip install --quiet --no-deps --require-hashes
+# $(call install,ENVIRONMENT,OPTION OF UV,OPTION OF PIP) installs the packages of the first prerequisite, a lock. uv does
+# it side by side; pip does it where uv cannot reach the index as pip does.
+install = build/uv/bin/uv pip install --quiet --no-deps --require-hashes $(2) --python $(1)/bin/python -r $< || \
+	$(1)/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes $(3) -r $<
 COMPILE := build/uv/bin/uv pip compile --quiet --no-header --generate-hashes --upgrade --python-version 3.11
 # Each worker has its own control plane, shared by the tests of a file. Files run in directory order, so that slow ones
 # do not run last.
@@ -123,8 +125,7 @@ build/uv/.locked: requirements-uv.lock | build/uv/bin/python
 
 .venv/.locked: requirements-dev.lock build/uv/.locked | $(BIN)/python
 	@echo "Installing $$(grep -c '==' $<) packages into .venv; this takes about half a minute the first time"
-	@$(INSTALL) --compile-bytecode --python $(BIN)/python -r $< || \
-		$(BIN)/pip install --disable-pip-version-check --no-deps --require-hashes -r $<
+	@$(call install,.venv,--compile-bytecode)
 	@touch $@
 
 .venv/.installed: pyproject.toml .venv/.locked
@@ -134,22 +135,19 @@ build/uv/.locked: requirements-uv.lock | build/uv/bin/python
 # Without compiling: the demo imports a small part of the packages, and starts sooner.
 build/demo/.locked: requirements-demo.lock build/uv/.locked | build/demo/bin/python
 	@echo "Installing $$(grep -c '==' $<) packages into build/demo; this takes about ten seconds the first time"
-	@$(INSTALL) --python build/demo/bin/python -r $< || \
-		build/demo/bin/pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $<
+	@$(call install,build/demo,,--no-compile)
 	@touch $@
 
 build/demo/.installed: pyproject.toml build/demo/.locked
 	@build/demo/bin/pip install --disable-pip-version-check --quiet --no-compile --no-deps --no-build-isolation --editable .
 	@touch $@
 
-build/release/.locked: requirements-release.lock
-	$(PYTHON) -m venv build/release
-	build/release/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r $<
+build/release/.locked: requirements-release.lock build/uv/.locked | build/release/bin/python
+	@$(call install,build/release)
 	@touch $@
 
-build/website/.locked: requirements-docs.lock
-	$(PYTHON) -m venv build/website
-	build/website/bin/pip install --disable-pip-version-check --quiet --no-deps --require-hashes -r $<
+build/website/.locked: requirements-docs.lock build/uv/.locked | build/website/bin/python
+	@$(call install,build/website)
 	@touch $@
 
 build/website/mermaid.min.js: website/mermaid.py build/website/.locked
