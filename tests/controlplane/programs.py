@@ -153,6 +153,12 @@ def digest_module(module: Path, flags: object = "", *sources: str) -> str:
     return hashlib.sha256(recipe).hexdigest()[:8]
 
 
+def module_folder(environment: Mapping[str, str], name: str, package: str, module: Path, flags: object = "") -> Path:
+    """The folder in the cache for programs of a package, built in this module; another recipe has another folder."""
+    version = required_version(module, package)
+    return cache_folder(environment) / f"{name}-{version}-{platform.machine()}-{digest_module(module, flags)}"
+
+
 def cached(folder: Path, fill: Callable[[Path], None], progress: Progress) -> Path:
     """`folder`, filled by `fill` if it is missing; it appears complete or not at all.
 

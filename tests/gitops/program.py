@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,8 +13,8 @@ from tests.controlplane.programs import (
     GO_SETTINGS,
     cache_folder,
     cached,
-    digest_module,
     find_go,
+    module_folder,
     required_version,
     run_with_progress,
 )
@@ -37,7 +36,7 @@ def version() -> str:
 
 def cached_flux(environment: Mapping[str, str]) -> Path:
     """The folder for the program and its CRD, before and after their build."""
-    return cache_folder(environment) / f"flux-{version()}-{platform.machine()}-{digest_module(MODULE)}"
+    return module_folder(environment, "flux", PACKAGE, MODULE)
 
 
 def find_flux(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:

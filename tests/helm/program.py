@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,8 +13,8 @@ from tests.controlplane.meter import to_stderr
 from tests.controlplane.programs import (
     cache_folder,
     cached,
-    digest_module,
     find_go,
+    module_folder,
     required_version,
     run_with_progress,
 )
@@ -41,7 +40,7 @@ def version() -> str:
 
 def cached_helm(environment: Mapping[str, str]) -> Path:
     """The path of the program, before and after its build."""
-    return cache_folder(environment) / f"helm-{version()}-{platform.machine()}-{digest_module(MODULE)}" / "helm"
+    return module_folder(environment, "helm", "helm.sh/helm/v4", MODULE) / "helm"
 
 
 def find_helm(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:

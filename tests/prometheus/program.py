@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,8 @@ from tests.controlplane.meter import to_stderr
 from tests.controlplane.programs import (
     cache_folder,
     cached,
-    digest_module,
     find_go,
+    module_folder,
     required_version,
     run_with_progress,
 )
@@ -34,7 +33,7 @@ def version() -> str:
 
 def cached_prometheus(environment: Mapping[str, str]) -> Path:
     """The folder where the programs are, or will be once they are built."""
-    return cache_folder(environment) / f"prometheus-{version()}-{platform.machine()}-{digest_module(MODULE, FLAGS)}"
+    return module_folder(environment, "prometheus", PACKAGE, MODULE, FLAGS)
 
 
 def find_prometheus(environment: Mapping[str, str], progress: Progress = to_stderr) -> Path:
