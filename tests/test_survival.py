@@ -55,7 +55,10 @@ class Trials:
         if what.endswith(("Job", "Jobs", "Tags")):
             self.fault(what, before)
 
-    async def play(self, script: Callable[[int], None], *, steps: int, pause: float, dead_seconds: float = 3.0) -> None:
+    async def run_steps(
+        self, script: Callable[[int], None], *, steps: int, pause: float, dead_seconds: float = 3.0
+    ) -> SimulatedOperator:
+        """Run the steps of the script, with another operator after the kill; returns the operator of the last step."""
         operator = SimulatedOperator(self.api, self.service, cluster_state=self.cluster_state)
         for step in range(steps):
             script(step)
@@ -68,6 +71,10 @@ class Trials:
             self._dead.clear()
             self._kill_at = None
             operator = SimulatedOperator(self.api, self.service, cluster_state=self.cluster_state, seed=step)
+        return operator
+
+    async def play(self, script: Callable[[int], None], *, steps: int, pause: float, dead_seconds: float = 3.0) -> None:
+        operator = await self.run_steps(script, steps=steps, pause=pause, dead_seconds=dead_seconds)
         self._kill_at = None
         await asyncio.sleep(LONG)
         await operator.settle(0.1)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakes.operator import SimulatedOperator
 from tests.fakes.service import failed
 from tests.fakes.simulation import KEY, Simulation, simulated
 from tests.fakes.virtual_time import run
@@ -371,18 +370,7 @@ class Attempts(Trials):
 
     async def play(self, script: Callable[[int], None], *, steps: int, pause: float, dead_seconds: float = 3.0) -> None:
         """Shorter than in general: no wait beyond the second attempt."""
-        operator = SimulatedOperator(self.api, self.service, cluster_state=self.cluster_state)
-        for step in range(steps):
-            script(step)
-            try:
-                await asyncio.wait_for(self._dead.wait(), pause)
-            except TimeoutError:
-                continue
-            await operator.end()
-            await asyncio.sleep(dead_seconds)
-            self._dead.clear()
-            self._kill_at = None
-            operator = SimulatedOperator(self.api, self.service, cluster_state=self.cluster_state, seed=step)
+        operator = await self.run_steps(script, steps=steps, pause=pause, dead_seconds=dead_seconds)
         self.running = self.service.running()
         await operator.end()
 
