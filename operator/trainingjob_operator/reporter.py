@@ -142,12 +142,11 @@ class Reporter:
         for condition in _true_conditions(wanted):
             if (condition["type"], condition.get("reason")) not in known:
                 self._metrics.condition_reported(condition["type"], condition.get("reason", ""))
-        if after.is_ended():
-            pass
-        elif (outcome := wanted.get("outcome")) is None:
-            seen = view.observation
-            self._metrics.job_expected(namespace, seen.instances, seen.is_spot)
-        elif outcome != previous.get("outcome") and "outcome" not in self._pruned:
+        is_open = not after.is_ended()
+        outcome: Any = wanted.get("outcome")
+        if is_open and outcome is None:
+            self._metrics.job_expected(namespace, view.observation.instances, view.observation.is_spot)
+        elif is_open and outcome != previous.get("outcome") and "outcome" not in self._pruned:
             self._metrics.job_settled(namespace, outcome)
         changed, last = after.last_modified_time, before.last_modified_time
         if changed is not None and last is not None and changed > last:

@@ -105,7 +105,7 @@ def test_an_adopted_job_is_no_attempt() -> None:
     body = resource(annotations={ADOPTION_POLICY: "adopt"}, status=status)
     policy = resolve(body, {}, Defaults(ACCOUNT, REGION))
     view = View(body, policy, Memory(first_seen=0.0), now=1000.0, wall=ENDED, partition="aws")
-    assert list_attempts(view) == ()
+    assert list_attempts(view, view.attached()) == ()
 
 
 def test_the_end_of_an_object_that_is_being_deleted_is_reported() -> None:

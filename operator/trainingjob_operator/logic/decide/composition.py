@@ -35,7 +35,7 @@ def compose(view: View, step: WriteStatus) -> Report:
         hindrance=step.hindrance,
         waiting=step.waiting,
         retrying=step.retrying or succession.explain_next(view),
-        attempts=succession.list_attempts(view, is_vanished=step.vanished is not None),
+        attempts=succession.list_attempts(view, identity, is_vanished=step.vanished is not None),
         advisories=step.advisories if doubt is None else (*step.advisories, doubt),
         pending_edit=step.pending_edit,
         is_past=memory.decided_generation is None and view.is_past,

@@ -111,12 +111,13 @@ def describe_attempt(view: View, identity: Identity, *, is_vanished: bool = Fals
     )
 
 
-def list_attempts(view: View, *, is_vanished: bool = False) -> tuple[Attempt, ...]:
+def list_attempts(view: View, identity: Identity | None, *, is_vanished: bool = False) -> tuple[Attempt, ...]:
     """Return the attempts so far, with that of the present job; empty without the annotation.
 
+    :param identity: the object's job
     :param is_vanished: SageMaker no longer has the job
     """
-    known, identity = view.resource.attempts, view.attached()
+    known = view.resource.attempts
     if identity is None or view.is_adopting or (view.policy.max_attempts == 1 and not known):
         return known
     is_vanished |= recorded_vanishing(view.resource.status.get("conditions")) is not None
